@@ -1,0 +1,1 @@
+"""The preset tables; `ssdzoo.registry` reads them."""

@@ -1,0 +1,37 @@
+"""SSD object detectors on MXNet: build them by name, fine-tune them, export them."""
+
+from importlib import import_module
+
+from ssdzoo import runtime
+
+__version__ = "0.1.0"
+
+# The public names, and where each lives. They are imported when first used, so that `import ssdzoo` is quick and what
+# does not need mxnet works without it.
+_HOME = {
+    "Detections": "ssdzoo.detections",
+    "Detector": "ssdzoo.predict.detector",
+    "SSD": "ssdzoo.nn.ssd",
+    "get_model": "ssdzoo.registry",
+    "get_ssd": "ssdzoo.nn.ssd",
+    "list_models": "ssdzoo.registry",
+    "load": "ssdzoo.predict.load",
+}
+_MODULES = ("data", "export", "metrics", "nn", "train", "weights")
+
+__all__ = ["__version__", *_HOME, *_MODULES]
+
+# From here on `import mxnet` and `import gluoncv` work too, with the numpy and the Python of today.
+runtime.prepare()
+
+
+def __getattr__(name: str):
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    if name in _MODULES:
+        return import_module(f"ssdzoo.{name}")
+    raise AttributeError(f"module 'ssdzoo' has no attribute {name!r}")
+
+
+def __dir__() -> list:
+    return sorted(__all__)

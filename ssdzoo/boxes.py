@@ -1,0 +1,38 @@
+"""Box geometry in numpy. Boxes are float32 `xyxy` pixels, 0-based, (M, 4); nothing here changes its arguments."""
+
+import numpy as np
+
+
+def as_boxes(values) -> np.ndarray:
+    """(M, 4) float32 copy of a list or array of boxes; an empty one becomes (0, 4)."""
+    return np.array(values, np.float32).reshape(-1, 4)
+
+
+def area(boxes, inclusive: bool = False) -> np.ndarray:
+    """(M,) float32 areas in square pixels; 0 where a box is turned inside out. `inclusive` counts the last pixel, as the VOC devkit."""
+    size = np.clip(boxes[:, 2:] - boxes[:, :2] + np.float32(inclusive), 0, None)
+    return size[:, 0] * size[:, 1]
+
+
+def iou(a, b, inclusive: bool = False) -> np.ndarray:
+    """(N, M) float32 intersection over union of boxes (N, 4) and (M, 4); 0 where both are empty."""
+    extra = np.float32(inclusive)
+    size = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2]) + extra
+    intersection = np.prod(np.clip(size, 0, None), axis=2)
+    union = area(a, inclusive)[:, None] + area(b, inclusive)[None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def corner_to_center(boxes) -> np.ndarray:
+    """(M, 4) xmin, ymin, xmax, ymax to center x, center y, width, height."""
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def center_to_corner(boxes) -> np.ndarray:
+    """(M, 4) center x, center y, width, height to xmin, ymin, xmax, ymax."""
+    return np.concatenate([boxes[:, :2] - boxes[:, 2:] / 2, boxes[:, :2] + boxes[:, 2:] / 2], axis=1)
+
+
+def clip(boxes, height: float, width: float) -> np.ndarray:
+    """(M, 4) boxes cut at the borders of an image."""
+    return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))

@@ -1,0 +1,58 @@
+"""The `ssdzoo` command: its verbs, and what happens to their errors."""
+
+import os
+import sys
+
+import typer
+
+from ssdzoo import __version__
+from ssdzoo.cli import evaluate, export, models, predict, quickstart, train
+from ssdzoo.errors import CallError, SSDZooError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="SSD object detectors on MXNet: build them by name, fine-tune them on your data, export them.",
+)
+app.command("models")(models.models)
+app.command("quickstart")(quickstart.quickstart)
+app.command("train")(train.train)
+app.command("eval")(evaluate.evaluate)
+app.command("export")(export.export)
+app.command("predict")(predict.predict)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ssdzoo {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def options(
+    debug: bool = typer.Option(False, help="Show the traceback of an error."),
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    if debug:
+        os.environ["SSDZOO_DEBUG"] = "1"
+
+
+def main(arguments: list | None = None) -> None:
+    """Runs the command line; exits with 0 when done, 1 when the work failed, 2 when the call was wrong."""
+    try:
+        app(args=arguments, prog_name="ssdzoo")
+    except SSDZooError as error:
+        _fail(error, 2 if isinstance(error, CallError) else 1)
+    except KeyboardInterrupt as error:
+        _fail(error, 130, "stopped")
+    except OSError as error:
+        _fail(error, 1)
+
+
+def _fail(error: BaseException, status: int, message: str | None = None) -> None:
+    if os.environ.get("SSDZOO_DEBUG"):
+        raise error
+    print(f"ssdzoo: {message or error}", file=sys.stderr)
+    sys.exit(status)

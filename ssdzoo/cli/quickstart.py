@@ -1,0 +1,21 @@
+"""`ssdzoo quickstart`: the main job from end to end on a data set that it draws itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ssdzoo.cli.options import prepare
+
+
+def quickstart(
+    out: Annotated[Path, typer.Option(help="Folder for everything that it makes.")] = Path("quickstart"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 24,
+) -> None:
+    """Draw a data set, fine-tune a detector on it, evaluate, export, reload, predict: about four minutes."""
+    contexts = prepare(None)
+    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.quickstart import run_quickstart
+
+    with TrainingProgress() as progress:
+        run_quickstart(out, epochs, contexts, progress)

@@ -1,0 +1,38 @@
+"""`ssdzoo train`: fine-tune a model on a data set."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ssdzoo.cli.options import Data, Gpus, Weights, prepare
+
+
+def train(
+    model: Annotated[str, typer.Argument(help="A preset's name, such as ssd_300_mobilenet0.25_custom, or a table (.toml).")],
+    data: Data,
+    out: Annotated[Path, typer.Option(help="Folder of the run; must not hold one yet.", show_default=False)],
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 40,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images per step, over all contexts.")] = 8,
+    lr: Annotated[Optional[float], typer.Option(help="Learning rate after the warm-up.", show_default="0.001 for VGG, else 0.005")] = None,
+    seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that prepare images; 0 prepares them in this one.")] = 1,
+    split: Annotated[str, typer.Option(help="Images to train on.")] = "train",
+    val_split: Annotated[str, typer.Option(help="Images that choose the best epoch; 'none' for none.")] = "val",
+    eval_every: Annotated[int, typer.Option(min=1, help="Epochs between two evaluations.")] = 5,
+    base_weights: Annotated[Optional[Path], typer.Option(help="Parameter file of the backbone.")] = None,
+    weights: Weights = None,
+    gpus: Gpus = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+) -> None:
+    """Fine-tune a model on a data set and keep the best epoch in a run folder."""
+    contexts = prepare(gpus)
+    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.train.job import TrainingJob, run_job
+
+    job = TrainingJob(
+        model=model, data=data, out=out, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, workers=workers,
+        split=split, val_split=val_split, eval_every=eval_every, base_weights=base_weights, weights=weights,
+    )  # fmt: skip
+    with TrainingProgress() as progress:
+        run_job(job, contexts, progress, resume)

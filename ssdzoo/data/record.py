@@ -1,0 +1,60 @@
+"""One image with its objects, and a list of them: what every reader of a data set returns."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Record:
+    """An image and its objects.
+
+    Attributes:
+        image: path of the image.
+        boxes: (M, 4) float32, xyxy pixels, 0-based.
+        class_ids: (M,) int32, from 0, without the background.
+        difficult: (M,) bool; such an object is learned, but counts for nothing in the evaluation.
+        crowd: (M,) bool; a box around many objects: not learned, and ignored in the evaluation.
+        height, width: of the image in pixels.
+    """
+
+    image: Path
+    boxes: np.ndarray
+    class_ids: np.ndarray
+    difficult: np.ndarray
+    crowd: np.ndarray
+    height: int
+    width: int
+
+    def __post_init__(self):
+        count = len(self.boxes)
+        shapes = [self.boxes.shape, self.class_ids.shape, self.difficult.shape, self.crowd.shape]
+        if shapes != [(count, 4), (count,), (count,), (count,)] or self.boxes.dtype != np.float32:
+            raise ValueError(f"{self.image}: boxes, class_ids, difficult and crowd have shapes {shapes}, {self.boxes.dtype}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in a file that was handled and has to be reported, such as a box that was left out."""
+
+    path: Path
+    message: str
+
+    def __str__(self):
+        return f"{self.path}: {self.message}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images with objects of the classes `names`, and what had to be left out of them."""
+
+    names: list
+    records: list
+    problems: list
+
+    def __len__(self):
+        return len(self.records)
+
+    def __getitem__(self, index) -> Record:
+        return self.records[index]

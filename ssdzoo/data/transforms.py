@@ -1,0 +1,169 @@
+"""SSD's augmentation (Liu et al. 2016, section 2.2, "Data augmentation", and the expansion of section 3.6).
+
+Where to cut is drawn on rectangles; the pixels are touched once, when the last rectangle is cut out and resized, and the colors are
+distorted on the small result. Images are (H, W, 3) uint8 RGB, boxes (M, 4) float32 xyxy pixels. Random functions take a numpy
+Generator and return what they drew.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ssdzoo import boxes as geometry
+
+MEAN_PIXEL = (123.675, 116.28, 103.53)  # ImageNet's mean color
+MIN_IOUS = (None, 0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # None keeps the whole picture, 0.0 takes any part
+INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a sample's augmentation drew: window (4,) in pixels of the image, whether it is mirrored, interpolation, colors."""
+
+    window: np.ndarray
+    mirrored: bool
+    interpolation: int
+    colors: dict
+
+
+def eval_transform(image: np.ndarray, size: tuple) -> np.ndarray:
+    """The image at `size` (height, width), stretched as SSD does."""
+    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL) -> tuple:
+    """One random view of an image.
+
+    Args:
+        image, boxes: see above; class_ids: (M,).
+        size: (height, width) of the result.
+        rng: numpy Generator.
+        mean: (3,) color around an image that is smaller than its window.
+
+    Returns:
+        image (height, width, 3) uint8; boxes (K, 4) in its pixels, of the objects whose center is in it; class_ids (K,); Drawn.
+    """
+    window = draw_expand(*image.shape[:2], rng) if rng.random() < 0.5 else whole(*image.shape[:2])
+    window = draw_crop(window, boxes, rng)
+    mirrored = bool(rng.random() < 0.5)
+    interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
+    pixels = cut(image, window, size, interpolation, mean)
+    boxes, keep = move_boxes(boxes, window, size)
+    if mirrored:
+        pixels, boxes = flip(pixels, boxes)
+    pixels, colors = distort_colors(pixels, rng)
+    return pixels, boxes, class_ids[keep], Drawn(window, mirrored, interpolation, colors)
+
+
+def whole(height: int, width: int) -> np.ndarray:
+    """(4,) window of the whole image."""
+    return np.array([0, 0, width, height], np.float32)
+
+
+def draw_expand(height: int, width: int, rng, largest: float = 4.0) -> np.ndarray:
+    """(4,) window of 1 to `largest` times the sides of the image, with the image anywhere in it."""
+    ratio = rng.uniform(1, largest)
+    left, top = rng.uniform(0, width * (ratio - 1)), rng.uniform(0, height * (ratio - 1))
+    return np.round(np.array([-left, -top, width * ratio - left, height * ratio - top], np.float32))
+
+
+def draw_crop(window, boxes, rng, trials: int = 50) -> np.ndarray:
+    """(4,) part of a window, or the window itself.
+
+    A least IoU is drawn from MIN_IOUS; then parts of 0.3 to 1 times the sides, with an aspect ratio of 0.5 to 2, until one has
+    that IoU with an object and an object's center in it. Without objects any part will do.
+    """
+    min_iou = MIN_IOUS[rng.integers(len(MIN_IOUS))]
+    if min_iou is None:
+        return window
+    left, top, right, bottom = window
+    width, height = right - left, bottom - top
+    for _ in range(trials):
+        scale = rng.uniform(0.3, 1)
+        root = np.sqrt(rng.uniform(max(0.5, scale**2), min(2, scale**-2)))
+        w, h = width * scale * root, height * scale / root
+        x, y = left + rng.uniform(0, width - w), top + rng.uniform(0, height - h)
+        crop = np.round(np.array([x, y, x + w, y + h], np.float32))
+        if crop[2] - crop[0] < 1 or crop[3] - crop[1] < 1:
+            continue
+        if len(boxes) == 0:
+            return crop
+        if geometry.iou(crop[None], boxes).max() >= min_iou and centers_inside(boxes, crop).any():
+            return crop
+    return window
+
+
+def centers_inside(boxes, window) -> np.ndarray:
+    """(M,) bool: the center lies inside the window on both axes."""
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return ((centers > window[:2]) & (centers < window[2:])).all(axis=1)
+
+
+def move_boxes(boxes, window, size) -> tuple:
+    """Boxes (K, 4) in pixels of the window resized to `size` and cut at its borders, and (M,) bool which ones they are:
+    center inside, and at least a pixel wide and high."""
+    scale = np.array([size[1], size[0]] * 2, np.float32) / np.tile(window[2:] - window[:2], 2)
+    moved = geometry.clip((boxes - np.tile(window[:2], 2)) * scale, *size)
+    keep = centers_inside(boxes, window) & (moved[:, 2:] - moved[:, :2] >= 1).all(axis=1)
+    return moved[keep].astype(np.float32), keep
+
+
+def cut(image, window, size, interpolation: int, mean=MEAN_PIXEL) -> np.ndarray:
+    """The window's pixels at `size` (height, width); what lies outside of the image gets the mean color."""
+    height, width = image.shape[:2]
+    left, top, right, bottom = (int(v) for v in window)
+    inner = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    part = image[inner[1] : inner[3], inner[0] : inner[2]]
+    if inner == (left, top, right, bottom):
+        return cv2.resize(part, (size[1], size[0]), interpolation=interpolation)
+    result = np.empty((*size, 3), np.uint8)
+    result[:] = np.round(mean)
+    if part.size:
+        across, down = size[1] / (right - left), size[0] / (bottom - top)
+        x1, x2 = round((inner[0] - left) * across), round((inner[2] - left) * across)
+        y1, y2 = round((inner[1] - top) * down), round((inner[3] - top) * down)
+        if x2 > x1 and y2 > y1:
+            result[y1:y2, x1:x2] = cv2.resize(part, (x2 - x1, y2 - y1), interpolation=interpolation)
+    return result
+
+
+def flip(image, boxes) -> tuple:
+    """Image and boxes mirrored: the new xmin is width - xmax."""
+    width = image.shape[1]
+    mirrored = boxes.copy()
+    mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
+    return np.ascontiguousarray(image[:, ::-1]), mirrored
+
+
+def distort_colors(image, rng) -> tuple:
+    """Random brightness (+-32), contrast (0.5 to 1.5, before or after the colors), saturation (0.5 to 1.5) and hue (+-18 degrees), each
+    with probability 0.5; returns the image and what was drawn."""
+    drawn = {}
+    for name, low, high in (("brightness", -32, 32), ("contrast", 0.5, 1.5), ("saturation", 0.5, 1.5), ("hue", -18, 18)):
+        if rng.random() < 0.5:
+            drawn[name] = float(rng.uniform(low, high))
+    drawn["contrast_first"] = bool(rng.random() < 0.5)
+    return apply_colors(image, **drawn), drawn
+
+
+def apply_colors(image, brightness=0.0, contrast=1.0, saturation=1.0, hue=0.0, contrast_first=True) -> np.ndarray:
+    """The image with changed colors, clipped to 0..255. Hue in degrees; contrast is a factor of the values, as in Caffe's SSD."""
+    levels = np.arange(256)
+    values = levels + brightness
+    if contrast_first:
+        values = np.clip(values, 0, 255) * contrast
+    if brightness or (contrast_first and contrast != 1):
+        image = cv2.LUT(image, _levels(values))
+    if saturation != 1 or hue:
+        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)  # hue is in steps of 2 degrees, 0..179
+        hues = ((levels + round(hue / 2)) % 180).astype(np.uint8)
+        table = np.stack([hues, _levels(levels * saturation), levels.astype(np.uint8)], axis=-1)[None]
+        image = cv2.cvtColor(cv2.LUT(hsv, table), cv2.COLOR_HSV2RGB)
+    if not contrast_first and contrast != 1:
+        image = cv2.LUT(image, _levels(levels * contrast))
+    return image
+
+
+def _levels(values) -> np.ndarray:
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)

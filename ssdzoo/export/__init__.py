@@ -1,0 +1,1 @@
+"""The way out of Gluon: symbols with their parameters."""

@@ -1,0 +1,30 @@
+"""Writing files so that a reader sees the old one or the new one, and never half of one."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(path):
+    """Yields a temporary path in the same folder, which takes `path`'s place when the block ends without an error.
+
+    The folder is made where it is missing; after an error nothing is left behind.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays at the end, because writers choose the format by it.
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path, text: str) -> None:
+    """Replaces a file by `text` in UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, "utf-8")

@@ -1,0 +1,125 @@
+"""Anchor (default box) generators: Liu et al. 2016, section 2.2, "Choosing scales and aspect ratios for default boxes"."""
+
+import numpy as np
+
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+
+
+class _Fixed(mx.init.Initializer):
+    """Initializes a parameter to a given array."""
+
+    def __init__(self, value):
+        super().__init__()
+        self._value = value
+
+    def _init_weight(self, _, array):
+        self._value.copyto(array)
+
+
+class SSDAnchorGenerator(mx.gluon.HybridBlock):
+    """The anchors of one feature map, in center form and pixels of the network input.
+
+    At each pixel, in this order: a square of `sizes[0]`, a square of sqrt(sizes[0] * sizes[1]), then for every ratio after the first
+    a box of area sizes[0]^2 with width / height = ratio.
+
+    Args:
+        index: number of the feature map, 0 for the finest.
+        im_size: (H, W) of the network input; clips the anchors where `clip` is set.
+        sizes: (this map's size, the next map's size) in pixels.
+        ratios: aspect ratios width / height; the first must be 1.
+        step: distance of neighboring anchor centers in pixels, one number or (vertical, horizontal).
+        alloc_size: (H, W) of the largest feature map that the stored anchors cover.
+        offsets: (vertical, horizontal) position of the center within its cell, in cells.
+        clip: limits centers and sizes to the input.
+
+    The anchors are a constant parameter (1, 1, alloc H, alloc W, 4 * num_depth), float32: a parameter file brings the anchors
+    that its model was trained with. Calling the block with a feature map (B, C, H, W) returns (1, H * W * num_depth, 4), row by row.
+    """
+
+    def __init__(self, index, im_size, sizes, ratios, step, alloc_size=(128, 128),
+                 offsets=(0.5, 0.5), clip=False, **kwargs):  # fmt: skip
+        super().__init__(**kwargs)
+        self._index = index
+        self._im_size = im_size
+        self._clip = clip
+        self._shapes = self._box_shapes(sizes[0], np.sqrt(sizes[0] * sizes[1]), ratios)
+        steps = (step, step) if np.isscalar(step) else tuple(step)
+        with self.name_scope():
+            self.anchors = self.params.get_constant(
+                f"anchor_{index}", self._grid(self._shapes, steps, offsets, alloc_size)
+            )
+
+    def _box_shapes(self, size: float, geometric_mean: float, ratios) -> np.ndarray:
+        """(num_depth, 2) float64: width and height of each box at a pixel."""
+        shapes = [(size, size), (geometric_mean, geometric_mean)]
+        shapes += [(size * np.sqrt(ratio), size / np.sqrt(ratio)) for ratio in ratios[1:]]
+        return np.array(shapes, np.float64)
+
+    @staticmethod
+    def _grid(shapes, steps, offsets, alloc_size) -> np.ndarray:
+        """(1, 1, H, W, 4 * num_depth) float64. Computed in float64 and rounded once, so that it equals GluonCV's to the last bit."""
+        height, width = alloc_size
+        anchors = np.empty((height, width, len(shapes), 4))
+        anchors[..., 0] = ((np.arange(width) + offsets[1]) * steps[1])[None, :, None]
+        anchors[..., 1] = ((np.arange(height) + offsets[0]) * steps[0])[:, None, None]
+        anchors[..., 2:] = shapes
+        return anchors.reshape(1, 1, height, width, -1)
+
+    @property
+    def num_depth(self) -> int:
+        """Anchors at each pixel."""
+        return len(self._shapes)
+
+    def grow(self, height: int, width: int) -> None:
+        """Extends the stored anchors to a feature map of height x width, keeping those that are there.
+
+        Shapes, steps and offsets are read back from the stored anchors, because a loaded file may have brought its own.
+        """
+        stored = self.anchors.data(self.anchors.list_ctx()[0]).asnumpy().astype(np.float64)
+        _, _, old_height, old_width, depth = stored.shape
+        cells = stored.reshape(old_height, old_width, depth // 4, 4)
+        first = cells[0, 0, 0]
+        steps = (cells[1, 0, 0, 1] - first[1], cells[0, 1, 0, 0] - first[0])
+        offsets = (first[1] / steps[0], first[0] / steps[1])
+        size = max(height, old_height), max(width, old_width)
+        grown = self._grid(cells[0, 0, :, 2:], steps, offsets, size)
+        grown[:, :, :old_height, :old_width] = stored
+        self.assign(mx.nd.array(grown))
+
+    def assign(self, anchors: "mx.nd.NDArray", ctx=None) -> None:
+        """Replaces the stored anchors, (1, 1, any H, any W, 4 * num_depth) float32, on `ctx` or on the contexts they are on.
+
+        They become the parameter's own initial value as well: a later `initialize` brings them back, not the first ones.
+        """
+        contexts = ctx or self.anchors.list_ctx()
+        # Gluon has no public way to give a known shape to a parameter again.
+        self.anchors._shape = anchors.shape
+        self.anchors._data = None
+        self.anchors._deferred_init = ()
+        self.anchors.init = _Fixed(anchors)
+        self.anchors.initialize(ctx=contexts)
+
+    def hybrid_forward(self, F, x, anchors):
+        anchors = F.slice_like(anchors, x * 0, axes=(2, 3)).reshape((1, -1, 4))
+        if self._clip:
+            height, width = self._im_size
+            cx, cy, w, h = anchors.split(axis=-1, num_outputs=4)
+            anchors = F.concat(
+                cx.clip(0, width), cy.clip(0, height), w.clip(0, width), h.clip(0, height), dim=-1
+            )
+        return anchors
+
+
+class LiteAnchorGenerator(SSDAnchorGenerator):
+    """The anchors of TensorFlow's ssd_mobilenet_v1_coco: three at each pixel of the first map, the square of half the size;
+    on the other maps the square of the geometric mean comes last."""
+
+    def _box_shapes(self, size, geometric_mean, ratios):
+        # The square of the other maps is half the size too: that is how the published weights were trained.
+        shapes = [(size / 2, size / 2)]
+        shapes += [(size * np.sqrt(ratio), size / np.sqrt(ratio)) for ratio in ratios[1:]]
+        if self._index > 0:
+            shapes.append((geometric_mean, geometric_mean))
+        return np.array(shapes, np.float64)

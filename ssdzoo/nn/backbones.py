@@ -1,0 +1,65 @@
+"""From a backbone's name to its feature extractor."""
+
+import re
+
+import numpy as np
+
+from ssdzoo.errors import CallError
+from ssdzoo.nn.expander import FeatureExpander
+from ssdzoo.nn.vgg_atrous import extra_spec, vgg_atrous_extractor, vgg_spec
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+
+_EXPANDER_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool")
+
+
+def make_features(name, base_size, features, filters, kwargs: dict):
+    """A function that makes the extractor, and those of `kwargs` that are not for it.
+
+    Args:
+        name: backbone: "vgg16_atrous", "resnet34_v1b", or a classifier of `mxnet.gluon.model_zoo.vision`.
+        base_size: input size in pixels, one number or (H, W).
+        features: names of layers of the classifier; or an extractor; or a callable that makes one; or None.
+        filters: channels of the convolutions appended to a classifier.
+        kwargs: keyword arguments of `FeatureExpander` and of `SSD`.
+
+    Raises:
+        CallError: an unknown backbone, or arguments that don't fit it.
+    """
+    expander = {k: v for k, v in kwargs.items() if k in _EXPANDER_ARGS}
+    rest = {k: v for k, v in kwargs.items() if k not in _EXPANDER_ARGS}
+    if isinstance(features, mx.gluon.HybridBlock):
+        return (lambda: features), rest
+    if callable(features):
+        return features, rest
+    vgg = re.fullmatch(r"vgg(\d+)(_bn)?_atrous", name or "")
+    if vgg:
+        return _make_vgg(int(vgg[1]), bool(vgg[2]), base_size), rest
+    if name == "resnet34_v1b":
+        from ssdzoo.nn.resnet_v1b import ResNetV1bExtractor
+
+        return (lambda: ResNetV1bExtractor(name, filters or [256, 256, 128, 128])), rest
+    if not features or filters is None:
+        raise CallError(f"backbone {name!r} needs features (names of its layers) and filters (of the appended layers)")
+    return (lambda: FeatureExpander(_classifier(name), features, filters, **expander)), rest
+
+
+def _make_vgg(layers: int, batch_norm: bool, base_size):
+    if layers not in vgg_spec:
+        raise CallError(f"there is no VGG-{layers}; vgg_spec has {sorted(vgg_spec)}")
+    size = base_size if np.isscalar(base_size) else max(base_size)
+    if size not in extra_spec:
+        raise CallError(f"vgg{layers}_atrous has extra layers for sizes {sorted(extra_spec)}, not for {base_size}")
+    return lambda: vgg_atrous_extractor(layers, size, batch_norm)
+
+
+def _classifier(name: str):
+    vision = mx.gluon.model_zoo.vision
+    try:
+        return vision.get_model(name)
+    except ValueError:
+        raise CallError(
+            f"no backbone {name!r}; there are vgg{{11,13,16,19}}_atrous, resnet34_v1b, and the classifiers of "
+            "mxnet.gluon.model_zoo.vision such as resnet18_v1, resnet50_v2, mobilenet1.0, mobilenet0.25"
+        ) from None

@@ -1,0 +1,71 @@
+"""A backbone of MXNet's own model zoo, cut at named layers, with strided convolutions appended."""
+
+from ssdzoo.errors import CallError
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+
+_INIT_BY_SUFFIX = {"gamma": "ones", "beta": "zeros", "bias": "zeros", "mean": "zeros", "var": "ones"}
+
+
+def _tap(backbone: mx.sym.Symbol, name: str, prefix: str) -> mx.sym.Symbol:
+    internals = backbone.get_internals()
+    output = f"{prefix}{name}_output"
+    if output not in internals.list_outputs():
+        known = [o[len(prefix) : -len("_output")] for o in internals.list_outputs() if o.startswith(prefix)]
+        activations = [k for k in known if "relu" in k or "activation" in k]
+        raise CallError(f"the backbone has no layer {name!r}; its activations are {', '.join(activations)}")
+    return internals[output]
+
+
+class FeatureExpander(mx.gluon.SymbolBlock):
+    """Features of a backbone at `outputs`, then one map half as large for each of `num_filters`.
+
+    Args:
+        network: a backbone (a HybridBlock whose input is one image batch).
+        outputs: names of the backbone's layers without its prefix, finest first, such as "stage3_activation1".
+        num_filters: channels of the appended 3x3 stride-2 convolutions.
+        use_1x1_transition: puts a 1x1 convolution of max(min_depth, round(filters * reduce_ratio)) channels before each.
+        use_bn: BatchNorm after each appended convolution.
+        reduce_ratio, min_depth: see use_1x1_transition.
+        global_pool: appends a global average pool as the last map.
+
+    It is a SymbolBlock because the parameter files of GluonCV hold the backbone's flat symbol names (`features.resnetv10_conv0_weight`).
+    """
+
+    def __init__(self, network, outputs, num_filters, use_1x1_transition=True, use_bn=True,
+                 reduce_ratio=1.0, min_depth=128, global_pool=False):  # fmt: skip
+        data = mx.sym.var("data", dtype="float32")
+        symbol = network(data)
+        maps = [_tap(symbol, name, network.prefix) for name in outputs]
+        x = maps[-1]
+        for i, filters in enumerate(num_filters):
+            if use_1x1_transition:
+                depth = max(min_depth, int(round(filters * reduce_ratio)))
+                x = self._conv(x, depth, 1, use_bn, "expand_trans_{}" + str(i))
+            x = self._conv(x, filters, 3, use_bn, "expand_{}" + str(i))
+            maps.append(x)
+        if global_pool:
+            maps.append(mx.sym.Pooling(x, pool_type="avg", global_pool=True, kernel=(1, 1)))
+        super().__init__(maps, data, network.collect_params())
+        # The classifier's own attribute paths, in which its parameter files are written.
+        self.base_parameters = network._collect_params_with_prefix()
+        self._give_initializers()
+
+    @staticmethod
+    def _conv(x, filters: int, kernel: int, use_bn: bool, name: str):
+        stride, pad = (2, 1) if kernel == 3 else (1, 0)
+        x = mx.sym.Convolution(
+            x, num_filter=filters, kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad),
+            no_bias=use_bn, name=name.format("conv"),
+        )  # fmt: skip
+        if use_bn:
+            x = mx.sym.BatchNorm(x, name=name.format("bn"))
+        return mx.sym.Activation(x, act_type="relu", name=name.format("relu"))
+
+    def _give_initializers(self) -> None:
+        # A symbol's parameters come without initializers, and Xavier refuses the vectors of a BatchNorm.
+        he = mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
+        for name, parameter in self.params.items():
+            if parameter.init is None and "expand_" in name:
+                parameter.init = _INIT_BY_SUFFIX.get(name.rsplit("_", 1)[-1], he)

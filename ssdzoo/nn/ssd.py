@@ -1,0 +1,282 @@
+"""The SSD network (Liu et al. 2016) and `get_ssd`, which puts it together from a backbone and a list of anchors."""
+
+import warnings
+from bisect import bisect_left
+
+import numpy as np
+
+from ssdzoo.errors import CallError
+from ssdzoo.nn.anchors import SSDAnchorGenerator
+from ssdzoo.nn.backbones import make_features
+from ssdzoo.nn.coder import STDS
+from ssdzoo.nn.detect import Detect
+from ssdzoo.nn.predictors import ConvPredictor, flatten_maps
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+autograd, nn = mx.autograd, mx.gluon.nn
+
+
+class SSD(mx.gluon.HybridBlock):
+    """Single-shot detector: a feature extractor, and anchors, a class head and a box head for each of its maps.
+
+    Args:
+        make_features: returns the extractor, a HybridBlock that maps images to a list of feature maps, finest first; it is
+            called inside the name scope of the network.
+        base_size: input size that the anchors are made for, in pixels: one number or (H, W).
+        sizes: anchor sizes in pixels, one for each map and one more.
+        ratios: for each map the aspect ratios, beginning with 1; or one list for all maps.
+        steps: for each map the distance of anchor centers in pixels; None derives base size / map size.
+        classes: names of the classes, without the background.
+        stds, nms_thresh, nms_topk, post_nms: see `Detect`.
+        anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least.
+        predictor_kernel: width of the heads' convolutions, 1 or 3.
+        anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`.
+
+    Called with images (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std, it returns
+      - while training (inside `autograd.record()`): class logits (B, N, C + 1), background first; box offsets (B, N, 4); anchors
+        (1, N, 4), center form, pixels;
+      - otherwise: class ids (B, 100, 1), scores (B, 100, 1), boxes (B, 100, 4), corner form, pixels; -1 fills up.
+
+    The two have a cached graph each: `hybridize()` once and switch as you like. Attribute paths equal GluonCV's, because they
+    are the names in the parameter files.
+    """
+
+    def __init__(self, make_features, base_size, sizes, ratios, steps, classes, stds=STDS, nms_thresh=0.45,
+                 nms_topk=400, post_nms=100, anchor_alloc_size=128, predictor_kernel=3,
+                 anchor_generator=SSDAnchorGenerator, **kwargs):  # fmt: skip
+        super().__init__(**kwargs)
+        self.classes = _class_names(classes)
+        self.base_size = (base_size, base_size) if np.isscalar(base_size) else tuple(base_size)
+        self._kernel = predictor_kernel
+        self._map_sizes = {}
+        with self.name_scope():
+            self.features = make_features()
+            maps = self.map_sizes(*self.base_size)
+            ratios = _one_per_map(ratios, len(maps))
+            steps = steps or [(self.base_size[0] / h, self.base_size[1] / w) for h, w in maps]
+            if not len(sizes) - 1 == len(ratios) == len(steps) == len(maps):
+                raise CallError(
+                    f"the extractor has {len(maps)} feature maps, so {len(maps) + 1} sizes, {len(maps)} lists of ratios and "
+                    f"{len(maps)} steps are expected, not {len(sizes)}, {len(ratios)} and {len(steps)}"
+                )
+            self.class_predictors = nn.HybridSequential()
+            self.box_predictors = nn.HybridSequential()
+            self.anchor_generators = nn.HybridSequential()
+            for i, (ratio, step) in enumerate(zip(ratios, steps)):
+                alloc = max(anchor_alloc_size >> i, 16)
+                generator = anchor_generator(i, self.base_size, sizes[i : i + 2], ratio, step, (alloc, alloc))
+                self.anchor_generators.add(generator)
+                self.class_predictors.add(self._head(generator.num_depth * (self.num_classes + 1)))
+                self.box_predictors.add(self._head(generator.num_depth * 4))
+            self.detect = Detect(self.num_classes, nms_thresh, nms_topk, post_nms, stds)
+        # Every shape is known from here on: weights can be checked, saved and classes reset before the first forward.
+        self.infer_shape(mx.nd.zeros((1, 3, *self.base_size)))
+
+    def _head(self, channels: int, in_channels: int = 0, **kwargs) -> ConvPredictor:
+        k = self._kernel
+        return ConvPredictor(channels, (k, k), (k // 2, k // 2), in_channels, **kwargs)
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, without the background."""
+        return len(self.classes)
+
+    nms_thresh = property(lambda self: self.detect.nms_thresh)
+    nms_topk = property(lambda self: self.detect.nms_topk)
+    post_nms = property(lambda self: self.detect.post_nms)
+
+    def set_nms(self, nms_thresh: float = 0.45, nms_topk: int = 400, post_nms: int = 100) -> None:
+        """Sets the suppression (see `Detect`), before or after `hybridize`."""
+        self.detect.set_nms(nms_thresh, nms_topk, post_nms)
+
+    def map_sizes(self, height: int, width: int) -> list:
+        """(H, W) of each feature map for an input of height x width pixels.
+
+        Raises:
+            CallError: a map would vanish; the message names the least size.
+        """
+        if (height, width) not in self._map_sizes:
+            self._map_sizes[height, width] = self._infer_map_sizes(height, width)
+        sizes = self._map_sizes[height, width]
+        if sizes is None:
+            least = bisect_left(range(4096), True, key=lambda side: bool(self._infer_map_sizes(side, side)))
+            raise CallError(
+                f"an input of {height}x{width} (H x W) is too small for this network: its last feature map would vanish; "
+                f"{least}x{least} is the least"
+            )
+        return sizes
+
+    def _infer_map_sizes(self, height: int, width: int):
+        maps = mx.sym.Group(list(self.features(mx.sym.var("data"))))
+        try:
+            _, shapes, _ = maps.infer_shape(data=(1, 3, height, width))
+        except mx.base.MXNetError:
+            return None
+        return [s[2:] for s in shapes] if all(min(s) > 0 for s in shapes) else None
+
+    def hybrid_forward(self, F, x):
+        maps = self.features(x)
+        heads = zip(maps, self.class_predictors, self.box_predictors, self.anchor_generators)
+        logits, offsets, anchors = zip(*((c(m), b(m), a(m)) for m, c, b, a in heads))
+        return (
+            flatten_maps(F, logits, self.num_classes + 1),
+            flatten_maps(F, offsets, 4),
+            F.concat(*anchors, dim=1),
+        )
+
+    def heads(self, x):
+        """Class logits, box offsets and anchors of a batch, training or not."""
+        if isinstance(x, mx.nd.NDArray):
+            if x.ndim != 4 or x.shape[1] != 3:
+                raise CallError(f"expected a batch of images (B, 3, H, W), got shape {x.shape}")
+            self.cover(*x.shape[2:])
+            if x.context.device_type == "cpu_shared":  # a batch from DataLoader workers
+                x = x.as_in_context(next(iter(self.collect_params().values())).list_ctx()[0])
+        return super().forward(x)
+
+    def forward(self, x):
+        heads = self.heads(x)
+        return heads if autograd.is_training() else self.detect(*heads)
+
+    def cover(self, height: int, width: int) -> None:
+        """Makes the stored anchors cover an input of height x width pixels; does nothing where they do already."""
+        for generator, (rows, columns) in zip(self.anchor_generators, self.map_sizes(height, width)):
+            alloc = generator.anchors.shape[2:4]
+            if rows > alloc[0] or columns > alloc[1]:
+                generator.grow(rows, columns)
+                self._clear_cached_op()
+
+    def reset_class(self, classes, reuse_weights=None) -> None:
+        """Replaces the classes, and with them the class heads.
+
+        Args:
+            classes: the new names.
+            reuse_weights: which rows of the old class heads to keep: a dict of new -> old, each a name or an index, or a list of the
+                names that both have (one that either side lacks is left out with a warning, as in GluonCV). The background is
+                kept too as soon as any is.
+
+        Raises:
+            CallError: a name or an index of the dict that is not there.
+        """
+        old, new = self.classes, _class_names(classes)
+        kept = _rows_to_keep(old, new, reuse_weights)
+        with self.name_scope():
+            heads = nn.HybridSequential(prefix=self.class_predictors.prefix)
+            for head, generator in zip(self.class_predictors, self.anchor_generators):
+                conv = head.predictor
+                in_channels = conv.weight.shape[1]
+                fresh = self._head(generator.num_depth * (len(new) + 1), in_channels, prefix=head.prefix)
+                if conv.weight._data is not None:
+                    fresh.initialize(ctx=conv.weight.list_ctx())
+                    if kept:
+                        _copy_rows(conv, fresh.predictor, kept, len(old) + 1, len(new) + 1)
+                heads.add(fresh)
+            self.class_predictors = heads
+            self.classes = new
+            self.detect = Detect(len(new), self.nms_thresh, self.nms_topk, self.post_nms, self.detect._stds)
+        self._clear_cached_op()
+        if self._active:
+            flags = {k: v for k, v in self._flags}
+            self.class_predictors.hybridize(**flags)
+            self.detect.hybridize(**flags)
+
+    def load_parameters(self, filename, ctx=None, allow_missing=False, ignore_extra=False,
+                        cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
+        """Loads a parameter file of this network or of GluonCV's; nothing changes unless all of it fits.
+
+        Raises:
+            WeightsError: unreadable, or of another model; names the first parameter that differs, and both shapes.
+        """
+        from ssdzoo.weights.gluoncv import load_network
+
+        load_network(self, filename, ctx, allow_missing, ignore_extra, cast_dtype, dtype_source)
+
+    def export(self, path, epoch=0, remove_amp_cast=True, heads=False):
+        """Writes `path-symbol.json` and `path-EPOCH.params` of the prediction graph, or of the raw heads with `heads=True`.
+
+        The input is named `data`. Needs neither `hybridize` nor a forward before.
+        """
+        from ssdzoo.export.symbol import export_symbol
+
+        return export_symbol(self, path, epoch, remove_amp_cast, heads)
+
+
+def _class_names(classes) -> list:
+    if isinstance(classes, str):
+        raise CallError(f"classes is one string, {classes!r}, where a list of names is expected: [{classes!r}]")
+    names = list(classes)
+    double = sorted({n for n in names if names.count(n) > 1})
+    if not names or double:
+        raise CallError(f"class names must be a list of different names, got {names}")
+    return names
+
+
+def _one_per_map(ratios, count: int) -> list:
+    return list(ratios) if isinstance(ratios[0], (list, tuple)) else [ratios] * count
+
+
+def _rows_to_keep(old: list, new: list, reuse) -> dict:
+    """{new index: old index} of the classes whose weights are kept."""
+    if not reuse:
+        return {}
+    if not isinstance(reuse, dict):
+        missing = [name for name in reuse if name not in old or name not in new]
+        if missing:
+            warnings.warn(f"no weights are kept for {missing}: not among both the old and the new classes", stacklevel=3)
+        reuse = {name: name for name in reuse if name not in missing}
+
+    def index(key, names, which):
+        if isinstance(key, str):
+            if key not in names:
+                raise CallError(f"{key!r} is not among the {which} classes {names}")
+            return names.index(key)
+        if not 0 <= key < len(names):
+            raise CallError(f"index {key} is outside the {len(names)} {which} classes")
+        return int(key)
+
+    return {index(n, new, "new"): index(o, old, "old") for n, o in reuse.items()}
+
+
+def _copy_rows(old_conv, new_conv, kept: dict, old_width: int, new_width: int) -> None:
+    """Copies the background's and the kept classes' rows, one of `width` rows per anchor, on every context."""
+    for old, new in ((old_conv.weight, new_conv.weight), (old_conv.bias, new_conv.bias)):
+        source, target = old.data(old.list_ctx()[0]).asnumpy(), new.data(new.list_ctx()[0]).asnumpy()
+        for to, from_ in {-1: -1, **kept}.items():
+            target[to + 1 :: new_width] = source[from_ + 1 :: old_width]
+        new.set_data(mx.nd.array(target))
+
+
+def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, dataset="", pretrained=False,
+            pretrained_base=False, ctx=None, root="~/.mxnet/models", **kwargs) -> SSD:  # fmt: skip
+    """An SSD from its parts, with the arguments of GluonCV's `get_ssd`.
+
+    Args:
+        name: backbone, such as "vgg16_atrous", "resnet50_v1", "mobilenet1.0".
+        base_size: input size in pixels, one number or (H, W).
+        features: names of the backbone's layers to take; or the extractor itself, or a callable that makes it; None for backbones
+            that are extractors already (vgg*_atrous, resnet34_v1b).
+        filters: channels of the appended convolutions, None for such backbones.
+        sizes, ratios, steps, classes: see `SSD`.
+        dataset: "voc", "coco" or "" for custom; part of the name of the published weights.
+        pretrained: True for published weights from `root`, or the path of a parameter file.
+        pretrained_base: the same for the backbone alone; without effect where `pretrained` is given. False unless asked for: the
+            server of the published files is gone.
+        ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
+        root: folder of the published weights.
+        kwargs: of `SSD`, and `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`.
+    """
+    make, ssd_args = make_features(name, base_size, features, filters, kwargs)
+    net = SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
+    full_name = "_".join(("ssd", str(base_size), str(name), dataset))
+    if pretrained:
+        from ssdzoo.weights.store import find_weights
+
+        net.load_parameters(find_weights(full_name, pretrained, root), ctx=ctx or mx.cpu())
+    elif pretrained_base:
+        from ssdzoo.weights.gluoncv import load_base
+        from ssdzoo.weights.store import find_weights
+
+        net.initialize(ctx=ctx or mx.cpu())
+        load_base(net, find_weights(name, pretrained_base, root))
+    return net

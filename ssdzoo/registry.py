@@ -1,0 +1,289 @@
+"""The preset tables: from a model's name, or a user's own table, to a network. No layers here.
+
+A table in `presets/` holds one architecture per table and one variant (voc, coco, custom) per sub-table; a variant's fields come on
+top of its architecture's. A user's table, and the `model.toml` of a run, hold the fields of one model at the top level. `presets/README.md`
+describes them.
+"""
+
+import difflib
+import sys
+import warnings
+from dataclasses import asdict, dataclass, fields, replace
+from fnmatch import fnmatch
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+import tomli_w
+
+from ssdzoo.errors import CallError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_POSITIVE = "positive numbers"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One row: all that is needed to build a model. `presets/README.md` says what each field is."""
+
+    name: str
+    backbone: str
+    base_size: tuple  # (H, W) pixels
+    sizes: tuple
+    ratios: tuple
+    features: tuple | None = None
+    filters: tuple | None = None
+    steps: tuple | None = None
+    classes: tuple | None = None
+    anchor_generator: str = "ssd"
+    predictor_kernel: int = 3
+    min_depth: int | None = None
+    reduce_ratio: float | None = None
+    mean: tuple = IMAGENET_MEAN
+    std: tuple = IMAGENET_STD
+    nms_thresh: float = 0.45
+    nms_topk: int = 400
+    post_nms: int = 100
+
+    @property
+    def network_args(self) -> dict:
+        """The keyword arguments of `get_ssd`, but for `classes`."""
+        height, width = self.base_size
+        args = dict(
+            name=self.backbone,
+            base_size=height if height == width else self.base_size,
+            features=self.features and list(self.features),
+            filters=self.filters and list(self.filters),
+            sizes=list(self.sizes),
+            ratios=[list(r) for r in self.ratios],
+            steps=self.steps and list(self.steps),
+            predictor_kernel=self.predictor_kernel,
+            nms_thresh=self.nms_thresh,
+            nms_topk=self.nms_topk,
+            post_nms=self.post_nms,
+        )
+        args.update({k: getattr(self, k) for k in ("min_depth", "reduce_ratio") if getattr(self, k) is not None})
+        return args
+
+    def with_classes(self, classes) -> "Preset":
+        """The same model for other classes."""
+        return replace(self, classes=tuple(classes))
+
+    def to_toml(self) -> str:
+        """The row as a user's table; `read_preset` reads it back."""
+        return tomli_w.dumps({k: v for k, v in _plain(asdict(self)).items() if v is not None})
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+
+
+def _numbers(value, count=None) -> bool:
+    ok = isinstance(value, (list, tuple)) and all(_number(v) for v in value)
+    return ok and (count is None or len(value) == count)
+
+
+def _number(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+
+
+def _names(value) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(v, str) and v for v in value)
+
+
+def _integer(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+# What each field must be: a test, and the words for the message.
+_CHECKS = {
+    "name": (lambda v: isinstance(v, str) and v, "a name"),
+    "backbone": (lambda v: isinstance(v, str) and v, "the name of a backbone"),
+    "base_size": (lambda v: _numbers(v, 2) and all(map(_integer, v)), "pixels, one whole number or [height, width]"),
+    "sizes": (lambda v: _numbers(v) and len(v) > 1 and list(v) == sorted(v), f"rising {_POSITIVE}, in pixels"),
+    "ratios": (
+        lambda v: isinstance(v, (list, tuple)) and v and all(_numbers(r) and r and r[0] == 1 for r in v),
+        f"a list of {_POSITIVE} for each feature map, each beginning with 1",
+    ),
+    "features": (_names, "names of layers"),
+    "filters": (lambda v: _numbers(v) and all(map(_integer, v)), "whole numbers of channels"),
+    "steps": (
+        lambda v: isinstance(v, (list, tuple)) and all(_number(s) or _numbers(s, 2) for s in v),
+        f"{_POSITIVE}, in pixels, or [vertical, horizontal] pairs",
+    ),
+    "classes": (lambda v: _names(v) and len(set(v)) == len(v), "different names"),
+    "anchor_generator": (lambda v: v in ("ssd", "lite"), '"ssd" or "lite"'),
+    "predictor_kernel": (lambda v: v in (1, 3), "1 or 3"),
+    "min_depth": (lambda v: _integer(v) and v > 0, "a whole number of channels"),
+    "reduce_ratio": (_number, "a positive number"),
+    "mean": (lambda v: isinstance(v, (list, tuple)) and len(v) == 3, "three numbers"),
+    "std": (lambda v: _numbers(v, 3), f"three {_POSITIVE}"),
+    "nms_thresh": (lambda v: isinstance(v, (int, float)), "a number"),
+    "nms_topk": (_integer, "a whole number"),
+    "post_nms": (_integer, "a whole number"),
+}
+
+
+def check_preset(row: dict, where: str) -> Preset:
+    """The Preset of a table's `row`.
+
+    Raises:
+        CallError: names `where` (file and row), the field, its value and what was expected.
+    """
+    row = dict(row)
+    for field in row:
+        if field not in _CHECKS:
+            near = difflib.get_close_matches(field, _CHECKS, 1)
+            hint = f"; do you mean {near[0]!r}?" if near else f"; the fields are {', '.join(_CHECKS)}"
+            raise CallError(f"{where}: unknown field {field!r}{hint}")
+    missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in row]
+    if missing:
+        raise CallError(f"{where}: field {missing[0]!r} is missing")
+    if _integer(row["base_size"]):
+        row["base_size"] = [row["base_size"]] * 2
+    for field, value in row.items():
+        test, expected = _CHECKS[field]
+        if not test(value):
+            raise CallError(f"{where}: field {field!r} is {value!r}; expected {expected}")
+    maps = len(row["ratios"])
+    for field, count in (("sizes", maps + 1), ("steps", maps)):
+        if field in row and len(row[field]) != count:
+            raise CallError(f"{where}: field {field!r} has {len(row[field])} values; {maps} lists of ratios need {count}")
+    if "features" in row and len(row["features"]) + len(row.get("filters", ())) != maps:
+        count = len(row["features"]) + len(row.get("filters", ()))
+        raise CallError(f"{where}: field 'features' with 'filters' makes {count} maps; there are {maps} lists of ratios")
+    return Preset(**{k: _frozen(v) for k, v in row.items()})
+
+
+def _frozen(value):
+    return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def read_tables(folder) -> dict:
+    """{model name: Preset} of every table in a folder.
+
+    Raises:
+        CallError: a wrong row, with file, row and field; two rows of one name.
+    """
+    tables = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
+    class_lists = _parse(tables.pop("classes.toml"), "classes.toml")
+    rows = {}
+    for file, text in sorted(tables.items()):
+        for architecture, table in _parse(text, file).items():
+            common = {k: v for k, v in table.items() if not isinstance(v, dict)}
+            for variant, own in table.items():
+                if not isinstance(own, dict):
+                    continue
+                name = f"{architecture}_{variant}"
+                where = f"{file}, row [{architecture}.{variant}]"
+                if name in rows:
+                    raise CallError(f"{where}: {name!r} is there twice")
+                classes = {} if variant == "custom" else {"classes": class_lists[variant]}
+                rows[name] = check_preset({"name": name, **common, **classes, **own}, where)
+    return rows
+
+
+def _parse(text: str, file) -> dict:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise CallError(f"{file}: not a TOML file: {error}") from None
+
+
+@lru_cache(maxsize=1)
+def _zoo() -> dict:
+    return read_tables(resources.files("ssdzoo.presets"))
+
+
+def read_preset(path) -> Preset:
+    """The Preset of a user's table, or of the `model.toml` of a run."""
+    path = Path(path)
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallError(f"{path}: cannot be read as a preset table: {error}") from None
+    return check_preset({"name": path.stem, **_parse(text, path)}, str(path))
+
+
+def list_models(pattern: str | None = None) -> list:
+    """Names of the zoo's models, sorted; with a `pattern` such as "*mobilenet*", those that match."""
+    return sorted(n for n in _zoo() if pattern is None or fnmatch(n, pattern.lower()))
+
+
+def find_preset(name) -> Preset:
+    """The Preset of a model's name (GluonCV's spellings such as `mobilenet1_0` too), or of a `.toml` file.
+
+    Raises:
+        CallError: no such name; suggests the nearest ones.
+    """
+    if str(name).endswith(".toml"):
+        return read_preset(name)
+    zoo = _zoo()
+    key = str(name).lower()
+    for old, new in (("mobilenet1_0", "mobilenet1.0"), ("mobilenet0_25", "mobilenet0.25")):
+        key = key.replace(old, new)
+    if key not in zoo:
+        near = difflib.get_close_matches(key, zoo, 3, 0.5)
+        hint = f"do you mean {', '.join(near)}?" if near else "`ssdzoo models` lists them"
+        raise CallError(f"no model {str(name)!r}; {hint}")
+    return zoo[key]
+
+
+def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=False, root="~/.mxnet/models",
+              transfer=None, **kwargs):  # fmt: skip
+    """An SSD by name, with the arguments of GluonCV's `get_model`.
+
+    Args:
+        name: a name of `list_models()`, a Preset, or the path of a user's table (`.toml`).
+        ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
+        classes: names of the classes; a `_custom` model needs them, any other may get other ones than its own.
+        pretrained: True for published weights out of `root`, or the path of a parameter file.
+        pretrained_base: the same for the backbone alone. Unlike in GluonCV the default is False, because the server of the
+            published files is gone.
+        root: folder with published weights, under GluonCV's file names.
+        transfer: "voc" or "coco": builds that sibling of a `_custom` model with its published weights, then changes its classes
+            and keeps the class rows of equal names.
+        kwargs: of `get_ssd`, such as `nms_thresh`.
+
+    Raises:
+        CallError: an unknown name (the nearest ones are suggested), a `_custom` model without classes.
+        WeightsError: weights that are not there or don't fit.
+    """
+    from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
+    from ssdzoo.nn.ssd import get_ssd
+    from ssdzoo.weights.store import find_weights
+
+    preset = name if isinstance(name, Preset) else find_preset(name)
+    if transfer is not None:
+        if not preset.name.endswith("_custom"):
+            raise CallError(f"transfer={transfer!r} is for _custom models, not for {preset.name}")
+        preset = find_preset(preset.name.removesuffix("custom") + str(transfer))
+        pretrained = True
+    own = preset.classes
+    if own is None and classes is None:
+        raise CallError(f"{preset.name} needs classes=[...], the names of your classes")
+    if own is None and pretrained is True:
+        warnings.warn("custom models have no published weights: pretrained=True is ignored; see transfer=", stacklevel=2)
+        pretrained = False
+    generator = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}[preset.anchor_generator]
+    net = get_ssd(
+        **{**preset.network_args, "anchor_generator": generator, **kwargs},
+        classes=list(own if pretrained and own else classes or own),
+        pretrained_base=pretrained_base if not pretrained else False, ctx=ctx, root=root,
+    )  # fmt: skip
+    if pretrained:
+        net.load_parameters(find_weights(preset.name, pretrained, root), ctx=ctx)
+    if classes is not None and list(classes) != net.classes:
+        net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
+    return net
+
+
+assert set(_CHECKS) == {f.name for f in fields(Preset)}

@@ -1,0 +1,146 @@
+"""The one place that imports mxnet: what it needs from numpy and CUDA, its threads, its contexts, its errors."""
+
+import ctypes
+import importlib.util
+import os
+import sys
+import warnings
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from ssdzoo.errors import CallError, SSDZooError
+
+# Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
+_NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
+
+# In the order in which they depend on each other; each wheel `nvidia-*-cu11` brings some.
+_CUDA_LIBRARIES = (
+    "libcudart.so.11.0", "libnvrtc.so.11.2", "libcublasLt.so.11", "libcublas.so.11", "libcufft.so.10", "libcurand.so.10",
+    "libcusparse.so.11", "libcusolver.so.11", "libcudnn.so.8", "libnccl.so.2", "libnvToolsExt.so.1",
+)  # fmt: skip
+
+_GPU_WHEELS = (
+    "pip uninstall -y mxnet && pip install mxnet-cu117==1.9.1 nvidia-cudnn-cu11==8.6.0.163 nvidia-cublas-cu11 "
+    "nvidia-cufft-cu11 nvidia-curand-cu11 nvidia-cusolver-cu11 nvidia-cusparse-cu11 nvidia-cuda-runtime-cu11 "
+    "nvidia-cuda-nvrtc-cu11 nvidia-nccl-cu11 nvidia-nvtx-cu11"
+)
+
+
+def prepare() -> None:
+    """Makes `import mxnet` work with numpy 1.23 to 1.26 and on Python 3.12; doing it again changes nothing."""
+    for name, builtin in _NUMPY_ALIASES.items():
+        # vars(), because asking numpy for a dropped alias warns or raises.
+        if name not in vars(np):
+            setattr(np, name, builtin)
+    if sys.version_info >= (3, 12) and "distutils" not in sys.modules:
+        # mxnet asks distutils for LooseVersion; setuptools carries the distutils that Python 3.12 dropped.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                import setuptools  # noqa: F401
+            except ImportError:
+                pass
+
+
+@lru_cache(maxsize=1)
+def mxnet():
+    """The mxnet module.
+
+    Raises:
+        SSDZooError: it can't be imported; says what to install.
+    """
+    prepare()
+    if "mxnet" not in sys.modules:
+        _load_cuda_wheels()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import mxnet as module
+    except (ImportError, OSError, AttributeError) as error:
+        raise SSDZooError(f"mxnet can't be imported ({_why(error)})") from error
+    return module
+
+
+@lru_cache(maxsize=1)
+def gluoncv():
+    """The gluoncv module, which a few backbones come from.
+
+    Raises:
+        SSDZooError: it can't be imported.
+    """
+    mxnet()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import gluoncv as module
+    except (ImportError, OSError, AttributeError) as error:
+        raise SSDZooError(f"gluoncv can't be imported ({error}): pip install gluoncv==0.10.5.post0") from error
+    return module
+
+
+def _why(error: BaseException) -> str:
+    if not sys.platform.startswith("linux") or sys.version_info >= (3, 13):
+        return "its wheels are for Linux on x86-64 and Python below 3.13: install ssdzoo there, in Python 3.11 for example"
+    if int(np.__version__.split(".")[0]) > 1:
+        return f"it needs numpy 1, this is {np.__version__}: pip install 'numpy<2'"
+    if isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
+        return "not installed: pip install mxnet==1.9.1"
+    return f"{error}; a missing lib*.so.1 comes with apt install libgomp1 libquadmath0"
+
+
+def _load_cuda_wheels() -> None:
+    """Loads the CUDA 11 libraries that lie in pip's nvidia-*-cu11 wheels, where the linker does not look."""
+    if not any(_installed(f"mxnet-cu{version}") for version in ("117", "112")):
+        return
+    spec = importlib.util.find_spec("nvidia")
+    folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
+    for library in _CUDA_LIBRARIES:
+        for path in (p for folder in folders for p in folder.glob(f"*/lib/{library}")):
+            ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+
+
+def _installed(distribution: str) -> bool:
+    try:
+        metadata.distribution(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def tune_cpu() -> dict:
+    """Sets the threads and the engine that are fastest on a CPU: all cores, and operators one after another.
+
+    mxnet reads both when it is first imported: after that, and where the user has set either, nothing changes. Returns what was set.
+    """
+    if "mxnet" in sys.modules or {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
+        return {}
+    chosen = {"OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))), "MXNET_ENGINE_TYPE": "NaiveEngine"}
+    os.environ.update(chosen)
+    return chosen
+
+
+def contexts(gpus: str | None = None) -> list:
+    """The contexts of a list of GPUs such as "0,1"; without one [cpu(0)].
+
+    Raises:
+        CallError: not a list of different numbers.
+        SSDZooError: this mxnet has no CUDA, or the machine no such GPU.
+    """
+    if not gpus:
+        return [mxnet().cpu(0)]
+    numbers = gpus.replace(" ", "").split(",")
+    if not all(n.isdigit() for n in numbers) or len(set(numbers)) < len(numbers):
+        raise CallError(f"--gpus {gpus!r}: expected different numbers such as 0 or 0,1")
+    mx = mxnet()
+    if not mx.runtime.Features().is_enabled("CUDA"):
+        raise SSDZooError(
+            f"--gpus {gpus}: this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada): {_GPU_WHEELS}"
+        )
+    count = mx.context.num_gpus()
+    missing = [n for n in numbers if int(n) >= count]
+    if missing:
+        raise SSDZooError(f"--gpus {gpus}: there is no GPU {missing[0]}; mxnet sees {count}")
+    return [mx.gpu(int(n)) for n in numbers]

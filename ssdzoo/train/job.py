@@ -1,0 +1,103 @@
+"""One fine-tuning from its arguments to its run folder."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ssdzoo.data import class_names, load_dataset
+from ssdzoo.errors import CallError, DataError
+from ssdzoo.registry import find_preset, get_model, read_preset
+from ssdzoo.runtime import mxnet
+from ssdzoo.train.loop import Settings, Trainer
+from ssdzoo.train.run import Run
+from ssdzoo.weights.gluoncv import load_base
+from ssdzoo.weights.transfer import load_for_classes
+
+
+@dataclass
+class TrainingJob:
+    """The arguments of a fine-tuning; see `ssdzoo train --help`. `val_split` may be "none"."""
+
+    model: str
+    data: Path
+    out: Path
+    epochs: int = 40
+    batch_size: int = 8
+    lr: float | None = None
+    seed: int = 0
+    workers: int = 1
+    split: str = "train"
+    val_split: str = "val"
+    eval_every: int = 5
+    base_weights: Path | None = None
+    weights: Path | None = None
+
+    def as_toml(self) -> dict:
+        """The arguments as plain values, without those that are not set."""
+        return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items() if v is not None}
+
+
+def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) -> dict:
+    """Trains; returns the last row of metrics.csv with `best_mAP`.
+
+    Args:
+        contexts: where to train.
+        progress: shows the steps; see `ssdzoo.cli.progress.TrainingProgress`.
+        resume: continues the run in `job.out`.
+
+    Raises:
+        CallError, DataError, WeightsError: before anything is written.
+        SSDZooError: the loss is not finite.
+    """
+    if job.weights and job.base_weights:
+        raise CallError("--weights fills the whole network, --base-weights its backbone: give one of them")
+    run = Run(job.out, resume)
+    preset = read_preset(run.folder / "model.toml") if resume else _preset(job)
+    train, val = _datasets(job, list(preset.classes), progress)
+    mxnet().random.seed(job.seed)
+    net, story = (get_model(preset), "resumed") if resume else _network(job, preset, contexts)
+    if resume:
+        net.load_parameters(str(run.last_files(run.state()["epoch"])[0]), ctx=contexts)
+    progress.say(f"{preset.name}: {len(preset.classes)} classes ({', '.join(preset.classes)}); {story}")
+    lr = job.lr or (0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005)
+    settings = Settings(job.epochs, job.batch_size, lr, workers=job.workers, seed=job.seed, eval_every=job.eval_every)
+    trainer = Trainer(net, preset, train, val, run, settings, progress)
+    if resume:
+        trainer.resume()
+    else:
+        run.begin(preset, {**job.as_toml(), "lr": lr})
+    return trainer.fit()
+
+
+def _preset(job: TrainingJob):
+    preset = find_preset(job.model)
+    names = class_names(job.data)
+    if not names:
+        raise DataError(f"{job.data}: no objects in its annotations, so there is nothing to learn")
+    return preset.with_classes(names)
+
+
+def _datasets(job: TrainingJob, names: list, progress) -> tuple:
+    train = load_dataset(job.data, job.split, names)
+    val = None if job.val_split == "none" else load_dataset(job.data, job.val_split, names)
+    for split, dataset in ((job.split, train), (job.val_split, val)):
+        if dataset is None:
+            continue
+        objects = sum(len(record.boxes) for record in dataset.records)
+        progress.say(f"{job.data}, split {split}: {len(dataset)} images, {objects} objects")
+        for problem in dataset.problems:
+            progress.say(f"  {problem.path}: {problem.message}")
+    return train, val
+
+
+def _network(job: TrainingJob, preset, contexts) -> tuple:
+    """An initialized network, and a sentence about where its weights come from."""
+    if job.weights:
+        return load_for_classes(preset, job.weights, contexts)
+    net = get_model(preset)
+    mx = mxnet()
+    # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
+    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)
+    if job.base_weights:
+        load_base(net, job.base_weights)
+        return net, f"backbone from {job.base_weights}"
+    return net, "weights at random (--base-weights FILE trains better)"

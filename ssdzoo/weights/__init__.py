@@ -1,0 +1,1 @@
+"""Parameter files: whose names they hold, where they are found, and how they get into a network."""

@@ -1,0 +1,127 @@
+"""Loads GluonCV's and ssdzoo's parameter files into a network, whatever naming they were saved in.
+
+`save_parameters` writes attribute paths (`class_predictors.0.predictor.weight`); the parameters of a resnet or mobilenet backbone
+are flat names below `features.`, with a counter of the process that saved them (`features.resnetv11_conv0_weight`: the second
+ResNet-v1 there; dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names (`arg:ssd0_resnetv10_conv0_weight`). All are brought
+to one form, without counters, before they are compared.
+"""
+
+import re
+from pathlib import Path
+
+from ssdzoo.errors import WeightsError
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+
+# The counters that Gluon puts behind a block's name; a VGG's own are attribute paths.
+_COUNTED = re.compile(r"(ssd|resnetv1|resnetv2|resnetv1b|mobilenetv2_|mobilenet|vggatrousextractor)\d+_")
+
+
+def read_file(path) -> dict:
+    """{name: NDArray} of a parameter file, names without `arg:` and `aux:`.
+
+    Raises:
+        WeightsError: missing, or not a parameter file.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such parameter file")
+    try:
+        arrays = mx.nd.load(str(path))
+    except (mx.base.MXNetError, ValueError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise WeightsError(f"{path}: not an MXNet parameter file, or truncated ({reason})") from None
+    if not isinstance(arrays, dict) or not arrays:
+        raise WeightsError(f"{path}: holds no named parameters")
+    return {re.sub(r"^(arg|aux):", "", name): array for name, array in arrays.items()}
+
+
+def _canonical(name: str) -> str:
+    return _COUNTED.sub(r"\1#_", re.sub(r"^(features\.)?ssd\d+_", r"\1", name))
+
+
+def _targets(net, names) -> dict:
+    """{canonical name: (name, Parameter)} in the naming, attribute paths or flat names, that the file's `names` are in."""
+    paths = any("." in name.rsplit("ssd", 1)[-1].replace("mobilenet0.25", "") for name in names)
+    parameters = net._collect_params_with_prefix() if paths else net.collect_params()
+    return {_canonical(name): (name, parameter) for name, parameter in parameters.items()}
+
+
+def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
+                 cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
+    """Fills an SSD from a parameter file; checks everything before it changes anything.
+
+    The file's anchors replace the network's own, also those of another grid size.
+
+    Raises:
+        WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
+    """
+    arrays = {_canonical(name): array for name, array in read_file(path).items()}
+    targets = _targets(net, arrays)
+    for key, (name, parameter) in targets.items():
+        if key in arrays:
+            if not _fits(key, parameter.shape, arrays[key].shape):
+                raise WeightsError(_differs(path, name, parameter.shape, arrays[key].shape, net))
+        elif not allow_missing:
+            raise WeightsError(
+                f"{path}: not of this model: parameter {name!r} {parameter.shape} is not in the file, which begins with "
+                f"{next(iter(arrays))!r} {next(iter(arrays.values())).shape}"
+            )
+    extra = [key for key in arrays if key not in targets]
+    if extra and not ignore_extra:
+        raise WeightsError(
+            f"{path}: not of this model: parameter {extra[0]!r} {arrays[extra[0]].shape} of the file has no place in it"
+        )
+    generators = {id(g.anchors): g for g in getattr(net, "anchor_generators", ())}
+    for key, (_, parameter) in targets.items():
+        if key not in arrays:
+            continue
+        contexts = ctx or (parameter.list_ctx() if parameter._data is not None else mx.cpu())
+        if id(parameter) in generators and parameter.shape != arrays[key].shape:
+            generators[id(parameter)].assign(arrays[key].astype(parameter.dtype), contexts)
+            continue
+        if cast_dtype and dtype_source == "current":
+            array = arrays[key].astype(parameter.dtype)
+        else:
+            array = arrays[key]
+        parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
+
+
+def _fits(key: str, expected: tuple, got: tuple) -> bool:
+    if re.search(r"(\.anchors|anchor_\d+)$", key):
+        return len(got) == 5 and got[:2] == expected[:2] and got[4] == expected[4]
+    return tuple(expected) == tuple(got)
+
+
+def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
+    hint = ""
+    if "class_predictors" in name and expected[1:] == got[1:]:
+        hint = f"; the file seems to be of another number of classes than these {net.num_classes}"
+    return f"{path}: not of this model: parameter {name!r} is {tuple(got)} in the file, {tuple(expected)} in the model{hint}"
+
+
+def load_base(net, path) -> None:
+    """Fills the backbone of an initialized SSD from a classifier's parameter file (the layers of its output are left out).
+
+    Raises:
+        WeightsError: of another backbone; names the first parameter that differs, and both shapes.
+    """
+    arrays = {_base_name(name): array for name, array in read_file(path).items()}
+    targets = net.features.base_parameters
+    used = {id(p) for p in net.features.collect_params().values()}
+    wanted = {name: p for name, p in targets.items() if id(p) in used}
+    if not any(name in arrays for name in wanted):
+        flat = {_canonical(p.name).split("#_", 1)[-1]: p for p in wanted.values()}
+        arrays = {_canonical(name).split("#_", 1)[-1]: array for name, array in arrays.items()}
+        wanted = flat
+    for name, parameter in wanted.items():
+        if name not in arrays:
+            raise WeightsError(
+                f"{path}: not of this backbone: parameter {name!r} {parameter.shape} is not in the file, which begins with "
+                f"{next(iter(arrays))!r} {next(iter(arrays.values())).shape}"
+            )
+        if tuple(arrays[name].shape) != tuple(parameter.shape):
+            raise WeightsError(_differs(path, name, parameter.shape, arrays[name].shape, net))
+    for name, parameter in wanted.items():
+        parameter.set_data(arrays[name])
