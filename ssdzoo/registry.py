@@ -276,7 +276,7 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
     generator = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}[preset.anchor_generator]
     net = get_ssd(
         **{**preset.network_args, "anchor_generator": generator, **kwargs},
-        classes=list(own if pretrained and own else classes or own),
+        classes=own if classes is None or (pretrained and own) else classes,
         pretrained_base=pretrained_base if not pretrained else False, ctx=ctx, root=root,
     )  # fmt: skip
     if pretrained:

@@ -4,7 +4,9 @@ import ctypes
 import importlib.util
 import os
 import sys
+import tempfile
 import warnings
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
@@ -56,9 +58,11 @@ def mxnet():
     if "mxnet" not in sys.modules:
         _load_cuda_wheels()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without_engine_line():
             warnings.simplefilter("ignore")
             import mxnet as module
+
+            module.nd.waitall()  # starts the engine
     except (ImportError, OSError, AttributeError) as error:
         raise SSDZooError(f"mxnet can't be imported ({_why(error)})") from error
     return module
@@ -79,6 +83,26 @@ def gluoncv():
     except (ImportError, OSError, AttributeError) as error:
         raise SSDZooError(f"gluoncv can't be imported ({error}): pip install gluoncv==0.10.5.post0") from error
     return module
+
+
+@contextmanager
+def _without_engine_line():
+    """Keeps one line off the screen: mxnet's library announces on standard error that its engine is not the usual one."""
+    if os.environ.get("MXNET_ENGINE_TYPE", "ThreadedEnginePerDevice") == "ThreadedEnginePerDevice":
+        yield
+        return
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as written:
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+            written.seek(0)
+            lines = [line for line in written if b"MXNet start using engine" not in line]
+            os.write(2, b"".join(lines))
 
 
 def _why(error: BaseException) -> str:

@@ -55,5 +55,6 @@ class Detect(mx.gluon.HybridBlock):
                 id_index=0, score_index=1, coord_start=2, force_suppress=False,
             )  # fmt: skip
             if self.post_nms > 0:
-                rows = F.slice_axis(rows, axis=1, begin=0, end=self.post_nms)
+                # Unlike slice_axis this takes what there is where a small input has fewer candidates.
+                rows = F.slice(rows, begin=(None, 0), end=(None, self.post_nms))
         return tuple(F.slice_axis(rows, axis=2, begin=b, end=e) for b, e in ((0, 1), (1, 2), (2, 6)))

@@ -36,7 +36,8 @@ class SSD(mx.gluon.HybridBlock):
     Called with images (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std, it returns
       - while training (inside `autograd.record()`): class logits (B, N, C + 1), background first; box offsets (B, N, 4); anchors
         (1, N, 4), center form, pixels;
-      - otherwise: class ids (B, 100, 1), scores (B, 100, 1), boxes (B, 100, 4), corner form, pixels; -1 fills up.
+      - otherwise: class ids (B, 100, 1), scores (B, 100, 1), boxes (B, 100, 4), corner form, pixels; -1 fills up. A tiny input
+        with fewer than 100 candidates returns as many.
 
     The two have a cached graph each: `hybridize()` once and switch as you like. Attribute paths equal GluonCV's, because they
     are the names in the parameter files.
@@ -110,7 +111,8 @@ class SSD(mx.gluon.HybridBlock):
     def _infer_map_sizes(self, height: int, width: int):
         maps = mx.sym.Group(list(self.features(mx.sym.var("data"))))
         try:
-            _, shapes, _ = maps.infer_shape(data=(1, 3, height, width))
+            # The other infer_shape prints to standard output before it raises.
+            _, shapes, _ = maps.infer_shape_partial(data=(1, 3, height, width))
         except mx.base.MXNetError:
             return None
         return [s[2:] for s in shapes] if all(min(s) > 0 for s in shapes) else None

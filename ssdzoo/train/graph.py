@@ -1,7 +1,5 @@
 """One hybridizable block from a batch of pixels to the loss, so that a training step is one cached graph."""
 
-import numpy as np
-
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.loss import MultiBoxLoss
 from ssdzoo.train.targets import TargetGenerator
@@ -14,14 +12,10 @@ class PixelNormalize(mx.gluon.HybridBlock):
 
     def __init__(self, mean, std, **kwargs):
         super().__init__(**kwargs)
-        mean, std = np.array(mean, np.float32), np.array(std, np.float32)
-        with self.name_scope():
-            self.scale = self.params.get_constant("scale", (1 / (255 * std)).reshape(1, 3, 1, 1))
-            self.shift = self.params.get_constant("shift", (-mean / std).reshape(1, 3, 1, 1))
+        self._mean, self._std = tuple(mean), tuple(std)
 
-    def hybrid_forward(self, F, x, scale, shift):
-        x = F.cast(F.transpose(x, (0, 3, 1, 2)), "float32")
-        return F.broadcast_add(F.broadcast_mul(x, scale), shift)
+    def hybrid_forward(self, F, x):
+        return F.image.normalize(F.image.to_tensor(x), mean=self._mean, std=self._std)
 
 
 class TrainingGraph(mx.gluon.HybridBlock):

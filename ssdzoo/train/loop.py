@@ -79,7 +79,6 @@ class Trainer:
         self.train_data, self.settings, self.progress = train, settings, progress
         self.contexts = next(iter(net.collect_params().values())).list_ctx()
         self.graph = TrainingGraph(net, preset.mean, preset.std)
-        self.graph.normalize.initialize(ctx=self.contexts)
         self.graph.hybridize(static_alloc=True)
         net.cover(*preset.base_size)
         self.loader = Loader(

@@ -39,26 +39,22 @@ class TargetGenerator(mx.gluon.HybridBlock):
     def _match(self, F, anchors, boxes, ids):
         """(B, N): index of each anchor's object, -1 for the background."""
         corners = center_to_corner(F, anchors).reshape((-1, 4))
-        iou = F.contrib.box_iou(boxes, corners, format="corner")  # (B, M, N)
-        # A missing object is below every threshold; an object that no anchor overlaps stays at 0 and takes one all the same.
-        iou = F.broadcast_mul(iou + 1, F.expand_dims(ids >= 0, 2)) - 1
+        iou = F.contrib.box_iou(boxes, corners, format="corner")  # (B, M, N); 0 for missing objects
         order = F.argsort(F.max(iou, axis=2), axis=1, is_ascend=False)  # (B, M): object numbers, best first
         batch = F.broadcast_like(F.expand_dims(F.contrib.arange_like(order, axis=0), 1), order)
-        ordered = F.transpose(F.gather_nd(iou, F.stack(batch, order)), (1, 0, 2))  # (M, B, N)
+        where = F.stack(batch, order)
+        overlaps = F.transpose(F.gather_nd(iou, where), (1, 0, 2))  # (M, B, N)
+        # What an anchor's owner, -1 so far, becomes greater by: 0 where the object is missing.
+        gains = F.transpose((order + 1) * (F.gather_nd(ids, where) >= 0))  # (M, B)
+        nobody = F.zeros_like(F.squeeze(F.slice_axis(iou, axis=1, begin=0, end=1), axis=1)) - 1
+        columns = F.reshape(F.contrib.arange_like(nobody, axis=1), (1, -1))
 
         def take_best(row, owner):
-            overlaps, number = row  # (B, N) and (B,)
-            free = F.where(owner < 0, overlaps, F.ones_like(overlaps) * -2)
-            best = F.broadcast_equal(F.contrib.arange_like(free, axis=1).reshape((1, -1)),
-                                     F.argmax(free, axis=1, keepdims=True))  # fmt: skip
-            real = F.max(overlaps, axis=1, keepdims=True) >= 0
-            taken = F.broadcast_mul(best, real)
-            number = F.broadcast_like(F.expand_dims(number, 1), owner)
-            owner = F.where(taken, number, owner)
-            return owner.sum(), owner
+            overlap, gain = row  # (B, N), (B,)
+            best = F.argmax(overlap - (owner >= 0) * 2, axis=1, keepdims=True)
+            taken = F.broadcast_mul(F.broadcast_equal(columns, best), F.expand_dims(gain, 1))
+            return gain, owner + taken
 
-        nobody = F.ones_like(F.max(iou, axis=1)) * -1
-        _, owner = F.contrib.foreach(take_best, [ordered, F.transpose(order)], nobody)
-        best_object = F.argmax(iou, axis=1)
-        overlapped = F.where(F.max(iou, axis=1) >= self._iou_thresh, best_object, nobody)
+        _, owner = F.contrib.foreach(take_best, [overlaps, gains], nobody)
+        overlapped = F.where(F.max(iou, axis=1) >= self._iou_thresh, F.argmax(iou, axis=1), nobody)
         return F.where(owner >= 0, owner, overlapped)

@@ -107,14 +107,11 @@ def load_base(net, path) -> None:
     Raises:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
-    arrays = {_base_name(name): array for name, array in read_file(path).items()}
-    targets = net.features.base_parameters
+    arrays = {_canonical(name): array for name, array in read_file(path).items()}
     used = {id(p) for p in net.features.collect_params().values()}
-    wanted = {name: p for name, p in targets.items() if id(p) in used}
-    if not any(name in arrays for name in wanted):
-        flat = {_canonical(p.name).split("#_", 1)[-1]: p for p in wanted.values()}
-        arrays = {_canonical(name).split("#_", 1)[-1]: array for name, array in arrays.items()}
-        wanted = flat
+    wanted = {name: p for name, p in net.features.base_parameters.items() if id(p) in used}
+    if not wanted.keys() & arrays.keys():
+        wanted = {_canonical(p.name): p for p in wanted.values()}
     for name, parameter in wanted.items():
         if name not in arrays:
             raise WeightsError(

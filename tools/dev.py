@@ -1,0 +1,167 @@
+#!/usr/bin/env python3
+"""Sets up this checkout and runs it: `quickstart` for a first look, `test` for the tests. Standard library alone.
+
+Makes `.venv` in the checkout with a Python that mxnet has wheels for, installs the project there, and runs the rest in it.
+Arguments after the command are passed on.
+"""
+
+import glob
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+VENV = os.path.join(ROOT, ".venv")
+PYTHON = os.path.join(VENV, "bin", "python")
+STAMP = os.path.join(VENV, "installed")
+VERSIONS = ("3.11", "3.10", "3.12")
+COMMANDS = {"quickstart": "", "test": "[test]"}  # and the extras that each needs
+
+
+def main(arguments):
+    if not arguments or arguments[0] not in COMMANDS:
+        stop("usage: python3 tools/dev.py {%s} [arguments]" % "|".join(COMMANDS), 2)
+    if platform.system() != "Linux" or platform.machine() != "x86_64":
+        stop("mxnet has wheels for Linux on x86-64 only; this is %s on %s" % (platform.system(), platform.machine()))
+    command, rest = arguments[0], arguments[1:]
+    install(COMMANDS[command])
+    if command == "quickstart":
+        program = [os.path.join(VENV, "bin", "ssdzoo"), "quickstart"]
+    else:
+        program = [PYTHON, "-m", "pytest"]
+    os.chdir(ROOT)
+    os.execv(program[0], program + rest)
+
+
+def stop(message, status=1):
+    print("dev.py: " + message, file=sys.stderr)
+    sys.exit(status)
+
+
+def install(extras):
+    """Makes .venv and installs the project into it, unless that is done already."""
+    wanted = fingerprint()
+    done = read_stamp()
+    if done[:1] == [wanted] and extras in done[1:]:
+        return
+    if done[:1] != [wanted] or not works(PYTHON):
+        shutil.rmtree(VENV, ignore_errors=True)
+        make_environment()
+    if os.path.exists(STAMP):
+        os.remove(STAMP)
+    say("installing ssdzoo%s and what it needs (some minutes, about 1 GB)" % extras)
+    run_pip(["install", "--quiet", "--disable-pip-version-check", "--editable", ROOT + extras])
+    check_imports()
+    with open(STAMP, "w") as file:
+        # The test extra brings all that the quickstart needs.
+        file.write("\n".join([wanted, "", extras]))
+
+
+def fingerprint():
+    """Changes whenever what has to be installed does."""
+    digest = hashlib.sha256(ROOT.encode())
+    for name in ("setup.cfg", "setup.py", "pyproject.toml"):
+        with open(os.path.join(ROOT, name), "rb") as file:
+            digest.update(file.read())
+    return digest.hexdigest()
+
+
+def read_stamp():
+    try:
+        with open(STAMP) as file:
+            return file.read().split("\n")
+    except OSError:
+        return []
+
+
+def make_environment():
+    """Tries the interpreters until one makes an environment with pip."""
+    problems = []
+    for python in interpreters():
+        result = subprocess.run([python, "-m", "venv", VENV], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if result.returncode == 0 and works(PYTHON):
+            say("made .venv with %s" % python)
+            return
+        shutil.rmtree(VENV, ignore_errors=True)
+        problems.append(python)
+    if shutil.which("uv"):
+        # uv brings an interpreter of its own where the machine has none.
+        result = subprocess.run(["uv", "venv", "--quiet", "--seed", "--python", VERSIONS[0], VENV])
+        if result.returncode == 0 and works(PYTHON):
+            say("made .venv with uv")
+            return
+    if problems:
+        stop("%s can't make an environment with pip: apt install python3-venv" % problems[0])
+    stop("no Python %s found (mxnet has wheels for no other): apt install python3 python3-venv, or pyenv install 3.11"
+         % ", ".join(sorted(VERSIONS)))
+
+
+def interpreters():
+    """Paths of suitable interpreters: this one first if it suits, then by version, from PATH, pyenv and uv."""
+    found = []
+    if "%d.%d" % sys.version_info[:2] in VERSIONS:
+        found.append(sys.executable)
+    for version in VERSIONS:
+        homes = [os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv")) + "/versions/%s.*/bin" % version]
+        homes.append(os.path.expanduser("~/.local/share/uv/python/cpython-%s.*/bin" % version))
+        homes += ["/usr/bin", "/usr/local/bin"] + os.environ.get("PATH", "").split(os.pathsep)
+        for home in homes:
+            found += sorted(glob.glob(os.path.join(home, "python" + version)), reverse=True)
+    unique = list(dict.fromkeys(found))
+    return [python for python in unique if is_version(python)]
+
+
+def is_version(python):
+    """Whether an interpreter runs (a pyenv shim may not) and is a CPython of a version that will do."""
+    code = "import sys, struct; print('%d.%d' % sys.version_info[:2], struct.calcsize('P'), sys.implementation.name)"
+    try:
+        text = subprocess.run([python, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return text.decode().split() in [[version, "8", "cpython"] for version in VERSIONS]
+
+
+def works(python):
+    try:
+        return subprocess.run([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+    except OSError:
+        return False
+
+
+def run_pip(arguments):
+    result = subprocess.run([PYTHON, "-m", "pip"] + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    if result.returncode:
+        print("\n".join(result.stdout.decode(errors="replace").splitlines()[-15:]), file=sys.stderr)
+        stop("pip could not install the project (its last words are above); is there a way to the package index?")
+
+
+def check_imports():
+    """Finds missing system libraries now, and mends the one that a bare Debian has not: OpenCV's libGL."""
+    if importable("cv2") is not None:
+        say("OpenCV's window library is missing on this machine: taking opencv-python-headless instead")
+        version = subprocess.run(
+            [PYTHON, "-c", "from importlib.metadata import version; print(version('opencv-python'))"], stdout=subprocess.PIPE
+        ).stdout.decode().strip()
+        run_pip(["install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps",
+                 "opencv-python-headless==" + version])
+    for module, remedy in (("cv2", "libgl1 libglib2.0-0"), ("ssdzoo, mxnet", "libgomp1 libquadmath0")):
+        problem = importable(module)
+        if problem is not None:
+            stop("%s can't be imported (%s): apt install %s" % (module.split(", ")[-1], problem, remedy))
+
+
+def importable(modules):
+    """None, or the last line of the error."""
+    result = subprocess.run([PYTHON, "-c", "import " + modules], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    return None if result.returncode == 0 else result.stderr.decode(errors="replace").strip().splitlines()[-1]
+
+
+def say(text):
+    print("dev.py: " + text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
