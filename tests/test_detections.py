@@ -1,0 +1,28 @@
+import json
+
+import numpy as np
+import pytest
+
+from ssdzoo.detections import Detections
+
+
+def some():
+    return Detections([[1, 2, 30.123, 40], [5, 6, 7, 8]], [0.9, 0.4], [1, 0], ["cat", "dog"])
+
+
+def test_labels_and_threshold():
+    found = some()
+    assert len(found) == 2 and found.labels == ["dog", "cat"]
+    assert found.above(0.5).labels == ["dog"] and found.above(0.95).boxes.shape == (0, 4)
+    assert found.boxes.dtype == np.float32 and found.class_ids.dtype == np.int32
+
+
+def test_json():
+    assert json.loads(json.dumps(some().to_dict()))[0] == {"class": "dog", "class_id": 1, "score": 0.9, "box": [1.0, 2.0, 30.12, 40.0]}
+    assert Detections.empty(["a"]).to_dict() == []
+
+
+@pytest.mark.parametrize("scores, ids", [([0.5], [0, 0]), ([0.5, 0.4], [0, 2]), ([0.5, 0.4], [-1, 0])])
+def test_what_does_not_fit_is_refused(scores, ids):
+    with pytest.raises(ValueError):
+        Detections([[0, 0, 1, 1]] * 2, scores, ids, ["cat", "dog"])
