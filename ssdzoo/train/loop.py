@@ -61,6 +61,17 @@ class Epoch:
         }
 
 
+def one_per_context(batch, contexts: int) -> list:
+    """Images, boxes and class ids of a batch, with at least one image for each context: a batch that is too small, the
+    last one of an epoch, is filled with copies of its first image without objects, whose gradient is zero."""
+    missing = max(0, contexts - len(batch.images))
+    return [
+        np.concatenate([batch.images, np.repeat(batch.images[:1], missing, axis=0)]),
+        np.concatenate([batch.boxes, np.full((missing, *batch.boxes.shape[1:]), -1, np.float32)]),
+        np.concatenate([batch.class_ids, np.full((missing, *batch.class_ids.shape[1:]), -1, np.float32)]),
+    ]
+
+
 class Trainer:
     """Trains a network on a data set and keeps a run folder.
 
@@ -134,8 +145,8 @@ class Trainer:
     def _step(self, batch, rate: float) -> tuple:
         """One update; returns the class and the box loss per positive anchor."""
         shards = [
-            gluon.utils.split_and_load(array, self.contexts[: len(array)], even_split=False)
-            for array in (batch.images, batch.boxes, batch.class_ids)
+            gluon.utils.split_and_load(array, self.contexts, even_split=False)
+            for array in one_per_context(batch, len(self.contexts))
         ]
         with autograd.record():
             outputs = [self.graph(*shard) for shard in zip(*shards)]
@@ -148,7 +159,7 @@ class Trainer:
             self._stop(batch, rate)
         # The loss is divided by the positives of the whole batch, over all contexts, through the step's scale.
         divisor = max(1.0, positives)
-        self.optimizer.step(divisor, ignore_stale_grad=len(batch.images) < len(self.contexts))
+        self.optimizer.step(divisor)
         return class_loss / divisor, box_loss / divisor
 
     def _stop(self, batch, rate: float) -> None:
