@@ -14,8 +14,8 @@ import numpy as np
 
 from ssdzoo.data.images import read_image
 from ssdzoo.data.record import Dataset
-from ssdzoo.data.transforms import eval_transform, move_boxes, train_transform, whole
-from ssdzoo.errors import SSDZooError
+from ssdzoo.data.transforms import AUGMENTATIONS, Augmentation, eval_transform, move_boxes, train_transform, whole
+from ssdzoo.errors import CallError, SSDZooError
 
 AHEAD = 3  # batches in the making per worker
 
@@ -54,7 +54,7 @@ class Preparation:
 
     dataset: Dataset
     size: tuple
-    train: bool
+    augmentation: Augmentation | None
     seed: int
 
     def sample(self, epoch: int, index: int) -> tuple:
@@ -62,9 +62,9 @@ class Preparation:
         record = self.dataset[index]
         image = read_image(record.image)
         boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
-        if self.train:
+        if self.augmentation:
             rng = np.random.default_rng([self.seed, epoch, index + 1])
-            return train_transform(image, boxes, ids, self.size, rng)[:3]
+            return train_transform(image, boxes, ids, self.size, rng, augmentation=self.augmentation)[:3]
         moved, keep = move_boxes(boxes, whole(*image.shape[:2]), self.size)
         return eval_transform(image, self.size), moved, ids[keep]
 
@@ -79,15 +79,18 @@ class Loader:
         dataset: what to load.
         batch_size: images per batch; the last one may be smaller.
         size: (height, width) of the images.
-        train: shuffles and augments; otherwise images come in order and are only resized.
+        augmentation: a name of `AUGMENTATIONS`, with which images come shuffled; None leaves their order, and only resizes.
         seed: of everything random.
         workers: processes that prepare batches; 0 prepares them in this process.
 
     Closing it, also as a context manager, ends the workers.
     """
 
-    def __init__(self, dataset, batch_size: int, size: tuple, train: bool, seed: int = 0, workers: int = 0):
-        self._preparation = Preparation(dataset, tuple(size), train, seed)
+    def __init__(self, dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0):
+        if augmentation is not None and augmentation not in AUGMENTATIONS:
+            raise CallError(f"no augmentation {augmentation!r}; there are {', '.join(AUGMENTATIONS)}")
+        chosen = AUGMENTATIONS[augmentation] if augmentation else None
+        self._preparation = Preparation(dataset, tuple(size), chosen, seed)
         self._batch_size = batch_size
         self._workers = workers
         self._pool = None
@@ -115,7 +118,7 @@ class Loader:
             SSDZooError: a worker was killed.
         """
         order = np.arange(len(self._preparation.dataset))
-        if self._preparation.train:
+        if self._preparation.augmentation:
             np.random.default_rng([self._preparation.seed, number, 0]).shuffle(order)
         parts = iter(np.split(order, range(self._batch_size, len(order), self._batch_size)))
         if self._workers == 0:

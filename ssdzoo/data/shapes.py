@@ -10,7 +10,15 @@ import numpy as np
 from ssdzoo.boxes import iou
 from ssdzoo.errors import CallError
 
-SHAPES = ("circle", "cross", "square", "star", "triangle")
+# Each class with its texture and its hue in degrees: a small network learns them from a few hundred images, from scratch.
+SHAPES = {
+    "circle": ("dots", 5),
+    "cross": ("gradient", 300),
+    "square": ("stripes", 215),
+    "star": ("speckles", 50),
+    "triangle": ("checks", 130),
+}
+HUE_SPREAD = 14  # degrees to either side
 SIZE = (240, 320)  # (height, width) pixels of an image
 SUPERSAMPLE = 3  # shapes are drawn so many times larger, for smooth edges
 SMALLEST, LARGEST = 0.2, 0.55  # width of a shape, as a part of the image's height
@@ -69,7 +77,7 @@ def draw_scene(rng) -> tuple:
     image = _background(rng)
     boxes, names = np.zeros((0, 4), np.float32), []
     for _ in range(rng.integers(1, 5)):
-        name = SHAPES[rng.integers(len(SHAPES))]
+        name = list(SHAPES)[rng.integers(len(SHAPES))]
         for _ in range(20):
             radius = rng.uniform(SMALLEST, LARGEST) * height / 2
             center = rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)
@@ -80,23 +88,29 @@ def draw_scene(rng) -> tuple:
                 break
         else:
             continue
-        image = _paint(image, mask, rng)
+        _paint(image, mask, box[0], *SHAPES[name], rng)
         boxes, names = np.concatenate([boxes, box]), [*names, name]
-    noise = rng.normal(0, 4, image.shape)
+    noise = rng.standard_normal(image.shape, np.float32) * 4
     return np.clip(image + noise, 0, 255).astype(np.uint8), boxes, names
 
 
 def _background(rng) -> np.ndarray:
-    """(H, W, 3) float64: soft blobs of two colors, and a few thin lines that look like edges of shapes."""
+    """(H, W, 3) float32: soft blobs between two muted colors, and a few thin lines that look like edges of shapes."""
     height, width = SIZE
-    cloud = cv2.resize(rng.random((rng.integers(3, 8), rng.integers(4, 10))), (width, height), interpolation=cv2.INTER_CUBIC)
-    a, b = rng.uniform(30, 225, (2, 3))
-    image = a + np.clip(cloud, 0, 1)[..., None] * (b - a)
-    lines = image.astype(np.uint8)
+    cells = rng.integers(3, 8), rng.integers(4, 10)
+    cloud = cv2.resize(rng.random(cells, np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
+    a, b = (_color(rng.uniform(0, 360), rng.uniform(0, 0.3), rng.uniform(0.25, 0.9)) for _ in range(2))
+    image = (a + np.clip(cloud, 0, 1)[..., None] * (b - a)).astype(np.uint8)
     for _ in range(rng.integers(2, 7)):
         p, q = (tuple(int(v) for v in rng.integers(0, (width, height))) for _ in range(2))
-        cv2.line(lines, p, q, [int(v) for v in rng.integers(0, 256, 3)], int(rng.integers(1, 3)), cv2.LINE_AA)
-    return lines.astype(np.float64)
+        color = _color(rng.uniform(0, 360), rng.uniform(0, 0.4), rng.uniform(0.1, 1))
+        cv2.line(image, p, q, color.tolist(), int(rng.integers(1, 3)), cv2.LINE_AA)
+    return image.astype(np.float32)
+
+
+def _color(hue: float, saturation: float, value: float) -> np.ndarray:
+    """(3,) float32 RGB, 0 to 255, of a hue in degrees, and a saturation and a value from 0 to 1."""
+    return cv2.cvtColor(np.float32([[[hue % 360, saturation, value]]]), cv2.COLOR_HSV2RGB)[0, 0] * 255
 
 
 def _outline(name: str) -> np.ndarray:
@@ -116,36 +130,44 @@ def _outline(name: str) -> np.ndarray:
 
 
 def _mask(name: str, center, radius: float, angle: float) -> np.ndarray:
-    """(H, W) float64 coverage of each pixel, 0 to 1."""
+    """(H, W) float32 coverage of each pixel, 0 to 1."""
     height, width = SIZE
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     corners = (_outline(name) @ turn.T * radius + center) * SUPERSAMPLE
     large = np.zeros((height * SUPERSAMPLE, width * SUPERSAMPLE), np.uint8)
     cv2.fillPoly(large, [np.round(corners).astype(np.int32)], 255)
-    return cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA) / 255.0
+    return cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
 
 
-def _paint(image, mask, rng) -> np.ndarray:
-    """The image with a textured shape on it, and a soft shadow below."""
-    height, width = SIZE
-    y, x = np.mgrid[:height, :width]
-    angle, period = rng.uniform(0, np.pi), rng.uniform(6, 16)
-    along = x * np.cos(angle) + y * np.sin(angle)
-    across = y * np.cos(angle) - x * np.sin(angle)
-    kind = rng.integers(4)
-    if kind == 0:  # stripes
-        pattern = np.sin(2 * np.pi * along / period)
-    elif kind == 1:  # dots
-        pattern = np.sin(2 * np.pi * along / period) * np.sin(2 * np.pi * across / period) * 1.6
-    elif kind == 2:  # a gradient
-        pattern = (along - along.mean()) / 60
-    else:  # speckles
-        pattern = cv2.GaussianBlur(rng.normal(0, 3, (height, width)), (0, 0), 1.5)
-    base = rng.uniform(20, 235, 3)
-    behind = image[mask > 0.5].mean(axis=0)
-    if np.abs(base - behind).max() < 70:  # keep it visible
-        base = (behind + 128) % 256
-    colors = base + np.clip(pattern, -1, 1)[..., None] * rng.uniform(15, 55, 3)
-    shadow = cv2.GaussianBlur(np.roll(mask, (4, 4), (0, 1)), (0, 0), 3)[..., None] * 0.35
-    shaded = image * (1 - shadow)
-    return shaded * (1 - mask[..., None]) + colors * mask[..., None]
+def _paint(image, mask, box, texture: str, hue: float, rng) -> None:
+    """Puts a textured shape into the image, and a soft shadow below it."""
+    margin = 14  # of the shadow
+    left, top = np.maximum(box[:2].astype(int) - margin, 0)
+    right, bottom = box[2:].astype(int) + 1 + margin
+    part, mask = image[top:bottom, left:right], mask[top:bottom, left:right]
+    hue += rng.uniform(-HUE_SPREAD, HUE_SPREAD)
+    light = _color(hue, rng.uniform(0.55, 0.8), rng.uniform(0.85, 1))
+    dark = _color(hue + rng.uniform(-15, 15), rng.uniform(0.75, 1), rng.uniform(0.35, 0.6))
+    colors = dark + _texture(texture, mask.shape, rng)[..., None] * (light - dark)
+    shifted = cv2.warpAffine(mask, np.float32([[1, 0, 4], [0, 1, 4]]), mask.shape[::-1])
+    shadow = cv2.GaussianBlur(shifted, (0, 0), 3)[..., None] * 0.4
+    part[:] = part * (1 - shadow) * (1 - mask[..., None]) + colors * mask[..., None]
+
+
+def _texture(kind: str, shape: tuple, rng) -> np.ndarray:
+    """`shape` float32, 0 (dark) to 1 (light), at a random angle and period."""
+    y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    angle, period = rng.uniform(0, np.pi), rng.uniform(8, 16)
+    along = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period)
+    across = np.sin(2 * np.pi * (y * np.cos(angle) - x * np.sin(angle)) / period)
+    if kind == "stripes":
+        pattern = along * 3
+    elif kind == "dots":
+        pattern = (along + across) * 3 - 2.5
+    elif kind == "checks":
+        pattern = along * across * 6
+    elif kind == "speckles":
+        pattern = cv2.GaussianBlur(rng.normal(0, 4, shape).astype(np.float32), (0, 0), 1.6)
+    else:
+        pattern = ((x - x.mean()) * np.cos(angle) + (y - y.mean()) * np.sin(angle)) / max(shape) * 3
+    return np.clip(pattern / 2 + 0.5, 0, 1)

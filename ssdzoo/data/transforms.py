@@ -18,6 +18,24 @@ INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTE
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """Probabilities of the expansion, of a crop being tried, of mirroring, and of the colors being touched at all."""
+
+    expand: float = 0.5
+    crop: float = 1.0
+    mirror: float = 0.5
+    colors: float = 1.0
+
+
+# "ssd" is the paper's; "light" leaves sizes and places nearly alone, which learns faster where time is short.
+AUGMENTATIONS = {
+    "ssd": Augmentation(),
+    "light": Augmentation(expand=0.0, crop=0.3, colors=0.5),
+    "none": Augmentation(expand=0.0, crop=0.0, mirror=0.0, colors=0.0),
+}
+
+
+@dataclass(frozen=True)
 class Drawn:
     """What a sample's augmentation drew: window (4,) in pixels of the image, whether it is mirrored, interpolation, colors."""
 
@@ -32,7 +50,7 @@ def eval_transform(image: np.ndarray, size: tuple) -> np.ndarray:
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL) -> tuple:
+def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL, augmentation=AUGMENTATIONS["ssd"]) -> tuple:
     """One random view of an image.
 
     Args:
@@ -40,19 +58,25 @@ def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL) -> tupl
         size: (height, width) of the result.
         rng: numpy Generator.
         mean: (3,) color around an image that is smaller than its window.
+        augmentation: how often each part is drawn.
 
     Returns:
         image (height, width, 3) uint8; boxes (K, 4) in its pixels, of the objects whose center is in it; class_ids (K,); Drawn.
     """
-    window = draw_expand(*image.shape[:2], rng) if rng.random() < 0.5 else whole(*image.shape[:2])
-    window = draw_crop(window, boxes, rng)
-    mirrored = bool(rng.random() < 0.5)
+    window = whole(*image.shape[:2])
+    if rng.random() < augmentation.expand:
+        window = draw_expand(*image.shape[:2], rng)
+    if rng.random() < augmentation.crop:
+        window = draw_crop(window, boxes, rng)
+    mirrored = bool(rng.random() < augmentation.mirror)
     interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
     pixels = cut(image, window, size, interpolation, mean)
     boxes, keep = move_boxes(boxes, window, size)
     if mirrored:
         pixels, boxes = flip(pixels, boxes)
-    pixels, colors = distort_colors(pixels, rng)
+    colors = {}
+    if rng.random() < augmentation.colors:
+        pixels, colors = distort_colors(pixels, rng)
     return pixels, boxes, class_ids[keep], Drawn(window, mirrored, interpolation, colors)
 
 

@@ -1,5 +1,6 @@
 """From what a user names, a run, an exported model or a preset, to a Detector."""
 
+import warnings
 from pathlib import Path
 
 from ssdzoo.errors import CallError, WeightsError
@@ -91,7 +92,10 @@ def load_symbol(symbol, params, ctx=None):
 
     mx = mxnet()
     try:
-        block = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(params), ctx=ctx or mx.cpu())
+        with warnings.catch_warnings():
+            # It asks for the type of the data, and then takes that of the parameters.
+            warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
+            block = mx.gluon.SymbolBlock.imports(str(symbol), ["data"], str(params), ctx=ctx or mx.cpu())
     except (mx.base.MXNetError, AssertionError, ValueError) as error:
         raise WeightsError(f"{symbol} and {params.name} don't load: {str(error).strip().splitlines()[-1]}") from None
     block.hybridize(static_alloc=True)

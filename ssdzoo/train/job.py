@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssdzoo.data import class_names, load_dataset
 from ssdzoo.errors import CallError, DataError
-from ssdzoo.registry import find_preset, get_model, read_preset
+from ssdzoo.registry import find_preset, get_model, read_preset, tomllib
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.loop import Settings, Trainer
 from ssdzoo.train.run import Run
@@ -28,12 +28,21 @@ class TrainingJob:
     split: str = "train"
     val_split: str = "val"
     eval_every: int = 5
+    augment: str = "ssd"
     base_weights: Path | None = None
     weights: Path | None = None
 
     def as_toml(self) -> dict:
         """The arguments as plain values, without those that are not set."""
         return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items() if v is not None}
+
+    @classmethod
+    def of_run(cls, out: Path, **changes) -> "TrainingJob":
+        """The job that a run folder was made by, with some arguments changed."""
+        Run(out, resume=True)
+        saved = tomllib.loads((Path(out) / "args.toml").read_text("utf-8"))
+        paths = {k: Path(saved[k]) for k in ("data", "base_weights", "weights") if k in saved}
+        return cls(**{**saved, **paths, "out": Path(out), **changes})
 
 
 def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) -> dict:
@@ -54,12 +63,16 @@ def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) ->
     preset = read_preset(run.folder / "model.toml") if resume else _preset(job)
     train, val = _datasets(job, list(preset.classes), progress)
     mxnet().random.seed(job.seed)
-    net, story = (get_model(preset), "resumed") if resume else _network(job, preset, contexts)
     if resume:
-        net.load_parameters(str(run.last_files(run.state()["epoch"])[0]), ctx=contexts)
+        last, _ = run.last_files(run.state()["epoch"])
+        net, story = get_model(preset, ctx=contexts, pretrained=last), f"continued from {last}"
+    else:
+        net, story = _network(job, preset, contexts)
     progress.say(f"{preset.name}: {len(preset.classes)} classes ({', '.join(preset.classes)}); {story}")
     lr = job.lr or (0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005)
-    settings = Settings(job.epochs, job.batch_size, lr, workers=job.workers, seed=job.seed, eval_every=job.eval_every)
+    settings = Settings(
+        job.epochs, job.batch_size, lr, workers=job.workers, seed=job.seed, eval_every=job.eval_every, augment=job.augment
+    )
     trainer = Trainer(net, preset, train, val, run, settings, progress)
     if resume:
         trainer.resume()

@@ -31,6 +31,7 @@ class Settings:
     workers: int = 1
     seed: int = 0
     eval_every: int = 5
+    augment: str = "ssd"
 
 
 @dataclass
@@ -93,7 +94,7 @@ class Trainer:
         self.graph.hybridize(static_alloc=True)
         net.cover(*preset.base_size)
         self.loader = Loader(
-            train, settings.batch_size, preset.base_size, train=True, seed=settings.seed, workers=settings.workers
+            train, settings.batch_size, preset.base_size, settings.augment, settings.seed, settings.workers
         )
         steps = len(self.loader)
         self.schedule = StepSchedule(
@@ -108,11 +109,9 @@ class Trainer:
         self.epoch, self.rows, self.best_map = 0, [], None
 
     def resume(self) -> None:
-        """Continues at the end of the run's last complete epoch."""
+        """Continues at the end of the run's last complete epoch, whose weights the network holds already."""
         state = self.run.state()
-        weights, optimizer = self.run.last_files(state["epoch"])
-        self.net.load_parameters(str(weights))
-        self.optimizer.load_states(str(optimizer))
+        self.optimizer.load_states(str(self.run.last_files(state["epoch"])[1]))
         self.epoch, self.rows, self.best_map = state["epoch"], state["rows"], state["best_map"]
 
     def fit(self) -> dict:

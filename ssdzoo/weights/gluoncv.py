@@ -9,6 +9,8 @@ to one form, without counters, before they are compared.
 import re
 from pathlib import Path
 
+import numpy as np
+
 from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
 
@@ -42,10 +44,10 @@ def _canonical(name: str) -> str:
 
 
 def _targets(net, names) -> dict:
-    """{canonical name: (name, Parameter)} in the naming, attribute paths or flat names, that the file's `names` are in."""
-    paths = any("." in name.rsplit("ssd", 1)[-1].replace("mobilenet0.25", "") for name in names)
-    parameters = net._collect_params_with_prefix() if paths else net.collect_params()
-    return {_canonical(name): (name, parameter) for name, parameter in parameters.items()}
+    """{canonical name: (name, Parameter)} in that naming, attribute paths or flat names, which shares more with the file's `names`."""
+    namings = net._collect_params_with_prefix(), net.collect_params()
+    targets = [{_canonical(name): (name, parameter) for name, parameter in naming.items()} for naming in namings]
+    return max(targets, key=lambda naming: len(naming.keys() & names))
 
 
 def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
@@ -58,11 +60,14 @@ def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
         WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
     """
     arrays = {_canonical(name): array for name, array in read_file(path).items()}
-    targets = _targets(net, arrays)
+    targets = _targets(net, arrays.keys())
     for key, (name, parameter) in targets.items():
         if key in arrays:
             if not _fits(key, parameter.shape, arrays[key].shape):
                 raise WeightsError(_differs(path, name, parameter.shape, arrays[key].shape, net))
+            types = np.dtype(arrays[key].dtype), np.dtype(parameter.dtype)
+            if types[0] != types[1] and not cast_dtype:
+                raise WeightsError(f"{path}: parameter {name!r} is {types[0]}, the model {types[1]}: pass cast_dtype=True")
         elif not allow_missing:
             raise WeightsError(
                 f"{path}: not of this model: parameter {name!r} {parameter.shape} is not in the file, which begins with "
@@ -81,11 +86,7 @@ def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
         if id(parameter) in generators and parameter.shape != arrays[key].shape:
             generators[id(parameter)].assign(arrays[key].astype(parameter.dtype), contexts)
             continue
-        if cast_dtype and dtype_source == "current":
-            array = arrays[key].astype(parameter.dtype)
-        else:
-            array = arrays[key]
-        parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
+        parameter._load_init(arrays[key], contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
 
 
 def _fits(key: str, expected: tuple, got: tuple) -> bool:

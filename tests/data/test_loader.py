@@ -24,22 +24,22 @@ def same(a, b):
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_batches_are_the_same_for_any_number_of_workers(data, workers):
-    alone = Loader(data, 3, (64, 48), train=True, seed=4)
-    with Loader(data, 3, (64, 48), train=True, seed=4, workers=workers) as loader:
+    alone = Loader(data, 3, (64, 48), augmentation="ssd", seed=4)
+    with Loader(data, 3, (64, 48), augmentation="ssd", seed=4, workers=workers) as loader:
         assert len(loader) == 3
         for epoch in (2, 0):  # in any order, as after a resume
             assert all(same(a, b) for a, b in zip(alone.epoch(epoch), loader.epoch(epoch), strict=True))
 
 
 def test_epochs_and_seeds_differ(data):
-    order = [[*np.concatenate([b.indices for b in Loader(data, 3, (64, 48), True, seed).epoch(epoch)])]
+    order = [[*np.concatenate([b.indices for b in Loader(data, 3, (64, 48), "ssd", seed).epoch(epoch)])]
              for seed, epoch in ((0, 0), (0, 1), (1, 0))]  # fmt: skip
     assert all(sorted(o) == list(range(7)) for o in order)
     assert order[0] != order[1] != order[2] != order[0]
 
 
 def test_without_training_images_come_in_order_and_whole(data):
-    batches = list(Loader(data, 4, (160, 200), train=False).epoch(0))
+    batches = list(Loader(data, 4, (160, 200), augmentation=None).epoch(0))
     assert [b.indices.tolist() for b in batches] == [[0, 1, 2, 3], [4, 5, 6]]
     assert batches[0].images.shape == (4, 160, 200, 3) and batches[0].images.dtype == np.uint8
     assert batches[0].boxes[2].tolist() == [[18, 18, 82, 98], [98, 38, 178, 118]]  # twice as large
@@ -56,12 +56,12 @@ def test_collate_pads_to_one_object_at_least():
 def test_an_unreadable_image_is_named(data, workers):
     path = data[5].image
     path.write_bytes(path.read_bytes()[:200])
-    with Loader(data, 2, (64, 48), train=True, workers=workers) as loader, pytest.raises(DataError, match=f"{path}: truncated"):
+    with Loader(data, 2, (64, 48), augmentation="ssd", workers=workers) as loader, pytest.raises(DataError, match=f"{path}: truncated"):
         list(loader.epoch(0))
 
 
 def test_a_killed_worker_is_an_error_and_no_hang(data):
-    with Loader(data, 1, (64, 48), train=True, workers=1) as loader:
+    with Loader(data, 1, (64, 48), augmentation="ssd", workers=1) as loader:
         batches = loader.epoch(0)
         next(batches)
         for process in multiprocessing.active_children():
@@ -72,7 +72,7 @@ def test_a_killed_worker_is_an_error_and_no_hang(data):
 
 
 def test_closing_ends_the_workers(data):
-    loader = Loader(data, 1, (64, 48), train=True, workers=2)
+    loader = Loader(data, 1, (64, 48), augmentation="ssd", workers=2)
     batches = loader.epoch(0)
     next(batches)
     assert len(multiprocessing.active_children()) == 2

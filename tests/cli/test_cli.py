@@ -1,0 +1,154 @@
+"""The command line as a user meets it: in processes of its own, from a data set to a picture."""
+
+import json
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from ssdzoo.data.shapes import write_shapes
+from tests.data.voc_folder import write_voc, xml
+from tests.shared import shared_path
+from tests.train.test_loop import TABLE
+
+
+def ssdzoo(*arguments, status=0):
+    command = [sys.executable, "-c", "from ssdzoo.cli import main; main()", *map(str, arguments)]
+    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "140"}
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
+    assert result.returncode == status, result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A data set, and a run on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    write_shapes(folder / "data", 8, 2, 3)
+    (folder / "table.toml").write_text(TABLE)
+    _, shown = ssdzoo("train", folder / "table.toml", folder / "data", "--out", folder / "run", "--epochs", 2, "--batch-size", 4)
+    assert "split train: 8 images" in shown and "epoch 2/2" in shown and "mAP" in shown
+    return folder
+
+
+def test_models():
+    out, _ = ssdzoo("models", "*mobilenet*custom")
+    assert [line.split()[0] for line in out.splitlines()[1:]] == [
+        "ssd_300_mobilenet0.25_custom", "ssd_300_mobilenet1.0_lite_custom", "ssd_512_mobilenet1.0_custom",
+    ]  # fmt: skip
+    rows = json.loads(ssdzoo("models", "--json")[0])
+    assert len(rows) == 27
+    assert rows[-1] == {"name": "ssd_512_vgg16_atrous_voc", "backbone": "vgg16_atrous", "height": 512, "width": 512, "classes": 20}
+
+
+def test_help_and_version():
+    assert ssdzoo("--version")[0].startswith("ssdzoo 0.")
+    out, _ = ssdzoo("--help")
+    for verb in ("models", "quickstart", "train", "eval", "export", "predict"):
+        assert verb in out
+        assert "--help" in ssdzoo(verb, "--help")[0]
+
+
+def test_evaluation(trained):
+    out, _ = ssdzoo("eval", trained / "run", trained / "data")
+    assert out.split()[:2] == ["class", "AP"] and out.split()[-2] == "mAP"
+    value = json.loads(ssdzoo("eval", trained / "run", trained / "data", "--split", "val", "--metric", "voc12", "--json")[0])
+    assert value["split"] == "val" and value["metric"] == "voc12" and len(value["AP"]) == 5
+
+
+def test_export_and_predict(trained):
+    out, _ = ssdzoo("export", trained / "run", "--out", trained / "export")
+    assert sorted(p.name for p in (trained / "export").iterdir()) == ["table-0000.params", "table-symbol.json", "table.toml"]
+    pictures = trained / "pictures"
+    image = trained / "data" / "JPEGImages" / "test_0000.jpg"
+    answers = [
+        json.loads(ssdzoo("predict", model, image, image, "--out", pictures / str(i), "--score", 0.02, "--json")[0])
+        for i, model in enumerate((trained / "run", trained / "export"))
+    ]
+    assert {p.name for p in (pictures / "0").iterdir()} == {"test_0000.jpg", "test_0000-2.jpg", "detections.json"}
+    for answer in answers:
+        assert [a["picture"] for a in answer] == ["test_0000.jpg", "test_0000-2.jpg"]
+        assert (answer[0]["width"], answer[0]["height"]) == (320, 240)
+        assert len(answer[0]["detections"]) > 0
+    for a, b in zip(*(a[0]["detections"] for a in answers), strict=True):
+        assert a["class"] == b["class"] and a["score"] == pytest.approx(b["score"], abs=1e-4)
+        np.testing.assert_allclose(a["box"], b["box"], atol=0.05)
+    assert json.loads((pictures / "1" / "detections.json").read_text()) == answers[1]
+
+
+def test_resume(trained):
+    arguments = ("train", trained / "table.toml", trained / "data", "--out", trained / "run")
+    _, shown = ssdzoo(*arguments, status=2)
+    assert "holds a training already" in shown and len(shown.splitlines()) == 1
+    _, shown = ssdzoo(*arguments, "--epochs", 3, "--resume")  # the batch size is that of the run
+    assert "epoch 3/3" in shown and "epoch 2/3" not in shown
+    assert len((trained / "run" / "metrics.csv").read_text().splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    "arguments, status, message",
+    [
+        (("train", "ssd_300_mobilenet0.25_costum", "DATA"), 2, "do you mean ssd_300_mobilenet0.25_custom"),
+        (("train", "ssd_300_mobilenet0.25_custom", "nowhere"), 1, "nowhere: no such data set"),
+        (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--split", "testing"), 1, "no split 'testing'; there are"),
+        (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--gpus", "0"), 1, "mxnet-cu117"),
+        (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--gpus", "x"), 2, "expected different numbers"),
+        (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--epochs", "0"), 2, "--epochs"),
+        (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--epoch", "3"), 2, "No such option"),
+        (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--base-weights", "none.params"), 1, "none.params: no such parameter file"),
+        (("eval", "RUN", "DATA", "--split", "nope"), 1, "no split 'nope'"),
+        (("eval", "RUN", "DATA", "--metric", "coco"), 2, "no metric 'coco'"),
+        (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),
+        (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),
+        (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image"),
+        (("predict", "ssd_300_vgg16_atrous_custom", "none.jpg"), 1, "no published weights"),
+    ],
+)
+def test_wrong_calls_are_told_in_a_line_or_two(arguments, status, message, trained, tmp_path):
+    places = {"DATA": trained / "data", "RUN": trained / "run"}
+    out = () if arguments[0] == "eval" else ("--out", tmp_path / "out")
+    _, shown = ssdzoo(*(places.get(a, a) for a in arguments), *out, status=status)
+    assert message in " ".join(shown.split())
+    if "Usage" not in shown:
+        assert len(shown.splitlines()) <= 4
+    assert not (tmp_path / "out").exists()
+
+
+def test_debug_shows_the_traceback(tmp_path):
+    command = [sys.executable, "-c", "from ssdzoo.cli import main; main()", "--debug", "eval", "nothing", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert "Traceback" in result.stderr and "CallError" in result.stderr
+
+
+def test_a_truncated_image_stops_a_training_with_its_name(tmp_path):
+    data = write_voc(tmp_path / "data", {s: xml([("cat", 9, 9, 50, 50)]) for s in "abcd"}, {"train": list("abc"), "val": ["d"]})
+    path = data / "JPEGImages" / "b.jpg"
+    path.write_bytes(path.read_bytes()[:500])
+    (tmp_path / "table.toml").write_text(TABLE)
+    _, shown = ssdzoo("train", tmp_path / "table.toml", data, "--out", tmp_path / "run", status=1)
+    assert shown.strip() == f"ssdzoo: {path}: truncated, the end of the image is missing; replace it, or take it out of the data"
+    assert not (tmp_path / "run").exists()
+
+
+def test_images_are_not_overwritten_by_their_pictures(trained, tmp_path):
+    cv2.imwrite(str(tmp_path / "x.jpg"), np.zeros((50, 50, 3)))
+    before = (tmp_path / "x.jpg").read_bytes()
+    _, shown = ssdzoo("predict", trained / "run", tmp_path / "x.jpg", "--out", tmp_path, status=2)
+    assert "choose another --out" in shown and (tmp_path / "x.jpg").read_bytes() == before
+
+
+def test_real_photos_with_real_base_weights(tmp_path):
+    (tmp_path / "table.toml").write_text(TABLE)
+    base = shared_path("weights/mobilenet0.25-imagenet.params")
+    data = shared_path("data/bccd")
+    _, shown = ssdzoo("train", tmp_path / "table.toml", data, "--out", tmp_path / "run", "--epochs", 1, "--base-weights", base,
+                      "--split", "val", "--val-split", "none")  # fmt: skip
+    assert "BloodImage_00338.xml: object 13 (RBC): box (504, 337, 504, 337) has no width or no height: left out" in shown
+    assert f"backbone from {base}" in shown
+    photos = sorted((data / "JPEGImages").glob("*.jpg"))[:2]
+    ssdzoo("predict", tmp_path / "run", *photos, "--out", tmp_path / "out", "--score", 0.01)
+    assert len(list((tmp_path / "out").glob("*.jpg"))) == 2

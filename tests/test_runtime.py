@@ -1,0 +1,108 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ssdzoo import runtime
+from ssdzoo.errors import CallError, SSDZooError
+
+
+def python(code, **environment):
+    env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE")}
+    result = subprocess.run([sys.executable, "-c", code], env={**env, **environment}, capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip(), result.stderr.strip()
+
+
+@pytest.mark.parametrize("modules", ["ssdzoo, mxnet", "ssdzoo, gluoncv", "ssdzoo; ssdzoo.runtime.tune_cpu(); ssdzoo.runtime.mxnet()"])
+def test_imports_say_nothing(modules):
+    assert python(f"import {modules}") == ("", "")
+
+
+def test_a_network_is_built_and_run_without_a_word():
+    code = """
+import ssdzoo, mxnet as mx
+for name in ("ssd_300_mobilenet0.25_voc", "ssd_300_resnet34_v1b_voc"):
+    net = ssdzoo.get_model(name)
+    net.initialize(mx.init.Xavier())
+    net.hybridize()
+    print(net(mx.nd.zeros((1, 3, 300, 300)))[0].shape)
+"""
+    assert python(code) == ("(1, 100, 1)\n(1, 100, 1)", "")
+
+
+def test_importing_ssdzoo_leaves_mxnet_alone():
+    code = """
+import sys, ssdzoo, ssdzoo.boxes, ssdzoo.detections, ssdzoo.metrics, ssdzoo.data.loader, ssdzoo.data.shapes, ssdzoo.report.pictures
+import ssdzoo.registry, ssdzoo.cli, ssdzoo.predict.detector
+print(ssdzoo.list_models()[0], "mxnet" in sys.modules)
+"""
+    assert python(code)[0] == "ssd_300_mobilenet0.25_coco False"
+
+
+def test_public_names():
+    import ssdzoo
+
+    for name in ssdzoo.__all__:
+        assert getattr(ssdzoo, name) is not None and name in dir(ssdzoo)
+    with pytest.raises(AttributeError, match="no attribute 'get_modle'"):
+        _ = ssdzoo.get_modle
+
+
+def test_preparing_twice_changes_nothing():
+    import numpy as np
+
+    before = {name: vars(np)[name] for name in ("bool", "object", "int", "float")}
+    runtime.prepare()
+    assert {name: vars(np)[name] for name in before} == before
+
+
+def test_threads_and_engine_are_set_unless_the_user_has_set_either():
+    code = "import os, ssdzoo.runtime as r; print(sorted(r.tune_cpu()), os.environ.get('OMP_NUM_THREADS'))"
+    cores = str(len(os.sched_getaffinity(0)))
+    assert python(code)[0] == f"['MXNET_ENGINE_TYPE', 'OMP_NUM_THREADS'] {cores}"
+    assert python(code, OMP_NUM_THREADS="7")[0] == "[] 7"
+    assert python(code, MXNET_ENGINE_TYPE="NaiveEngine")[0] == "[] None"
+    assert python("import ssdzoo, mxnet; print(ssdzoo.runtime.tune_cpu())")[0] == "{}"
+
+
+def test_what_mxnet_says_while_it_is_imported_is_kept():
+    code = "import os, ssdzoo.runtime as r\nwith r._without_engine_line(): os.write(2, b'MXNet start using engine: X\\nreal trouble\\n')"
+    assert python(code, MXNET_ENGINE_TYPE="NaiveEngine")[1] == "real trouble"
+
+
+def test_contexts_on_the_cpu():
+    assert [str(c) for c in runtime.contexts()] == ["cpu(0)"] == [str(c) for c in runtime.contexts("")]
+
+
+@pytest.mark.parametrize("gpus", ["a", "0,0", "-1", "0,", "0;1"])
+def test_malformed_lists_of_gpus(gpus):
+    with pytest.raises(CallError, match="expected different numbers such as 0 or 0,1"):
+        runtime.contexts(gpus)
+
+
+def test_gpus_without_cuda_name_the_wheel_in_one_line():
+    if runtime.mxnet().runtime.Features().is_enabled("CUDA"):
+        pytest.skip("this mxnet has CUDA")
+    with pytest.raises(SSDZooError) as error:
+        runtime.contexts("0,1")
+    assert "mxnet-cu117==1.9.1" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_missing_mxnet_is_explained():
+    code = """
+import sys
+sys.modules["mxnet"] = None
+import ssdzoo
+print(ssdzoo.list_models("*lite_coco"), ssdzoo.metrics.VOCMeanAP(["a"]).value()["mAP"])
+try:
+    ssdzoo.get_model("ssd_300_vgg16_atrous_voc")
+except ssdzoo.errors.SSDZooError as error:
+    print(error)
+"""
+    out, _ = python(code)
+    assert out.splitlines() == [
+        "['ssd_300_mobilenet1.0_lite_coco'] nan",
+        "mxnet can't be imported (not installed: pip install mxnet==1.9.1)",
+    ]
