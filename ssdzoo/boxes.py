@@ -9,7 +9,8 @@ def as_boxes(values) -> np.ndarray:
 
 
 def area(boxes, inclusive: bool = False) -> np.ndarray:
-    """(M,) float32 areas in square pixels; 0 where a box is turned inside out. `inclusive` counts the last pixel, as the VOC devkit."""
+    """(M,) float32 areas in square pixels; 0 where a box is turned inside out. `inclusive` counts the last pixel, as
+    the VOC devkit."""
     size = np.clip(boxes[:, 2:] - boxes[:, :2] + np.float32(inclusive), 0, None)
     return size[:, 0] * size[:, 1]
 

@@ -16,8 +16,8 @@ from ssdzoo.predict.load import load, load_network
 from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
 from ssdzoo.train.job import TrainingJob, run_job
 
-# A table of its own, as a user would write one: an input of 160 pixels goes through five times as fast as one of 300, and from scratch
-# it is the number of steps that counts.
+# A table of its own, as a user would write one: an input of 160 pixels goes through five times as fast as one of
+# 300, and from scratch it is the number of steps that counts.
 TABLE = """\
 backbone = "mobilenet0.25"
 base_size = 160

@@ -1,8 +1,8 @@
 """The preset tables: from a model's name, or a user's own table, to a network. No layers here.
 
-A table in `presets/` holds one architecture per table and one variant (voc, coco, custom) per sub-table; a variant's fields come on
-top of its architecture's. A user's table, and the `model.toml` of a run, hold the fields of one model at the top level. `presets/README.md`
-describes them.
+A table in `presets/` holds one architecture per table and one variant (voc, coco, custom) per sub-table; a variant's
+fields come on top of its architecture's. A user's table, and the `model.toml` of a run, hold the fields of one model at the top
+level. `presets/README.md` describes them.
 """
 
 import difflib

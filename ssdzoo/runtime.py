@@ -137,7 +137,8 @@ def _installed(distribution: str) -> bool:
 def tune_cpu() -> dict:
     """Sets the threads and the engine that are fastest on a CPU: all cores, and operators one after another.
 
-    mxnet reads both when it is first imported: after that, and where the user has set either, nothing changes. Returns what was set.
+    mxnet reads both when it is first imported: after that, and where the user has set either, nothing changes.
+    Returns what was set.
     """
     if "mxnet" in sys.modules or {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
         return {}

@@ -18,7 +18,12 @@ def test_labels_and_threshold():
 
 
 def test_json():
-    assert json.loads(json.dumps(some().to_dict()))[0] == {"class": "dog", "class_id": 1, "score": 0.9, "box": [1.0, 2.0, 30.12, 40.0]}
+    assert json.loads(json.dumps(some().to_dict()))[0] == {
+        "class": "dog",
+        "class_id": 1,
+        "score": 0.9,
+        "box": [1.0, 2.0, 30.12, 40.0],
+    }
     assert Detections.empty(["a"]).to_dict() == []
 
 

@@ -19,7 +19,18 @@ def wheel(tmp_path_factory):
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder), str(source)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(source),
+    ]
     subprocess.run(command, check=True, timeout=300)
     return next(folder.glob("ssdzoo-*.whl"))
 
@@ -36,9 +47,13 @@ def test_the_wheel_holds_code_and_tables(wheel):
 
 def test_an_unpacked_wheel_works_elsewhere(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path / 'site')!r}); import ssdzoo, ssdzoo.presets, pathlib; "
-        "print(len(ssdzoo.list_models()), pathlib.Path(ssdzoo.__file__).parents[1].name, ssdzoo.presets.__file__.split('/')[-4:-1])"
-    )
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path / "site")!r})
+import ssdzoo, ssdzoo.presets
+from pathlib import Path
+places = [Path(m.__file__).parent.relative_to({str(tmp_path)!r}) for m in (ssdzoo, ssdzoo.presets)]
+print(len(ssdzoo.list_models()), *places)
+"""
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "27 site ['site', 'ssdzoo', 'presets']"
+    assert result.stdout.strip() == "27 site/ssdzoo site/ssdzoo/presets"

@@ -15,7 +15,9 @@ def python(code, **environment):
     return result.stdout.strip(), result.stderr.strip()
 
 
-@pytest.mark.parametrize("modules", ["ssdzoo, mxnet", "ssdzoo, gluoncv", "ssdzoo; ssdzoo.runtime.tune_cpu(); ssdzoo.runtime.mxnet()"])
+@pytest.mark.parametrize(
+    "modules", ["ssdzoo, mxnet", "ssdzoo, gluoncv", "ssdzoo; ssdzoo.runtime.tune_cpu(); ssdzoo.runtime.mxnet()"]
+)
 def test_imports_say_nothing(modules):
     assert python(f"import {modules}") == ("", "")
 
@@ -34,8 +36,8 @@ for name in ("ssd_300_mobilenet0.25_voc", "ssd_300_resnet34_v1b_voc"):
 
 def test_importing_ssdzoo_leaves_mxnet_alone():
     code = """
-import sys, ssdzoo, ssdzoo.boxes, ssdzoo.detections, ssdzoo.metrics, ssdzoo.data.loader, ssdzoo.data.shapes, ssdzoo.report.pictures
-import ssdzoo.registry, ssdzoo.cli, ssdzoo.predict.detector
+import sys, ssdzoo, ssdzoo.boxes, ssdzoo.detections, ssdzoo.metrics, ssdzoo.data.loader, ssdzoo.data.shapes,
+ssdzoo.report.pictures import ssdzoo.registry, ssdzoo.cli, ssdzoo.predict.detector
 print(ssdzoo.list_models()[0], "mxnet" in sys.modules)
 """
     assert python(code)[0] == "ssd_300_mobilenet0.25_coco False"
@@ -68,7 +70,11 @@ def test_threads_and_engine_are_set_unless_the_user_has_set_either():
 
 
 def test_what_mxnet_says_while_it_is_imported_is_kept():
-    code = "import os, ssdzoo.runtime as r\nwith r._without_engine_line(): os.write(2, b'MXNet start using engine: X\\nreal trouble\\n')"
+    code = """
+import os, ssdzoo.runtime as r
+with r._without_engine_line():
+    os.write(2, b"MXNet start using engine: X\\nreal trouble\\n")
+"""
     assert python(code, MXNET_ENGINE_TYPE="NaiveEngine")[1] == "real trouble"
 
 

@@ -95,8 +95,10 @@ def make_environment():
             return
     if problems:
         stop("%s can't make an environment with pip: apt install python3-venv" % problems[0])
-    stop("no Python %s found (mxnet has wheels for no other): apt install python3 python3-venv, or pyenv install 3.11"
-         % ", ".join(sorted(VERSIONS)))
+    stop(
+        "no Python %s found (mxnet has wheels for no other): apt install python3 python3-venv, or pyenv install 3.11"
+        % ", ".join(sorted(VERSIONS))
+    )
 
 
 def interpreters():
@@ -126,7 +128,10 @@ def is_version(python):
 
 def works(python):
     try:
-        return subprocess.run([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+        return (
+            subprocess.run([python, "-m", "pip", "--version"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+            == 0
+        )
     except OSError:
         return False
 
@@ -142,11 +147,23 @@ def check_imports():
     """Finds missing system libraries now, and mends the one that a bare Debian has not: OpenCV's libGL."""
     if importable("cv2") is not None:
         say("OpenCV's window library is missing on this machine: taking opencv-python-headless instead")
-        version = subprocess.run(
-            [PYTHON, "-c", "from importlib.metadata import version; print(version('opencv-python'))"], stdout=subprocess.PIPE
-        ).stdout.decode().strip()
-        run_pip(["install", "--quiet", "--disable-pip-version-check", "--force-reinstall", "--no-deps",
-                 "opencv-python-headless==" + version])
+        version = (
+            subprocess.run(
+                [PYTHON, "-c", "from importlib.metadata import version; print(version('opencv-python'))"], stdout=subprocess.PIPE
+            )
+            .stdout.decode()
+            .strip()
+        )
+        run_pip(
+            [
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--force-reinstall",
+                "--no-deps",
+                "opencv-python-headless==" + version,
+            ]
+        )
     for module, remedy in (("cv2", "libgl1 libglib2.0-0"), ("ssdzoo, mxnet", "libgomp1 libquadmath0")):
         problem = importable(module)
         if problem is not None:

@@ -33,7 +33,7 @@ def evaluate(
     dataset = load_dataset(data, split, detector.names)
     with TrainingProgress() as progress:
         for problem in dataset.problems:
-            progress.say(f"  {problem.path}: {problem.message}")
+            progress.say(f"  {problem}")
         result = evaluation.evaluate(detector, dataset, metric, progress.images)
     if as_json:
         print(json.dumps({"model": model, "data": str(data), "split": split, "metric": metric, **_plain(result)}, indent=1))

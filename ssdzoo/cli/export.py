@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ssdzoo.cli.options import Model, Weights, prepare
+from ssdzoo.cli.options import Gpus, Model, Weights, prepare
 from ssdzoo.errors import CallError
 
 
@@ -14,11 +14,12 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the files.", show_default=False)],
     format: Annotated[str, typer.Option(help="symbol: NAME-symbol.json, NAME-0000.params and NAME.toml.")] = "symbol",
     weights: Weights = None,
+    gpus: Gpus = None,
 ) -> None:
     """Export a model as a symbol that MXNet loads without ssdzoo."""
     if format != "symbol":
         raise CallError(f"no format {format!r}; there is symbol")
-    contexts = prepare(None)
+    contexts = prepare(gpus)
     from ssdzoo.export.symbol import export_model
     from ssdzoo.predict.load import load_network
 

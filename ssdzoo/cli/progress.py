@@ -39,9 +39,7 @@ class TrainingProgress:
         """After a step: `epoch` and `step` count from 0, `row` holds the epoch's means so far."""
         note = f"loss {row['loss']:.3f}  {row['images_per_s']:.1f} images/s  waited {row['data_wait_s']:.1f} s"
         if self._bar:
-            self._bar.update(
-                self._task, description=f"epoch {epoch + 1}", completed=step + 1, total=steps, note=note
-            )
+            self._bar.update(self._task, description=f"epoch {epoch + 1}", completed=step + 1, total=steps, note=note)
         elif time.perf_counter() - self._last_line > LINE_EVERY:
             self._last_line = time.perf_counter()
             self.say(f"epoch {epoch + 1}  step {step + 1}/{steps}  {note}")

@@ -5,15 +5,16 @@ from typing import Annotated
 
 import typer
 
-from ssdzoo.cli.options import prepare
+from ssdzoo.cli.options import Gpus, prepare
 
 
 def quickstart(
     out: Annotated[Path, typer.Option(help="Folder for everything that it makes.")] = Path("quickstart"),
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 64,
+    gpus: Gpus = None,
 ) -> None:
     """Draw a data set, fine-tune a detector on it, evaluate, export, reload, predict: about three minutes."""
-    contexts = prepare(None)
+    contexts = prepare(gpus)
     from ssdzoo.cli.progress import TrainingProgress
     from ssdzoo.quickstart import run_quickstart
 

@@ -15,17 +15,24 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run; must not hold one yet.", show_default=False)],
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 40,
     batch_size: Annotated[int, typer.Option(min=1, help="Images per step, over all contexts.")] = 8,
-    lr: Annotated[Optional[float], typer.Option(help="Learning rate after the warm-up.", show_default="0.001 for VGG, else 0.005")] = None,
+    lr: Annotated[
+        Optional[float], typer.Option(help="Learning rate after the warm-up.", show_default="0.001 for VGG, else 0.005")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare images; 0 prepares them in this one.")] = 1,
     split: Annotated[str, typer.Option(help="Images to train on.")] = "train",
-    val_split: Annotated[str, typer.Option(help="Images that choose the best epoch; 'none' for none.")] = "val",
+    val_split: Annotated[
+        Optional[str],
+        typer.Option(help="Images that choose the best epoch; 'none' for none.", show_default="val, if there is one"),
+    ] = None,
     eval_every: Annotated[int, typer.Option(min=1, help="Epochs between two evaluations.")] = 5,
     augment: Annotated[str, typer.Option(help="ssd (the paper's), light, or none.")] = "ssd",
     base_weights: Annotated[Optional[Path], typer.Option(help="Parameter file of the backbone.")] = None,
     weights: Weights = None,
     gpus: Gpus = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out, with its arguments where none are given.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue the run in --out, with its arguments where none are given.")
+    ] = False,
 ) -> None:
     """Fine-tune a model on a data set and keep the best epoch in a run folder."""
     contexts = prepare(gpus)

@@ -72,7 +72,8 @@ def _write(folder: Path, stem: str, image, boxes, names) -> None:
 
 
 def draw_scene(rng) -> tuple:
-    """One image (H, W, 3) uint8 RGB with 1 to 4 shapes; boxes (M, 4) float32, 0-based pixels of the last row and column; names."""
+    """One image (H, W, 3) uint8 RGB with 1 to 4 shapes; boxes (M, 4) float32, 0-based pixels of the last row and
+    column; names."""
     height, width = SIZE
     image = _background(rng)
     boxes, names = np.zeros((0, 4), np.float32), []

@@ -1,7 +1,7 @@
 """Pascal VOC folders: Annotations/*.xml, ImageSets/Main/SPLIT.txt, JPEGImages/."""
 
 import difflib
-from functools import partial
+import re
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
@@ -39,15 +39,17 @@ def load_voc(root, split: str, names: list | None = None, seed: int = 0) -> Data
 
     Args:
         root: the folder.
-        split: name of a file in ImageSets/Main; "trainval" joins train and val where it has no file. Without that folder, "train", "val" and
+        split: name of a file in ImageSets/Main; "trainval" joins train and val where it has no file. Without that
+        folder, "train", "val" and
             "test" are 80, 10 and 10 % of the images, drawn with `seed`.
         names: the classes, in order; None takes all there are, sorted.
 
-    Coordinates in the files count from 1; all four are moved by one, as GluonCV and the VOC tools do.  Boxes without width or
+    Coordinates in the files count from 1; all four are moved by one, as in GluonCV. Boxes without width or
     height are left out and reported as problems.
 
     Raises:
-        DataError: a missing or empty split, an annotation or an image that cannot be read, a box outside of its image, a class that
+        DataError: a missing or empty split, an annotation or an image that cannot be read, a box outside of its
+        image, a class that
             is not in `names`; names the first few files of each kind and what to do.
     """
     root = Path(root)
@@ -75,6 +77,11 @@ def _annotations(root: Path) -> list:
     return files
 
 
+def voc_split_names(root) -> list:
+    """The splits of a folder: its files in ImageSets/Main, or those that are drawn where there are none."""
+    return sorted(p.stem for p in (Path(root) / "ImageSets" / "Main").glob("*.txt")) or sorted(FRACTIONS)
+
+
 def _split(root: Path, split: str, seed: int) -> list:
     """Stems of the images of a split."""
     folder = root / "ImageSets" / "Main"
@@ -85,11 +92,18 @@ def _split(root: Path, split: str, seed: int) -> list:
     missing = [part for part in parts if part not in listed]
     if missing:
         raise DataError(f"{folder}: no split {missing[0]!r}; there are {', '.join(sorted(listed))}")
-    # A per-class file has a second column; the first is the image.
-    stems = [line.split()[0] for part in parts for line in listed[part].read_text("utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for part in parts for line in listed[part].read_text("utf-8", "replace").splitlines()]
+    stems = [_stem(root, line) for line in lines if line]
     if not stems:
         raise DataError(f"{listed[parts[0]]}: the split is empty")
     return stems
+
+
+def _stem(root: Path, line: str) -> str:
+    """The image that a line of a split names; in the files of single classes, -1, 0 or 1 stands behind it."""
+    if (root / "Annotations" / f"{line}.xml").is_file():
+        return line
+    return re.sub(r"\s+(-1|0|1)$", "", line)
 
 
 def _drawn_split(root: Path, split: str, seed: int) -> list:
@@ -176,9 +190,8 @@ def _text(element, tag: str, path: Path) -> str:
 
 
 def _corners(element, path: Path, number: int) -> list:
-    read = partial(element.findtext)
     try:
-        corners = [float(read(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")]
+        corners = [float(element.findtext(f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")]
     except (TypeError, ValueError):
         raise DataError(f"{path}: object {number} has no <bndbox> with the numbers xmin, ymin, xmax, ymax") from None
     if not np.isfinite(corners).all():

@@ -1,4 +1,5 @@
-"""An SSD as a symbol: `NAME-symbol.json`, `NAME-0000.params`, and the sidecar `NAME.toml` that says what goes in and comes out."""
+"""An SSD as a symbol: `NAME-symbol.json`, `NAME-0000.params`, and the sidecar `NAME.toml` that says what goes in and
+comes out."""
 
 from pathlib import Path
 

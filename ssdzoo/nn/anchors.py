@@ -21,8 +21,8 @@ class _Fixed(mx.init.Initializer):
 class SSDAnchorGenerator(mx.gluon.HybridBlock):
     """The anchors of one feature map, in center form and pixels of the network input.
 
-    At each pixel, in this order: a square of `sizes[0]`, a square of sqrt(sizes[0] * sizes[1]), then for every ratio after the first
-    a box of area sizes[0]^2 with width / height = ratio.
+    At each pixel, in this order: a square of `sizes[0]`, a square of sqrt(sizes[0] * sizes[1]), then for every ratio
+    after the first a box of area sizes[0]^2 with width / height = ratio.
 
     Args:
         index: number of the feature map, 0 for the finest.
@@ -35,7 +35,8 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         clip: limits centers and sizes to the input.
 
     The anchors are a constant parameter (1, 1, alloc H, alloc W, 4 * num_depth), float32: a parameter file brings the anchors
-    that its model was trained with. Calling the block with a feature map (B, C, H, W) returns (1, H * W * num_depth, 4), row by row.
+    that its model was trained with. Calling the block with a feature map (B, C, H, W) returns (1, H * W * num_depth,
+    4), row by row.
     """
 
     def __init__(self, index, im_size, sizes, ratios, step, alloc_size=(128, 128),
@@ -47,9 +48,7 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         self._shapes = self._box_shapes(sizes[0], np.sqrt(sizes[0] * sizes[1]), ratios)
         steps = (step, step) if np.isscalar(step) else tuple(step)
         with self.name_scope():
-            self.anchors = self.params.get_constant(
-                f"anchor_{index}", self._grid(self._shapes, steps, offsets, alloc_size)
-            )
+            self.anchors = self.params.get_constant(f"anchor_{index}", self._grid(self._shapes, steps, offsets, alloc_size))
 
     def _box_shapes(self, size: float, geometric_mean: float, ratios) -> np.ndarray:
         """(num_depth, 2) float64: width and height of each box at a pixel."""
@@ -59,7 +58,8 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
 
     @staticmethod
     def _grid(shapes, steps, offsets, alloc_size) -> np.ndarray:
-        """(1, 1, H, W, 4 * num_depth) float64. Computed in float64 and rounded once, so that it equals GluonCV's to the last bit."""
+        """(1, 1, H, W, 4 * num_depth) float64. Computed in float64 and rounded once, so that it equals GluonCV's to
+        the last bit."""
         height, width = alloc_size
         anchors = np.empty((height, width, len(shapes), 4))
         anchors[..., 0] = ((np.arange(width) + offsets[1]) * steps[1])[None, :, None]
@@ -106,9 +106,7 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         if self._clip:
             height, width = self._im_size
             cx, cy, w, h = anchors.split(axis=-1, num_outputs=4)
-            anchors = F.concat(
-                cx.clip(0, width), cy.clip(0, height), w.clip(0, width), h.clip(0, height), dim=-1
-            )
+            anchors = F.concat(cx.clip(0, width), cy.clip(0, height), w.clip(0, width), h.clip(0, height), dim=-1)
         return anchors
 
 

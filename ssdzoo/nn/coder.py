@@ -29,9 +29,7 @@ def encode(F, boxes, anchors, stds=STDS):
 def decode(F, offsets, anchors, stds=STDS):
     """Corner-form boxes (B, N, 4) in pixels of `offsets` (B, N, 4) from center-form `anchors` (1, N, 4)."""
     offsets, anchors = F.amp_multicast(offsets, anchors, num_outputs=2, cast_narrow=True)
-    return F.contrib.box_decode(
-        offsets, anchors, stds[0], stds[1], stds[2], stds[3], clip=-1, format="center"
-    )
+    return F.contrib.box_decode(offsets, anchors, stds[0], stds[1], stds[2], stds[3], clip=-1, format="center")
 
 
 def center_to_corner(F, boxes):

@@ -30,7 +30,8 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         reduce_ratio, min_depth: see use_1x1_transition.
         global_pool: appends a global average pool as the last map.
 
-    It is a SymbolBlock because the parameter files of GluonCV hold the backbone's flat symbol names (`features.resnetv10_conv0_weight`).
+    It is a SymbolBlock because the parameter files of GluonCV hold the backbone's flat symbol names
+    (`features.resnetv10_conv0_weight`).
     """
 
     def __init__(self, network, outputs, num_filters, use_1x1_transition=True, use_bn=True,
@@ -41,7 +42,7 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         x = maps[-1]
         for i, filters in enumerate(num_filters):
             if use_1x1_transition:
-                depth = max(min_depth, int(round(filters * reduce_ratio)))
+                depth = max(min_depth, round(filters * reduce_ratio))
                 x = self._conv(x, depth, 1, use_bn, "expand_trans_{}" + str(i))
             x = self._conv(x, filters, 3, use_bn, "expand_{}" + str(i))
             maps.append(x)

@@ -27,6 +27,7 @@ class ConvPredictor(mx.gluon.HybridBlock):
 
 
 def flatten_maps(F, maps: list, values: int):
-    """Joins head outputs (B, A * values, H, W) of all maps, A anchors per pixel, into (B, N, values), in the order of the anchors."""
+    """Joins head outputs (B, A * values, H, W) of all maps, A anchors per pixel, into (B, N, values), in the order
+    of the anchors."""
     rows = [F.flatten(F.transpose(m, (0, 2, 3, 1))) for m in maps]
     return F.concat(*rows, dim=1).reshape((0, -1, values))

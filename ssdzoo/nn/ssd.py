@@ -154,9 +154,9 @@ class SSD(mx.gluon.HybridBlock):
 
         Args:
             classes: the new names.
-            reuse_weights: which rows of the old class heads to keep: a dict of new -> old, each a name or an index, or a list of the
-                names that both have (one that either side lacks is left out with a warning, as in GluonCV). The background is
-                kept too as soon as any is.
+            reuse_weights: which rows of the old class heads to keep: a dict of new -> old, each a name or an index,
+                or a list of the names that both have (one that either side lacks is left out with a warning, as in
+                GluonCV). The background is kept too as soon as any is.
 
         Raises:
             CallError: a name or an index of the dict that is not there.
@@ -179,7 +179,7 @@ class SSD(mx.gluon.HybridBlock):
             self.detect = Detect(len(new), self.nms_thresh, self.nms_topk, self.post_nms, self.detect._stds)
         self._clear_cached_op()
         if self._active:
-            flags = {k: v for k, v in self._flags}
+            flags = dict(self._flags)
             self.class_predictors.hybridize(**flags)
             self.detect.hybridize(**flags)
 

@@ -1,8 +1,8 @@
 """VGG with the dense layers turned into dilated convolutions: the base network of the SSD paper.
 
 Sources: Liu et al. 2016, section 3 (fc6 and fc7 become conv6, dilated by 6, and conv7; pool5 becomes 3x3 with stride 1;
-conv4_3 is L2-normalized with a learned scale of 20) and ParseNet for that normalization. Block and attribute names are those of GluonCV,
-because they are the names in its parameter files.
+conv4_3 is L2-normalized with a learned scale of 20) and ParseNet for that normalization. Block and attribute names
+are those of GluonCV, because they are the names in its parameter files.
 """
 
 from ssdzoo.runtime import mxnet
@@ -60,9 +60,7 @@ class Normalize(gluon.HybridBlock):
         super().__init__()
         self.eps = eps
         with self.name_scope():
-            self.scale = self.params.get(
-                "normalize_scale", shape=(1, n_channel, 1, 1), init=mx.init.Constant(initial)
-            )
+            self.scale = self.params.get("normalize_scale", shape=(1, n_channel, 1, 1), init=mx.init.Constant(initial))
 
     def hybrid_forward(self, F, x, scale):
         return F.broadcast_mul(F.L2Normalization(x, mode="channel", eps=self.eps), scale)
@@ -134,9 +132,7 @@ class VGGAtrousExtractor(VGGAtrousBase):
 
     def hybrid_forward(self, F, x, init_scale):
         def pool(x, kernel=(2, 2), stride=(2, 2), pad=(0, 0)):
-            return F.Pooling(
-                x, pool_type="max", kernel=kernel, stride=stride, pad=pad, pooling_convention="full"
-            )
+            return F.Pooling(x, pool_type="max", kernel=kernel, stride=stride, pad=pad, pooling_convention="full")
 
         x = F.broadcast_mul(x, init_scale)
         for stage in self.stages[:3]:

@@ -20,7 +20,8 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
         progress: wraps the iterable of results, given their number too.
 
     Returns:
-        What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id", "score", "box"}]}].
+        What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
+        "score", "box"}]}].
     """
     paths = list_images(images)
     out = Path(out)

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ssdzoo.data import class_names, load_dataset
+from ssdzoo.data import class_names, load_dataset, split_names
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.registry import find_preset, get_model, read_preset, tomllib
 from ssdzoo.runtime import mxnet
@@ -15,7 +15,7 @@ from ssdzoo.weights.transfer import load_for_classes
 
 @dataclass
 class TrainingJob:
-    """The arguments of a fine-tuning; see `ssdzoo train --help`. `val_split` may be "none"."""
+    """The arguments of a fine-tuning; see `ssdzoo train --help`. `val_split` None is "val" where there is such a split."""
 
     model: str
     data: Path
@@ -26,7 +26,7 @@ class TrainingJob:
     seed: int = 0
     workers: int = 1
     split: str = "train"
-    val_split: str = "val"
+    val_split: str | None = None
     eval_every: int = 5
     augment: str = "ssd"
     base_weights: Path | None = None
@@ -90,16 +90,24 @@ def _preset(job: TrainingJob):
 
 
 def _datasets(job: TrainingJob, names: list, progress) -> tuple:
-    train = load_dataset(job.data, job.split, names)
-    val = None if job.val_split == "none" else load_dataset(job.data, job.val_split, names)
-    for split, dataset in ((job.split, train), (job.val_split, val)):
-        if dataset is None:
-            continue
-        objects = sum(len(record.boxes) for record in dataset.records)
-        progress.say(f"{job.data}, split {split}: {len(dataset)} images, {objects} objects")
-        for problem in dataset.problems:
-            progress.say(f"  {problem.path}: {problem.message}")
-    return train, val
+    """The images to train on, and those to evaluate on, or None."""
+    val_split = job.val_split
+    if val_split is None and "val" in split_names(job.data):
+        val_split = "val"
+    train = _told(job.data, job.split, names, progress)
+    if val_split in (None, "none"):
+        progress.say("no images to evaluate on (--val-split): the last epoch will be taken for the best one")
+        return train, None
+    return train, _told(job.data, val_split, names, progress)
+
+
+def _told(path: Path, split: str, names: list, progress):
+    dataset = load_dataset(path, split, names)
+    objects = sum(len(record.boxes) for record in dataset.records)
+    progress.say(f"{path}, split {split}: {len(dataset)} images, {objects} objects")
+    for problem in dataset.problems:
+        progress.say(f"  {problem}")
+    return dataset
 
 
 def _network(job: TrainingJob, preset, contexts) -> tuple:

@@ -93,13 +93,9 @@ class Trainer:
         self.graph = TrainingGraph(net, preset.mean, preset.std)
         self.graph.hybridize(static_alloc=True)
         net.cover(*preset.base_size)
-        self.loader = Loader(
-            train, settings.batch_size, preset.base_size, settings.augment, settings.seed, settings.workers
-        )
+        self.loader = Loader(train, settings.batch_size, preset.base_size, settings.augment, settings.seed, settings.workers)
         steps = len(self.loader)
-        self.schedule = StepSchedule(
-            settings.lr, settings.epochs * steps, int(settings.warmup_epochs * steps)
-        )
+        self.schedule = StepSchedule(settings.lr, settings.epochs * steps, int(settings.warmup_epochs * steps))
         self.optimizer = gluon.Trainer(
             net.collect_params(),
             "sgd",
@@ -151,9 +147,7 @@ class Trainer:
             outputs = [self.graph(*shard) for shard in zip(*shards)]
             totals = [(class_loss + box_loss).sum() for class_loss, box_loss, _ in outputs]
         autograd.backward(totals)
-        class_loss, box_loss, positives = (
-            sum(float(output[k].sum().asscalar()) for output in outputs) for k in range(3)
-        )
+        class_loss, box_loss, positives = (sum(float(output[k].sum().asscalar()) for output in outputs) for k in range(3))
         if not np.isfinite(class_loss + box_loss):
             self._stop(batch, rate)
         # The loss is divided by the positives of the whole batch, over all contexts, through the step's scale.

@@ -1,10 +1,10 @@
 """The run folder: what a training leaves behind, and from where it continues.
 
-    model.toml    the whole preset with classes, mean, std and suppression
-    args.toml     the arguments of the training
-    best.params   weights of the best epoch by mAP (of the last epoch where there is no validation split)
-    last/         weights, optimizer and progress of the last epoch; `state.json` is written last and names the others
-    metrics.csv   one row per epoch
+model.toml    the whole preset with classes, mean, std and suppression
+args.toml     the arguments of the training
+best.params   weights of the best epoch by mAP (of the last epoch where there is no validation split)
+last/         weights, optimizer and progress of the last epoch; `state.json` is written last and names the others
+metrics.csv   one row per epoch
 """
 
 import csv

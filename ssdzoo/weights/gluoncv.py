@@ -2,8 +2,8 @@
 
 `save_parameters` writes attribute paths (`class_predictors.0.predictor.weight`); the parameters of a resnet or mobilenet backbone
 are flat names below `features.`, with a counter of the process that saved them (`features.resnetv11_conv0_weight`: the second
-ResNet-v1 there; dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names (`arg:ssd0_resnetv10_conv0_weight`). All are brought
-to one form, without counters, before they are compared.
+ResNet-v1 there; dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names
+(`arg:ssd0_resnetv10_conv0_weight`). All are brought to one form, without counters, before they are compared.
 """
 
 import re
@@ -44,7 +44,8 @@ def _canonical(name: str) -> str:
 
 
 def _targets(net, names) -> dict:
-    """{canonical name: (name, Parameter)} in that naming, attribute paths or flat names, which shares more with the file's `names`."""
+    """{canonical name: (name, Parameter)} in that naming, attribute paths or flat names, which shares more with the
+    file's `names`."""
     namings = net._collect_params_with_prefix(), net.collect_params()
     targets = [{_canonical(name): (name, parameter) for name, parameter in naming.items()} for naming in namings]
     return max(targets, key=lambda naming: len(naming.keys() & names))

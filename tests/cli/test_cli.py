@@ -42,7 +42,13 @@ def test_models():
     ]  # fmt: skip
     rows = json.loads(ssdzoo("models", "--json")[0])
     assert len(rows) == 27
-    assert rows[-1] == {"name": "ssd_512_vgg16_atrous_voc", "backbone": "vgg16_atrous", "height": 512, "width": 512, "classes": 20}
+    assert rows[-1] == {
+        "name": "ssd_512_vgg16_atrous_voc",
+        "backbone": "vgg16_atrous",
+        "height": 512,
+        "width": 512,
+        "classes": 20,
+    }
 
 
 def test_help_and_version():
@@ -61,7 +67,7 @@ def test_evaluation(trained):
 
 
 def test_export_and_predict(trained):
-    out, _ = ssdzoo("export", trained / "run", "--out", trained / "export")
+    ssdzoo("export", trained / "run", "--out", trained / "export")
     assert sorted(p.name for p in (trained / "export").iterdir()) == ["table-0000.params", "table-symbol.json", "table.toml"]
     pictures = trained / "pictures"
     image = trained / "data" / "JPEGImages" / "test_0000.jpg"
@@ -99,7 +105,11 @@ def test_resume(trained):
         (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--gpus", "x"), 2, "expected different numbers"),
         (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--epochs", "0"), 2, "--epochs"),
         (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--epoch", "3"), 2, "No such option"),
-        (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--base-weights", "none.params"), 1, "none.params: no such parameter file"),
+        (
+            ("train", "ssd_300_mobilenet0.25_custom", "DATA", "--base-weights", "none.params"),
+            1,
+            "none.params: no such parameter file",
+        ),
         (("eval", "RUN", "DATA", "--split", "nope"), 1, "no split 'nope'"),
         (("eval", "RUN", "DATA", "--metric", "coco"), 2, "no metric 'coco'"),
         (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),

@@ -56,7 +56,10 @@ def test_collate_pads_to_one_object_at_least():
 def test_an_unreadable_image_is_named(data, workers):
     path = data[5].image
     path.write_bytes(path.read_bytes()[:200])
-    with Loader(data, 2, (64, 48), augmentation="ssd", workers=workers) as loader, pytest.raises(DataError, match=f"{path}: truncated"):
+    with (
+        Loader(data, 2, (64, 48), augmentation="ssd", workers=workers) as loader,
+        pytest.raises(DataError, match=f"{path}: truncated"),
+    ):
         list(loader.epoch(0))
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ssdzoo.data import class_names, load_dataset
+from ssdzoo.data import class_names, load_dataset, split_names
 from ssdzoo.errors import DataError
 from tests.data.voc_folder import write_voc, xml
 from tests.shared import shared_path
@@ -64,7 +64,10 @@ def test_degenerate_boxes_are_reported_and_left_out(tmp_path):
         (xml([CAT], size=(80, 100)), "a.xml: says 80x100, the image is 100x80"),
         (xml([CAT], size=("wide", 100)), "<size> is not a number"),
         ('<!DOCTYPE a [<!ENTITY b "cat"><!ENTITY c "&b;&b;">]>' + xml([("&c;", 1, 2, 3, 4)]), "XML entities, which are refused"),
-        ('<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>' + xml([("&b;", 1, 2, 3, 4)]), "XML entities, which are refused"),
+        (
+            '<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>' + xml([("&b;", 1, 2, 3, 4)]),
+            "XML entities, which are refused",
+        ),
     ],
 )
 def test_wrong_annotations(text, message, tmp_path):
@@ -103,6 +106,14 @@ def test_splits(tmp_path):
         load_dataset(root, "test")
     with pytest.raises(DataError, match="empty.txt: the split is empty"):
         load_dataset(root, "empty")
+
+
+def test_lines_of_a_split(tmp_path):
+    root = write_voc(tmp_path / "d", {s: xml([CAT]) for s in ("a", "my image 1", "b")})
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    (root / "ImageSets" / "Main" / "cat_train.txt").write_text("a  1\nmy image 1\n\nb -1\n")
+    assert [r.image.stem for r in load_dataset(root, "cat_train").records] == ["a", "my image 1", "b"]
+    assert split_names(root) == ["cat_train"]
 
 
 def test_splits_by_fraction(tmp_path):

@@ -5,7 +5,8 @@ import numpy as np
 
 
 def xml(objects, size=(100, 80), extra=""):
-    """An annotation: objects are (name, xmin, ymin, xmax, ymax) in the file's own 1-based coordinates; size is (width, height)."""
+    """An annotation: objects are (name, xmin, ymin, xmax, ymax) in the file's own 1-based coordinates; size is
+    (width, height)."""
     parts = "".join(
         f"<object><name>{name}</name><bndbox><xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax></bndbox></object>"
         for name, x1, y1, x2, y2 in objects

@@ -12,7 +12,7 @@ NAMES = ["a", "b", "c"]
 def slow_ap(images, index, threshold, use_07, inclusive):
     """One class, as the devkit's text says, in loops. `images` holds the arguments of update."""
     detections, total = [], 0
-    for number, (boxes, ids, scores, _, gt_ids, difficult) in enumerate(images):
+    for number, (_, ids, scores, _, gt_ids, difficult) in enumerate(images):
         total += sum(1 for g, d in zip(gt_ids, difficult) if g == index and not d)
         detections += [(-scores[n], number, n) for n in range(len(ids)) if ids[n] == index]
     taken, outcome = set(), []

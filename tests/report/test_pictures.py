@@ -24,7 +24,11 @@ def test_a_box_is_drawn_where_it_is():
 @pytest.mark.parametrize("height, width", [(60, 60), (100, 900), (2500, 3500)])
 @pytest.mark.parametrize("place", ["top left", "bottom right", "everything"])
 def test_tags_stay_inside_the_image(height, width, place):
-    box = {"top left": [0, 0, 30, 30], "bottom right": [width - 9, height - 9, width, height], "everything": [0, 0, width, height]}[place]
+    box = {
+        "top left": [0, 0, 30, 30],
+        "bottom right": [width - 9, height - 9, width, height],
+        "everything": [0, 0, width, height],
+    }[place]
     image = np.full((height, width, 3), 128, np.uint8)
     picture = drawn(image, box)
     changed = np.flatnonzero((picture != 128).any(2).any(1))

@@ -163,7 +163,9 @@ def plain_network(contexts, seed=0):
             return [one, self.two(one)]
 
     mx.random.seed(seed)
-    net = ssdzoo.get_ssd(None, 64, Two(), None, [12, 24, 48], [[1, 2, 0.5]] * 2, None, ["circle", "cross", "square", "star", "triangle"])
+    net = ssdzoo.get_ssd(
+        None, 64, Two(), None, [12, 24, 48], [[1, 2, 0.5]] * 2, None, ["circle", "cross", "square", "star", "triangle"]
+    )
     net.initialize(mx.init.Xavier(), ctx=mx.cpu(0))
     net.collect_params().reset_ctx(contexts)
     return net

@@ -48,8 +48,9 @@ def test_a_file_of_another_model_changes_nothing_and_names_the_difference(tmp_pa
     other.save_parameters(str(tmp_path / "four.params"))
     with pytest.raises(WeightsError) as error:
         net.load_parameters(str(tmp_path / "four.params"))
-    assert "four.params: not of this model: parameter 'class_predictors.0.predictor.weight' is (20, 128, 3, 3) in the file, " in str(
-        error.value
+    assert (
+        "four.params: not of this model: parameter 'class_predictors.0.predictor.weight' is (20, 128, 3, 3) in the file, "
+        in str(error.value)
     )
     assert "(16, 128, 3, 3) in the model" in str(error.value)
     for name, value in values(net).items():
@@ -144,7 +145,9 @@ def test_the_store(tmp_path):
     net.initialize(mx.init.Xavier())
     net.save_parameters(str(tmp_path / f"{name}-0a1b2c3d.params"))
     loaded = ssdzoo.get_model(name, pretrained=True, root=tmp_path)
-    np.testing.assert_array_equal(values(loaded)["features.mobilenet0_conv0_weight"], values(net)["features.mobilenet0_conv0_weight"])
+    np.testing.assert_array_equal(
+        values(loaded)["features.mobilenet0_conv0_weight"], values(net)["features.mobilenet0_conv0_weight"]
+    )
     assert find_weights(name, "0a1b", tmp_path).name == f"{name}-0a1b2c3d.params"
     with pytest.raises(WeightsError, match="'ffff' is neither a file nor the hash of one"):
         find_weights(name, "ffff", tmp_path)
@@ -166,7 +169,9 @@ def test_rows_of_known_classes_are_kept(tmp_path):
     net, story = load_for_classes(preset.with_classes(["c", "x"]), run, mx.cpu())
     assert story == f"class weights kept from {run / 'best.params'}: c"
     assert net.class_predictors[0].predictor.bias.data().asnumpy()[1::3].tolist() == [3, 7, 11, 15]
-    np.testing.assert_array_equal(values(net)["box_predictors.0.predictor.weight"], values(old)["box_predictors.0.predictor.weight"])
+    np.testing.assert_array_equal(
+        values(net)["box_predictors.0.predictor.weight"], values(old)["box_predictors.0.predictor.weight"]
+    )
 
 
 def test_rows_of_unknown_classes(tmp_path):
