@@ -63,7 +63,8 @@ class Preset:
             sizes=list(self.sizes),
             ratios=[list(r) for r in self.ratios],
             steps=self.steps and list(self.steps),
-            predictor_kernel=self.predictor_kernel,
+            predictors_kernel=(self.predictor_kernel,) * 2,
+            predictors_pad=(self.predictor_kernel // 2,) * 2,
             nms_thresh=self.nms_thresh,
             nms_topk=self.nms_topk,
             post_nms=self.post_nms,
@@ -281,7 +282,7 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
     )  # fmt: skip
     if pretrained:
         net.load_parameters(find_weights(preset.name, pretrained, root), ctx=ctx)
-    if classes is not None and list(classes) != net.classes:
+    if classes is not None and list(classes) != list(net.classes):
         net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
     return net
 

@@ -1,7 +1,7 @@
 """Reading images, and finding out that one is broken before its missing part is trained on."""
 
+import io
 import struct
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,7 +9,8 @@ import numpy as np
 from ssdzoo.errors import DataError
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-_TAIL = 65536  # bytes at a file's end in which its end marker must stand; cameras append some data after it
+_TAIL = 65536  # bytes at a file's end in which its end marker is looked for first; phones append whole videos after it
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def read_image(path) -> np.ndarray:
@@ -18,65 +19,136 @@ def read_image(path) -> np.ndarray:
     Raises:
         DataError: missing, unreadable, not an image, or truncated (OpenCV would fill the missing part with gray).
     """
-    data = _bytes(path)
-    _check_complete(path, data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    with _opened(path) as file:
+        data = file.read()
+    _check_complete(path, io.BytesIO(data))
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)  # the error below says it once, with the path
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # such as a header that claims more pixels than OpenCV allows
+        image = None
+    finally:
+        cv2.setLogLevel(level)
     if image is None:
         raise DataError(f"{path}: not an image that OpenCV can decode; replace it, or take it out of the data")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def image_size(path) -> tuple:
-    """(height, width) in pixels, after EXIF orientation, from the header and a look at the end: nothing is decoded.
+    """(height, width) in pixels of what `read_image` returns, from the header and a look at the end.
 
     Raises:
         DataError: see `read_image`.
     """
     from PIL import Image, UnidentifiedImageError
 
-    data = _bytes(path)
-    _check_complete(path, data)
+    check_image(path)
     try:
         with Image.open(path) as image:
             width, height = image.size
-            turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+            if image.format in ("JPEG", "MPO"):
+                return (width, height) if _is_turned(image.info.get("exif")) else (height, width)
+            # Pillow would decode a whole PNG in search of its orientation.
+            turned = _has_exif(path) if image.format == "PNG" else image.getexif().get(0x0112, 1) > 4
+    except Image.DecompressionBombError:
+        raise DataError(f"{path}: has too many pixels to be decoded; make it smaller, or take it out of the data") from None
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
         raise DataError(f"{path}: not an image; replace it, or take it out of the data") from None
-    return (width, height) if turned else (height, width)
+    # Which of the rarer formats OpenCV turns depends on its version.
+    return read_image(path).shape[:2] if turned else (height, width)
 
 
-def _bytes(path) -> bytes:
+def check_image(path) -> None:
+    """Looks whether an image is there to its end; decodes nothing, and reads little of a large file.
+
+    Raises:
+        DataError: missing, unreadable, empty, or a truncated JPEG or PNG. Of the other formats the decoder says so itself.
+    """
+    with _opened(path) as file:
+        _check_complete(path, file)
+
+
+def _opened(path):
     try:
-        data = Path(path).read_bytes()
+        return open(path, "rb")
     except FileNotFoundError:
-        raise DataError(f"{path}: no such image") from None
+        raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    if not data:
+        raise DataError(f"{path}: cannot be read: {error.strerror}; mend it, or take it out of the data") from None
+
+
+def _check_complete(path, file) -> None:
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
+    head = file.read(8)
+    if size == 0:
         raise DataError(f"{path}: the file is empty; replace it, or take it out of the data")
-    return data
-
-
-def _check_complete(path, data: bytes) -> None:
-    if data[:2] == b"\xff\xd8":
-        complete = _jpeg_is_complete(data)
-    elif data[:8] == b"\x89PNG\r\n\x1a\n":
-        complete = b"IEND" in data[-_TAIL:]
+    if head[:2] == b"\xff\xd8":
+        complete = _jpeg_is_complete(file, size)
+    elif head == _PNG:
+        complete = "IEND" in _png_chunks(file, size)
     else:
         return
     if not complete:
         raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
 
 
-def _jpeg_is_complete(data: bytes) -> bool:
-    """Whether an end marker follows the first scan. Its header segments are skipped, because a thumbnail in them has its own."""
+def _jpeg_is_complete(file, size: int) -> bool:
+    """Whether an end marker follows the first scan. Its header segments are skipped, because a thumbnail in them has its
+    own."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # padding
+    while at + 4 <= size:
+        file.seek(at)
+        head = file.read(4)
+        if head[0] != 0xFF:
+            return False
+        if head[1] == 0xFF:  # padding
             at += 1
             continue
-        if marker == 0xDA:  # start of scan; in what follows, FF D9 can only be the end
-            return data.rfind(b"\xff\xd9", max(at, len(data) - _TAIL)) > 0
-        at += 2 + struct.unpack(">H", data[at + 2 : at + 4])[0]
+        if head[1] == 0xDA:  # start of scan; in what follows, FF D9 can only be the end
+            return _holds(file, b"\xff\xd9", at, size)
+        at += 2 + struct.unpack(">H", head[2:])[0]
     return False
+
+
+def _holds(file, marker: bytes, start: int, size: int) -> bool:
+    """Whether bytes are found behind `start`: near the end of the file, or else anywhere."""
+    file.seek(max(start, size - _TAIL))
+    if marker in file.read():
+        return True
+    file.seek(start)
+    kept = b""
+    while block := file.read(1 << 20):
+        if marker in kept + block:
+            return True
+        kept = block[1 - len(marker) :]
+    return False
+
+
+def _png_chunks(file, size: int) -> set:
+    """Names of the chunks; that of the last one only if the file holds its 12 bytes around the content."""
+    names, at = set(), len(_PNG)
+    while at + 12 <= size and "IEND" not in names:
+        file.seek(at)
+        length, name = struct.unpack(">I4s", file.read(8))
+        at += 12 + length
+        names.add(name.decode("latin-1"))
+    return names
+
+
+def _has_exif(path) -> bool:
+    with _opened(path) as file:
+        return "eXIf" in _png_chunks(file, file.seek(0, io.SEEK_END))
+
+
+def _is_turned(data: bytes | None) -> bool:
+    """Whether a JPEG's EXIF swaps its sides. One that cannot be read turns nothing, in OpenCV too."""
+    from PIL import Image
+
+    exif = Image.Exif()
+    try:
+        exif.load(data or b"")
+        return exif.get(0x0112, 1) in (5, 6, 7, 8)
+    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
+        return False

@@ -14,7 +14,7 @@ import numpy as np
 
 from ssdzoo.data.images import read_image
 from ssdzoo.data.record import Dataset
-from ssdzoo.data.transforms import AUGMENTATIONS, Augmentation, eval_transform, move_boxes, train_transform, whole
+from ssdzoo.data.transforms import AUGMENTATIONS, Augmentation, eval_transform, train_transform
 from ssdzoo.errors import CallError, SSDZooError
 
 AHEAD = 3  # batches in the making per worker
@@ -65,8 +65,9 @@ class Preparation:
         if self.augmentation:
             rng = np.random.default_rng([self.seed, epoch, index + 1])
             return train_transform(image, boxes, ids, self.size, rng, augmentation=self.augmentation)[:3]
-        moved, keep = move_boxes(boxes, whole(*image.shape[:2]), self.size)
-        return eval_transform(image, self.size), moved, ids[keep]
+        # Every object stays: what is too small to learn still counts.
+        scale = np.array(self.size[::-1] * 2, np.float32) / np.array(image.shape[1::-1] * 2, np.float32)
+        return eval_transform(image, self.size), boxes * scale, ids
 
     def batch(self, epoch: int, indices) -> Batch:
         return collate([self.sample(epoch, int(i)) for i in indices], indices)
@@ -89,6 +90,11 @@ class Loader:
     def __init__(self, dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0):
         if augmentation is not None and augmentation not in AUGMENTATIONS:
             raise CallError(f"no augmentation {augmentation!r}; there are {', '.join(AUGMENTATIONS)}")
+        if len(dataset) == 0 or batch_size < 1 or workers < 0:
+            raise CallError(
+                f"cannot load {len(dataset)} images in batches of {batch_size} with {workers} workers; expected an image or "
+                "more, a batch size of 1 or more, and 0 workers or more"
+            )
         chosen = AUGMENTATIONS[augmentation] if augmentation else None
         self._preparation = Preparation(dataset, tuple(size), chosen, seed)
         self._batch_size = batch_size

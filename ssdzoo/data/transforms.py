@@ -73,11 +73,14 @@ def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL, augment
     interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
     pixels = cut(image, window, size, interpolation, mean)
     boxes, keep = move_boxes(boxes, window, size)
-    if mirrored:
-        pixels, boxes = flip(pixels, boxes)
     colors = {}
     if rng.random() < augmentation.colors:
-        pixels, colors = distort_colors(pixels, rng)
+        # The fill keeps the mean color, as where colors are changed before the expansion.
+        part = pixels[placed(*image.shape[:2], window, size)[1]]
+        if part.size:
+            part[:], colors = distort_colors(part, rng)
+    if mirrored:
+        pixels, boxes = flip(pixels, boxes)
     return pixels, boxes, class_ids[keep], Drawn(window, mirrored, interpolation, colors)
 
 
@@ -102,27 +105,23 @@ def draw_crop(window, boxes, rng, trials: int = 50) -> np.ndarray:
     min_iou = MIN_IOUS[rng.integers(len(MIN_IOUS))]
     if min_iou is None:
         return window
-    left, top, right, bottom = window
-    width, height = right - left, bottom - top
-    for _ in range(trials):
-        scale = rng.uniform(0.3, 1)
-        root = np.sqrt(rng.uniform(max(0.5, scale**2), min(2, scale**-2)))
-        w, h = width * scale * root, height * scale / root
-        x, y = left + rng.uniform(0, width - w), top + rng.uniform(0, height - h)
-        crop = np.round(np.array([x, y, x + w, y + h], np.float32))
-        if crop[2] - crop[0] < 1 or crop[3] - crop[1] < 1:
-            continue
-        if len(boxes) == 0:
-            return crop
-        if geometry.iou(crop[None], boxes).max() >= min_iou and centers_inside(boxes, crop).any():
-            return crop
-    return window
+    scale = rng.uniform(0.3, 1, trials)
+    root = np.sqrt(rng.uniform(np.maximum(0.5, scale**2), np.minimum(2, scale**-2)))
+    whole_sides = window[2:] - window[:2]
+    sides = whole_sides * np.stack([scale * root, scale / root], axis=1)
+    corner = window[:2] + rng.random((trials, 2)) * (whole_sides - sides)
+    crops = np.round(np.concatenate([corner, corner + sides], axis=1)).astype(np.float32)
+    good = (crops[:, 2:] - crops[:, :2] >= 1).all(axis=1)
+    if len(boxes):
+        good &= geometry.iou(crops, boxes).max(axis=1) >= min_iou
+        good &= centers_inside(boxes, crops[:, None]).any(axis=1)
+    return crops[good.argmax()] if good.any() else window
 
 
 def centers_inside(boxes, window) -> np.ndarray:
-    """(M,) bool: the center lies inside the window on both axes."""
+    """(M,) bool: the center lies inside the window (4,) on both axes; (T, M) for windows (T, 1, 4)."""
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return ((centers > window[:2]) & (centers < window[2:])).all(axis=1)
+    return ((centers > window[..., :2]) & (centers < window[..., 2:])).all(axis=-1)
 
 
 def move_boxes(boxes, window, size) -> tuple:
@@ -134,22 +133,27 @@ def move_boxes(boxes, window, size) -> tuple:
     return moved[keep].astype(np.float32), keep
 
 
+def placed(height: int, width: int, window, size) -> tuple:
+    """Where an image and a window overlap: (rows, columns) of the image, and (rows, columns) of the result at `size` (height,
+    width) that they are resized to; four slices in two pairs, empty where nothing is left."""
+    left, top, right, bottom = (int(v) for v in window)
+    x1, y1 = max(left, 0), max(top, 0)
+    x2, y2 = max(min(right, width), x1), max(min(bottom, height), y1)
+    across, down = size[1] / (right - left), size[0] / (bottom - top)
+    rows = slice(round((y1 - top) * down), round((y2 - top) * down))
+    columns = slice(round((x1 - left) * across), round((x2 - left) * across))
+    return (slice(y1, y2), slice(x1, x2)), (rows, columns)
+
+
 def cut(image, window, size, interpolation: int, mean=MEAN_PIXEL) -> np.ndarray:
     """The window's pixels at `size` (height, width); what lies outside of the image gets the mean color."""
-    height, width = image.shape[:2]
-    left, top, right, bottom = (int(v) for v in window)
-    inner = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
-    part = image[inner[1] : inner[3], inner[0] : inner[2]]
-    if inner == (left, top, right, bottom):
-        return cv2.resize(part, (size[1], size[0]), interpolation=interpolation)
+    source, target = placed(*image.shape[:2], window, size)
     result = np.empty((*size, 3), np.uint8)
-    result[:] = np.round(mean)
+    part = result[target]
+    if part.shape != result.shape:
+        result[:] = np.round(mean)
     if part.size:
-        across, down = size[1] / (right - left), size[0] / (bottom - top)
-        x1, x2 = round((inner[0] - left) * across), round((inner[2] - left) * across)
-        y1, y2 = round((inner[1] - top) * down), round((inner[3] - top) * down)
-        if x2 > x1 and y2 > y1:
-            result[y1:y2, x1:x2] = cv2.resize(part, (x2 - x1, y2 - y1), interpolation=interpolation)
+        part[:] = cv2.resize(image[source], (part.shape[1], part.shape[0]), interpolation=interpolation)
     return result
 
 
@@ -158,7 +162,7 @@ def flip(image, boxes) -> tuple:
     width = image.shape[1]
     mirrored = boxes.copy()
     mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
-    return np.ascontiguousarray(image[:, ::-1]), mirrored
+    return cv2.flip(image, 1), mirrored
 
 
 def distort_colors(image, rng) -> tuple:

@@ -26,11 +26,15 @@ def voc_class_names(root) -> list:
     """Names of all classes in a folder's annotations, whatever the split, sorted.
 
     Raises:
-        DataError: an annotation that cannot be read.
+        DataError: annotations that cannot be read.
     """
-    names = set()
+    names, errors = set(), []
     for path in _annotations(Path(root)):
-        names.update(_text(o, "name", path) for o in _parse(path).iter("object"))
+        try:
+            names.update(_text(o, "name", path) for o in _parse(path).iter("object"))
+        except DataError as error:
+            errors.append(str(error))
+    _raise_together(errors)
     return sorted(names)
 
 
@@ -64,10 +68,14 @@ def load_voc(root, split: str, names: list | None = None, seed: int = 0) -> Data
             records.append(_record(root / "Annotations" / f"{stem}.xml", images, names, problems))
         except DataError as error:
             errors.append(str(error))
+    _raise_together(errors)
+    return Dataset(names, records, problems)
+
+
+def _raise_together(errors: list) -> None:
     if errors:
         more = f"\n... and {len(errors) - SHOWN} more files" if len(errors) > SHOWN else ""
         raise DataError("\n".join(errors[:SHOWN]) + more)
-    return Dataset(names, records, problems)
 
 
 def _annotations(root: Path) -> list:
@@ -92,7 +100,7 @@ def _split(root: Path, split: str, seed: int) -> list:
     missing = [part for part in parts if part not in listed]
     if missing:
         raise DataError(f"{folder}: no split {missing[0]!r}; there are {', '.join(sorted(listed))}")
-    lines = [line.strip() for part in parts for line in listed[part].read_text("utf-8", "replace").splitlines()]
+    lines = [line.strip() for part in parts for line in listed[part].read_text("utf-8-sig", "replace").splitlines()]
     stems = [_stem(root, line) for line in lines if line]
     if not stems:
         raise DataError(f"{listed[parts[0]]}: the split is empty")
@@ -135,19 +143,19 @@ def _record(path: Path, images: dict, names: list, problems: list) -> Record:
             hint = f"; do you mean {near[0]!r}?" if near else ""
             raise DataError(f"{path}: object {number} is of class {name!r}, which is not among {', '.join(names)}{hint}")
         corners = _corners(element, path, number)
-        if corners[2] <= corners[0] or corners[3] <= corners[1]:
-            shown = ", ".join(f"{c:g}" for c in corners)
+        shown = ", ".join(f"{c:g}" for c in corners)
+        inside = min(corners) >= 0 and corners[2] <= width + 1 and corners[3] <= height + 1
+        box = geometry.clip(geometry.as_boxes(corners) - 1, height, width)[0] if inside else np.float32(corners)
+        if box[2] <= box[0] or box[3] <= box[1]:
             problems.append(Problem(path, f"object {number} ({name}): box ({shown}) has no width or no height: left out"))
             continue
-        if min(corners) < 0 or corners[2] > width + 1 or corners[3] > height + 1:
-            shown = ", ".join(f"{c:g}" for c in corners)
+        if not inside:
             raise DataError(f"{path}: object {number} ({name}): box ({shown}) is outside of the {width}x{height} image")
-        boxes.append([c - 1 for c in corners])
+        boxes.append(box)
         ids.append(names.index(name))
         difficult.append(_flag(element, "difficult"))
-    corners = geometry.clip(geometry.as_boxes(boxes), height, width)
     hard = np.array(difficult, bool)
-    return Record(image, corners, np.array(ids, np.int32), hard, np.zeros_like(hard), height, width)
+    return Record(image, geometry.as_boxes(boxes), np.array(ids, np.int32), hard, np.zeros_like(hard), height, width)
 
 
 def _image_of(path: Path, tree, images: dict) -> Path:
@@ -173,13 +181,18 @@ def _check_size(path: Path, tree, height: int, width: int) -> None:
 
 def _parse(path: Path):
     try:
-        return ElementTree.parse(path).getroot()
+        tree = ElementTree.parse(path).getroot()
     except FileNotFoundError:
         raise DataError(f"{path}: no such annotation") from None
     except DefusedXmlException:
         raise DataError(f"{path}: declares XML entities, which are refused") from None
     except (ParseError, UnicodeDecodeError, LookupError, ValueError) as error:
         raise DataError(f"{path}: not XML: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if tree.tag != "annotation":  # anything else would pass for an image without objects
+        raise DataError(f"{path}: not a Pascal VOC annotation; its outermost element is <{tree.tag}>, expected <annotation>")
+    return tree
 
 
 def _text(element, tag: str, path: Path) -> str:
@@ -200,4 +213,4 @@ def _corners(element, path: Path, number: int) -> list:
 
 
 def _flag(element, tag: str) -> bool:
-    return (element.findtext(tag) or "0").strip() not in ("", "0", "false", "False")
+    return (element.findtext(tag) or "0").strip().lower() in ("1", "true", "yes")

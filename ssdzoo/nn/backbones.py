@@ -29,6 +29,8 @@ def make_features(name, base_size, features, filters, kwargs: dict):
     """
     expander = {k: v for k, v in kwargs.items() if k in _EXPANDER_ARGS}
     rest = {k: v for k, v in kwargs.items() if k not in _EXPANDER_ARGS}
+    _refuse_other_norms(rest.pop("norm_layer", None), rest.pop("norm_kwargs", None))
+    rest.pop("minimal_opset", None)  # chose in GluonCV which operators decode the boxes, with equal results
     if isinstance(features, mx.gluon.HybridBlock):
         return (lambda: features), rest
     if callable(features):
@@ -43,6 +45,13 @@ def make_features(name, base_size, features, filters, kwargs: dict):
     if not features or filters is None:
         raise CallError(f"backbone {name!r} needs features (names of its layers) and filters (of the appended layers)")
     return (lambda: FeatureExpander(_classifier(name), features, filters, **expander)), rest
+
+
+def _refuse_other_norms(layer, arguments) -> None:
+    if layer not in (None, mx.gluon.nn.BatchNorm) or arguments:
+        raise CallError(
+            f"norm_layer={layer} with norm_kwargs={arguments}: the backbones have nn.BatchNorm as it is, and no other"
+        )
 
 
 def _make_vgg(layers: int, batch_norm: bool, base_size):

@@ -30,7 +30,7 @@ class SSD(mx.gluon.HybridBlock):
         classes: names of the classes, without the background.
         stds, nms_thresh, nms_topk, post_nms: see `Detect`.
         anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least.
-        predictor_kernel: width of the heads' convolutions, 1 or 3.
+        predictors_kernel, predictors_pad: (H, W) of the heads' convolutions and of their padding.
         anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`.
 
     Called with images (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std, it returns
@@ -44,12 +44,12 @@ class SSD(mx.gluon.HybridBlock):
     """
 
     def __init__(self, make_features, base_size, sizes, ratios, steps, classes, stds=STDS, nms_thresh=0.45,
-                 nms_topk=400, post_nms=100, anchor_alloc_size=128, predictor_kernel=3,
-                 anchor_generator=SSDAnchorGenerator, **kwargs):  # fmt: skip
+                 nms_topk=400, post_nms=100, anchor_alloc_size=128, predictors_kernel=(3, 3),
+                 predictors_pad=(1, 1), anchor_generator=SSDAnchorGenerator, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         self.classes = _class_names(classes)
         self.base_size = (base_size, base_size) if np.isscalar(base_size) else tuple(base_size)
-        self._kernel = predictor_kernel
+        self._kernel, self._pad = predictors_kernel, predictors_pad
         self._map_sizes = {}
         with self.name_scope():
             self.features = make_features()
@@ -75,8 +75,7 @@ class SSD(mx.gluon.HybridBlock):
         self.infer_shape(mx.nd.zeros((1, 3, *self.base_size)))
 
     def _head(self, channels: int, in_channels: int = 0, **kwargs) -> ConvPredictor:
-        k = self._kernel
-        return ConvPredictor(channels, (k, k), (k // 2, k // 2), in_channels, **kwargs)
+        return ConvPredictor(channels, self._kernel, self._pad, in_channels, **kwargs)
 
     @property
     def num_classes(self) -> int:
@@ -204,12 +203,12 @@ class SSD(mx.gluon.HybridBlock):
         return export_symbol(self, path, epoch, remove_amp_cast, heads)
 
 
-def _class_names(classes) -> list:
+def _class_names(classes):
+    """The names as they were given, a list or a tuple, or as a list."""
     if isinstance(classes, str):
         raise CallError(f"classes is one string, {classes!r}, where a list of names is expected: [{classes!r}]")
-    names = list(classes)
-    double = sorted({n for n in names if names.count(n) > 1})
-    if not names or double:
+    names = classes if isinstance(classes, (list, tuple)) else list(classes)
+    if not names or len(set(names)) < len(names):
         raise CallError(f"class names must be a list of different names, got {names}")
     return names
 
@@ -266,7 +265,8 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
             server of the published files is gone.
         ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
         root: folder of the published weights.
-        kwargs: of `SSD`, and `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`.
+        kwargs: of `SSD`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
+            GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing but the usual.
     """
     make, ssd_args = make_features(name, base_size, features, filters, kwargs)
     net = SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)

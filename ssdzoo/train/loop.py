@@ -140,7 +140,7 @@ class Trainer:
     def _step(self, batch, rate: float) -> tuple:
         """One update; returns the class and the box loss per positive anchor."""
         shards = [
-            gluon.utils.split_and_load(array, self.contexts, even_split=False)
+            gluon.utils.split_and_load(mx.nd.array(array, dtype=array.dtype), self.contexts, even_split=False)
             for array in one_per_context(batch, len(self.contexts))
         ]
         with autograd.record():

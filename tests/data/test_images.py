@@ -1,11 +1,14 @@
 import io
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from ssdzoo.data.images import image_size, read_image
+from ssdzoo.data import images
+from ssdzoo.data.images import check_image, image_size, read_image
 from ssdzoo.errors import DataError
 
 
@@ -100,3 +103,99 @@ def test_what_is_no_image(content, message, tmp_path, capfd):
 def test_a_folder_is_no_image(tmp_path):
     with pytest.raises(DataError, match="cannot be read"):
         read_image(tmp_path)
+
+
+def test_an_end_far_from_the_file_s_end_is_found(tmp_path):
+    """Phones append a video to a photo. It must not pass for the end that a truncated photo lacks."""
+    for name, marker in (("x.jpg", "JPEG"), ("x.png", "PNG")):
+        buffer = io.BytesIO()
+        Image.fromarray(smooth()).save(buffer, marker)
+        path = tmp_path / name
+        path.write_bytes(buffer.getvalue() + b"\0" * 3_000_000)
+        assert read_image(path).shape == (60, 90, 3) and image_size(path) == (60, 90)
+        path.write_bytes(buffer.getvalue()[:-20] + b"\0" * 3_000_000)
+        with pytest.raises(DataError, match="truncated"):
+            check_image(path)
+
+
+def test_a_marker_on_the_border_of_two_blocks_is_found(tmp_path):
+    data = jpeg(smooth())
+    start = data.index(b"\xff\xda")
+    filled = data[:-2] + b"\0" * ((1 << 20) - (len(data) - 2 - start) - 1) + data[-2:]
+    assert filled.index(b"\xff\xd9", start) - start == (1 << 20) - 1  # one byte of it in each block
+    (tmp_path / "x.jpg").write_bytes(filled + b"\0" * 200_000)
+    check_image(tmp_path / "x.jpg")
+
+
+def test_little_of_a_large_file_is_read(tmp_path, monkeypatch):
+    path = tmp_path / "x.jpg"
+    data = jpeg(smooth())
+    path.write_bytes(data[:-2] + b"\0" * 20_000_000 + data[-2:])
+    taken = []
+
+    class Counting(io.FileIO):
+        def read(self, size=-1):
+            taken.append(super().read(size))
+            return taken[-1]
+
+    monkeypatch.setattr(images, "open", lambda path, mode: Counting(path, mode), raising=False)
+    check_image(path)
+    assert 0 < sum(map(len, taken)) < 100_000
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+def test_size_is_the_shape_that_is_read(suffix, orientation, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(smooth()).save(tmp_path / f"x.{suffix}", exif=exif)
+    assert image_size(tmp_path / f"x.{suffix}") == read_image(tmp_path / f"x.{suffix}").shape[:2]
+
+
+def test_size_of_a_png_whose_exif_comes_last(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(smooth()).save(tmp_path / "x.png")
+    data, body = (tmp_path / "x.png").read_bytes(), b"eXIf" + exif.tobytes()[6:]
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    (tmp_path / "x.png").write_bytes(data[:-12] + chunk + data[-12:])
+    assert image_size(tmp_path / "x.png") == read_image(tmp_path / "x.png").shape[:2]
+
+
+def test_the_size_of_a_png_is_read_without_decoding(tmp_path, monkeypatch):
+    Image.fromarray(smooth()).save(tmp_path / "x.png")
+
+    def refuse(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr(Image.Image, "load", refuse)
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", refuse)
+    assert image_size(tmp_path / "x.png") == (60, 90)
+
+
+def test_exif_that_cannot_be_read_turns_nothing(tmp_path):
+    data = jpeg(smooth(), orientation=6)
+    at = data.index(b"Exif\0\0") + 6
+    (tmp_path / "x.jpg").write_bytes(data[:at] + b"garbage!" + data[at + 8 :])
+    assert image_size(tmp_path / "x.jpg") == read_image(tmp_path / "x.jpg").shape[:2] == (60, 90)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "bmp", "tiff"])
+def test_other_formats_cut_short(suffix, tmp_path, capfd):
+    path = tmp_path / f"x.{suffix}"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (100, 100, 3), np.uint8)).save(path)
+    assert read_image(path).shape == (100, 100, 3)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(DataError, match=f"x.{suffix}: (truncated|not an image)"):
+        read_image(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_header_that_claims_too_many_pixels(tmp_path):
+    parts = (b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b"\0"), b"IEND")
+    chunks = [struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts]
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    with pytest.raises(DataError, match="x.png: not an image that OpenCV can decode"):
+        read_image(tmp_path / "x.png")
+    with pytest.raises(DataError, match="x.png: has too many pixels"):
+        image_size(tmp_path / "x.png")

@@ -8,7 +8,8 @@ import pytest
 
 from ssdzoo.data import load_dataset
 from ssdzoo.data.loader import Loader, collate
-from ssdzoo.errors import DataError, SSDZooError
+from ssdzoo.data.record import Dataset
+from ssdzoo.errors import CallError, DataError, SSDZooError
 from tests.data.voc_folder import write_voc, xml
 
 
@@ -44,6 +45,19 @@ def test_without_training_images_come_in_order_and_whole(data):
     assert batches[0].images.shape == (4, 160, 200, 3) and batches[0].images.dtype == np.uint8
     assert batches[0].boxes[2].tolist() == [[18, 18, 82, 98], [98, 38, 178, 118]]  # twice as large
     assert batches[0].class_ids[:, 0].tolist() == [-1, 0, 0, -1] and batches[0].boxes[0].tolist() == [[-1] * 4] * 2
+
+
+def test_without_training_tiny_objects_stay(tmp_path):
+    root = write_voc(tmp_path / "d", {"a": xml([("cat", 11, 11, 13, 13)])}, {"test": ["a"]})
+    batch = next(Loader(load_dataset(root, "test"), 1, (20, 25), augmentation=None).epoch(0))
+    np.testing.assert_allclose(batch.boxes, [[[2.5, 2.5, 3, 3]]])
+
+
+@pytest.mark.parametrize("images, batch_size, workers", [(0, 2, 0), (1, 0, 0), (1, 2, -1)])
+def test_what_cannot_be_loaded(data, images, batch_size, workers):
+    part = Dataset(data.names, data.records[:images], [])
+    with pytest.raises(CallError, match=f"cannot load {images} images in batches of {batch_size} with {workers} workers"):
+        Loader(part, batch_size, (64, 48), augmentation=None, workers=workers)
 
 
 def test_collate_pads_to_one_object_at_least():

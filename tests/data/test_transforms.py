@@ -104,6 +104,50 @@ def test_the_same_seed_draws_the_same():
     np.testing.assert_array_equal(image, before)
 
 
+def test_the_fill_keeps_the_mean_color():
+    """Brightness, contrast and hue belong to the image; normalized, what lies around it has to be 0."""
+    image = np.full((60, 80, 3), 200, np.uint8)
+    always = T.Augmentation(expand=1.0, crop=0.0)
+    changed = 0
+    for seed in range(40):
+        pixels, _, _, drawn = T.train_transform(
+            image, as_boxes([]), np.zeros(0, int), (100, 100), np.random.default_rng(seed), (10, 20, 30), always
+        )
+        rows, columns = T.placed(60, 80, drawn.window, (100, 100))[1]
+        if drawn.mirrored:
+            columns = slice(100 - columns.stop, 100 - columns.start)
+        changed += (pixels[rows, columns] != 200).any()
+        pixels[rows, columns] = (10, 20, 30)
+        assert (pixels == (10, 20, 30)).all()
+    assert changed > 20
+
+
+def test_a_view_without_any_of_the_image():
+    """Such as a crop of nothing but fill, which images without objects can get."""
+    image, _, _ = scene(1)
+    empty = 0
+    for seed in range(300):
+        pixels, _, _, drawn = T.train_transform(
+            image, as_boxes([]), np.zeros(0, int), (50, 50), np.random.default_rng(seed), (10, 20, 30)
+        )
+        left, top, right, bottom = drawn.window
+        if left >= 160 or top >= 120 or right <= 0 or bottom <= 0:
+            empty += 1
+            assert (pixels == (10, 20, 30)).all() and drawn.colors == {}
+    assert empty > 0
+
+
+def test_centers_inside_many_windows_at_once():
+    _, boxes, _ = scene(2, objects=7)
+    rng = np.random.default_rng(0)
+    corner = rng.uniform(0, 60, (9, 2))
+    windows = np.concatenate([corner, corner + rng.uniform(5, 60, (9, 2))], 1).astype(np.float32)
+    centers = [((b[0] + b[2]) / 2, (b[1] + b[3]) / 2) for b in boxes]
+    expected = [[w[0] < x < w[2] and w[1] < y < w[3] for x, y in centers] for w in windows]
+    np.testing.assert_array_equal(T.centers_inside(boxes, windows[:, None]), expected)
+    assert 0 < np.sum(expected) < 63
+
+
 def test_images_without_objects_are_cropped_too():
     image, _, _ = scene(1)
     pixels, boxes, ids, drawn = T.train_transform(image, as_boxes([]), np.zeros(0, int), (50, 50), np.random.default_rng(3))

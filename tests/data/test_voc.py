@@ -98,6 +98,40 @@ def test_many_bad_files_make_one_error(tmp_path):
     assert len(lines) == 6 and "i4.xml" in lines[4] and lines[5] == "... and 4 more files"
 
 
+def test_many_files_that_are_not_xml_make_one_error(tmp_path):
+    root = write_voc(tmp_path / "d", {f"i{n}": "<bad" for n in range(9)}, {"train": ["i0"]})
+    for read in (class_names, lambda root: load_dataset(root, "train")):
+        with pytest.raises(DataError) as error:
+            read(root)
+        lines = str(error.value).splitlines()
+        assert len(lines) == 6 and "i0.xml: not XML" in lines[0] and lines[5] == "... and 4 more files"
+
+
+def test_a_box_that_has_no_width_once_clipped_is_reported(tmp_path):
+    """(0, 5, 1, 9) covers only what lies left of the image when counted from 0."""
+    data = one(tmp_path, xml([CAT, ("cat", 0, 5, 1, 9), ("cat", 0, 5, 2, 9)]))
+    assert data[0].boxes.tolist() == [[10, 20, 30, 40], [0, 4, 1, 8]]
+    assert [p.message for p in data.problems] == ["object 2 (cat): box (0, 5, 1, 9) has no width or no height: left out"]
+
+
+def test_other_xml_is_no_image_without_objects(tmp_path):
+    with pytest.raises(DataError, match="a.xml: not a Pascal VOC annotation; its outermost element is <svg>"):
+        one(tmp_path, "<svg><path/></svg>")
+
+
+def test_an_annotation_that_is_a_folder(tmp_path):
+    root = write_voc(tmp_path / "d", {"a": xml([CAT])}, {"train": ["b"]})
+    (root / "Annotations" / "b.xml").mkdir()
+    with pytest.raises(DataError, match="b.xml: cannot be read"):
+        load_dataset(root, "train")
+
+
+def test_a_split_with_a_byte_order_mark(tmp_path):
+    root = write_voc(tmp_path / "d", {"a": xml([CAT])}, {"train": ["a"]})
+    (root / "ImageSets" / "Main" / "train.txt").write_text("a\n", "utf-8-sig")
+    assert [r.image.stem for r in load_dataset(root, "train").records] == ["a"]
+
+
 def test_splits(tmp_path):
     texts = {s: xml([CAT]) for s in "abc"}
     root = write_voc(tmp_path / "d", texts, {"train": ["a", "b"], "val": ["c"], "empty": []})

@@ -10,11 +10,11 @@ mx = mxnet()
 autograd = mx.autograd
 
 
-@pytest.mark.parametrize("hybridize", [False, True])
-def test_recording_and_predicting_alternate(hybridize):
+@pytest.mark.parametrize("flags", [None, {}, {"static_alloc": True}, {"static_alloc": True, "static_shape": True}])
+def test_recording_and_predicting_alternate(flags):
     net = small_network()
-    if hybridize:
-        net.hybridize()
+    if flags is not None:
+        net.hybridize(**flags)
     x = images()
     shapes = []
     for _ in range(2):
@@ -195,6 +195,19 @@ def test_a_rectangular_base_size():
     net = ssdzoo.get_model("ssd_300_mobilenet0.25_custom", classes=["a"], base_size=(150, 300))
     steps = net.anchor_generators[0].anchors.value.asnumpy()[0, 0, 0, 0, :2] * 2
     np.testing.assert_allclose(steps, [300 / 19, 150 / 10], rtol=1e-6)
+
+
+def test_arguments_of_gluoncv():
+    names = dict(
+        norm_layer=mx.gluon.nn.BatchNorm, norm_kwargs={}, minimal_opset=True, anchor_alloc_size=64, stds=(0.1, 0.1, 0.2, 0.2)
+    )
+    net = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", predictors_kernel=(1, 1), predictors_pad=(0, 0), **names)
+    assert net.class_predictors[0].predictor.weight.shape == (84, 128, 1, 1)
+    assert net.anchor_generators[0].anchors.shape == (1, 1, 64, 64, 16)
+    with pytest.raises(CallError, match="norm_layer=.*SyncBatchNorm"):
+        ssdzoo.get_model(
+            "ssd_300_mobilenet0.25_voc", norm_layer=mx.gluon.contrib.nn.SyncBatchNorm, norm_kwargs={"num_devices": 2}
+        )
 
 
 def test_unknown_backbones_and_layers():
