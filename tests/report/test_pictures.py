@@ -32,8 +32,8 @@ def test_tags_stay_inside_the_image(height, width, place):
     image = np.full((height, width, 3), 128, np.uint8)
     picture = drawn(image, box)
     changed = np.flatnonzero((picture != 128).any(2).any(1))
-    text = (picture == 255).all(2)
-    assert picture.shape == image.shape and len(changed) and text.sum() > 20
+    whitish = picture.min(axis=2) > 170  # small letters are smoothed, and never quite white
+    assert picture.shape == image.shape and len(changed) and whitish.sum() > 20
 
 
 def test_the_best_is_drawn_last():
