@@ -282,7 +282,7 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
     )  # fmt: skip
     if pretrained:
         net.load_parameters(find_weights(preset.name, pretrained, root), ctx=ctx)
-    if classes is not None and list(classes) != list(net.classes):
+    if classes is not None and list(classes) != net.classes:
         net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
     return net
 

@@ -80,7 +80,7 @@ def test_pinned_rows_have_the_anchors_of_gluoncv(name):
 
 def test_class_lists_are_those_of_gluoncv():
     for name in ("ssd_300_vgg16_atrous_voc", "ssd_300_vgg16_atrous_coco"):
-        assert gluoncv_network(name).classes == our_network(name).classes
+        assert list(gluoncv_network(name).classes) == our_network(name).classes
 
 
 @pytest.mark.parametrize("hybridize", [False, True])

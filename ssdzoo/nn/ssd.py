@@ -203,11 +203,10 @@ class SSD(mx.gluon.HybridBlock):
         return export_symbol(self, path, epoch, remove_amp_cast, heads)
 
 
-def _class_names(classes):
-    """The names as they were given, a list or a tuple, or as a list."""
+def _class_names(classes) -> list:
     if isinstance(classes, str):
         raise CallError(f"classes is one string, {classes!r}, where a list of names is expected: [{classes!r}]")
-    names = classes if isinstance(classes, (list, tuple)) else list(classes)
+    names = list(classes)
     if not names or len(set(names)) < len(names):
         raise CallError(f"class names must be a list of different names, got {names}")
     return names
