@@ -1,9 +1,8 @@
 """SSD's augmentation (Liu et al. 2016, section 2.2, "Data augmentation", and the expansion of section 3.6).
 
 Where to cut is drawn on rectangles; the pixels are touched once, when the last rectangle is cut out and resized, and
-the colors are
-distorted on the small result. Images are (H, W, 3) uint8 RGB, boxes (M, 4) float32 xyxy pixels. Random functions take a numpy
-Generator and return what they drew.
+the colors are distorted on the small result. Images are (H, W, 3) uint8 RGB, boxes (M, 4) float32 xyxy pixels. Random
+functions take a numpy Generator and return what they drew.
 """
 
 from dataclasses import dataclass
@@ -167,8 +166,7 @@ def flip(image, boxes) -> tuple:
 
 def distort_colors(image, rng) -> tuple:
     """Random brightness (+-32), contrast (0.5 to 1.5, before or after the colors), saturation (0.5 to 1.5) and hue
-    (+-18 degrees), each
-    with probability 0.5; returns the image and what was drawn."""
+    (+-18 degrees), each with probability 0.5; returns the image and what was drawn."""
     drawn = {}
     for name, low, high in (("brightness", -32, 32), ("contrast", 0.5, 1.5), ("saturation", 0.5, 1.5), ("hue", -18, 18)):
         if rng.random() < 0.5:

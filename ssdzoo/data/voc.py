@@ -44,8 +44,7 @@ def load_voc(root, split: str, names: list | None = None, seed: int = 0) -> Data
     Args:
         root: the folder.
         split: name of a file in ImageSets/Main; "trainval" joins train and val where it has no file. Without that
-        folder, "train", "val" and
-            "test" are 80, 10 and 10 % of the images, drawn with `seed`.
+            folder, "train", "val" and "test" are 80, 10 and 10 % of the images, drawn with `seed`.
         names: the classes, in order; None takes all there are, sorted.
 
     Coordinates in the files count from 1; all four are moved by one, as in GluonCV. Boxes without width or
@@ -53,8 +52,7 @@ def load_voc(root, split: str, names: list | None = None, seed: int = 0) -> Data
 
     Raises:
         DataError: a missing or empty split, an annotation or an image that cannot be read, a box outside of its
-        image, a class that
-            is not in `names`; names the first few files of each kind and what to do.
+            image, a class that is not in `names`; names the first few files of each kind and what to do.
     """
     root = Path(root)
     if not root.is_dir():
