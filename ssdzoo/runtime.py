@@ -55,9 +55,9 @@ def mxnet():
         SSDZooError: it can't be imported; says what to install.
     """
     prepare()
-    if "mxnet" not in sys.modules:
-        _load_cuda_wheels()
     try:
+        if "mxnet" not in sys.modules:
+            _load_cuda_wheels()
         with warnings.catch_warnings(), _without_engine_line():
             warnings.simplefilter("ignore")
             import mxnet as module
@@ -142,7 +142,8 @@ def tune_cpu() -> dict:
     """
     if "mxnet" in sys.modules or {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
         return {}
-    chosen = {"OMP_NUM_THREADS": str(len(os.sched_getaffinity(0))), "MXNET_ENGINE_TYPE": "NaiveEngine"}
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    chosen = {"OMP_NUM_THREADS": str(cores), "MXNET_ENGINE_TYPE": "NaiveEngine"}
     os.environ.update(chosen)
     return chosen
 
@@ -157,12 +158,13 @@ def contexts(gpus: str | None = None) -> list:
     if not gpus:
         return [mxnet().cpu(0)]
     numbers = gpus.replace(" ", "").split(",")
-    if not all(n.isdigit() for n in numbers) or len(set(numbers)) < len(numbers):
+    if not all(n.isascii() and n.isdigit() for n in numbers) or len(set(map(int, numbers))) < len(numbers):
         raise CallError(f"--gpus {gpus!r}: expected different numbers such as 0 or 0,1")
     mx = mxnet()
     if not mx.runtime.Features().is_enabled("CUDA"):
         raise SSDZooError(
-            f"--gpus {gpus}: this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada): {_GPU_WHEELS}"
+            f"--gpus {gpus}: this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada; mxnet carries "
+            f"no code for newer ones): {_GPU_WHEELS}"
         )
     count = mx.context.num_gpus()
     missing = [n for n in numbers if int(n) >= count]

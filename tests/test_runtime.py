@@ -83,7 +83,7 @@ def test_contexts_on_the_cpu():
     assert [str(c) for c in runtime.contexts()] == ["cpu(0)"] == [str(c) for c in runtime.contexts("")]
 
 
-@pytest.mark.parametrize("gpus", ["a", "0,0", "-1", "0,", "0;1"])
+@pytest.mark.parametrize("gpus", ["a", "0,0", "0,00", "-1", "0,", "0;1", "²"])
 def test_malformed_lists_of_gpus(gpus):
     with pytest.raises(CallError, match="expected different numbers such as 0 or 0,1"):
         runtime.contexts(gpus)

@@ -45,7 +45,7 @@ def install(extras):
     """Makes .venv and installs the project into it, unless that is done already."""
     wanted = fingerprint()
     done = read_stamp()
-    if done[:1] == [wanted] and extras in done[1:]:
+    if done[:1] == [wanted] and extras in done[1:] and works(PYTHON):
         return
     if done[:1] != [wanted] or not works(PYTHON):
         shutil.rmtree(VENV, ignore_errors=True)
@@ -145,7 +145,8 @@ def run_pip(arguments):
 
 def check_imports():
     """Finds missing system libraries now, and mends the one that a bare Debian has not: OpenCV's libGL."""
-    if importable("cv2") is not None:
+    problem = importable("cv2")
+    if problem is not None and "libGL" in problem:
         say("OpenCV's window library is missing on this machine: taking opencv-python-headless instead")
         version = (
             subprocess.run(
@@ -173,7 +174,10 @@ def check_imports():
 def importable(modules):
     """None, or the last line of the error."""
     result = subprocess.run([PYTHON, "-c", "import " + modules], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    return None if result.returncode == 0 else result.stderr.decode(errors="replace").strip().splitlines()[-1]
+    if result.returncode == 0:
+        return None
+    lines = result.stderr.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "it ended with status %d" % result.returncode
 
 
 def say(text):

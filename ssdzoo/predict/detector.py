@@ -21,7 +21,8 @@ class Detector:
 
     Args:
         backend: runs the network: called with images (B, 3, H, W) float32, normalized, it returns numpy arrays:
-            class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) in pixels of the network input, -1 where there is no detection.
+            class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) in pixels of the network input, -1 where there is
+            no detection.
         preset: gives the input size, the classes, mean and std.
         batch_size: images that go through the network at once; more than one pays on GPUs only.
     """

@@ -9,9 +9,9 @@ mx = mxnet()
 class TargetGenerator(mx.gluon.HybridBlock):
     """Class and box targets of every anchor.
 
-    First every object gets an anchor of its own: in the order of their best IoU, objects take their best anchor
-    among those that are still free, also where another object overlaps that anchor more. Then every other anchor whose best IoU is at least
-    `iou_thresh` goes to the object of that IoU. The rest is background.
+    First every object gets an anchor of its own: in the order of their best IoU, objects take their best anchor among
+    those that are still free, also where another object overlaps that anchor more. Then every other anchor whose best
+    IoU is at least `iou_thresh` goes to the object of that IoU. The rest is background.
 
     Args:
         iou_thresh: IoU from which an anchor is positive.

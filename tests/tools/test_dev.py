@@ -1,0 +1,83 @@
+"""The set-up script, without installing anything."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PATH = Path(__file__).resolve().parents[2] / "tools" / "dev.py"
+
+
+@pytest.fixture
+def dev(tmp_path, monkeypatch):
+    """The script as a module, whose checkout is an empty folder."""
+    spec = importlib.util.spec_from_file_location("dev", PATH)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ("setup.cfg", "setup.py", "pyproject.toml"):
+        (tmp_path / name).write_text(name)
+    for name, value in (("ROOT", tmp_path), ("VENV", tmp_path / ".venv"), ("STAMP", tmp_path / ".venv" / "installed")):
+        monkeypatch.setattr(module, name, str(value))
+    monkeypatch.setattr(module, "PYTHON", sys.executable)
+    return module
+
+
+def test_a_wrong_call_is_one_line():
+    result = subprocess.run([sys.executable, str(PATH), "tset"], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (2, "dev.py: usage: python3 tools/dev.py {quickstart|test} [arguments]\n")
+
+
+def test_only_suitable_interpreters_are_found(dev, tmp_path):
+    assert dev.is_version(sys.executable)
+    (tmp_path / "python3.11").write_text("#!/bin/sh\necho 3.9 8 cpython\n")
+    (tmp_path / "python3.11").chmod(0o755)
+    assert not dev.is_version(str(tmp_path / "python3.11"))
+    assert not dev.is_version(str(tmp_path / "python3.12"))
+    assert dev.interpreters()[0] == sys.executable
+
+
+def test_nothing_suitable_is_told_in_one_line(dev, monkeypatch, capsys):
+    monkeypatch.setattr(dev, "interpreters", list)
+    monkeypatch.setattr(dev.shutil, "which", lambda name: None)
+    with pytest.raises(SystemExit) as stopped:
+        dev.make_environment()
+    shown = capsys.readouterr().err
+    assert stopped.value.code == 1 and shown.count("\n") == 1 and "no Python 3.10, 3.11, 3.12 found" in shown
+
+
+def test_other_machines_are_refused(dev, monkeypatch, capsys):
+    monkeypatch.setattr(dev.platform, "system", lambda: "Darwin")
+    with pytest.raises(SystemExit):
+        dev.main(["test"])
+    assert "Linux on x86-64 only; this is Darwin" in capsys.readouterr().err
+
+
+def test_what_is_installed_is_not_installed_again(dev, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(dev, "run_pip", calls.append)
+    monkeypatch.setattr(dev, "make_environment", lambda: (tmp_path / ".venv").mkdir())
+    monkeypatch.setattr(dev, "check_imports", lambda: None)
+    dev.install("[test]")
+    dev.install("[test]")
+    dev.install("")
+    assert len(calls) == 1
+    (tmp_path / "setup.cfg").write_text("changed")
+    dev.install("")
+    dev.install("[test]")
+    assert len(calls) == 3
+
+
+def test_a_failed_installation_leaves_no_stamp(dev, tmp_path, monkeypatch):
+    monkeypatch.setattr(dev, "make_environment", lambda: (tmp_path / ".venv").mkdir())
+    monkeypatch.setattr(dev, "run_pip", lambda arguments: dev.stop("pip failed"))
+    with pytest.raises(SystemExit):
+        dev.install("[test]")
+    assert dev.read_stamp() == []
+
+
+def test_a_module_that_cannot_be_imported(dev):
+    assert dev.importable("sys") is None
+    assert dev.importable("no_such_module") == "ModuleNotFoundError: No module named 'no_such_module'"
+    assert dev.importable("os; os._exit(7)") == "it ended with status 7"
