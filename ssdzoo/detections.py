@@ -5,17 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssdzoo.boxes import as_boxes
+from ssdzoo.errors import CallError
 
 
 @dataclass(frozen=True)
 class Detections:
-    """Objects in one image, best first.
+    """Objects in one image, best first: whoever makes one sorts it by score, and it is not sorted again here.
 
     Attributes:
         boxes: (N, 4) float32, xyxy pixels of the image, 0-based.
         scores: (N,) float32, 0 to 1, falling.
         class_ids: (N,) int32, from 0.
         names: the names of all classes.
+
+    Raises:
+        CallError: other shapes, boxes or scores that are not finite, ids that are not whole numbers or have no name.
     """
 
     boxes: np.ndarray
@@ -25,15 +29,24 @@ class Detections:
 
     def __post_init__(self):
         put = object.__setattr__
+        shape, ids = np.shape(self.boxes), np.array(self.class_ids, np.float64).reshape(-1)
+        if np.size(self.boxes) and (len(shape) != 2 or shape[1] != 4):
+            raise CallError(f"boxes must be (N, 4), got {shape}")
+        if not (ids == np.floor(ids)).all():
+            raise CallError(f"class ids must be whole numbers, got {ids[ids != np.floor(ids)][0]}")
         put(self, "boxes", as_boxes(self.boxes))
         put(self, "scores", np.array(self.scores, np.float32).reshape(-1))
         put(self, "class_ids", np.array(self.class_ids, np.int32).reshape(-1))
         put(self, "names", tuple(self.names))
         if not len(self.boxes) == len(self.scores) == len(self.class_ids):
             counts = f"{len(self.boxes)} boxes, {len(self.scores)} scores, {len(self.class_ids)} class ids"
-            raise ValueError(f"{counts}: expected as many of each")
+            raise CallError(f"{counts}: expected as many of each")
+        for what in ("boxes", "scores"):
+            values = getattr(self, what)
+            if not np.isfinite(values).all():
+                raise CallError(f"{what} must be finite, got {values[~np.isfinite(values)][0]}")
         if len(self) and not 0 <= self.class_ids.min() <= self.class_ids.max() < len(self.names):
-            raise ValueError(f"class ids {sorted(set(self.class_ids.tolist()))} don't fit {len(self.names)} names")
+            raise CallError(f"class ids {sorted(set(self.class_ids.tolist()))} don't fit {len(self.names)} names")
 
     @classmethod
     def empty(cls, names) -> "Detections":

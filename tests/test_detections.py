@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ssdzoo.detections import Detections
+from ssdzoo.errors import CallError
 
 
 def some():
@@ -31,3 +32,17 @@ def test_json():
 def test_what_does_not_fit_is_refused(scores, ids):
     with pytest.raises(ValueError):
         Detections([[0, 0, 1, 1]] * 2, scores, ids, ["cat", "dog"])
+
+
+@pytest.mark.parametrize(
+    "boxes, scores, ids, message",
+    [
+        ([[0, 0, 1]], [0.5], [0], r"boxes must be \(N, 4\), got \(1, 3\)"),
+        ([[0, 0, 1, np.nan]], [0.5], [0], "boxes must be finite, got nan"),
+        ([[0, 0, 1, 1]], [np.inf], [0], "scores must be finite, got inf"),
+        ([[0, 0, 1, 1]], [0.5], [0.5], "class ids must be whole numbers, got 0.5"),
+    ],
+)
+def test_the_message_names_the_value(boxes, scores, ids, message):
+    with pytest.raises(CallError, match=message):
+        Detections(boxes, scores, ids, ["cat"])

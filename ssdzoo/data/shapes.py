@@ -1,5 +1,6 @@
 """A data set of textured shapes, drawn on the spot and written as a Pascal VOC folder: real work without a download."""
 
+import os
 import shutil
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -32,32 +33,42 @@ def write_shapes(folder, train: int = 240, val: int = 40, test: int = 80, seed: 
         train, val, test: images of each split.
 
     Raises:
-        CallError: the folder holds something.
+        CallError: the folder holds something, or the number of images of a split is negative.
     """
     folder = Path(folder)
+    if min(train, val, test) < 0:
+        raise CallError(f"train={train}, val={val}, test={test}: numbers of images can't be negative")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CallError(f"{folder} is there already: choose another folder")
-    building = folder.with_name(f".{folder.name}.building")
+    whole = folder.resolve()  # "." has no name
+    building = whole.with_name(f".{whole.name}.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
+    try:
+        _write_all(building, {"train": train, "val": val, "test": test}, seed)
+        building.rename(whole)  # takes the place of an empty folder
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return folder
+
+
+def _write_all(building: Path, counts: dict, seed: int) -> None:
     for sub in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (building / sub).mkdir(parents=True)
     stems = {}
-    for split, count in (("train", train), ("val", val), ("test", test)):
+    for split, count in counts.items():
         stems[split] = [f"{split}_{i:04d}" for i in range(count)]
         for i, stem in enumerate(stems[split]):
-            rng = np.random.default_rng([seed, sorted(("test", "train", "val")).index(split), i])
+            rng = np.random.default_rng([seed, sorted(counts).index(split), i])
             _write(building, stem, *draw_scene(rng))
     stems["trainval"] = stems["train"] + stems["val"]
     for split, names in stems.items():
         (building / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{n}\n" for n in names), "utf-8")
-    if folder.exists():
-        folder.rmdir()
-    building.rename(folder)
-    return folder
 
 
 def _write(folder: Path, stem: str, image, boxes, names) -> None:
-    cv2.imwrite(str(folder / "JPEGImages" / f"{stem}.jpg"), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])
+    path = folder / "JPEGImages" / f"{stem}.jpg"
+    if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92]):
+        raise OSError(f"{path} could not be written: is the disk full?")
     height, width = image.shape[:2]
     objects = "".join(
         f"<object><name>{escape(name)}</name><difficult>0</difficult><bndbox><xmin>{x1 + 1:g}</xmin><ymin>{y1 + 1:g}</ymin>"

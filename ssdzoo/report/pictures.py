@@ -1,6 +1,11 @@
 """Images with labeled boxes. Images are (H, W, 3) uint8 RGB; nothing here changes its arguments."""
 
+from functools import lru_cache
+from math import ceil
+from pathlib import Path
+
 import cv2
+import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -14,60 +19,140 @@ PALETTE = (
 )  # fmt: skip
 
 
-def draw_detections(image: np.ndarray, detections, scores: bool = True) -> np.ndarray:
-    """The image with a box and a tag, such as "dog 0.87", for each of the Detections, the best on top."""
+def draw_detections(image: np.ndarray, detections, min_score: float = 0.0, *, scores: bool = True) -> np.ndarray:
+    """The image with a box and a tag, such as "dog 0.87", for each of the Detections, the best on top.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        detections: a Detections.
+        min_score: least score of what is drawn.
+        scores: False leaves the scores out of the tags, for objects that a person marked.
+
+    Raises:
+        CallError: something that is no image.
+    """
+    _check_image(image)
     side = min(image.shape[:2])
-    line, font = max(1, round(side / 200)), _font(max(11, round(side / 26)))
-    picture = Image.fromarray(image)
+    line, font = max(1, round(side / 200)), _font(max(9, round(side / 28)))
+    picture = Image.fromarray(np.ascontiguousarray(image))
     draw = ImageDraw.Draw(picture)
-    found = list(zip(detections.boxes, detections.labels, detections.class_ids, detections.scores))
-    for box, _, class_id, _ in reversed(found):
-        draw.rectangle([round(float(v)) for v in box], outline=PALETTE[class_id % len(PALETTE)], width=line)
-    for box, name, class_id, score in reversed(found):
-        text = f"{name} {score:.2f}" if scores else name
-        _draw_tag(draw, picture.size, box, text, PALETTE[class_id % len(PALETTE)], font)
-    return np.asarray(picture)
+    found, tags, taken = detections.above(min_score), [], []
+    corners = [_pixels(box, picture.size) for box in found.boxes]
+    for box, name, score in zip(corners, found.labels, found.scores):
+        text = _fit(draw, name, f" {score:.2f}" if scores else "", font, picture.size[0])
+        tags.append((text, _place_tag(draw, picture.size, box, text, font, taken)))
+        taken.append(tags[-1][1])
+    colors = [PALETTE[i % len(PALETTE)] for i in found.class_ids]
+    for box, color in reversed(list(zip(corners, colors))):
+        draw.rectangle(box, outline=color, width=line)
+    for (text, (x1, y1, x2, y2)), color in reversed(list(zip(tags, colors))):
+        draw.rectangle([x1, y1, x2 - 1, y2 - 1], fill=color)
+        draw.text((x1 + _pad(font), (y1 + y2) / 2), text, font=font, fill=text_color(color), anchor="lm")
+    return np.array(picture)
 
 
+def _check_image(image) -> None:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        what = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise CallError(f"a picture is an (H, W, 3) uint8 RGB array with at least one pixel, not {what}")
+
+
+def _pixels(box, size: tuple) -> list:
+    """[left, top, right, bottom], the last pixels included. A box that ends at the border keeps its line in the image."""
+    x1, y1, x2, y2 = (round(float(np.clip(v, 0, limit - 1))) for v, limit in zip(box, size * 2))
+    return [x1, y1, max(x1, x2), max(y1, y2)]
+
+
+@lru_cache
 def _font(size: int):
-    return ImageFont.load_default(size)
+    # Pillow's own font holds ASCII alone; matplotlib brings one with Latin, Greek, Cyrillic, Arabic and more.
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
-def _draw_tag(draw, size: tuple, box, text: str, color: tuple, font) -> None:
-    """A filled tag above the box, or inside of it at the image's top; moved so that the image holds it."""
-    pad = max(2, font.size // 6)
-    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
-    width, height = right - left + 2 * pad, bottom - top + 2 * pad
-    x = min(max(0, round(float(box[0]))), max(0, size[0] - width))
-    y = round(float(box[1])) - height
-    y = min(y if y >= 0 else max(0, round(float(box[1]))), max(0, size[1] - height))
-    draw.rectangle([x, y, x + width, y + height], fill=color)
-    dark = np.dot(color, (0.299, 0.587, 0.114)) > 150
-    draw.text((x + pad - left, y + pad - top), text, font=font, fill=(0, 0, 0) if dark else (255, 255, 255))
+def _pad(font) -> int:
+    return max(2, font.size // 5)
 
 
-def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int = 6) -> np.ndarray:
-    """Images side by side on white, each made to fit a cell of (height, width) pixels without distortion."""
-    rows = -(-len(images) // columns)
+def _fit(draw, name: str, score: str, font, width: int) -> str:
+    """Name and score; the name is shortened where the image is too narrow for both."""
+    text, kept = name + score, len(name)
+    while kept and draw.textlength(text, font=font) + 2 * _pad(font) > width:
+        kept -= 1
+        text = name[:kept].rstrip() + "…" + score if kept else score.strip()
+    return text
+
+
+def _place_tag(draw, size: tuple, box: list, text: str, font, taken: list) -> tuple:
+    """(x1, y1, x2, y2) of a tag within the image: above its box, inside of it or below, where it hides least of those of
+    better detections."""
+    width = min(size[0], ceil(draw.textlength(text, font=font)) + 2 * _pad(font))
+    height = min(size[1], sum(font.getmetrics()) + 2)
+    left, right = box[0], box[2] + 1 - width
+
+    def hidden(place):
+        x, y = place
+        return sum(max(0, min(x + width, c) - max(x, a)) * max(0, min(y + height, d) - max(y, b)) for a, b, c, d in taken)
+
+    places = [(x, y) for y in (box[1] - height, box[1], box[3] + 1, box[3] + 1 - height) for x in (left, right)]
+    places = [(min(max(0, x), size[0] - width), y) for x, y in places if 0 <= y <= size[1] - height]
+    x, y = min(places or [(min(max(0, left), size[0] - width), max(0, min(box[1], size[1] - height)))], key=hidden)
+    return x, y, x + width, y + height
+
+
+def text_color(background: tuple) -> tuple:
+    """White where it has a contrast of at least 3 to the background (WCAG 2.1, success criterion 1.4.3, large text), else
+    black. Colors are RGB, 0 to 255."""
+    parts = np.array(background) / 255
+    parts = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    luminance = parts @ (0.2126, 0.7152, 0.0722)
+    return (255, 255, 255) if 1.05 / (luminance + 0.05) >= 3 else (0, 0, 0)
+
+
+def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int = 6, captions=None) -> np.ndarray:
+    """Images side by side on white, each made to fit a cell of (height, width) pixels without distortion.
+
+    Args:
+        captions: one text for each image, below its cell; None for none.
+
+    Raises:
+        CallError: something that is no image, no columns, or captions of another number.
+    """
+    for image in images:
+        _check_image(image)
+    if columns < 1:
+        raise CallError(f"columns={columns}: a grid needs at least one")
+    if captions is not None and len(captions) != len(images):
+        raise CallError(f"{len(captions)} captions for {len(images)} images: expected one for each")
+    font = _font(max(10, cell[0] // 18))
     height, width = cell
-    grid = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
+    step = height + gap + (sum(font.getmetrics()) if captions else 0)
+    grid = np.full((-(-len(images) // columns) * step + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
         scale = min(height / image.shape[0], width / image.shape[1])
         h, w = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
         small = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-        y = gap + (i // columns) * (height + gap) + (height - h) // 2
+        y = gap + (i // columns) * step + (height - h) // 2
         x = gap + (i % columns) * (width + gap) + (width - w) // 2
         grid[y : y + h, x : x + w] = small
-    return grid
+    if not captions:
+        return grid
+    picture = Image.fromarray(grid)
+    draw = ImageDraw.Draw(picture)
+    for i, caption in enumerate(captions):
+        place = gap + (i % columns) * (width + gap) + width // 2, gap + (i // columns) * step + height
+        draw.text(place, _fit(draw, caption, "", font, width), font=font, fill=(0, 0, 0), anchor="ma")
+    return np.array(picture)
 
 
 def save_image(path, image: np.ndarray) -> None:
     """Writes a .png or .jpg.
 
     Raises:
-        CallError: another suffix.
+        CallError: another suffix, or something that is no image.
     """
     if not str(path).lower().endswith((".png", ".jpg", ".jpeg")):
         raise CallError(f"{path}: a picture is saved as .png or .jpg")
+    _check_image(image)
     with replacing(path) as temporary:
-        cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]):
+            raise OSError(f"{path} could not be written: is the disk full?")

@@ -37,3 +37,17 @@ def test_nothing_is_overwritten(tmp_path):
     with pytest.raises(CallError, match="is there already"):
         write_shapes(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_an_impossible_number_of_images_writes_nothing(tmp_path):
+    with pytest.raises(CallError, match="val=-1"):
+        write_shapes(tmp_path / "x", train=1, val=-1, test=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_empty_current_folder_is_filled(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_shapes(".", train=1, val=0, test=0)
+    assert sorted(p.name for p in (tmp_path / "here").iterdir()) == ["Annotations", "ImageSets", "JPEGImages"]

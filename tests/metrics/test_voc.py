@@ -149,3 +149,24 @@ def test_published_answer_of_the_voc2007_test_set():
     value = metric.value()
     assert value["mAP"] == pytest.approx(0.5397437, abs=1e-6)
     np.testing.assert_allclose(list(value["AP"].values()), data["ap11"], atol=3e-6)
+
+
+@pytest.mark.parametrize(
+    "boxes, ids, message",
+    [
+        ([[0, 0, 1, np.nan]], [0], "boxes must be finite"),
+        ([[0, 0, 1]], [0], r"boxes must be \(N, 4\), got \(1, 3\)"),
+        ([[0, 0, 1, 1]], [0.5], "class id 0.5, but there are 2 names"),
+        ([[0, 0, 1, 1]], [np.nan], "class id nan"),
+    ],
+)
+def test_what_is_not_a_detection_is_refused(boxes, ids, message):
+    with pytest.raises(CallError, match=message):
+        VOCMeanAP(["a", "b"]).update(boxes, ids, [0.5], np.zeros((0, 4)), [])
+
+
+def test_names_are_checked():
+    with pytest.raises(CallError, match="'a' comes twice"):
+        VOCMeanAP(["a", "b", "a"])
+    with pytest.raises(CallError, match="no class 'c'; known are a, b"):
+        VOCMeanAP(["a", "b"]).curve("c")

@@ -17,7 +17,7 @@ def test_a_box_is_drawn_where_it_is():
     for x, y in ((50, 120), (150, 120), (100, 170)):
         assert tuple(picture[y, x]) == PALETTE[1]
     assert (picture[100:160, 60:140] == 0).all() and (image == 0).all()
-    tag = (picture == PALETTE[1]).all(2)[60:80, 50:110]
+    tag = (picture == PALETTE[1]).all(2)[66:80, 50:94]
     assert tag.mean() > 0.4  # the filled tag above the box
 
 
@@ -60,3 +60,21 @@ def test_saving(tmp_path):
     with pytest.raises(CallError, match=r"x\.gif: a picture is saved as \.png or \.jpg"):
         save_image(tmp_path / "x.gif", image)
     assert [p.name for p in (tmp_path / "new").iterdir()] == ["x.png"]
+
+
+def test_captions_stand_below_their_cells():
+    image = np.full((30, 40, 3), 50, np.uint8)
+    plain = picture_grid([image] * 2, columns=2, cell=(60, 80))
+    grid = picture_grid([image] * 2, columns=2, cell=(60, 80), captions=["Zelle", "x" * 99])
+    assert grid.shape[0] > plain.shape[0] and (grid[: len(plain)] == plain).all()
+    assert (grid[len(plain) :] < 200).any(2).sum() > 30
+
+
+@pytest.mark.parametrize("image", [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3)), np.zeros((0, 5, 3), np.uint8), [1]])
+def test_what_is_no_image_is_refused(image, tmp_path):
+    with pytest.raises(CallError, match=r"\(H, W, 3\) uint8"):
+        draw_detections(image, Detections.empty(["a"]))
+    with pytest.raises(CallError, match="uint8"):
+        picture_grid([image], 1)
+    with pytest.raises(CallError, match="uint8"):
+        save_image(tmp_path / "a.png", image)
