@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ssdzoo import __version__
-from ssdzoo.cli import evaluate, export, models, predict, quickstart, train
+from ssdzoo.cli import evaluate, export, launch, models, predict, quickstart, train
 from ssdzoo.errors import CallError, SSDZooError
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
 app.command("models")(models.models)
 app.command("quickstart")(quickstart.quickstart)
 app.command("train")(train.train)
+app.command("launch")(launch.launch)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)

@@ -1,0 +1,98 @@
+"""From gradients to new weights: sums over contexts and processes, clipping, optimizer, half precision."""
+
+from contextlib import contextmanager
+
+import numpy as np
+
+from ssdzoo.errors import CallError
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+
+_POSITIVES = "positives"  # the key under which processes add up their positive anchors
+
+
+class Updater:
+    """Updates a network's weights.
+
+    Args:
+        net: an initialized network; `settings`: see `ssdzoo.train.settings.Settings`.
+        store: MXNet's distributed key-value store, or None for this process alone.
+    """
+
+    def __init__(self, net, settings, store=None):
+        parameters = net.collect_params()
+        self._parameters = [p for p in parameters.values() if p.grad_req != "null"]
+        self._clip_norm, self._store = settings.clip_norm, store
+        self._adds = settings.accumulate > 1
+        for parameter in self._parameters:
+            if self._adds:
+                parameter.grad_req = "add"
+            if not settings.bias_decay and parameter.name.endswith(("_bias", "_gamma", "_beta", "_scale")):
+                parameter.wd_mult = 0.0
+        arguments = {"learning_rate": 0.01, "wd": settings.weight_decay}
+        if settings.optimizer == "sgd":
+            arguments["momentum"] = settings.momentum
+        self._trainer = mx.gluon.Trainer(
+            parameters, settings.optimizer, arguments, kvstore=store or "device", update_on_kvstore=False
+        )
+        self._amp = settings.amp
+        if self._amp:
+            mx.contrib.amp.init_trainer(self._trainer)
+        if store:
+            store.init(_POSITIVES, mx.nd.zeros((1,)))
+
+    def sum_over_processes(self, value: float) -> float:
+        """The sum of a number over all processes that train together."""
+        if not self._store:
+            return value
+        total = mx.nd.array([value])
+        self._store.push(_POSITIVES, total)
+        self._store.pull(_POSITIVES, out=total)
+        return float(total.asscalar())
+
+    @contextmanager
+    def scaled(self, totals: list):
+        """What to differentiate instead of `totals`: the same, or in half precision larger numbers."""
+        if not self._amp:
+            yield totals
+            return
+        with mx.contrib.amp.scale_loss(totals, self._trainer) as scaled:
+            yield scaled
+
+    def step(self, rate: float, divisor: float) -> None:
+        """Updates the weights with the gradients over `divisor`, and begins to collect new ones."""
+        self._trainer.set_learning_rate(rate)
+        self._trainer.allreduce_grads()
+        if self._clip_norm:
+            self._clip(self._clip_norm * divisor)
+        self._trainer.update(divisor)
+        if self._adds:
+            for parameter in self._parameters:
+                parameter.zero_grad()
+
+    def _clip(self, largest: float) -> None:
+        for grads in zip(*(p.list_grad() for p in self._parameters)):
+            norm = np.sqrt(float(mx.nd.multi_sum_sq(*grads, num_arrays=len(grads)).sum().asscalar()))
+            if norm > largest:
+                for grad in grads:
+                    grad *= largest / norm
+
+    def save(self, path) -> None:
+        self._trainer.save_states(str(path))
+
+    def load(self, path) -> None:
+        self._trainer.load_states(str(path))
+
+
+def check_amp(contexts: list) -> None:
+    """Switches half precision on, before the network is built.
+
+    Raises:
+        CallError: not on GPUs, where MXNet has half precision of use.
+    """
+    if any(context.device_type != "gpu" for context in contexts):
+        raise CallError(
+            "--amp needs --gpus: on CPUs MXNet's half precision converts the weights anew in each call, and is slower than none"
+        )
+    mx.contrib.amp.init()
