@@ -111,23 +111,31 @@ def _end_with_parent() -> None:
 
 def _wait(helpers: list, workers: list) -> None:
     """Until all workers have ended well."""
-    running = list(workers)
-    while running:
-        for process in [*helpers, *running]:
-            status = process.popen.poll()
-            if status is None or (status == 0 and process in workers):
-                continue
-            how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
-            raise SSDZooError(
-                f"{process.name} {how}, so the training cannot go on and the others were stopped; the run folder keeps what was "
-                "saved: continue with --resume"
-            )
-        running = [process for process in running if process.popen.poll() is None]
+    while any(process.popen.poll() is None for process in workers):
+        failed = _failed(helpers, workers)
+        if failed:
+            time.sleep(1)  # of several that end together, a worker knows why
+            failed = _failed(helpers, workers)
+            break
         time.sleep(0.1)
+    else:
+        failed = _failed([], workers)
+    if failed:
+        status = failed.popen.poll()
+        how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
+        raise SSDZooError(
+            f"{failed.name} {how}, so the training cannot go on and the others were stopped; the run folder keeps what was "
+            "saved: continue with --resume"
+        )
+
+
+def _failed(helpers: list, workers: list):
+    """A process that failed or was killed, or None. The others may end before the last worker does."""
+    return next((process for process in [*workers, *helpers] if process.popen.poll()), None)
 
 
 def _stop(processes: list) -> None:
-    deadline = time.monotonic() + (_PATIENCE if all(p.popen.poll() == 0 for p in processes[-1:]) else 0)
+    deadline = time.monotonic() + (_PATIENCE if processes and processes[-1].popen.poll() == 0 else 0)
     for process in processes:
         try:
             process.popen.wait(max(0, deadline - time.monotonic()))

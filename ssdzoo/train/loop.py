@@ -157,12 +157,12 @@ class Trainer:
             waited = time.perf_counter() - started
             update = self.epoch * self.updates_per_epoch + self.step
             rate = self.schedule(update)
-            losses = self._update(group, rate)
+            losses, images = self._update(group, rate)
             if self.average:
                 self.average.update(update + 1)
             self.step += 1
             now = time.perf_counter()
-            self.sums.add(*losses, sum(len(b.indices) for b in group), now - started, waited)
+            self.sums.add(*losses, images, now - started, waited)
             self.progress.step(self.epoch, self.step - 1, self.updates_per_epoch, self.sums.row())
             started = now
             every = self.settings.checkpoint_every
@@ -171,14 +171,15 @@ class Trainer:
         return {"epoch": self.epoch + 1, "lr": rate, **self.sums.row()}
 
     def _update(self, group: list, rate: float) -> tuple:
-        """One update of the weights from a few batches; returns the class and the box loss over the positives."""
-        sums = np.zeros(3)
+        """One update of the weights from a few batches; returns (class loss, box loss), over the positives, and the number of
+        images."""
+        sums = np.zeros(4)
         for batch in group:
-            sums += self._backward(batch, rate)
-        # The gradient is divided by the positives of all batches, contexts and processes.
-        divisor = max(1.0, self.updater.sum_over_processes(sums[2]))
+            sums += [*self._backward(batch, rate), len(batch.indices)]
+        class_loss, box_loss, positives, images = self.updater.sum_over_processes(sums)
+        divisor = max(1.0, positives)  # of all batches, contexts and processes
         self.updater.step(rate, divisor)
-        return sums[0] / max(1.0, sums[2]), sums[1] / max(1.0, sums[2])
+        return (class_loss / divisor, box_loss / divisor), int(images)
 
     def _backward(self, batch, rate: float) -> np.ndarray:
         """Adds a batch's gradients; returns its class loss, box loss and divisor, each summed over the images."""
@@ -214,8 +215,8 @@ class Trainer:
         if self.rank == 0:
             detector = Detector(MXNetBackend(self.net), self.preset)
             with self.average.in_place() if self.average else nullcontext():
-                score = round(evaluate(detector, self.val, progress=self.progress.images)["mAP"], 6)
-        return self.updater.sum_over_processes(score)  # so that all of them know it
+                score = evaluate(detector, self.val, progress=self.progress.images)["mAP"]
+        return round(float(self.updater.sum_over_processes(np.array([score]))[0]), 6)  # so that all of them know it
 
     def _save_epoch(self, score) -> None:
         better = score is not None and not np.isnan(score) and (self.best_map is None or score > self.best_map)

@@ -9,7 +9,7 @@ from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 
-_POSITIVES = "positives"  # the key under which processes add up their positive anchors
+_SUMS = 1 << 20  # a key beyond those of the parameters, which are counted from 0
 
 
 class Updater:
@@ -40,16 +40,17 @@ class Updater:
         if self._amp:
             mx.contrib.amp.init_trainer(self._trainer)
         if store:
-            store.init(_POSITIVES, mx.nd.zeros((1,)))
+            store.init(_SUMS, mx.nd.zeros((4,)))
 
-    def sum_over_processes(self, value: float) -> float:
-        """The sum of a number over all processes that train together."""
+    def sum_over_processes(self, values: np.ndarray) -> np.ndarray:
+        """The sums of up to four numbers over all processes that train together."""
         if not self._store:
-            return value
-        total = mx.nd.array([value])
-        self._store.push(_POSITIVES, total)
-        self._store.pull(_POSITIVES, out=total)
-        return float(total.asscalar())
+            return values
+        total = mx.nd.zeros((4,))
+        total[: len(values)] = values
+        self._store.push(_SUMS, total)
+        self._store.pull(_SUMS, out=total)
+        return total.asnumpy()[: len(values)].astype(np.float64)
 
     @contextmanager
     def scaled(self, totals: list):
