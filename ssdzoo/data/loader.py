@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -200,5 +200,4 @@ def _end_with_parent() -> None:
 
 def _make_batch(epoch: int, indices, slot) -> Batch:
     """A batch, without its images where they lie in a slot of the shared memory."""
-    batch = _preparation.batch(epoch, indices)
-    return batch if slot is None else replace(batch, images=_memory.put(slot, batch.images))
+    return _memory.put(slot, _preparation.batch(epoch, indices))

@@ -23,6 +23,12 @@ class MovingAverage:
         self._decay = decay
         self.averages = {name: _on_first(p).copy() for name, p in self._parameters.items()}
 
+    def restore(self, arrays: dict) -> None:
+        """Continues with saved averages, (name: numpy array); those that are missing stay as they are."""
+        for name, average in self.averages.items():
+            if name in arrays:
+                average[:] = arrays[name]
+
     def update(self, updates: int) -> None:
         """After the update of that number, counted from 1."""
         decay = min(self._decay, (1 + updates) / (10 + updates))

@@ -11,19 +11,19 @@ import numpy as np
 from ssdzoo.errors import CallError
 from ssdzoo.files import replacing
 from ssdzoo.train.settings import Settings
+from ssdzoo.weights.params_file import write_params
 
 
-def save_failure(folder, save_weights, batch, paths: list, epoch: int, step: int, rate: float) -> Path:
+def save_failure(folder, weights: dict, batch, paths: list, epoch: int, step: int, rate: float) -> Path:
     """Writes both files; returns their folder.
 
     Args:
         folder: the run folder.
-        save_weights: writes the network's weights to a path.
+        weights: {attribute path: array} of the network.
         batch: a Batch; paths: of its images; epoch and step: counted from 1.
     """
     folder = Path(folder) / "failed"
-    with replacing(folder / "weights.params") as temporary:
-        save_weights(temporary)
+    write_params(folder / "weights.params", weights)
     with replacing(folder / "step.npz") as temporary:
         np.savez_compressed(
             temporary, images=batch.images, boxes=batch.boxes, class_ids=batch.class_ids, paths=[str(p) for p in paths],

@@ -65,6 +65,7 @@ def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) ->
     if job.weights and job.base_weights:
         raise CallError("--weights fills the whole network, --base-weights its backbone: give one of them")
     run = Run(job.out, resume, job.settings.keep)
+    resume = resume and run.has_state
     if job.settings.amp:
         check_amp(contexts)
     store = _store(job.settings)

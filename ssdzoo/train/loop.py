@@ -22,6 +22,7 @@ from ssdzoo.train.run import Run
 from ssdzoo.train.schedule import Schedule
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.update import Updater
+from ssdzoo.weights.params_file import read_params
 
 mx = mxnet()
 autograd, gluon = mx.autograd, mx.gluon
@@ -119,12 +120,12 @@ class Trainer:
         """Continues where the run was saved last; the network holds those weights already."""
         state = self.run.state()
         files = self.run.last_files(state)
-        self.updater.load(files["states"])
-        if self.average:
-            saved = mx.nd.load(str(files["ema"]))
-            self.average.averages = {name: saved[name].as_in_context(self.contexts[0]) for name in self.average.averages}
         self.epoch, self.step, self.rows, self.best_map = (state[k] for k in ("epoch", "step", "rows", "best_map"))
         self.sums = Epoch(**state["sums"])
+        self.updater.restore(read_params(files["states"]), self.epoch * self.updates_per_epoch + self.step)
+        if self.average:
+            # An average that begins with this resumption begins with these weights.
+            self.average.restore(read_params(files["ema"]) if files["ema"].exists() else {})
 
     def fit(self) -> dict:
         """Trains to the last epoch, or until patience ends; returns the last row of metrics.csv with `best_mAP`."""
@@ -199,7 +200,7 @@ class Trainer:
 
     def _stop(self, batch, rate: float) -> None:
         paths = [self.train_data[i].image for i in batch.indices]
-        folder = save_failure(self.run.folder, self._write_weights, batch, paths, self.epoch + 1, self.step + 1, rate)
+        folder = save_failure(self.run.folder, self._weights(), batch, paths, self.epoch + 1, self.step + 1, rate)
         raise SSDZooError(
             f"the loss is not finite in epoch {self.epoch + 1}, step {self.step + 1}, at a learning rate of {rate:g}: lower "
             f"--lr or set --clip-norm; {self.run.folder} keeps what was saved before, and {folder} the step (see "
@@ -224,17 +225,17 @@ class Trainer:
             self.best_map = score
         if self.rank == 0 and (better or self.best_map is None):
             with self.average.in_place() if self.average else nullcontext():
-                self.run.save_best(self._write_weights)
+                self.run.save_best(self._weights())
         self._save_last()
 
     def _save_last(self) -> None:
         if self.rank:
             return
-        writers = {"params": self._write_weights, "states": self.updater.save}
+        arrays = {"params": self._weights(), "states": self.updater.state()}
         if self.average:
-            writers["ema"] = lambda path: mx.nd.save(str(path), self.average.averages)
+            arrays["ema"] = {name: average.asnumpy() for name, average in self.average.averages.items()}
         state = {"epoch": self.epoch, "step": self.step, "best_map": self.best_map, "rows": self.rows, "sums": asdict(self.sums)}
-        self.run.save_last(writers, state)
+        self.run.save_last(arrays, state)
 
-    def _write_weights(self, path) -> None:
-        self.net.save_parameters(str(path))
+    def _weights(self) -> dict:
+        return {name: p.list_data()[0].asnumpy() for name, p in self.net._collect_params_with_prefix().items()}

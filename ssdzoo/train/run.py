@@ -10,12 +10,14 @@ metrics.csv   one row per epoch
 import csv
 import io
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import tomli_w
 
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.files import replacing, write_text
+from ssdzoo.files import write_text
+from ssdzoo.weights.params_file import write_params
 
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
@@ -35,10 +37,24 @@ class Run:
     def __init__(self, folder, resume: bool = False, keep: int = 1):
         self.folder, self._keep = Path(folder), keep
         self._last = self.folder / "last"
-        if resume and not (self._last / "state.json").is_file():
-            raise CallError(f"{self.folder}: nothing to resume, there is no last/state.json")
+        if resume and not (self.folder / "args.toml").is_file():
+            raise CallError(f"{self.folder}: nothing to resume, there is no args.toml of a training")
         if not resume and (self.folder / "model.toml").exists():
             raise CallError(f"{self.folder} holds a training already: choose another --out, or continue it with --resume")
+        if resume:
+            self._remove_unfinished()
+
+    def _remove_unfinished(self) -> None:
+        """What a killed process was writing; see `ssdzoo.files.replacing`."""
+        for folder in (self.folder, self._last):
+            for path in folder.glob(".*.*.*"):
+                if path.suffix in (".params", ".states", ".ema", ".json", ".csv", ".toml", ".npz"):
+                    path.unlink()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether anything was saved; a training that was killed before that resumes at its beginning."""
+        return (self._last / "state.json").is_file()
 
     @property
     def best(self) -> Path:
@@ -68,30 +84,40 @@ class Run:
         stem = f"{state['epoch']:04d}" + (f"-{state['step']:06d}" if state["step"] else "")
         return {kind: self._last / f"{stem}.{kind}" for kind in ("params", "states", "ema")}
 
-    def save_last(self, writers: dict, state: dict) -> None:
+    def save_last(self, arrays: dict, state: dict) -> None:
         """Saves progress. What was saved before is removed once this is complete.
 
         Args:
-            writers: {kind of `last_files`: a function that writes it to a path}.
+            arrays: {kind of `last_files`: {name: numpy array}}.
             state: see `state`; its rows become metrics.csv.
         """
         files = self.last_files(state)
-        for kind, write in writers.items():
-            with replacing(files[kind]) as temporary:
-                write(temporary)
-        if state["step"] == 0:
-            self._write_metrics(state["rows"])
-        write_text(self._last / "state.json", json.dumps(state))
-        kept = {files[kind] for kind in writers}
+        with self._telling():
+            for kind, content in arrays.items():
+                write_params(files[kind], content)
+            if state["step"] == 0:
+                self._write_metrics(state["rows"])
+            write_text(self._last / "state.json", json.dumps(state))
+        kept = {files[kind] for kind in arrays}
         complete = sorted(p for p in self._last.glob("*.params") if "-" not in p.stem)
         kept.update(complete[-self._keep :])
         for old in self._last.iterdir():
             if old.suffix in (".params", ".states", ".ema") and old not in kept:
                 old.unlink()
 
-    def save_best(self, write) -> None:
-        with replacing(self.best) as temporary:
-            write(temporary)
+    def save_best(self, weights: dict) -> None:
+        with self._telling():
+            write_params(self.best, weights)
+
+    @contextmanager
+    def _telling(self):
+        try:
+            yield
+        except OSError as error:
+            raise SSDZooError(
+                f"{error.filename or self.folder} cannot be written: {error.strerror}; what was saved before is whole, so make "
+                "room and continue with --resume"
+            ) from error
 
     def _write_metrics(self, rows: list) -> None:
         text = io.StringIO()

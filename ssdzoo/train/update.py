@@ -21,8 +21,9 @@ class Updater:
     """
 
     def __init__(self, net, settings, store=None):
-        parameters = net.collect_params()
-        self._parameters = [p for p in parameters.values() if p.grad_req != "null"]
+        paths = net._collect_params_with_prefix()
+        self._paths = [path for path, p in paths.items() if p.grad_req != "null"]
+        self._parameters = [paths[path] for path in self._paths]
         self._clip_norm, self._store = settings.clip_norm, store
         self._adds = settings.accumulate > 1
         for parameter in self._parameters:
@@ -34,7 +35,7 @@ class Updater:
         if settings.optimizer == "sgd":
             arguments["momentum"] = settings.momentum
         self._trainer = mx.gluon.Trainer(
-            parameters, settings.optimizer, arguments, kvstore=store or "device", update_on_kvstore=False
+            self._parameters, settings.optimizer, arguments, kvstore=store or "device", update_on_kvstore=False
         )
         self._amp = settings.amp
         if self._amp:
@@ -79,11 +80,40 @@ class Updater:
                 for grad in grads:
                     grad *= largest / norm
 
-    def save(self, path) -> None:
-        self._trainer.save_states(str(path))
+    def state(self) -> dict:
+        """The optimizer's arrays, {"attribute path:number": array}: momenta, or Adam's moments."""
+        arrays = {}
+        for index, state in self._trainer._updaters[0].states.items():
+            for k, array in enumerate(state if isinstance(state, (list, tuple)) else [state]):
+                if array is not None:
+                    arrays[f"{self._paths[index]}:{k}"] = array.asnumpy()
+        return arrays
 
-    def load(self, path) -> None:
-        self._trainer.load_states(str(path))
+    def restore(self, arrays: dict, updates: int) -> None:
+        """Continues after that many updates with arrays that `state` gave.
+
+        Raises:
+            CallError: they belong to another optimizer or other weights.
+        """
+        optimizer = self._trainer.optimizer
+        optimizer.begin_num_update = optimizer.num_update = updates
+        expected = {}
+        for index, (path, parameter) in enumerate(zip(self._paths, self._parameters)):
+            state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
+            parts = state if isinstance(state, (list, tuple)) else [state]
+            expected.update({f"{path}:{k}": part.shape for k, part in enumerate(parts) if part is not None})
+            loaded = [
+                mx.nd.array(arrays.get(f"{path}:{k}", 0 * p.asnumpy())) if p is not None else None for k, p in enumerate(parts)
+            ]
+            for updater in self._trainer._updaters:
+                # Each moves its own copy to its context before it is used.
+                own = [p if p is None else p.copy() for p in loaded]
+                updater.states[index] = tuple(own) if isinstance(state, (list, tuple)) else own[0]
+                updater.states_synced[index] = False
+        if {name: array.shape for name, array in arrays.items()} != expected:
+            raise CallError(
+                "the saved optimizer state is of another --optimizer, or of other weights: resume with the same arguments"
+            )
 
 
 def check_amp(contexts: list) -> None:

@@ -137,7 +137,7 @@ def test_without_shared_memory_the_batches_are_the_same(data, monkeypatch):
     monkeypatch.setattr(os, "posix_fallocate", full)
     with Loader(data, 3, (64, 48), "ssd", seed=4, workers=1) as loader:
         batches = list(loader.epoch(0))
-        assert loader._memory.handle is None
+        assert loader._memory.handle is None and not loader._memory.free
     assert all(same(a, b) for a, b in zip(Loader(data, 3, (64, 48), "ssd", seed=4).epoch(0), batches, strict=True))
 
 
