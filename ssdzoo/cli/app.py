@@ -46,14 +46,16 @@ def main(arguments: list | None = None) -> None:
         app(args=arguments, prog_name="ssdzoo")
     except SSDZooError as error:
         _fail(error, 2 if isinstance(error, CallError) else 1)
-    except KeyboardInterrupt as error:
-        _fail(error, 130, "stopped")
+    except SystemExit as error:
+        if error.code == 130:  # typer's answer to Ctrl-C, which says nothing
+            print("ssdzoo: stopped", file=sys.stderr)
+        raise
     except OSError as error:
         _fail(error, 1)
 
 
-def _fail(error: BaseException, status: int, message: str | None = None) -> None:
+def _fail(error: BaseException, status: int) -> None:
     if os.environ.get("SSDZOO_DEBUG"):
         raise error
-    print(f"ssdzoo: {message or error}", file=sys.stderr)
+    print(f"ssdzoo: {error}", file=sys.stderr)
     sys.exit(status)
