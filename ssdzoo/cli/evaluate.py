@@ -1,5 +1,6 @@
 """`ssdzoo eval`: average precision on a data set, and where it is lost."""
 
+from math import floor
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -75,9 +76,10 @@ def _table(result: dict) -> Table:
     for column in table.columns[1:]:
         column.justify = "right"
     for name, value in result["AP"].items():
-        best = result["best_threshold"][name] or {}
+        best = result["best_threshold"][name]
+        shown = (_number(best["f1"]), _number(floor(best["score"] * 1e4) / 1e4)) if best else ()  # a score to use, so not more
         objects = result["counts"]["by_class"][name]["objects"]
-        table.add_row(name, _number(value), str(objects), _number(best.get("f1"), ""), _number(best.get("score"), ""))
+        table.add_row(name, _number(value), str(objects), *shown)
     table.add_section()
     if "coco" in result:
         for name, value in list(result["coco"].items())[1:]:
@@ -90,5 +92,5 @@ def _table(result: dict) -> Table:
     return table
 
 
-def _number(value: float | None, nothing: str = "no objects") -> str:
-    return nothing if value is None else f"{value:.4f}"
+def _number(value: float | None) -> str:
+    return "no objects" if value is None else f"{value:.4f}"

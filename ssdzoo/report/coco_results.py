@@ -24,7 +24,8 @@ def coco_ids(data, dataset) -> tuple:
     categories = {category["name"]: category["id"] for category in whole["categories"]}
     image_ids = [_by_tail(images, record.image) for record in dataset.records]
     category_ids = [categories.get(name) for name in dataset.names]
-    return counted if None in image_ids or None in category_ids else (image_ids, category_ids)
+    whole_numbers = all(type(i) is int for i in image_ids + category_ids)  # not None, and nothing that COCO's tools refuse
+    return (image_ids, category_ids) if whole_numbers else counted
 
 
 def _by_tail(images: dict, path: Path):

@@ -14,7 +14,6 @@ from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
 MOST = 24
 HEIGHT, WIDTH = 360, 480  # of a picture in pixels
 AROUND = 2.5  # how many times larger than the boxes the part of the photo is
-OTHERS = (235, 235, 235)  # color of the objects that the mistake is not about
 
 
 def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
@@ -39,10 +38,11 @@ def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
         record, found = pairs[mistake.image]
         row = _described(mistake, record, found, evaluation.names)
         pictures.append(_drawn(mistake, record, found))
-        captions.append(_caption(row))
+        captions.append(f"{number}. {_caption(row)}")
         words = (mistake.kind, row["class"] or row["found_as"], record.image.stem)
         name = "-".join([f"{number:02d}", *(re.sub(r"[^\w.]+", "_", word)[:60] for word in words)]) + ".jpg"
-        save_image(folder / "mistakes" / name, picture_grid(pictures[-1:], 1, (HEIGHT, WIDTH), captions=captions[-1:]))
+        caption = f"{_caption(row)}, {record.image.name}"
+        save_image(folder / "mistakes" / name, picture_grid(pictures[-1:], 1, (HEIGHT, WIDTH), captions=[caption]))
         rows.append({**row, "picture": f"mistakes/{name}"})
     if pictures:
         save_image(folder / "mistakes.png", picture_grid(pictures, min(4, len(pictures)), (HEIGHT, WIDTH), captions=captions))
@@ -70,7 +70,7 @@ def _caption(row: dict) -> str:
         "badly placed": f"{name}, IoU {row['iou']:.2f}",
         "found twice": f"{name}, IoU {row['iou']:.2f}",
     }[row["kind"]]
-    return f"{row['kind']}: {what} ({Path(row['image']).name})"
+    return f"{row['kind']}: {what}"
 
 
 def _drawn(mistake, record, found) -> np.ndarray:
@@ -84,10 +84,7 @@ def _drawn(mistake, record, found) -> np.ndarray:
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     picture = np.ascontiguousarray(cv2.resize(image[y1:y2, x1:x2], size, interpolation=method))
     origin = np.float32([x1, y1] * 2)
-    for i, box in enumerate((record.boxes - origin) * scale):
-        if i != m:
-            corners = np.round(box).astype(int).tolist()
-            cv2.rectangle(picture, tuple(corners[:2]), tuple(corners[2:]), OTHERS, 1, cv2.LINE_AA)
+    _outline(picture, [box for i, box in enumerate((record.boxes - origin) * scale) if i != m])
     labels, ids = [], []  # ids choose the colors of the palette: 0 is red, 2 is green
     if n is not None:
         labels, ids = [f"{found.labels[n]} {found.scores[n]:.2f}"], [0]
@@ -97,6 +94,17 @@ def _drawn(mistake, record, found) -> np.ndarray:
     names = [labels[ids.index(i)] if i in ids else "" for i in range(3)]
     inside = (boxes - origin) * scale
     return draw_detections(picture, Detections(inside, np.ones(len(ids)), ids, names), scores=False)
+
+
+def _outline(picture: np.ndarray, boxes: list) -> None:
+    """Draws the other objects into the picture: a white line with a weak shadow, to be seen on any photo and to be overlooked."""
+    corners = [np.round(box).astype(int).tolist() for box in boxes]
+    shadow = picture.copy()
+    for x1, y1, x2, y2 in corners:
+        cv2.rectangle(shadow, (x1, y1), (x2, y2), (0, 0, 0), 3)
+    cv2.addWeighted(shadow, 0.3, picture, 0.7, 0, picture)
+    for x1, y1, x2, y2 in corners:
+        cv2.rectangle(picture, (x1, y1), (x2, y2), (245, 245, 245), 1)
 
 
 def _window(boxes, size: tuple) -> tuple:
