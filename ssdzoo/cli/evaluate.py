@@ -19,7 +19,9 @@ def evaluate(
     metric: Annotated[
         str, typer.Option(help="voc07 (11 points), voc12 (area under the curve) or coco (its twelve numbers).")
     ] = "voc07",
-    iou: Annotated[float, typer.Option(min=0.05, max=1, help="Least IoU of a hit; the twelve numbers of coco have their own.")] = 0.5,
+    iou: Annotated[
+        float, typer.Option(min=0.05, max=1, help="Least IoU of a hit; the twelve numbers of coco have their own.")
+    ] = 0.5,
     score: Annotated[float, typer.Option(min=0, max=1, help="Least score in the confusion matrix and among the mistakes.")] = 0.5,
     out: Annotated[
         Optional[Path],

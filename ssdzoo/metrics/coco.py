@@ -56,8 +56,8 @@ class COCOMetrics:
             gt_difficult, gt_crowd: (M,) objects that count for nothing, see above; None for none.
             gt_areas: (M,) square pixels that decide whether an object is small, medium or large: COCO's own annotations give
                 those of the outlines; None takes the boxes'.
-            image_id: an integer of its own; COCO sorts images by it, which decides where detections of different images have equal
-                scores. None continues from the largest one so far.
+            image_id: an integer of its own; COCO sorts images by it, which decides between equal scores in different images.
+                None continues from the largest one so far.
 
         Raises:
             CallError: shapes or lengths that don't match, an id without a name, a box or a score that is not finite, an image

@@ -1,4 +1,4 @@
-"""Which detection belongs to which object of an image, over all classes: what a confusion matrix and pictures of mistakes need."""
+"""Which detection belongs to which object of an image, over all classes: for the confusion matrix and pictures of mistakes."""
 
 import numpy as np
 

@@ -54,7 +54,9 @@ def find_mistakes(image: int, detections, record, score: float = 0.5, iou: float
     mistakes = []
 
     def add(kind, n, m, weight):
-        mistakes.append(Mistake(kind, image, n, m, float(overlaps[n, m]) if n is not None and m is not None else 0.0, float(weight)))
+        mistakes.append(
+            Mistake(kind, image, n, m, float(overlaps[n, m]) if n is not None and m is not None else 0.0, float(weight))
+        )
 
     for n, m in enumerate(matched.tolist()):
         if m >= 0 and found.class_ids[n] != record.class_ids[m]:

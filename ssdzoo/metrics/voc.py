@@ -1,5 +1,7 @@
 """Pascal VOC's average precision, as its devkit computes it (Everingham et al. 2010, section 4.2)."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from ssdzoo import boxes as geometry
@@ -107,7 +109,7 @@ class VOCMeanAP:
             gt_ids, gt_areas = [np.concatenate(c) for c in zip(*self._objects)] or [np.zeros(0)] * 2
             ends = np.searchsorted(ids, np.arange(len(self.class_names) + 1))
             self._ordered = [
-                (outcomes[a:b], scores[a:b], areas[a:b], gt_areas[gt_ids == i]) for i, (a, b) in enumerate(zip(ends, ends[1:]))
+                (outcomes[a:b], scores[a:b], areas[a:b], gt_areas[gt_ids == i]) for i, (a, b) in enumerate(pairwise(ends))
             ]
         return self._ordered[index]
 

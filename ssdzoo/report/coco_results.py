@@ -49,8 +49,17 @@ def write_coco(folder, evaluation, image_ids: list, category_ids: list) -> list:
         ]
         ignored = record.difficult | record.crowd
         annotations += [
-            {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "area": area, "iscrowd": int(out), "ignore": int(out)}
-            for i, box, area, out in zip(record.class_ids, _short(xywh(record.boxes)), _short(geometry.area(record.boxes)), ignored)
+            {
+                "image_id": image_id,
+                "category_id": category_ids[i],
+                "bbox": box,
+                "area": area,
+                "iscrowd": int(out),
+                "ignore": int(out),
+            }
+            for i, box, area, out in zip(
+                record.class_ids, _short(xywh(record.boxes)), _short(geometry.area(record.boxes)), ignored
+            )
         ]
     whole = {
         "images": images,

@@ -43,7 +43,9 @@ def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = N
 def as_text(value) -> str:
     """JSON with a line for each value and each list of numbers, such as a row of a matrix."""
     text = json.dumps(value, indent=1, allow_nan=False)
-    return re.sub(r"\[[\s\d.,eE+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text)
+    return re.sub(
+        r"\[[\s\d.,eE+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text
+    )
 
 
 def versions() -> dict:

@@ -78,7 +78,13 @@ def _panel(axis, evaluation, name: str, curves: list, index: int, small: bool) -
     if best:
         _best_point(axis, best, color, size)
     value = evaluation.summary["AP"][name]
-    axis.set_title(f"{_short(name, 18 if small else 26)}  {_number(value)}", fontsize=size, color=INK if value is not None else "#888888", loc="left", pad=3)
+    axis.set_title(
+        f"{_short(name, 18 if small else 26)}  {_number(value)}",
+        fontsize=size,
+        color=INK if value is not None else "#888888",
+        loc="left",
+        pad=3,
+    )
 
 
 def _best_point(axis, best: dict, color, size: int) -> None:
@@ -134,7 +140,9 @@ def plot_confusion(path, evaluation) -> None:
     axis.spines[:].set_visible(False)
     axis.set_ylabel("what it is", fontsize=10, color=INK)
     axis.set_xlabel(
-        f"what it was taken for\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row", fontsize=10, color=INK
+        f"what it was taken for\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row",
+        fontsize=10,
+        color=INK,
     )
     axis.xaxis.set_label_position("bottom")
     _save(figure, path, bbox_inches="tight", pad_inches=0.2)
