@@ -44,6 +44,8 @@ def evaluate(
         out = Path(model) / f"eval-{split}"
     if out is None and results_format:
         raise CallError(f"--format {results_format} writes files: say where with --out")
+    if out and out.exists() and not out.is_dir():
+        raise CallError(f"--out {out} is a file: name a folder")
     contexts = prepare(gpus)
     from ssdzoo.cli.progress import TrainingProgress
     from ssdzoo.data import load_dataset
