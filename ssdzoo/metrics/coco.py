@@ -43,7 +43,7 @@ class COCOMetrics:
 
     def reset(self) -> None:
         """Forgets all images."""
-        self._images, self._objects, self._detections = set(), [], []
+        self._images, self._last, self._objects, self._detections = set(), 0, [], []
 
     def update(
         self, pred_boxes, pred_ids, pred_scores, gt_boxes, gt_ids, gt_difficult=None, gt_crowd=None, gt_areas=None, image_id=None
@@ -71,10 +71,11 @@ class COCOMetrics:
             areas = areas[real]
         if len(areas) != len(gt_boxes):
             raise CallError(f"objects: {len(gt_boxes)} boxes and {len(areas)} areas don't belong together")
-        image = max(self._images, default=0) + 1 if image_id is None else int(image_id)
+        image = self._last + 1 if image_id is None else int(image_id)
         if image in self._images:
             raise CallError(f"image_id {image} comes twice")
         self._images.add(image)
+        self._last = max(self._last, image)
         self._objects += [
             {"image_id": image, "category_id": i, "bbox": box, "area": area, "iscrowd": int(ignored)}
             for i, box, area, ignored in zip(gt_ids.tolist(), xywh(gt_boxes).tolist(), areas.tolist(), difficult | crowd)

@@ -53,15 +53,15 @@ class VOCMeanAP:
         boxes, ids, scores = boxes[order], ids[order], scores[order]
         areas, gt_areas = geometry.area(boxes, self._inclusive), geometry.area(gt_boxes, self._inclusive)
         outcomes, best = self._judge(boxes, ids, gt_boxes, gt_ids, difficult)
-        # What decides whether a detection counts for a size: the object that it lies on, or else its own area.
+        # What decides whether a detection counts for a size: the object that it hits, or else its own area.
         sized = np.where(best >= 0, np.append(gt_areas, 0)[best], areas)
         self._detections.append((ids, outcomes, scores, sized))
         self._objects.append((gt_ids[~difficult], gt_areas[~difficult]))
         self._ordered = None
 
     def _judge(self, boxes, ids, gt_boxes, gt_ids, difficult) -> tuple:
-        """Outcomes (N,) int8: 1 a hit, 0 a miss, -1 to be ignored; and the object (N,) that each overlaps enough, or -1. Boxes
-        are in falling order of score."""
+        """Outcomes (N,) int8: 1 a hit, 0 a miss, -1 to be ignored; and the object (N,) that each hits, or -1. Boxes come in
+        falling order of score."""
         outcomes, on = np.zeros(len(ids), np.int8), np.full(len(ids), -1)
         if not len(ids) or not len(gt_ids):
             return outcomes, on

@@ -74,7 +74,7 @@ def _caption(row: dict) -> str:
 
 
 def _drawn(mistake, record, found) -> np.ndarray:
-    """(H, W, 3) uint8: the part of the photo around a mistake; the truth is green, the detection red, other objects gray."""
+    """(H, W, 3) uint8: the part of the photo around a mistake; the truth is green, the detection red, other objects white."""
     n, m = mistake.detection, mistake.object
     image = read_image(record.image)
     boxes = np.concatenate([found.boxes[[] if n is None else [n]], record.boxes[[] if m is None else [m]]])

@@ -1,5 +1,6 @@
 """Plots of an evaluation, drawn by matplotlib without a window and without its global state."""
 
+import warnings
 from math import ceil, sqrt
 
 import matplotlib
@@ -149,7 +150,8 @@ def plot_confusion(path, evaluation) -> None:
 
 
 def _short(name: str, most: int) -> str:
-    return name if len(name) <= most else name[: most - 1] + "…"
+    name = name if len(name) <= most else name[: most - 1] + "…"
+    return name.replace("$", r"\$")  # two of them would begin and end a formula
 
 
 def _number(value) -> str:
@@ -157,5 +159,6 @@ def _number(value) -> str:
 
 
 def _save(figure, path, **options) -> None:
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a letter that the font lacks
         figure.savefig(temporary, dpi=DPI, facecolor="white", **options)

@@ -69,6 +69,16 @@ def test_plots_of_nothing(tmp_path):
     written(tmp_path / "confusion.png")
 
 
+def test_names_of_any_kind(tmp_path, recwarn):
+    detector = Random(tmp_path, 3)
+    detector.names[:] = ["from $5 to $9 \\frac", "赤血球", "a name that is much longer than its panel is wide"]
+    evaluation = evaluate_fully(detector, detector.data)
+    plot_curves(tmp_path / "pr.png", evaluation)
+    plot_confusion(tmp_path / "confusion.png", evaluation)
+    assert written(tmp_path / "pr.png").shape[1] < 1200 and written(tmp_path / "confusion.png").shape[1] < 1200
+    assert not recwarn.list
+
+
 def test_plots_leave_pyplot_alone():
     code = "import sys, ssdzoo.report.evaluation; assert 'matplotlib.pyplot' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
