@@ -55,7 +55,7 @@ def evaluate(
 
     detector = load(model, ctx=contexts, weights=weights)
     dataset = load_dataset(data, split, detector.names)
-    ids = coco_ids(data, dataset)
+    ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split}
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it

@@ -8,24 +8,35 @@ from ssdzoo.files import write_text
 from ssdzoo.metrics.coco import xywh
 
 
-def coco_ids(data, dataset) -> tuple:
+def coco_ids(data, split: str, dataset) -> tuple:
     """Ids of the images and of the categories: those of the COCO json that the data come from, or else 1, 2, ... in order.
 
     Args:
-        data: path of the data set.
-        dataset: the Dataset that was read from it.
+        data: path of the data set, or a list of paths.
+        split: what was read of it.
+        dataset: the Dataset that was read.
     """
     counted = list(range(1, len(dataset) + 1)), list(range(1, len(dataset.names) + 1))
-    path = Path(data)
-    if not (path.is_file() and path.suffix == ".json"):
+    path = _annotations(data, split)
+    if path is None:
         return counted
-    whole = json.loads(path.read_text("utf-8"))
+    whole = json.loads(path.read_text("utf-8-sig"))
     images = {Path(image["file_name"]).as_posix(): image["id"] for image in whole["images"]}
     categories = {category["name"]: category["id"] for category in whole["categories"]}
     image_ids = [_by_tail(images, record.image) for record in dataset.records]
     category_ids = [categories.get(name) for name in dataset.names]
-    whole_numbers = all(type(i) is int for i in image_ids + category_ids)  # not None, and nothing that COCO's tools refuse
-    return (image_ids, category_ids) if whole_numbers else counted
+    integers = all(type(i) is int for i in image_ids + category_ids)  # not None, and nothing that COCO's tools refuse
+    different = len(set(image_ids)) == len(image_ids) and len(set(category_ids)) == len(category_ids)
+    return (image_ids, category_ids) if integers and different else counted
+
+
+def _annotations(data, split: str) -> Path | None:
+    """The one json file that all of the data come from, if there is one."""
+    paths = [data] if isinstance(data, (str, Path)) else list(data)
+    folder = Path(paths[0])
+    places = folder, folder / "annotations" / f"instances_{split}.json", folder / split / "_annotations.coco.json"
+    found = [path for path in places if path.suffix == ".json" and path.is_file()]
+    return found[0] if found and len(paths) == 1 else None
 
 
 def _by_tail(images: dict, path: Path):
@@ -42,7 +53,7 @@ def write_coco(folder, evaluation, image_ids: list, category_ids: list) -> list:
     """
     results, images, annotations = [], [], []
     for image_id, record, found in zip(image_ids, evaluation.records, evaluation.found):
-        images.append({"id": image_id, "file_name": record.image.name, "height": record.height, "width": record.width})
+        images.append({"id": image_id, "file_name": _name(record.image), "height": record.height, "width": record.width})
         results += [
             {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "score": score}
             for i, box, score in zip(found.class_ids, _short(xywh(found.boxes)), _short(found.scores))
@@ -69,6 +80,10 @@ def write_coco(folder, evaluation, image_ids: list, category_ids: list) -> list:
     write_text(Path(folder) / "coco_results.json", json.dumps(results))
     write_text(Path(folder) / "coco_annotations.json", json.dumps(whole))
     return ["coco_results.json", "coco_annotations.json"]
+
+
+def _name(image) -> str:
+    return image.name if isinstance(image, Path) else image.stem
 
 
 def _short(values):

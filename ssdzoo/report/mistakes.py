@@ -41,7 +41,7 @@ def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
         captions.append(f"{number}. {_caption(row)}")
         words = (mistake.kind, row["class"] or row["found_as"], record.image.stem)
         name = "-".join([f"{number:02d}", *(re.sub(r"[^\w.]+", "_", word)[:60] for word in words)]) + ".jpg"
-        caption = f"{_caption(row)}, {record.image.name}"
+        caption = f"{_caption(row)}, {record.image.stem}"
         save_image(folder / "mistakes" / name, picture_grid(pictures[-1:], 1, (HEIGHT, WIDTH), captions=[caption]))
         rows.append({**row, "picture": f"mistakes/{name}"})
     if pictures:

@@ -90,6 +90,8 @@ def test_evaluation_of_an_exported_model_writes_where_it_is_told(trained, tmp_pa
     assert "mistakes" not in value and [p.suffix for p in (tmp_path / "export").iterdir() if p.is_dir()] == []
     _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--format", "coco-results", status=2)
     assert shown == "ssdzoo: --format coco-results writes files: say where with --out\n"
+    _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--out", trained / "table.toml", status=2)
+    assert shown == f"ssdzoo: --out {trained / 'table.toml'} is a file: name a folder\n"
 
 
 def test_export_and_predict(trained):

@@ -142,7 +142,7 @@ def test_coco_files_give_the_same_numbers_elsewhere(tmp_path):
 
     detector = Random(tmp_path, 3)
     evaluation = evaluate_fully(detector, detector.data, "coco")
-    write_evaluation(tmp_path / "out", evaluation, {}, coco_ids(tmp_path, detector.data))
+    write_evaluation(tmp_path / "out", evaluation, {}, coco_ids(tmp_path, "test", detector.data))
     truth = COCO(str(tmp_path / "out" / "coco_annotations.json"))
     other = COCOeval_faster(truth, truth.loadRes(str(tmp_path / "out" / "coco_results.json")), iouType="bbox")
     other.run()
@@ -157,20 +157,26 @@ def test_coco_files_give_the_same_numbers_elsewhere(tmp_path):
     assert np.float32(first["score"]) == found.scores[0] and first["category_id"] == found.class_ids[0] + 1
 
 
-def test_ids_come_from_the_json_of_the_data(tmp_path):
-    detector = Random(tmp_path / "..", 2, count=3)
-    path = tmp_path / "instances.json"
+@pytest.mark.parametrize("place", ["instances.json", "annotations/instances_val.json", "val/_annotations.coco.json"])
+def test_ids_come_from_the_json_of_the_data(place, tmp_path):
+    detector = Random(tmp_path, 2, count=3)
+    path = tmp_path / "data" / place
+    path.parent.mkdir(parents=True)
+    data = path if place == "instances.json" else tmp_path / "data"
 
-    def write(file_names, categories=(("class 1", 7), ("class 0", 90))):
+    def ids(file_names, categories=(("class 1", 7), ("class 0", 90)), data=data):
         images = [{"id": 100 + i, "file_name": name} for i, name in enumerate(file_names)]
         path.write_text(json.dumps({"images": images, "categories": [{"id": i, "name": name} for name, i in categories]}))
-        return coco_ids(path, detector.data)
+        return coco_ids(data, "val", detector.data)
 
-    folder = detector.data[0].image.parent.name
-    assert write(["002.png", "000.png", f"{folder}/001.png"]) == ([101, 102, 100], [90, 7])
-    assert write(["002.png", "000.png"]) == ([1, 2, 3], [1, 2])
-    assert write(["002.png", "000.png", "001.png"], [("class 0", "a"), ("class 1", 2)]) == ([1, 2, 3], [1, 2])
-    assert coco_ids(tmp_path, detector.data) == ([1, 2, 3], [1, 2])
+    counted = [1, 2, 3], [1, 2]
+    assert ids(["002.png", "000.png", f"{tmp_path.name}/001.png"]) == ([101, 102, 100], [90, 7])
+    assert ids(["002.png", "000.png"]) == counted  # an image is missing
+    assert ids(["002.png", "000.png", "001.png"], [("class 0", "a"), ("class 1", 2)]) == counted
+    assert ids(["002.png", "000.png", "001.png"], [("class 0", 2), ("class 1", 2)]) == counted
+    assert ids(["002.png", "000.png", "001.png"], data=[data]) == ([101, 102, 100], [90, 7])
+    assert ids(["002.png", "000.png", "001.png"], data=[data, tmp_path]) == counted
+    assert coco_ids(tmp_path, "val", detector.data) == counted
 
 
 def test_lists_of_numbers_take_one_line():
