@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ssdzoo import __version__
-from ssdzoo.cli import evaluate, export, models, predict, quickstart, train
+from ssdzoo.cli import convert, evaluate, export, models, predict, quickstart, train
 from ssdzoo.errors import CallError, SSDZooError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command("train")(train.train)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("convert")(convert.convert)
 
 
 def _version(wanted: bool) -> None:
