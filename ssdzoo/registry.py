@@ -185,11 +185,10 @@ def read_tables(folder) -> dict:
         CallError: a wrong row, with file, row and field; two rows of one name.
     """
     tables = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
-    class_lists = _parse(tables.pop("classes.toml"), "classes.toml")
-    tables.pop("published.toml", None)
+    class_lists = parse_toml(tables.pop("classes.toml"), "classes.toml")
     rows = {}
     for file, text in sorted(tables.items()):
-        for architecture, table in _parse(text, file).items():
+        for architecture, table in parse_toml(text, file).items():
             common = {k: v for k, v in table.items() if not isinstance(v, dict)}
             for variant, own in table.items():
                 if not isinstance(own, dict):
@@ -203,17 +202,12 @@ def read_tables(folder) -> dict:
     return rows
 
 
-def _parse(text: str, file) -> dict:
+def parse_toml(text: str, file) -> dict:
+    """The table in a text; `file` names it in errors."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise CallError(f"{file}: not a TOML file: {error}") from None
-
-
-@lru_cache(maxsize=1)
-def published_hashes() -> dict:
-    """{name of a detector or a backbone: SHA-1 of each published parameter file, the preferred one first}."""
-    return _parse((resources.files("ssdzoo.presets") / "published.toml").read_text("utf-8"), "published.toml")
 
 
 @lru_cache(maxsize=1)
@@ -236,7 +230,7 @@ def _read_toml(path) -> dict:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CallError(f"{path}: cannot be read as a preset table: {error}") from None
-    return _parse(text, path)
+    return parse_toml(text, path)
 
 
 def list_models(pattern: str | None = None) -> list:

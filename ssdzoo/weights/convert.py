@@ -1,6 +1,5 @@
 """A file of weights in any naming -> a parameter file in the naming of attribute paths, checked against its network."""
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.files import write_text
 from ssdzoo.registry import find_preset, get_model
 from ssdzoo.weights.gluoncv import match
+from ssdzoo.weights.mirrors import file_hash
 from ssdzoo.weights.params_file import write_params
 from ssdzoo.weights.sources import read_source
 from ssdzoo.weights.transfer import class_count, known_classes
@@ -82,12 +82,3 @@ def _with_classes(preset, source: Path, classes) -> tuple:
         chosen = [f"class {i}" for i in range(count)]
         notes.append(f"the file does not name its {count} classes: pass --classes, or edit the sidecar")
     return preset.with_classes(chosen), notes
-
-
-def file_hash(path, algorithm: str = "sha256") -> str:
-    """Hexadecimal hash of a file, read in pieces."""
-    digest = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
