@@ -79,10 +79,11 @@ def mutate(random, files: tuple) -> bytes:
 
 
 def check(data: bytes, path: Path | None = None) -> str:
-    """What the reader makes of `data`: "read", or its error without numbers.
+    """What the reader makes of `data`: "read", or its error without numbers. With a `path` it goes through that file, and what
+    was read is written and read again.
 
     Raises:
-        AssertionError: more arrays than the file can hold.
+        AssertionError: more arrays than the file can hold, an error without a place, or other arrays the second time.
     """
     try:
         if path is not None:
@@ -93,6 +94,12 @@ def check(data: bytes, path: Path | None = None) -> str:
         assert "byte " in message, message
         return " ".join(word for word in message.split("byte ", 1)[1].split() if not any(c.isdigit() for c in word))[:60]
     assert sum(array.nbytes for array in found.values()) <= len(data)
+    if path is not None:
+        write_params(path, found)
+        again = read_params(path)
+        assert list(again) == list(found)
+        for name, array in found.items():
+            assert (array.dtype, array.shape, array.tobytes()) == (again[name].dtype, again[name].shape, again[name].tobytes())
     return "read"
 
 

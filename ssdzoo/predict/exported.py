@@ -52,18 +52,26 @@ def read_graph(path) -> list:
 
 
 def parse_symbol(path):
-    """The mxnet Symbol of a file that `read_graph` accepts."""
+    """The mxnet Symbol of a file that `read_graph` accepts.
+
+    Raises:
+        WeightsError: it has an operator that mxnet lacks, or one with impossible arguments.
+    """
     from ssdzoo.runtime import mxnet
 
-    return mxnet().sym.load(str(path))
+    mx = mxnet()
+    try:
+        return mx.sym.load(str(path))
+    except mx.base.MXNetError as error:
+        raise WeightsError(f"{path}: doesn't load: {str(error).strip().splitlines()[-1]}") from None
 
 
 def infer_preset(path, nodes: list, arrays: dict, known: dict) -> tuple:
     """The Preset of an exported SSD, and whether its input is (B, H, W, 3).
 
     The number of classes is that of the class logits; their names are VOC's for 20 and COCO's for 80, else "class 0" and so
-    on. The input size is the one at which the last feature map times the distance of its anchors is the input. Mean and std
-    are ImageNet's, unless the graph begins with a normalization of its own (`gluoncv.utils.export_block`).
+    on. The input size is the one that the feature maps times the distances of their anchors cover. Mean and std are
+    ImageNet's, unless the graph begins with a normalization of its own (`gluoncv.utils.export_block`).
 
     Args:
         path: the symbol file.
@@ -97,7 +105,7 @@ def infer_preset(path, nodes: list, arrays: dict, known: dict) -> tuple:
     if len(fields.setdefault("classes", _class_names(count))) != count:
         raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
     if "base_size" not in fields:
-        fields["base_size"] = _input_size(path, arrays, anchors[max(anchors)], nodes, channels_last)
+        fields["base_size"] = _input_size(path, arrays, [anchors[i] for i in sorted(anchors)], nodes, channels_last)
     return Preset(**fields), channels_last
 
 
@@ -133,32 +141,40 @@ def _class_names(count: int) -> tuple:
     return tuple(f"class {i}" for i in range(count))
 
 
-def _input_size(path, arrays: dict, anchors: str, nodes: list, channels_last: bool) -> tuple:
-    """(H, W) pixels."""
-    grid = arrays[anchors][0, 0].astype(np.float64)
-    at = next((i for i, node in enumerate(nodes) if node["name"] == anchors), None)
-    slices = [node["name"] for node in nodes if node["op"] == "slice_like" and at in node["inputs"]]
-    if slices and min(grid.shape[:2]) > 1:
-        steps = grid[1, 0, 1] - grid[0, 0, 1], grid[0, 1, 0] - grid[0, 0, 0]
-        last_map = parse_symbol(path).get_internals()[f"{slices[0]}_output"]
+def _input_size(path, arrays: dict, anchors: list, nodes: list, channels_last: bool) -> tuple:
+    """(H, W) pixels: of the sizes at which the last map times its step is the input, the one that fits the other maps best, and
+    of equals the least."""
+    grids = [arrays[name][0, 0].astype(np.float64) for name in anchors]
+    places = {node["name"]: i for i, node in enumerate(nodes)}
+    slices = [next((n["name"] for n in nodes if n["op"] == "slice_like" and places.get(a) in n["inputs"]), None) for a in anchors]
+    if all(slices) and all(min(grid.shape[:2]) > 1 for grid in grids):
+        steps = np.array([(grid[1, 0, 1] - grid[0, 0, 1], grid[0, 1, 0] - grid[0, 0, 0]) for grid in grids])
+        best = [(np.inf, 0), (np.inf, 0)]
         for cells in range(1, _LARGEST_MAP + 1):
-            height, width = (round(step * cells) for step in steps)
-            if _map_size(last_map, arrays, height, width, channels_last) == (cells, cells):
-                return height, width
+            sides = np.round(steps[-1] * cells)
+            maps = _map_sizes(path, slices, arrays, [int(s) if 0 < s < 1 << 14 else 0 for s in sides], channels_last)
+            for axis in (0, 1):
+                error = np.abs(maps[:, axis] * steps[:, axis] / max(sides[axis], 1) - 1).sum()
+                if maps[-1, axis] == cells and error < best[axis][0] - 1e-4:
+                    best[axis] = error, int(sides[axis])
+        if all(side for _, side in best):
+            return best[0][1], best[1][1]
     sidecar = Path(path).with_name(Path(path).name.removesuffix("-symbol.json") + ".toml")
     raise WeightsError(f"{path}: its input size can't be told from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar}")
 
 
-def _map_size(last_map, arrays: dict, height: int, width: int, channels_last: bool):
-    """(H, W) of a map for an input of height x width, None where it would vanish."""
+def _map_sizes(path, slices: list, arrays: dict, size: list, channels_last: bool) -> np.ndarray:
+    """(maps, 2): H and W of each map for an input of `size` (H, W); zeros where one would vanish."""
     from ssdzoo.runtime import mxnet
 
-    if not 0 < height < 1 << 14 or not 0 < width < 1 << 14:
-        return None
-    known = {name: arrays[name].shape for name in last_map.list_inputs() if name in arrays}
-    shape = (1, height, width, 3) if channels_last else (1, 3, height, width)
+    mx, nothing = mxnet(), np.zeros((len(slices), 2))
+    if not all(size):
+        return nothing
+    internals = parse_symbol(path).get_internals()
+    maps = mx.sym.Group([internals[f"{name}_output"] for name in slices])
+    known = {name: arrays[name].shape for name in maps.list_inputs() if name in arrays}
     try:
-        _, shapes, _ = last_map.infer_shape_partial(data=shape, **known)
-    except mxnet().base.MXNetError:
-        return None
-    return tuple(shapes[0][2:4]) if shapes and len(shapes[0]) == 5 else None
+        _, shapes, _ = maps.infer_shape_partial(data=(1, *size, 3) if channels_last else (1, 3, *size), **known)
+    except mx.base.MXNetError:
+        return nothing
+    return np.array([shape[2:4] for shape in shapes]) if all(len(shape) == 5 for shape in shapes) else nothing

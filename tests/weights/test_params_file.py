@@ -136,7 +136,7 @@ def test_every_truncation_is_told_with_an_offset():
         (struct.pack("<QQQ", 0x112, 0, 1 << 60), r"byte 16: the header says 1152921504606846976 arrays, but only 0 bytes follow"),
         (
             file_of(dense(shape=(1 << 40, 2))),
-            r"byte 60: truncated: array 0 \(1099511627776, 2\) float32 needs 8796093022208 bytes",
+            r"byte 64: truncated: array 0 \(1099511627776, 2\) float32 needs 8796093022208 bytes",
         ),
         (file_of(dense(shape=(1 << 62, 1 << 62))), r"byte 36: array 0 has the shape .*, which no machine holds"),
         (file_of(dense(shape=(0, 1 << 62))), r"byte 36: array 0 has the shape .*, which no machine holds"),
@@ -148,7 +148,7 @@ def test_every_truncation_is_told_with_an_offset():
         (file_of(dense(flag=12)), r"f: byte 60: array 0 is bfloat16, which numpy lacks: cast it"),
         (file_of(dense(storage=-1)), r"f: byte 24: array 0 is of unknown storage type -1; only dense"),
         (file_of(dense(shape=()) + bytes(20)), r"f: byte 24: array 0 was saved before it had a shape"),
-        (file_of(dense(flag=7, data=b"\1\2")), r"byte 60: array 0 is bool, but has bytes other than 0 and 1"),
+        (file_of(dense(flag=7, data=b"\1\2")), r"byte 64: array 0 is bool, but has bytes other than 0 and 1"),
         (file_of(dense(), names=(b"x", b"y")), r"byte 72: 2 names for 1 arrays"),
         (file_of(dense(), dense(), names=(b"x", b"x")), r"the name 'x' is there twice"),
         (file_of(dense(), names=(b"\xff\xfe",)), r"byte 88: name 0 is not UTF-8"),
