@@ -150,7 +150,7 @@ def _locked(path: Path, target: Path, digest: str):
             yield file
         finally:
             with suppress(FileNotFoundError):
-                if os.fstat(file.fileno()).st_size == 0:
+                if file.seek(0, 2) == 0:
                     os.unlink(path)
 
 

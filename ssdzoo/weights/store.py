@@ -69,7 +69,9 @@ def find_weights(name: str, which, root=ROOT) -> Path:
         except Failed as failure:
             reasons += failure.places
     else:
-        reasons += [("elsewhere", f"{tag!r} is no published hash of it" if tag else "none of this name were ever published")]
+        reasons += [
+            ("elsewhere", f"{tag!r} is neither a file nor the hash of one" if tag else "none of this name were ever published")
+        ]
     lines = "\n".join(f"  {place}: {why}" for place, why in reasons)
     file = f"{name}-{digest[:8] if digest else 'HASH'}.params"
     raise WeightsError(
