@@ -133,8 +133,8 @@ _CHECKS = {
 }
 
 
-def check_preset(row: dict, where: str) -> Preset:
-    """The Preset of a table's `row`.
+def check_fields(row: dict, where: str) -> dict:
+    """The fields of a table's `row`, or of a part of one, as a Preset has them.
 
     Raises:
         CallError: names `where` (file and row), the field, its value and what was expected.
@@ -145,15 +145,25 @@ def check_preset(row: dict, where: str) -> Preset:
             near = difflib.get_close_matches(field, _CHECKS, 1)
             hint = f"; do you mean {near[0]!r}?" if near else f"; the fields are {', '.join(_CHECKS)}"
             raise CallError(f"{where}: unknown field {field!r}{hint}")
-    missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in row]
-    if missing:
-        raise CallError(f"{where}: field {missing[0]!r} is missing")
-    if _integer(row["base_size"]):
+    if _integer(row.get("base_size")):
         row["base_size"] = [row["base_size"]] * 2
     for field, value in row.items():
         test, expected = _CHECKS[field]
         if not test(value):
             raise CallError(f"{where}: field {field!r} is {value!r}; expected {expected}")
+    return {k: _frozen(v) for k, v in row.items()}
+
+
+def check_preset(row: dict, where: str) -> Preset:
+    """The Preset of a table's `row`.
+
+    Raises:
+        CallError: names `where` (file and row), the field, its value and what was expected.
+    """
+    row = check_fields(row, where)
+    missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in row]
+    if missing:
+        raise CallError(f"{where}: field {missing[0]!r} is missing")
     maps = len(row["ratios"])
     for field, count in (("sizes", maps + 1), ("steps", maps)):
         if field in row and len(row[field]) != count:
@@ -161,7 +171,7 @@ def check_preset(row: dict, where: str) -> Preset:
     if "features" in row and len(row["features"]) + len(row.get("filters", ())) != maps:
         count = len(row["features"]) + len(row.get("filters", ()))
         raise CallError(f"{where}: field 'features' with 'filters' makes {count} maps; there are {maps} lists of ratios")
-    return Preset(**{k: _frozen(v) for k, v in row.items()})
+    return Preset(**row)
 
 
 def _frozen(value):
@@ -175,10 +185,10 @@ def read_tables(folder) -> dict:
         CallError: a wrong row, with file, row and field; two rows of one name.
     """
     tables = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
-    class_lists = _parse(tables.pop("classes.toml"), "classes.toml")
+    class_lists = parse_toml(tables.pop("classes.toml"), "classes.toml")
     rows = {}
     for file, text in sorted(tables.items()):
-        for architecture, table in _parse(text, file).items():
+        for architecture, table in parse_toml(text, file).items():
             common = {k: v for k, v in table.items() if not isinstance(v, dict)}
             for variant, own in table.items():
                 if not isinstance(own, dict):
@@ -192,7 +202,8 @@ def read_tables(folder) -> dict:
     return rows
 
 
-def _parse(text: str, file) -> dict:
+def parse_toml(text: str, file) -> dict:
+    """The table in a text; `file` names it in errors."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -206,12 +217,20 @@ def _zoo() -> dict:
 
 def read_preset(path) -> Preset:
     """The Preset of a user's table, or of the `model.toml` of a run."""
-    path = Path(path)
+    return check_preset({"name": Path(path).stem, **_read_toml(path)}, str(path))
+
+
+def read_fields(path) -> dict:
+    """The fields of a table that need not be whole, checked: {field: value}."""
+    return check_fields(_read_toml(path), str(path))
+
+
+def _read_toml(path) -> dict:
     try:
-        text = path.read_text("utf-8")
+        text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CallError(f"{path}: cannot be read as a preset table: {error}") from None
-    return check_preset({"name": path.stem, **_parse(text, path)}, str(path))
+    return parse_toml(text, path)
 
 
 def list_models(pattern: str | None = None) -> list:

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ssdzoo import __version__
-from ssdzoo.cli import evaluate, export, launch, models, predict, quickstart, train
+from ssdzoo.cli import convert, evaluate, export, launch, models, predict, quickstart, train
 from ssdzoo.errors import CallError, SSDZooError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command("launch")(launch.launch)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("convert")(convert.convert)
 
 
 def _version(wanted: bool) -> None:
