@@ -68,12 +68,13 @@ class Source:
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
 
-    def take(self, name: str, shape: tuple, rows: bool = False) -> np.ndarray:
+    def take(self, name: str, shape: tuple, rows: bool = False, pick=None) -> np.ndarray:
         """The array `name`, float32.
 
         Args:
             shape: what it must be.
             rows: the first axis may have any length.
+            pick: a function that cuts or turns the array before its values are looked at.
 
         Raises:
             WeightsError: missing, of another shape or type, or with values that are not finite.
@@ -87,7 +88,7 @@ class Source:
             raise WeightsError(f"{self.path}: {self.kind}: {name!r} is {array.shape}; expected {wanted}")
         if array.dtype.kind != "f":
             raise WeightsError(f"{self.path}: {self.kind}: {name!r} is {array.dtype}; expected floating point")
-        array = np.ascontiguousarray(array, np.float32)
+        array = np.array(array if pick is None else pick(array), np.float32, order="C")
         if not np.isfinite(array).all():
             raise WeightsError(f"{self.path}: {self.kind}: {name!r} holds values that are not finite")
         return array

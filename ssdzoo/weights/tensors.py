@@ -46,7 +46,7 @@ def _read_safetensors(path: Path) -> dict:
         try:
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
-        except (ValueError, AttributeError, RecursionError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             raise WeightsError(f"{path}: not a .safetensors file: its header is not a JSON object") from None
     if not header:
         raise WeightsError(f"{path}: holds no arrays")
@@ -85,10 +85,11 @@ def _read_pth(path: Path) -> dict:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the unpickler stumbles over
         reason = " ".join(str(error).split())
-        found = re.search(r"Unsupported (?:global|class|operand)[^.]*|GLOBAL [\w.]+", reason)
+        asked = re.search(r"GLOBAL (\S+)", reason)
+        why = f"unpickling it asks for {asked[1]}" if asked else reason[:100] or type(error).__name__
         raise WeightsError(
-            f"{path}: not a plain state dict ({found[0] if found else reason[:100] or type(error).__name__}); nothing in it was run. "
-            "Where you trust it: torch.save(model.state_dict(), FILE)"
+            f"{path}: not a plain state dict ({why}); nothing in it was run. Where you trust it, load it in torch and "
+            "torch.save(model.state_dict(), FILE)"
         ) from None
     return _state_dict(path, loaded, torch)
 

@@ -1,0 +1,79 @@
+"""torchvision's ResNets as backbones: GluonCV's v1b ResNets are the same networks, MXNet's v1 ones for 18 and 34 layers. No mxnet here."""
+
+import re
+
+from ssdzoo.errors import WeightsError
+from ssdzoo.registry import find_preset, list_models
+from ssdzoo.weights.converted import Source
+
+_BLOCKS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
+_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
+
+
+def is_resnet(names) -> bool:
+    """Whether these are names of torchvision's ResNets."""
+    return "layer1.0.conv1.weight" in names and "bn1.running_mean" in names
+
+
+def _depth(names) -> int | None:
+    """18, 34, 50, 101, 152, or None, of names such as `layer1.0.conv1.weight` or `features.4.0.body.0.weight`."""
+    blocks = {(m[1] or int(m[2]) - 3, m[3]) for n in names if (m := re.match(r"(?:layer(\d)|features\.([4-7]))\.(\d+)\.", n))}
+    counts = tuple(sum(int(stage) == i for stage, _ in blocks) for i in range(1, 5))
+    bottleneck = "layer1.0.conv3.weight" in names or "features.4.0.body.6.weight" in names
+    depth = _BLOCKS.get(counts)
+    return 50 if bottleneck and depth == 34 else depth if bottleneck == ((depth or 0) > 34) else None
+
+
+def resnet_base(path, arrays: dict, wanted) -> dict:
+    """{attribute path: float32 array} for a backbone with the parameter paths `wanted`.
+
+    Args:
+        path: the file that `arrays` came from.
+        arrays: torchvision's state dict.
+        wanted: paths of GluonCV's v1b ResNets (`layer1.0.conv1.weight`) or of MXNet's v1 ones (`features.4.0.body.0.weight`).
+
+    Raises:
+        WeightsError: not the same network; says why, and which backbones are.
+    """
+    depth = _depth(arrays)
+    if "layer1.0.conv1.weight" in wanted:
+        rename = {n: n for n in wanted}
+    elif "features.4.0.body.0.weight" in wanted and "features.4.0.body.6.weight" not in wanted:
+        rename = {n: _v1_name(n) for n in wanted}
+    else:
+        why = "torchvision's bottlenecks have their stride in the 3x3 convolution and no biases, the v1 ones have it in the 1x1"
+        if "features.4.0.body.0.weight" not in wanted:
+            why = "this backbone is no ResNet of version 1 or 1b"
+        raise WeightsError(f"{path}: torchvision ResNet-{depth} does not fit: {why}; {_fitting(depth)}")
+    if depth is None or depth != _depth(wanted):
+        raise WeightsError(
+            f"{path}: torchvision ResNet-{depth or '?'} does not fit this backbone, a ResNet-{_depth(wanted)}; {_fitting(depth)}"
+        )
+    source = Source(path, arrays, f"torchvision ResNet-{depth}")
+    base = {}
+    for ours, theirs in rename.items():
+        layer, part = theirs.rsplit(".", 1)
+        part = {ours: name for name, ours in _NORM.items()}.get(part, part)
+        shape = getattr(arrays.get(f"{layer}.{part}"), "shape", ())
+        base[ours] = source.take(f"{layer}.{part}", tuple(shape))
+    return base
+
+
+def _v1_name(name: str) -> str:
+    """torchvision's name, but for the part behind the last dot, of a parameter of MXNet's `resnet18_v1`."""
+    head, part = name.rsplit(".", 1)
+    block = re.fullmatch(r"features\.(\d)\.(\d+)\.(body|downsample)\.(\d)", head)
+    if block:
+        stage, index, side, layer = int(block[1]) - 3, block[2], block[3], int(block[4])
+        inner = f"downsample.{layer}" if side == "downsample" else {0: "conv1", 1: "bn1", 3: "conv2", 4: "bn2"}[layer]
+        return f"layer{stage}.{index}.{inner}.{part}"
+    return f"{ {'features.0': 'conv1', 'features.1': 'bn1', 'output': 'fc'}[head] }.{part}"
+
+
+def _fitting(depth) -> str:
+    """Which backbones and models a file of this depth fits."""
+    if depth is None:
+        return "there are backbones for ResNet-18 and ResNet-34"
+    backbones = [f"resnet{depth}_v1b"] + [f"resnet{depth}_v1"] * (depth < 50)
+    models = [name for name in list_models("*_custom") if find_preset(name).backbone in backbones]
+    return f"it fits {', '.join(models)}" if models else f"it fits {backbones[0]}, which no preset has; ResNet-18 and -34 have one"
