@@ -8,8 +8,9 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.weights.imagenet import is_vgg16, keras_layers, vgg16_base
 from ssdzoo.weights.resnet import is_resnet, resnet_base
 from ssdzoo.weights.tensors import TENSOR_SUFFIXES, read_hdf5, read_tensors
+from ssdzoo.weights.vgg import base_layers
 
-_HDF5_SUFFIXES = (".h5", ".hdf5", ".keras")
+_HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def read_base(path, wanted) -> dict:
@@ -42,15 +43,9 @@ def read_base(path, wanted) -> dict:
         raise WeightsError(f"{path}: neither a VGG-16 nor a ResNet: its first array is {next(iter(arrays))!r}")
     if "stages.5.0.weight" not in wanted:
         raise WeightsError(f"{path}: a VGG-16, for ssd_*_vgg16_atrous models; this backbone begins with {next(iter(wanted))!r}")
-    if set(wanted) - {f"{layer}.{part}" for layer in _vgg16_layers() for part in ("weight", "bias")}:
+    if set(wanted) - {f"{layer}.{part}" for layer in base_layers() for part in ("weight", "bias")}:
         raise WeightsError(f"{path}: a VGG-16 without batch norm; this backbone is another VGG")
     return vgg16_base(path, arrays)
-
-
-def _vgg16_layers() -> list:
-    from ssdzoo.weights.vgg import base_layers
-
-    return list(base_layers())
 
 
 def _read_params(path: Path) -> dict:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
+from ssdzoo.weights.bases import read_base
 
 mx = mxnet()
 
@@ -104,14 +105,17 @@ def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
 
 
 def load_base(net, path) -> None:
-    """Fills the backbone of an initialized SSD from a classifier's parameter file (the layers of its output are left out).
+    """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out).
+
+    Args:
+        path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.bases.read_base`.
 
     Raises:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
-    arrays = {_canonical(name): array for name, array in read_file(path).items()}
     used = {id(p) for p in net.features.collect_params().values()}
     wanted = {name: p for name, p in net.features.base_parameters.items() if id(p) in used}
+    arrays = {_canonical(name): array for name, array in read_base(path, wanted.keys()).items()}
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     for name, parameter in wanted.items():
@@ -123,4 +127,4 @@ def load_base(net, path) -> None:
         if tuple(arrays[name].shape) != tuple(parameter.shape):
             raise WeightsError(_differs(path, name, parameter.shape, arrays[name].shape, net))
     for name, parameter in wanted.items():
-        parameter.set_data(arrays[name])
+        parameter.set_data(mx.nd.array(arrays[name], dtype=arrays[name].dtype))

@@ -1,13 +1,16 @@
-"""torchvision's ResNets as backbones: GluonCV's v1b ResNets are the same networks, MXNet's v1 ones for 18 and 34 layers. No mxnet here."""
+"""torchvision's ResNets as backbones. GluonCV's v1b ResNets are the same networks; MXNet's v1 ones are with 18 and 34 layers. No
+mxnet here."""
 
 import re
+
+import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.registry import find_preset, list_models
 from ssdzoo.weights.converted import Source
 
 _BLOCKS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
-_NORM = {"weight": "gamma", "bias": "beta", "running_mean": "running_mean", "running_var": "running_var"}
+_NORM = {"gamma": "weight", "beta": "bias"}
 
 
 def is_resnet(names) -> bool:
@@ -15,13 +18,20 @@ def is_resnet(names) -> bool:
     return "layer1.0.conv1.weight" in names and "bn1.running_mean" in names
 
 
+def _blocks(names) -> tuple:
+    """Blocks in each of the four stages, of names such as `layer1.0.conv1.weight` or `features.4.0.body.0.weight`."""
+    matches = (re.match(r"(?:layer([1-4])|features\.([4-7]))\.(\d+)\.", name) for name in names)
+    blocks = {(int(m[1] or int(m[2]) - 3), m[3]) for m in matches if m}
+    return tuple(sum(stage == i for stage, _ in blocks) for i in range(1, 5))
+
+
 def _depth(names) -> int | None:
-    """18, 34, 50, 101, 152, or None, of names such as `layer1.0.conv1.weight` or `features.4.0.body.0.weight`."""
-    blocks = {(m[1] or int(m[2]) - 3, m[3]) for n in names if (m := re.match(r"(?:layer(\d)|features\.([4-7]))\.(\d+)\.", n))}
-    counts = tuple(sum(int(stage) == i for stage, _ in blocks) for i in range(1, 5))
-    bottleneck = "layer1.0.conv3.weight" in names or "features.4.0.body.6.weight" in names
-    depth = _BLOCKS.get(counts)
-    return 50 if bottleneck and depth == 34 else depth if bottleneck == ((depth or 0) > 34) else None
+    """18, 34, 50, 101 or 152 of torchvision's names; None for a ResNet that is none of these."""
+    depth = _BLOCKS.get(_blocks(names))
+    bottleneck = "layer1.0.conv3.weight" in names
+    if bottleneck and depth == 34:
+        return 50
+    return depth if bottleneck == ((depth or 0) > 34) else None
 
 
 def resnet_base(path, arrays: dict, wanted) -> dict:
@@ -45,17 +55,17 @@ def resnet_base(path, arrays: dict, wanted) -> dict:
         if "features.4.0.body.0.weight" not in wanted:
             why = "this backbone is no ResNet of version 1 or 1b"
         raise WeightsError(f"{path}: torchvision ResNet-{depth} does not fit: {why}; {_fitting(depth)}")
-    if depth is None or depth != _depth(wanted):
+    theirs, ours = _blocks(arrays), _blocks(wanted)
+    if depth is None or any(a != b for a, b in zip(theirs, ours) if b):
         raise WeightsError(
-            f"{path}: torchvision ResNet-{depth or '?'} does not fit this backbone, a ResNet-{_depth(wanted)}; {_fitting(depth)}"
+            f"{path}: torchvision ResNet-{depth or '?'} does not fit: it has {theirs} blocks, this backbone {ours}; {_fitting(depth)}"
         )
     source = Source(path, arrays, f"torchvision ResNet-{depth}")
     base = {}
-    for ours, theirs in rename.items():
-        layer, part = theirs.rsplit(".", 1)
-        part = {ours: name for name, ours in _NORM.items()}.get(part, part)
-        shape = getattr(arrays.get(f"{layer}.{part}"), "shape", ())
-        base[ours] = source.take(f"{layer}.{part}", tuple(shape))
+    for target, name in rename.items():
+        layer, part = name.rsplit(".", 1)
+        name = f"{layer}.{_NORM.get(part, part)}"
+        base[target] = source.take(name, np.shape(arrays.get(name, ())))
     return base
 
 

@@ -26,15 +26,18 @@ def raw_outputs(params, table, image) -> list:
     return [output.asnumpy()[0] for output in net.heads(mx.nd.array(((image / 255 - mean) / std)[None]))]
 
 
-def write_safetensors(path, arrays: dict) -> None:
-    """A .safetensors file by the letter of its format."""
+def write_safetensors(path, arrays: dict, zeros=()) -> None:
+    """A .safetensors file by the letter of its format; `zeros` {name: shape} are float32 that take no room on the disk."""
     kinds = {"float32": "F32", "float16": "F16", "int64": "I64", "uint8": "U8"}
     header, offset = {"__metadata__": {"format": "pt"}}, 0
-    for name, array in arrays.items():
-        header[name] = {"dtype": kinds[array.dtype.name], "shape": list(array.shape), "data_offsets": [offset, offset + array.nbytes]}
-        offset += array.nbytes
+    entries = [(name, array.dtype.name, array.shape, array.nbytes) for name, array in arrays.items()]
+    entries += [(name, "float32", shape, 4 * int(np.prod(shape))) for name, shape in dict(zeros).items()]
+    for name, dtype, shape, size in entries:
+        header[name] = {"dtype": kinds[dtype], "shape": list(shape), "data_offsets": [offset, offset + size]}
+        offset += size
     text = json.dumps(header).encode()
     with open(path, "wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for array in arrays.values():
             file.write(array.tobytes())
+        file.truncate(8 + len(text) + offset)
