@@ -55,6 +55,10 @@ def resnet_base(path, arrays: dict, wanted) -> dict:
         if "features.4.0.body.0.weight" not in wanted:
             why = "this backbone is no ResNet of version 1 or 1b"
         raise WeightsError(f"{path}: torchvision ResNet-{depth} does not fit: {why}; {_fitting(depth)}")
+    if "layer1.0.conv3.weight" in arrays and "layer1.0.conv3.weight" not in wanted:
+        raise WeightsError(
+            f"{path}: torchvision ResNet-{depth} does not fit: its blocks are bottlenecks, this backbone's are not; {_fitting(depth)}"
+        )
     theirs, ours = _blocks(arrays), _blocks(wanted)
     if depth is None or any(a != b for a, b in zip(theirs, ours) if b):
         raise WeightsError(

@@ -91,3 +91,39 @@ def test_an_old_torch_is_refused(tmp_path, monkeypatch):
     (tmp_path / "x.pth").write_bytes(b"x")
     with pytest.raises(SSDZooError, match=r"torch 2.5.1\+cu121 may run code that a file brings: pip install 'torch>=2.6'"):
         read_tensors(tmp_path / "x.pth")
+
+
+def test_hdf5(tmp_path):
+    h5py = pytest.importorskip("h5py", reason="needs the extra `keras`")
+    array = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["a/a/kernel:0"] = array
+        file["b/b/kernel:0"] = array
+    assert list(read_hdf5(tmp_path / "x.h5", lambda name: name.startswith("a"))) == ["a/a/kernel:0"]
+    np.testing.assert_array_equal(read_hdf5(tmp_path / "x.h5", lambda name: True)["b/b/kernel:0"], array)
+    (tmp_path / "cut.h5").write_bytes((tmp_path / "x.h5").read_bytes()[:100])
+    for name in ("cut", "gone"):
+        with pytest.raises(WeightsError, match=f"{name}.h5: (not an HDF5 file, or damaged|no such file)"):
+            read_hdf5(tmp_path / f"{name}.h5", lambda name: True)
+
+
+@pytest.mark.parametrize("kind", ["long", "packed", "elsewhere", "link", "text"])
+def test_hdf5_that_lies(kind, tmp_path):
+    h5py = pytest.importorskip("h5py", reason="needs the extra `keras`")
+    (tmp_path / "secret").write_bytes(b"x" * 80)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        if kind == "long":
+            file.create_dataset("a", (10**6, 10**6), "f4")
+        elif kind == "packed":
+            file.create_dataset("a", data=np.zeros((1000, 1000), np.float32), compression="gzip")
+        elif kind == "elsewhere":
+            file.create_dataset("a", (10,), "f8", external=[(str(tmp_path / "secret"), 0, 80)])
+        elif kind == "link":
+            file["a"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/a")
+        else:
+            file["a"] = "text"
+    if kind == "link":
+        assert read_hdf5(tmp_path / "x.h5", lambda name: True) == {}
+    else:
+        with pytest.raises(WeightsError, match="x.h5: data set 'a' .* is compressed, elsewhere or no numbers"):
+            read_hdf5(tmp_path / "x.h5", lambda name: True)
