@@ -27,7 +27,9 @@ def train(
     ] = None,
     eval_every: Annotated[int, typer.Option(min=1, help="Epochs between two evaluations.")] = 5,
     augment: Annotated[str, typer.Option(help="ssd (the paper's), light, or none.")] = "ssd",
-    base_weights: Annotated[Optional[Path], typer.Option(help="Parameter file of the backbone.")] = None,
+    base_weights: Annotated[
+        Optional[Path], typer.Option(help="Weights of the backbone: .params, .pth, .safetensors or .h5.")
+    ] = None,
     weights: Weights = None,
     gpus: Gpus = None,
     resume: Annotated[

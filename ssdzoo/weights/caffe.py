@@ -103,7 +103,9 @@ def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
         boxes, variances = prior.reshape(2, -1, 4)
         cells = round((len(boxes) / depth) ** 0.5)
         if cells * cells * depth != len(boxes) or not np.allclose(variances, (0.1, 0.1, 0.2, 0.2)):
-            raise WeightsError(f"{source.path}: {outputs[i]}: not {depth} prior boxes a pixel with the variances 0.1, 0.1, 0.2, 0.2")
+            raise WeightsError(
+                f"{source.path}: {outputs[i]}: not {depth} prior boxes a pixel with the variances 0.1, 0.1, 0.2, 0.2"
+            )
         centers = corner_to_center(boxes.astype(np.float64) * (width, height, width, height))
         anchors.append(centers.reshape(cells, cells, depth, 4))
         steps.append(preset.steps[i] if preset.steps else width / cells)
@@ -161,7 +163,9 @@ def _mobilenet(net, path: Path, classes) -> Converted:
     preset = pick_classes(source, slots - 1, preset.with_classes(find_preset("ssd_300_mobilenet0.25_voc").classes), classes)
     ours.update(_anchors(net, source, preset, list(_MOBILENET_MAPS)))
     preset = replace(preset, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return Converted(ours, preset, source.kind, ("it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt",))
+    return Converted(
+        ours, preset, source.kind, ("it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt",)
+    )
 
 
 def _mobilenet_shapes() -> tuple:
@@ -192,5 +196,10 @@ def _normed(source: Source, name: str, shape: tuple, conv: str, norm: str, stati
         factor = gamma / np.sqrt(variance + _EPS)
         weight, beta = weight * factor.reshape(-1, 1, 1, 1), beta - mean * factor
         mean, variance, gamma = 0 * ones, ones - _APPENDED_EPS, ones
-    values = {f"{norm}_gamma": gamma, f"{norm}_beta": beta, f"{norm}_{statistics}_mean": mean, f"{norm}_{statistics}_var": variance}
+    values = {
+        f"{norm}_gamma": gamma,
+        f"{norm}_beta": beta,
+        f"{norm}_{statistics}_mean": mean,
+        f"{norm}_{statistics}_var": variance,
+    }
     return {name: np.asarray(value, np.float32) for name, value in {f"{conv}_weight": weight, **values}.items()}

@@ -1,4 +1,4 @@
-"""What every import from another framework shares: checked arrays on the way in, a model's files on the way out. No mxnet here."""
+"""What imports from other frameworks share: checked arrays on the way in, a model's files on the way out. No mxnet here."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,9 @@ import numpy as np
 
 from ssdzoo.boxes import anchor_grid
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.files import replacing, write_text
+from ssdzoo.files import write_text
 from ssdzoo.registry import Preset
+from ssdzoo.weights.params_file import write_params
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,9 @@ class Converted:
         if params.suffix != ".params":
             raise CallError(f"{params}: expected a file name that ends in .params")
         table = params.with_suffix(".toml")
-        _write_params(params, self.arrays)
+        write_params(params, self.arrays)
         write_text(table, self.preset.to_toml())
         return params, table
-
-
-def _write_params(path: Path, arrays: dict) -> None:
-    from ssdzoo.runtime import mxnet
-
-    mx = mxnet()
-    with replacing(path) as temporary:
-        mx.nd.save(str(temporary), {name: mx.nd.array(array) for name, array in arrays.items()})
 
 
 class Source:
@@ -101,7 +94,9 @@ class Source:
         """
         left = [name for name in self._left if name not in ignored]
         if left:
-            raise WeightsError(f"{self.path}: not a {self.kind}: {left[0]!r} {np.shape(self._arrays[left[0]])} has no place in it")
+            raise WeightsError(
+                f"{self.path}: not a {self.kind}: {left[0]!r} {np.shape(self._arrays[left[0]])} has no place in it"
+            )
 
 
 def pick_classes(source: Source, count: int, preset: Preset, classes=None) -> Preset:
@@ -113,7 +108,9 @@ def pick_classes(source: Source, count: int, preset: Preset, classes=None) -> Pr
     if classes is None and count == len(preset.classes):
         return preset
     if classes is None:
-        raise CallError(f"{source.path}: {source.kind} of {count} classes: name them with classes=[...], in the order of its heads")
+        raise CallError(
+            f"{source.path}: {source.kind} of {count} classes: name them with classes=[...], in the order of its heads"
+        )
     if len(classes) != count:
         raise CallError(f"{source.path}: {source.kind} of {count} classes, but {len(classes)} names are given")
     return preset.with_classes(classes)

@@ -80,7 +80,9 @@ def vgg16_base(path, arrays: dict) -> dict:
     torchvision, mxnet, reduced, keras = _layout(arrays)
     if torchvision:
         if np.isnan(arrays.get("classifier.0.bias", 0)).any():
-            raise WeightsError(f"{path}: has no classifier (all NaN, as in torchvision's IMAGENET1K_FEATURES): take IMAGENET1K_V1")
+            raise WeightsError(
+                f"{path}: has no classifier (all NaN, as in torchvision's IMAGENET1K_FEATURES): take IMAGENET1K_V1"
+            )
         names = [f"features.{i}" for i in FEATURES] + ["classifier.0", "classifier.3"]
         return _from_dense(Source(path, arrays, "torchvision vgg16"), names)
     if mxnet:
@@ -134,7 +136,9 @@ def _from_keras(path, arrays: dict) -> dict:
             kernel, pick = (4096, 4096), lambda w: sample_fc7(w.T)
         dense = layer.startswith("fc")
         base[f"{ours}.weight"] = source.take(f"{layer}.kernel", kernel, pick=pick)
-        base[f"{ours}.bias"] = source.take(f"{layer}.bias", (4096,) if dense else bias, pick=lambda b, n=dense: b[::4] if n else b)
+        base[f"{ours}.bias"] = source.take(
+            f"{layer}.bias", (4096,) if dense else bias, pick=lambda b, n=dense: b[::4] if n else b
+        )
     return _folded(base, _KERAS_MEAN, bgr=True)
 
 

@@ -57,12 +57,14 @@ def resnet_base(path, arrays: dict, wanted) -> dict:
         raise WeightsError(f"{path}: torchvision ResNet-{depth} does not fit: {why}; {_fitting(depth)}")
     if "layer1.0.conv3.weight" in arrays and "layer1.0.conv3.weight" not in wanted:
         raise WeightsError(
-            f"{path}: torchvision ResNet-{depth} does not fit: its blocks are bottlenecks, this backbone's are not; {_fitting(depth)}"
+            f"{path}: torchvision ResNet-{depth} does not fit: its blocks are bottlenecks, this backbone's are not; "
+            f"{_fitting(depth)}"
         )
     theirs, ours = _blocks(arrays), _blocks(wanted)
     if depth is None or any(a != b for a, b in zip(theirs, ours) if b):
         raise WeightsError(
-            f"{path}: torchvision ResNet-{depth or '?'} does not fit: it has {theirs} blocks, this backbone {ours}; {_fitting(depth)}"
+            f"{path}: torchvision ResNet-{depth or '?'} does not fit: it has {theirs} blocks, this backbone {ours}; "
+            f"{_fitting(depth)}"
         )
     source = Source(path, arrays, f"torchvision ResNet-{depth}")
     base = {}
@@ -90,4 +92,6 @@ def _fitting(depth) -> str:
         return "there are backbones for ResNet-18 and ResNet-34"
     backbones = [f"resnet{depth}_v1b"] + [f"resnet{depth}_v1"] * (depth < 50)
     models = [name for name in list_models("*_custom") if find_preset(name).backbone in backbones]
-    return f"it fits {', '.join(models)}" if models else f"it fits {backbones[0]}, which no preset has; ResNet-18 and -34 have one"
+    return (
+        f"it fits {', '.join(models)}" if models else f"it fits {backbones[0]}, which no preset has; ResNet-18 and -34 have one"
+    )

@@ -62,7 +62,8 @@ def _safetensor(path: Path, name: str, entry, data: np.ndarray) -> np.ndarray:
         raise WeightsError(f"{path}: array {name!r} is not described as expected: {str(entry)[:100]}") from None
     if not integers or len(shape) > 32 or end > len(data) or end - begin != math.prod(shape) * dtype.itemsize:
         raise WeightsError(
-            f"{path}: array {name!r} {entry['dtype']} {shape} cannot be bytes {begin} to {end} of {len(data)}; is the file truncated?"
+            f"{path}: array {name!r} {entry['dtype']} {shape} cannot be bytes {begin} to {end} of {len(data)}; "
+            "is the file truncated?"
         )
     array = data[begin:end].view(dtype).reshape(shape)
     if entry["dtype"] == "BF16":  # the upper half of a float32

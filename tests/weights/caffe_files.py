@@ -1,7 +1,5 @@
 """Writes Caffe models by the letter of the published prototxts: text for the layers, protobuf's wire format for the weights."""
 
-import struct
-
 import numpy as np
 
 VGG = {"conv1": (64, 64), "conv2": (128, 128), "conv3": (256, 256, 256), "conv4": (512, 512, 512), "conv5": (512, 512, 512)}
@@ -43,7 +41,9 @@ class Model:
         blobs += [self._rng.normal(0, 0.1, width)] * bias
         parameters = f"num_output: {width} kernel_size: {kernel} stride: {stride} pad: {pad} dilation: {dilation} group: {group} "
         self.channels[name] = width
-        return self.layer(name, "Convolution", bottom, f"convolution_param {{ {parameters} bias_term: {str(bias).lower()} }}", blobs=blobs)
+        return self.layer(
+            name, "Convolution", bottom, f"convolution_param {{ {parameters} bias_term: {str(bias).lower()} }}", blobs=blobs
+        )
 
     def relu(self, name, bottom):
         return self.layer(name, "ReLU", bottom, top=bottom)
@@ -66,7 +66,9 @@ class Model:
                 x = self.conv(name, source, anchors * width, kernel, pad=kernel // 2, scale=scale)
                 x = self.layer(f"{name}_perm", "Permute", x, "permute_param { order: 0 order: 2 order: 3 order: 1 }")
                 joined[side].append(self.layer(f"{name}_flat", "Flatten", x, "flatten_param { axis: 1 }"))
-            numbers = f"min_size: {least} " + (f"max_size: {most} " if most else "") + "".join(f"aspect_ratio: {r} " for r in ratio)
+            numbers = (
+                f"min_size: {least} " + (f"max_size: {most} " if most else "") + "".join(f"aspect_ratio: {r} " for r in ratio)
+            )
             numbers += f"flip: true clip: {str(clip).lower()} variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 offset: 0.5"
             numbers += f" step: {step}" if step else ""
             joined["priorbox"].append(
@@ -77,7 +79,9 @@ class Model:
         self.layer("mbox_conf_reshape", "Reshape", "mbox_conf", f"reshape_param {{ shape {{ dim: 0 dim: -1 dim: {outputs} }} }}")
         self.layer("mbox_conf_softmax", "Softmax", "mbox_conf_reshape", "softmax_param { axis: 2 }")
         self.layer("mbox_conf_flatten", "Flatten", "mbox_conf_softmax", "flatten_param { axis: 1 }")
-        parameters = f"num_classes: {outputs} share_location: true background_label_id: 0 nms_param {{ nms_threshold: 0.45 top_k: 400 }}"
+        parameters = (
+            f"num_classes: {outputs} share_location: true background_label_id: 0 nms_param {{ nms_threshold: 0.45 top_k: 400 }}"
+        )
         self.layer(
             "detection_out", "DetectionOutput", ["mbox_loc", "mbox_conf_flatten", "mbox_priorbox"],
             f"detection_output_param {{ {parameters} code_type: CENTER_SIZE keep_top_k: 200 confidence_threshold: 0.01 }}",

@@ -26,7 +26,6 @@ def caffe_input(image, mean, scale=1.0):
 
 def check(got, expected, size):
     assert 1 < got[0].std() < 4 and 1 < got[1].std() < 4
-    print([float(abs(a-b).max()) for a,b in zip(got, expected)], got[0].std(), abs(got[0]).max())
     np.testing.assert_allclose(got[0], expected[0], rtol=0, atol=1e-4)
     np.testing.assert_allclose(got[1], expected[1], rtol=0, atol=1e-4)
     np.testing.assert_allclose(got[2], expected[2] * size, rtol=0, atol=1e-4)
@@ -64,7 +63,9 @@ def files(tmp_path_factory):
 def test_the_layers_are_looked_for_beside_the_weights(files, tmp_path):
     model = tmp_path / "some.caffemodel"
     model.write_bytes(files[0].read_bytes())
-    with pytest.raises(WeightsError, match="put its layers beside it, as some.prototxt or deploy.prototxt; there is no .prototxt"):
+    with pytest.raises(
+        WeightsError, match="put its layers beside it, as some.prototxt or deploy.prototxt; there is no .prototxt"
+    ):
         read_ssd(model)
     for name in ("train.prototxt", "test.prototxt"):
         (tmp_path / name).write_text("no layers")
@@ -97,7 +98,7 @@ def test_other_classes(files):
 def test_damaged_and_other_files(damage, message, files, tmp_path):
     content, text = files[0].read_bytes(), files[1].read_text()
     if damage == "cut":
-        content = content[:10**6]
+        content = content[: 10**6]
     elif damage == "text":
         content = b"hello" * 1000
     elif damage == "empty":

@@ -132,7 +132,8 @@ def test_the_base_of_ssd_pytorch(vgg16):
 def test_a_base_from_a_file_fills_a_network(vgg16, tmp_path):
     path = tmp_path / "vgg16.safetensors"
     write_safetensors(path, torchvision(vgg16[:13]), zeros={
-        "classifier.3.weight": (4096, 4096), "classifier.3.bias": (4096,), "classifier.0.bias": (4096,), "classifier.0.weight": (4096, 25088),
+        "classifier.3.weight": (4096, 4096), "classifier.3.bias": (4096,),
+        "classifier.0.weight": (4096, 25088), "classifier.0.bias": (4096,),
     })  # fmt: skip
     net = ssdzoo.get_model("ssd_300_vgg16_atrous_voc", classes=["a"], pretrained_base=str(path))
     for layer, (weight, bias) in list(zip(base_layers(), vgg16))[1:13]:
@@ -148,7 +149,7 @@ def test_a_base_from_a_file_fills_a_network(vgg16, tmp_path):
 
 @pytest.mark.parametrize("change, message", [
     ({"features.24.weight": None}, r"torchvision vgg16 without 'features.24.weight' \(512, 512, 3, 3\)"),
-    ({"features.28.weight": np.zeros((512, 512, 1, 1))}, r"'features.28.weight' is \(512, 512, 1, 1\); expected \(512, 512, 3, 3\)"),
+    ({"features.28.weight": np.zeros((512, 512, 1, 1))}, r"'features.28.weight' is \(512, 512, 1, 1\); expected \(512, 512, 3, 3"),
     ({"classifier.0.weight": np.zeros((4096, 100))}, r"'classifier.0.weight' is \(4096, 100\); expected \(4096, 25088\)"),
     ({"classifier.0.bias": np.full(4096, np.nan)}, "has no classifier .*IMAGENET1K_FEATURES"),
 ])  # fmt: skip

@@ -38,7 +38,7 @@ def test_bfloat16(tmp_path):
 
 @pytest.mark.parametrize("entry, message", [
     ({"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}, None),
-    ({"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}, r"cannot be bytes 0 to 4000000000000 of 8; is the file truncated"),
+    ({"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4 * 10**12]}, r"cannot be bytes 0 to 4000000000000 of 8; is the"),
     ({"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}, r"'a' F32 \(3,\) cannot be bytes 0 to 8"),
     ({"dtype": "F32", "shape": [2], "data_offsets": [-8, 0]}, "cannot be bytes -8 to 0"),
     ({"dtype": "F32", "shape": [-1, -2], "data_offsets": [0, 8]}, "cannot be bytes"),

@@ -1,5 +1,3 @@
-import json
-import struct
 from itertools import product
 
 import numpy as np
@@ -7,7 +5,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.registry import find_preset, read_preset
+from ssdzoo.registry import read_preset
 from ssdzoo.weights.torch import read_ssd
 from tests.weights.outputs import pixels, raw_outputs, write_safetensors
 
@@ -19,7 +17,9 @@ SIZES = {"voc": (30, 60, 111, 162, 213, 264, 315), "coco": (21, 45, 99, 153, 207
 
 def slow_anchors(sizes, clip_centers):
     rows = []
-    for k, (cells, step, ratios) in enumerate(zip((38, 19, 10, 5, 3, 1), (8, 16, 32, 64, 100, 300), ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)))):
+    for k, (cells, step, ratios) in enumerate(
+        zip((38, 19, 10, 5, 3, 1), (8, 16, 32, 64, 100, 300), ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)))
+    ):
         for i, j in product(range(cells), repeat=2):
             cx, cy = (j + 0.5) * step / 300, (i + 0.5) * step / 300
             shapes = [(sizes[k], sizes[k]), ((sizes[k] * sizes[k + 1]) ** 0.5,) * 2]
@@ -113,7 +113,9 @@ def test_state_dicts_that_do_not_fit(ssd_pytorch, change, message, tmp_path):
 
 def test_other_networks_are_named(tmp_path):
     torch.save({"features.0.weight": torch.zeros(1), "classifier.0.weight": torch.zeros(1)}, tmp_path / "vgg.pth")
-    with pytest.raises(WeightsError, match="vgg.pth: neither ssd.pytorch's .* looks like a backbone: name it with --base-weights"):
+    with pytest.raises(
+        WeightsError, match="vgg.pth: neither ssd.pytorch's .* looks like a backbone: name it with --base-weights"
+    ):
         read_ssd(tmp_path / "vgg.pth")
 
 
@@ -131,7 +133,9 @@ class Bomb:
 def test_a_pickle_is_not_executed(zipped, tmp_path):
     state = {"vgg.0.weight": torch.zeros(3), "bomb": Bomb(tmp_path / "owned")}
     torch.save(state, tmp_path / "bad.pth", _use_new_zipfile_serialization=zipped)
-    with pytest.raises(WeightsError, match=r"bad.pth: not a plain state dict \(unpickling it asks for io.open\); nothing in it was run"):
+    with pytest.raises(
+        WeightsError, match=r"bad.pth: not a plain state dict \(unpickling it asks for io.open\); nothing in it was run"
+    ):
         read_ssd(tmp_path / "bad.pth")
     assert not (tmp_path / "owned").exists()
     torch.load(tmp_path / "bad.pth", weights_only=False)["bomb"].close()
@@ -149,7 +153,7 @@ def test_files_that_are_no_state_dicts(content, ssd_pytorch, tmp_path):
     torch.save({"epoch": 3}, tmp_path / "none.pth")
     with pytest.raises(WeightsError, match="none.pth: a state dict without tensors"):
         read_ssd(tmp_path / "none.pth")
-    (tmp_path / "cut.pth").write_bytes(ssd_pytorch[1].read_bytes()[:10**6])
+    (tmp_path / "cut.pth").write_bytes(ssd_pytorch[1].read_bytes()[: 10**6])
     with pytest.raises(WeightsError, match="cut.pth: not a plain state dict"):
         read_ssd(tmp_path / "cut.pth")
     with pytest.raises(WeightsError, match="gone.pth: no such file"):
