@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tomli_w
 
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, WeightsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -266,8 +266,8 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
         ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
         classes: names of the classes; a `_custom` model needs them, any other may get other ones than its own.
         pretrained: True for published weights out of `root`, or the path of a parameter file.
-        pretrained_base: the same for the backbone alone. Unlike in GluonCV the default is False, because the server of the
-            published files is gone.
+        pretrained_base: the same for the backbone alone, also torchvision's or Keras's (`ssdzoo.weights.bases.read_base`). Unlike
+            in GluonCV the default is False, because the server of the published files is gone.
         root: folder with published weights, under GluonCV's file names.
         transfer: "voc" or "coco": builds that sibling of a `_custom` model with its published weights, then changes its classes
             and keeps the class rows of equal names.
@@ -300,10 +300,34 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
         pretrained_base=pretrained_base if not pretrained else False, ctx=ctx, root=root,
     )  # fmt: skip
     if pretrained:
-        net.load_parameters(find_weights(preset.name, pretrained, root), ctx=ctx)
+        path = find_weights(preset.name, pretrained, root)
+        own_scale = _input_scale(net)
+        net.load_parameters(path, ctx=ctx)
+        _check_input_scale(path, preset, own_scale, _input_scale(net))
     if classes is not None and list(classes) != net.classes:
         net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
     return net
+
+
+def _input_scale(net):
+    """What a VGG multiplies its normalized input by, (3,), or None."""
+    scale = getattr(net.features, "init_scale", None)
+    if scale is None:
+        return None
+    data = scale.value if scale._data is None else scale.data(scale.list_ctx()[0])
+    return data.asnumpy().ravel()
+
+
+def _check_input_scale(path, preset: Preset, own, loaded) -> None:
+    """Refuses a file that was converted for pixels of another std than the preset's, because it would answer nonsense."""
+    if own is None or all(abs(a - b) < 1e-3 for a, b in zip(own, loaded)):
+        return
+    if any(abs(s - 255 * std) > 1e-3 for s, std in zip(loaded, preset.std)):
+        std = [round(float(s) / 255, 5) for s in loaded]
+        raise WeightsError(
+            f"{path}: is for pixels divided by a std of {std}, {preset.name} divides by {list(preset.std)}: "
+            "name the table (.toml) that was written beside the file instead"
+        )
 
 
 assert set(_CHECKS) == {f.name for f in fields(Preset)}

@@ -11,11 +11,20 @@ from ssdzoo.cli.options import Json
 
 
 def convert(
-    old: Annotated[Path, typer.Argument(help="File of weights, such as .params in any naming of GluonCV's.", show_default=False)],
+    old: Annotated[
+        Path,
+        typer.Argument(
+            help=".params in any naming of GluonCV's; .pth or .safetensors of torchvision's ssd300_vgg16 or of ssd.pytorch; "
+            ".caffemodel with its .prototxt beside it.",
+            show_default=False,
+        ),
+    ],
     new: Annotated[
         Path, typer.Argument(help="Parameter file to write; its sidecar NEW.toml is written too.", show_default=False)
     ],
-    model: Annotated[str, typer.Option(help="The model it is of: a preset's name, or a table (.toml).", show_default=False)],
+    model: Annotated[
+        Optional[str], typer.Option(help="The model that a .params is of: a preset's name, or a table (.toml).")
+    ] = None,
     classes: Annotated[
         Optional[str],
         typer.Option(help="Names of its classes, separated by commas, where the model has none.", metavar="A,B,..."),

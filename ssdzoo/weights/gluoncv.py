@@ -13,41 +13,13 @@ import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.sources import read_source
+from ssdzoo.weights.bases import read_base
+from ssdzoo.weights.sources import read_named, renamed
 
 mx = mxnet()
 
 # The counters that Gluon puts behind a block's name; a VGG's own are attribute paths.
 _COUNTED = re.compile(r"(ssd|resnetv1|resnetv2|resnetv1b|mobilenetv2_|mobilenet|vggatrousextractor)\d+_")
-# Mean and std that gluoncv.utils.export_block puts before the network.
-_PREPROCESSING = re.compile(r"^(arg:|aux:)?_defaultpreprocess\d+_init_(mean|scale)$")
-
-
-def read_file(path) -> dict:
-    """{name: array} of a parameter file, names without `arg:` and `aux:`.
-
-    Raises:
-        WeightsError: missing, not a parameter file, damaged, without names.
-    """
-    arrays = read_source(path)
-    if all(name.isdigit() for name in arrays):  # also where there is none at all
-        raise WeightsError(f"{path}: holds no named parameters")
-    arrays = {name: array for name, array in arrays.items() if not _PREPROCESSING.search(name)}
-    return _renamed(arrays, lambda name: re.sub(r"^(arg|aux):", "", name), path)
-
-
-def _renamed(arrays: dict, rename, path) -> dict:
-    """The same arrays under other names.
-
-    Raises:
-        WeightsError: two get the same name.
-    """
-    sources = {}
-    for name in arrays:
-        other = sources.setdefault(rename(name), name)
-        if other != name:
-            raise WeightsError(f"{path}: holds the parameters of two networks: both {other!r} and {name!r}")
-    return {new: arrays[name] for new, name in sources.items()}
 
 
 def _canonical(name: str) -> str:
@@ -69,7 +41,7 @@ def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
     Raises:
         WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
     """
-    arrays = _renamed(read_file(path), _canonical, path)
+    arrays = renamed(read_named(path), _canonical, path)
     targets = _targets(net, arrays.keys())
     for key, (name, parameter) in targets.items():
         if key in arrays:
@@ -130,14 +102,17 @@ def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
 
 
 def load_base(net, path) -> None:
-    """Fills the backbone of an initialized SSD from a classifier's parameter file (the layers of its output are left out).
+    """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out).
+
+    Args:
+        path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.bases.read_base`.
 
     Raises:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
-    arrays = _renamed(read_file(path), _canonical, path)
     used = {id(p) for p in net.features.collect_params().values()}
     wanted = {name: p for name, p in net.features.base_parameters.items() if id(p) in used}
+    arrays = renamed(read_base(path, wanted.keys()), _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     for name, parameter in wanted.items():

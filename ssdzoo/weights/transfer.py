@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.registry import find_preset, get_model, read_preset
-from ssdzoo.weights.gluoncv import read_file
+from ssdzoo.weights.sources import read_named
 
 
 def find_params(path) -> Path:
@@ -66,7 +66,7 @@ def class_count(path) -> int:
     Raises:
         WeightsError: no class heads or no anchors in it, or they don't fit together.
     """
-    arrays = read_file(path)
+    arrays = read_named(path)
     weights = [a for n, a in arrays.items() if n.endswith(("class_predictors.0.predictor.weight", "convpredictor0_conv0_weight"))]
     anchors = [a for n, a in arrays.items() if n.endswith(("anchor_generators.0.anchors", "anchor_0"))]
     if not weights or not anchors or not weights[0].ndim or not anchors[0].ndim:

@@ -5,7 +5,8 @@ import ssdzoo
 from ssdzoo.errors import WeightsError
 from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.gluoncv import load_base, read_file
+from ssdzoo.weights.gluoncv import load_base
+from ssdzoo.weights.sources import read_named
 from ssdzoo.weights.store import find_weights
 from ssdzoo.weights.transfer import load_for_classes
 from tests.networks import as_numpy, images, small_network
@@ -88,7 +89,7 @@ def test_files_that_are_no_parameters(damage, tmp_path):
 def test_arrays_without_names(tmp_path):
     mx.nd.save(str(tmp_path / "list.params"), [mx.nd.zeros(3)])
     with pytest.raises(WeightsError, match="holds no named parameters"):
-        read_file(tmp_path / "list.params")
+        read_named(tmp_path / "list.params")
 
 
 def test_loading_onto_two_contexts(tmp_path):
