@@ -1,5 +1,6 @@
 """The command line as a user meets it: in processes of its own, from a data set to a picture."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from ssdzoo.data.shapes import write_shapes
+from ssdzoo.weights import write_params
 from tests.data.voc_folder import write_voc, xml
+from tests.networks import small_network
 from tests.shared import shared_path
 from tests.train.test_loop import TABLE
 
@@ -51,10 +54,42 @@ def test_models():
     }
 
 
+def test_models_with_weights(tmp_path):
+    (tmp_path / "mobilenet0.25-f0046a3d.params").write_bytes(b"damaged")
+    write_params(tmp_path / "ssd_300_mobilenet0.25_voc-0a1b2c3d.params", {"x": np.zeros(3)})
+    out, _ = ssdzoo("models", "*mobilenet0.25*", "--weights", "--root", tmp_path)
+    assert [line.split() for line in out.splitlines()[1:4]] == [
+        ["ssd_300_mobilenet0.25_coco", "-", "mobilenet0.25:", "damaged"],
+        ["ssd_300_mobilenet0.25_custom", "-", "mobilenet0.25:", "damaged"],
+        ["ssd_300_mobilenet0.25_voc", "other", "mobilenet0.25:", "damaged"],
+    ]
+    assert f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params  readable, not a published hash" in out
+    rows = json.loads(ssdzoo("models", "*0.25_voc", "--weights", "--root", tmp_path, "--json")[0])
+    assert rows[0]["model"] == [
+        {"path": f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params", "state": "other", "usable": True}
+    ]
+    assert "no weights in" in ssdzoo("models", "*vgg*", "--weights", "--root", tmp_path / "none")[0]
+
+
+def test_convert(tmp_path):
+    small_network().save_parameters(str(tmp_path / "old.params"))
+    call = ("convert", tmp_path / "old.params", tmp_path / "new.params", "--model", "ssd_300_mobilenet0.25_custom")
+    out, _ = ssdzoo(*call, "--classes", "a, b,c")
+    lines = out.splitlines()
+    assert lines[0] == "ssd_300_mobilenet0.25_custom, 3 classes: 205 parameters, all shapes fit; 0 renamed"
+    digest = hashlib.sha256((tmp_path / "new.params").read_bytes()).hexdigest()
+    assert lines[2] == f"{tmp_path}/new.params  sha256 {digest}"
+    _, shown = ssdzoo(*call, status=2)
+    assert "new.params is there already" in shown
+    assert json.loads(ssdzoo(*call, "--force", "--json")[0])["target_hash"] == digest
+    _, shown = ssdzoo("convert", tmp_path / "none.params", tmp_path / "x.params", "--model", "ssd_300_vgg16_atrous_voc", status=1)
+    assert shown == f"ssdzoo: {tmp_path}/none.params: no such parameter file\n"
+
+
 def test_help_and_version():
     assert ssdzoo("--version")[0].startswith("ssdzoo 0.")
     out, _ = ssdzoo("--help")
-    for verb in ("models", "quickstart", "train", "eval", "export", "predict"):
+    for verb in ("models", "quickstart", "train", "eval", "export", "predict", "convert"):
         assert verb in out
         assert "--help" in ssdzoo(verb, "--help")[0]
 

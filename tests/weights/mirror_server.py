@@ -11,8 +11,8 @@ class Mirror:
 
     files: {path: bytes}.
     manner: "good"; "no ranges"; "silent" (never answers); "stalls" (after half of what is asked for); "drips" (a byte now and
-        then); "breaks off" (after `most` bytes of an answer); "lies long", "lies long, no ranges", "lies short" (Content-Length), "claims terabytes";
-        "wrong range"; "error" (500).
+        then); "breaks off" (after `most` bytes of an answer); "lies long", "lies long, no ranges", "lies short" (all three in
+        Content-Length); "claims terabytes"; "wrong range"; "error" (500).
     requests: [(path, Range header or None)] so far; sent: bytes of bodies so far.
     """
 
@@ -44,9 +44,8 @@ def _handler(mirror: Mirror):
                 self.end_headers()
                 return
             body = data[start:]
-            length = {"lies long": 10 * len(body), "lies short": len(body) // 2, "claims terabytes": 10**13}.get(
-                manner, len(body)
-            )
+            length = 10 * len(body) if "lies long" in manner else len(body)
+            length = {"lies short": len(body) // 2, "claims terabytes": 10**13}.get(manner, length)
             self.send_response(206 if start else 200)
             self.send_header("Content-Length", str(length))
             if start:
