@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from ssdzoo.errors import WeightsError
 from ssdzoo.weights.converted import Source
 
 _STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -80,8 +81,6 @@ def count_slots(source: Source, arrays: dict, ratios) -> int:
     Raises:
         WeightsError: the heads of different maps differ, or don't divide by their anchors.
     """
-    from ssdzoo.errors import WeightsError
-
     slots = set()
     for i, ratio in enumerate(ratios):
         rows = {len(arrays[f"class_predictors.{i}.predictor.{part}"]) for part in ("weight", "bias")}
