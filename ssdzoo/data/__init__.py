@@ -5,15 +5,19 @@ A data set is named by a path, by a list of paths, or by paths with commas in be
 
 from pathlib import Path
 
+from ssdzoo.data.coco import COCOReader
+from ssdzoo.data.csv_table import CSVReader
 from ssdzoo.data.reader import make_record
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
+from ssdzoo.data.recordio import RecordIOReader
 from ssdzoo.data.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
 from ssdzoo.data.voc import VOCReader
+from ssdzoo.data.yolo import YOLOReader
 from ssdzoo.errors import CallError, DataError
 
 __all__ = ["FORMATS", "Dataset", "Problem", "Record", "class_names", "has_split", "load_dataset", "split_names"]
 
-FORMATS = {"voc": VOCReader}
+FORMATS = {"voc": VOCReader, "coco": COCOReader, "yolo": YOLOReader, "recordio": RecordIOReader, "csv": CSVReader}
 EXPECTED = (
     "expected a Pascal VOC folder (Annotations/, JPEGImages/, ImageSets/Main/), a COCO .json or a folder with "
     "annotations/instances_*.json, YOLO's data.yaml, MXNet's .rec or .lst, a .csv, or a folder with one of them"
@@ -102,9 +106,10 @@ def _open(path: Path, format: str | None):
     if not path.exists():
         raise DataError(f"{path}: no such data set")
     for name, reader in FORMATS.items():
-        if name == format or (format is None and reader.recognizes(path)):
+        # A file that the user calls COCO's may have any suffix.
+        if format in (None, name) and (reader.recognizes(path) or (format == name and path.is_file())):
             return reader(path)
-    raise DataError(f"{path}: not a data set; {EXPECTED}")
+    raise DataError(f"{path}: not a data set{f' of format {format}' if format else ''}; {EXPECTED}")
 
 
 def united_names(readers: list, problems: list) -> list:
