@@ -7,16 +7,17 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ssdzoo.cli.options import Data, Gpus, Json, Model, Weights, prepare
+from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Json, Model, Weights, prepare
 from ssdzoo.errors import CallError
 
 
 def evaluate(
     model: Model,
     data: Data,
-    split: Annotated[str, typer.Option(help="Images to evaluate on.")] = "test",
+    split: Annotated[str, typer.Option(help=f"Images to evaluate on. {PARTS}")] = "test",
     metric: Annotated[str, typer.Option(help="voc07 (11 points) or voc12 (area under the curve).")] = "voc07",
     weights: Weights = None,
+    format: Format = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -30,7 +31,7 @@ def evaluate(
     from ssdzoo.predict.load import load
 
     detector = load(model, ctx=contexts, weights=weights)
-    dataset = load_dataset(data, split, detector.names)
+    dataset = load_dataset(data, split, detector.names, format)
     with TrainingProgress() as progress:
         for problem in dataset.problems:
             progress.say(f"  {problem}")

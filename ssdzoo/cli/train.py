@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.options import Data, Gpus, Weights, prepare
+from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Weights, prepare
 
 
 def train(
@@ -20,7 +20,7 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(help="Everything random derives from it.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Processes that prepare images; 0 prepares them in this one.")] = 1,
-    split: Annotated[str, typer.Option(help="Images to train on.")] = "train",
+    split: Annotated[str, typer.Option(help=f"Images to train on. {PARTS}")] = "train",
     val_split: Annotated[
         Optional[str],
         typer.Option(help="Images that choose the best epoch; 'none' for none.", show_default="val, if there is one"),
@@ -29,6 +29,7 @@ def train(
     augment: Annotated[str, typer.Option(help="ssd (the paper's), light, or none.")] = "ssd",
     base_weights: Annotated[Optional[Path], typer.Option(help="Parameter file of the backbone.")] = None,
     weights: Weights = None,
+    format: Format = None,
     gpus: Gpus = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out, with its arguments where none are given.")
@@ -42,7 +43,7 @@ def train(
     arguments = dict(
         model=model, data=data, out=out, epochs=epochs, batch_size=batch_size, lr=lr, seed=seed, workers=workers,
         split=split, val_split=val_split, eval_every=eval_every, augment=augment,
-        base_weights=base_weights, weights=weights,
+        base_weights=base_weights, weights=weights, format=format,
     )  # fmt: skip
     if resume:
         # What the command line does not say is as it was when the run began.

@@ -17,7 +17,7 @@ from ssdzoo.errors import CallError, DataError
 
 __all__ = ["FORMATS", "Dataset", "Problem", "Record", "class_names", "has_split", "load_dataset", "split_names"]
 
-FORMATS = {"voc": VOCReader, "coco": COCOReader, "yolo": YOLOReader, "recordio": RecordIOReader, "csv": CSVReader}
+FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)}
 EXPECTED = (
     "expected a Pascal VOC folder (Annotations/, JPEGImages/, ImageSets/Main/), a COCO .json or a folder with "
     "annotations/instances_*.json, YOLO's data.yaml, MXNet's .rec or .lst, a .csv, or a folder with one of them"

@@ -20,6 +20,8 @@ class COCOReader(Reader):
     Categories become ids from 0 in the order of theirs; those of equal names are one class.
     """
 
+    format = "coco"
+
     def __init__(self, path):
         super().__init__(path)
         self._files = [self.path] if self.path.is_file() else _json_files(self.path)

@@ -20,6 +20,8 @@ class CSVReader(Reader):
     beside the table. More columns may follow; one called `difficult` is read.
     """
 
+    format = "csv"
+
     def __init__(self, path):
         super().__init__(path)
         self._files = [self.path] if self.path.is_file() else _tables(self.path)

@@ -52,10 +52,12 @@ class Reader:
 
     Attributes:
         path: as the user gave it.
+        format: name of the format.
         undivided: begins the message about a split that a data set without splits of its own does not have.
         nameless: the files hold class ids alone, so that any list of names fits them.
     """
 
+    format = ""
     undivided = "without files for its splits"
     nameless = False
 

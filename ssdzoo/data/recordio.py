@@ -33,6 +33,8 @@ class RecordIOReader(Reader):
     from its folder, or from an images or JPEGImages folder in it.
     """
 
+    format = "recordio"
+
     def __init__(self, path):
         super().__init__(path)
         self._files = [self.path] if self.path.is_file() else _files(self.path)

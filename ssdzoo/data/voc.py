@@ -21,6 +21,7 @@ class VOCReader(Reader):
     Coordinates in the files count from 1; all four are moved by one, as in GluonCV.
     """
 
+    format = "voc"
     undivided = "without ImageSets/Main"
 
     def __init__(self, path):

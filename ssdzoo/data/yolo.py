@@ -20,6 +20,8 @@ from ssdzoo.errors import DataError
 class YOLOReader(Reader):
     """A data.yaml, or a folder with one; items are paths of images."""
 
+    format = "yolo"
+
     def __init__(self, path):
         super().__init__(path)
         self._file = self.path if self.path.is_file() else _yaml_file(self.path)
