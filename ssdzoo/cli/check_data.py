@@ -1,6 +1,8 @@
 """`ssdzoo check-data`: what is wrong with a data set, before it is trained on."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -45,7 +47,9 @@ def check_data(
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
     else:
-        print_report(report, Console())
+        # Off a terminal nobody turns the lines.
+        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+        print_report(report, Console(width=wide))
         if picture:
             print(f"{show} augmented samples: {picture}")
     if report.errors:

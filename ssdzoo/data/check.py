@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ssdzoo.data import open_readers, read_items, read_records, split_names, united_names
 from ssdzoo.data.class_similarity import similar_names
@@ -114,7 +115,8 @@ def _items(readers, path, splits, format, report, problems) -> dict:
         except DataError as error:
             if len(known) == 1:
                 raise
-            problems.append(Problem.of(error, readers[0].path, "split"))
+            file, _, message = str(error).partition(": ")
+            problems.append(Problem(Path(file), message, "split", ERROR))
             continue
         keys = {(id(reader), str(item)) for reader, item in items}
         if _rank(split) == len(STANDARD) and keys <= seen:
@@ -141,7 +143,11 @@ def _same_images(records: dict, digests: dict) -> list:
         for split, image in others:
             itself = str(image) == str(first)
             if split != first_split:
-                what = f"is in {split} and in {first_split}" if itself else f"in {split}, has the same bytes as {first} in {first_split}"
+                what = (
+                    f"is in {split} and in {first_split}"
+                    if itself
+                    else f"in {split}, has the same bytes as {first} in {first_split}"
+                )
                 message, kind = f"{what}: {split} tells less about new images", "leakage"
             else:
                 message, kind = f"is in {split} " + ("twice" if itself else f"with the same bytes as {first}"), "duplicated image"

@@ -85,7 +85,9 @@ def _image_folder(file: Path, images: list) -> Path:
     hits = {place: sum(_is_there(place, name) for name in names) for place in dict.fromkeys(places)}
     best = max(hits, key=hits.get)
     if not hits[best]:
-        raise DataError(f"{file}: no image such as {brief(names[0])} in {', '.join(map(str, hits))}; put the images in one of them")
+        raise DataError(
+            f"{file}: no image such as {brief(names[0])} in {', '.join(map(str, hits))}; put the images in one of them"
+        )
     return best
 
 
@@ -140,7 +142,9 @@ def _categories(rows: list, file: Path) -> dict:
     for row in rows:
         name, key = row.get("name"), _key(row.get("id"))
         if not isinstance(name, str) or not name.strip() or key is None:
-            raise DataError(f"{file}: a category has id {brief(row.get('id'))} and name {brief(name)}; expected a number and a text")
+            raise DataError(
+                f"{file}: a category has id {brief(row.get('id'))} and name {brief(name)}; expected a number and a text"
+            )
         if key in names:
             raise DataError(f"{file}: category {brief(row['id'])} is there twice, as {names[key]!r} and {name!r}")
         names[key] = name.strip()

@@ -41,8 +41,9 @@ class FilePart:
     def read(self) -> bytes:
         """The image's bytes; fewer where the file ends before the part does."""
         with open(self.path, "rb") as file:
+            left = file.seek(0, io.SEEK_END) - self.offset
             file.seek(self.offset)
-            data = file.read(self.size)
+            data = file.read(max(0, min(self.size, left)))
         starts = [0, *(hole + 4 - self.offset for hole in self.holes)]
         ends = [*(hole - self.offset for hole in self.holes), len(data)]
         return b"".join(data[a:b] for a, b in zip(starts, ends))

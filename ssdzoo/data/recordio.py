@@ -1,11 +1,13 @@
 """MXNet's RecordIO (.rec with .idx) and lists (.lst) with the labels of GluonCV's detection: read in plain numpy.
 
-A .rec is a chain of records, each of 4 bytes 0xced7230a, 4 bytes with a flag (3 bits) and the length (29 bits), and the payload, filled
-up to 4 bytes. Where the payload holds the magic number, the writer cuts it there into several records, flagged 1, 2, ... 2, 3. The payload
-is a header (uint32 flag, float32 label, uint64 id, uint64 id2), `flag` float32 labels, and the image file.
+A .rec is a chain of records, each of 4 bytes 0xced7230a, 4 bytes with a flag (3 bits) and the length (29 bits), and the
+payload, filled up to 4 bytes. Where the payload holds the magic number, the writer cuts it there into several records,
+flagged 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count` float32 labels,
+and the image file.
 
-The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in parts of the image, and
-perhaps whether it is difficult. A line of a .lst has a number, the labels and the path of the image, separated by tabs.
+The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in parts of
+the image, and perhaps whether it is difficult. A line of a .lst has a number, the labels and the path of the image, separated
+by tabs.
 """
 
 import os
@@ -66,7 +68,7 @@ class RecordIOReader(Reader):
     def items(self, split: str | None, problems: list) -> list:
         files = self._files if split is None else [self._splits[split]]
         items = [(file, place) for file in files for place in _places(file, problems)]
-        if not items:
+        if not items and not problems:
             raise DataError(f"{files[0]}: holds no records")
         return items
 

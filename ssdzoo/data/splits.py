@@ -41,7 +41,7 @@ def select_items(reader: Reader, split: str, problems: list) -> list:
         items = [item for part in match_split(reader, name) for item in reader.items(part, problems)]
     else:
         items = _drawn(reader, name, problems)
-    if (low, high) == (0, 1):
+    if (low, high) == (0, 1) or not items:
         return items
     order = np.random.default_rng(0).permutation(len(items))
     chosen = [items[i] for i in sorted(order[round(low * len(items)) : round(high * len(items))])]
@@ -80,7 +80,7 @@ def match_split(reader: Reader, wanted: str) -> list:
 
 
 def split_word(name: str) -> str | None:
-    """"train", "val", "test" or "trainval" for their usual spellings, also with a year behind them; None for other names."""
+    """ "train", "val", "test" or "trainval" for their usual spellings, also with a year behind them; None for other names."""
     return _WORDS.get(re.sub(r"[\s_-]*\d+$", "", name.lower()))
 
 
@@ -100,6 +100,8 @@ def _drawn(reader: Reader, name: str, problems: list) -> list:
     items = reader.items(None, problems)
     if name == "all":
         return items
+    if not items:
+        return []
     order = np.random.default_rng(0).permutation(len(items))
     wanted = ("train", "val") if name == "trainval" else (name,)
     start, chosen = 0.0, []

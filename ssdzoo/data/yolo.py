@@ -54,7 +54,7 @@ class YOLOReader(Reader):
         if names is None and isinstance(count, int) and 0 < count < 100_000:
             self.nameless = True
             names = [str(i) for i in range(count)]
-        names = [str(name) if isinstance(name, int) else name for name in names] if isinstance(names, list) else None
+        names = [str(name) if type(name) is int else name for name in names] if isinstance(names, list) else None
         for name in names or []:
             if not isinstance(name, str) or not name:
                 raise DataError(f"{self._file}: a class is called {brief(name)}; expected a text, in quotes if it is yes or no")
@@ -75,9 +75,9 @@ class YOLOReader(Reader):
             if not isinstance(text, str):
                 raise DataError(f"{self._file}: {split} is {brief(text)}; expected a folder or a .txt file, or a list of them")
             images += self._images(self._place(text, split), problems)
-        if not images:
+        if not images and not problems:
             raise DataError(f"{self._file}: {split}: no images in {brief(value)}")
-        if not any(os.path.isfile(label_path(image)) for image in images):
+        if images and not any(os.path.isfile(label_path(image)) for image in images):
             message = f"none of the {len(images)} images of {split} has labels, such as {label_path(images[0])}"
             problems.append(Problem(self._file, message, "labels", ERROR))
         return images

@@ -10,17 +10,24 @@ EXAMPLES = 10  # problems of one kind that are shown; --json has all
 
 def print_report(report, console) -> None:
     """Prints a `ssdzoo.data.check.Report` on a rich Console."""
+    classes = f"{len(report.names)} class{'es' * (len(report.names) != 1)}"
+    console.print(f"{report.data}: {', '.join(report.formats)}, {classes}", style="bold", markup=False, highlight=False)
+    console.print()
     console.print(_splits(report))
     if report.repeated:
         console.print(f"not shown: {', '.join(report.repeated)}, whose images are all in those above", style="dim", markup=False)
     console.print()
     console.print(_classes(report))
-    console.print("width, height (pixels) and aspect (width / height): 5th, 50th and 95th percentile", style="dim", highlight=False)
+    console.print(
+        "width, height (pixels) and aspect (width / height): 5th, 50th and 95th percentile", style="dim", highlight=False
+    )
     if report.anchors:
         console.print()
         console.print(_anchors(report.anchors))
         height, width = report.anchors["size"]
-        note = f"objects with an anchor above IoU 0.5, stretched to {width}x{height}; small is below 32², large from 96² pixels there"
+        note = (
+            f"objects with an anchor above IoU 0.5, stretched to {width}x{height}; small is below 32x32 there, large from 96x96"
+        )
         console.print(note, style="dim", highlight=False)
     for title, problems, style in (("errors", report.errors, "bold red"), ("warnings", report.warnings, "bold yellow")):
         _problems(console, title, problems, style)
@@ -61,7 +68,7 @@ def _classes(report) -> Table:
 
 
 def _range(values: list | None, digits: int) -> str:
-    return " - ".join(f"{v:.{digits}f}" for v in values) if values else ""
+    return "-".join(f"{v:.{digits}f}" for v in values) if values else ""
 
 
 def _anchors(found: dict) -> Table:
@@ -79,7 +86,9 @@ def _problems(console, title: str, problems: list, style: str) -> None:
         kinds[problem.kind].append(problem)
     for kind, found in kinds.items():
         console.print()
-        console.print(f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found)})", style=style, highlight=False, markup=False)
+        console.print(
+            f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found)})", style=style, highlight=False, markup=False
+        )
         for problem in found[:EXAMPLES]:
             console.print(f"  {problem}", soft_wrap=True, markup=False, highlight=False)
         if len(found) > EXAMPLES:

@@ -46,7 +46,12 @@ def coco_table(objects=OBJECTS):
     annotations = []
     for image, rows in zip(images, objects.values()):
         for i, x1, y1, x2, y2 in rows:
-            row = {"id": len(annotations) + 1, "image_id": image["id"], "category_id": 7 * i + 3, "bbox": [x1, y1, x2 - x1, y2 - y1]}
+            row = {
+                "id": len(annotations) + 1,
+                "image_id": image["id"],
+                "category_id": 7 * i + 3,
+                "bbox": [x1, y1, x2 - x1, y2 - y1],
+            }
             annotations.append({**row, "iscrowd": 0})
     return {"images": images, "annotations": annotations, "categories": categories}
 
