@@ -16,8 +16,7 @@ from ssdzoo.data.reader import Reader
 from ssdzoo.errors import CallError, DataError
 
 FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}  # of a data set without splits
-_WORDS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-          "testing": "test", "trainval": "trainval"}  # fmt: skip
+_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
 _PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*\]")
 
 
@@ -81,7 +80,7 @@ def match_split(reader: Reader, wanted: str) -> list:
 
 def split_word(name: str) -> str | None:
     """ "train", "val", "test" or "trainval" for their usual spellings, also with a year behind them; None for other names."""
-    return _WORDS.get(re.sub(r"[\s_-]*\d+$", "", name.lower()))
+    return _WORDS.get(re.sub(r"[\s_-]*(19|20)\d\d$", "", name.lower()))
 
 
 def name_files(files: list, prefix: str = "") -> dict:

@@ -107,7 +107,7 @@ def test_parts_of_a_split(many, tmp_path):
 
 
 @pytest.mark.parametrize("own, wanted", [
-    ("train2017", "train"), ("train_2012", "train"), ("training", "train"),
+    ("train2017", "train"), ("train_2012", "train"),
     ("valid", "val"), ("validation", "val"), ("val", "valid"),
 ])  # fmt: skip
 def test_usual_names_of_splits(own, wanted, tmp_path):
@@ -157,3 +157,12 @@ def test_objects_of_two_formats_are_told_apart_by_their_names(tmp_path):
     assert data.names == NAMES
     for one, other in zip(data.records[:4], data.records[4:]):
         assert one.class_ids.tolist() == other.class_ids.tolist()
+
+
+@pytest.mark.parametrize("wanted", ["testing", "tests", "train1", ""])
+def test_other_names_of_splits_are_not_guessed(wanted, tmp_path):
+    data = write("voc", tmp_path / "voc")
+    (data / "ImageSets" / "Main" / "test.txt").write_text("a")
+    assert stems(data, "Train") == list(OBJECTS)
+    with pytest.raises(DataError, match=f"no split '{wanted}'; there are test, train"):
+        load_dataset(data, wanted)
