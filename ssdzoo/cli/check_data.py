@@ -47,6 +47,7 @@ def check_data(
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
     else:
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
         # Off a terminal nobody turns the lines.
         wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
         print_report(report, Console(width=wide))

@@ -3,6 +3,7 @@
 A data set is named by a path, by a list of paths, or by paths with commas in between; several are joined.
 """
 
+import unicodedata
 from pathlib import Path
 
 from ssdzoo.data.coco import COCOReader
@@ -114,7 +115,13 @@ def _open(path: Path, format: str | None):
 
 def united_names(readers: list, problems: list) -> list:
     """Class names of all readers, in the order in which they first come."""
-    return list(dict.fromkeys(name for reader in readers for name in reader.class_names(problems)))
+    names = {}
+    for reader in readers:
+        for name in reader.class_names(problems):
+            if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+                problems.append(Problem(reader.path, f"class {name!r} holds control characters", "class names", ERROR))
+            names.setdefault(name)
+    return list(names)
 
 
 def read_items(readers: list, split: str, problems: list) -> list:

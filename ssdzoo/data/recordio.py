@@ -66,9 +66,9 @@ class RecordIOReader(Reader):
         return [str(i) for i in range(largest + 1)]
 
     def items(self, split: str | None, problems: list) -> list:
-        files = self._files if split is None else [self._splits[split]]
+        files, known = self._files if split is None else [self._splits[split]], len(problems)
         items = [(file, place) for file in files for place in _places(file, problems)]
-        if not items and not problems:
+        if not items and len(problems) == known:
             raise DataError(f"{files[0]}: holds no records")
         return items
 

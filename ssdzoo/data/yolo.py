@@ -69,13 +69,13 @@ class YOLOReader(Reader):
     def items(self, split: str | None, problems: list) -> list:
         if split is None:
             raise DataError(f"{self._file}: names no images; expected train: FOLDER and val: FOLDER")
-        value = self._table[split]
+        value, known = self._table[split], len(problems)
         images = []
         for text in value if isinstance(value, list) else [value]:
             if not isinstance(text, str):
                 raise DataError(f"{self._file}: {split} is {brief(text)}; expected a folder or a .txt file, or a list of them")
             images += self._images(self._place(text, split), problems)
-        if not images and not problems:
+        if not images and len(problems) == known:
             raise DataError(f"{self._file}: {split}: no images in {brief(value)}")
         if images and not any(os.path.isfile(label_path(image)) for image in images):
             message = f"none of the {len(images)} images of {split} has labels, such as {label_path(images[0])}"
@@ -110,6 +110,9 @@ class YOLOReader(Reader):
             raise DataError(f"{where}: {brief(line)} is no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
         if os.path.isabs(line):
             return Path(line)
+        beside = Path(os.path.normpath(place.parent / line))  # from lists/train.txt, ../images is inside the data set
+        if beside.is_relative_to(os.path.normpath(self._root)) and os.path.exists(beside):
+            return beside
         paths = [member(folder, line, where) for folder in (place.parent, self._root)]
         return next((path for path in paths if os.path.exists(path)), paths[0])
 

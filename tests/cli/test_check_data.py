@@ -107,3 +107,12 @@ def test_training_and_evaluation_on_joined_formats(tmp_path):
     (second / "labels" / "train" / "i0.txt").write_text(yolo_lines([(0, 0, 0, 200, 10)]))
     _, shown = ssdzoo("eval", run, data, "--split", "train", status=1)
     assert f"{second}/labels/train/i0.txt: line 1 (ant): box (0.78125, 0.078125, 1.5625, 0.15625) is outside" in shown
+
+
+def test_names_that_no_terminal_can_show(tmp_path):
+    root = write("yolo", tmp_path / "d")
+    with open(bytes(root / "images" / "train") + b"/\xff[red].png", "wb") as file:
+        file.write(b"no image")
+    out, _ = ssdzoo("check-data", root, status=1)
+    assert "\\udcff[red].png: not an image" in out
+    assert json.loads(ssdzoo("check-data", root, "--json", status=1)[0])["errors"] == 1

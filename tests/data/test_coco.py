@@ -94,6 +94,8 @@ def set_in(key, index, field, value):
         (set_in("images", 1, "file_name", ""), "names no image"),
         (set_in("images", 1, "file_name", None), "an image has id 101 and file_name None"),
         (set_in("images", 1, "id", 100), "image 100 is there twice, as 'a.png' and 'b.png'"),
+        (set_in("categories", 0, "name", "c\ud800w"), r"class 'c\\ud800w' holds control characters"),
+        (set_in("categories", 0, "name", "c\x1b[31mw"), "holds control characters"),
         (set_in("categories", 0, "id", 3), "category 3 is there twice, as 'cow' and 'ant'"),
         (set_in("categories", 0, "name", 5), "a category has id 17 and name 5"),
         (lambda table: table.pop("annotations"), "expected a list of objects under 'annotations'"),

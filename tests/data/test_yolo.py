@@ -44,6 +44,10 @@ def test_splits_and_absolute_paths(tmp_path):
     assert split_names(data) == ["train", "val"]
     assert [r.image.stem for r in load_dataset(data, "trainval").records] == ["a", "b", "c", "d", "d"]
     assert load_dataset(data, "val")[0].class_ids.tolist() == [2, 1, 1]
+    (data / "lists").mkdir()
+    (data / "lists" / "val.txt").write_text("../images/train/d.png\n")
+    (data / "data.yaml").write_text("val: lists/val.txt\nnames: [ant, bee, cow]\n")
+    assert load_dataset(data, "val")[0].class_ids.tolist() == [2, 1, 1]
 
 
 def test_outlines_become_boxes(tmp_path):
