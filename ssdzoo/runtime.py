@@ -77,12 +77,25 @@ def gluoncv():
     """
     mxnet()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _without_torch():
             warnings.simplefilter("ignore")
             import gluoncv as module
     except (ImportError, OSError, AttributeError) as error:
         raise SSDZooError(f"gluoncv can't be imported ({error}): pip install gluoncv==0.10.5.post0") from error
     return module
+
+
+@contextmanager
+def _without_torch():
+    """Hides torch: gluoncv refuses to be imported where there is a torch of version 2, which its MXNet models don't need."""
+    hidden = sys.modules.get("torch")
+    sys.modules["torch"] = None
+    try:
+        yield
+    finally:
+        del sys.modules["torch"]
+        if hidden is not None:
+            sys.modules["torch"] = hidden
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def train(
     eval_every: Annotated[int, _option("Epochs between two evaluations.")] = 5,
     augment: Annotated[str, _option("ssd (the paper's), light, or none.")] = "ssd",
     cache: Annotated[Optional[Path], _option("Folder for smaller copies of large photos, which later epochs read.")] = None,
-    base_weights: Annotated[Optional[Path], _option("Parameter file of the backbone.")] = None,
+    base_weights: Annotated[Optional[Path], _option("Weights of the backbone: .params, .pth, .safetensors or .h5.")] = None,
     weights: Weights = None,
     format: Format = None,
     gpus: Gpus = None,

@@ -153,7 +153,8 @@ class Loader:
         except BrokenProcessPool:
             self.close()
             raise SSDZooError(
-                "a loader process was killed, perhaps because memory ran out: use fewer --workers or a smaller --batch-size"
+                "a loader process was killed, perhaps because memory ran out: use fewer --workers or a smaller --batch-size; "
+                "or it could not start, because a script of yours trains outside of `if __name__ == '__main__':`"
             ) from None
         finally:
             for future, slot in waiting:

@@ -64,7 +64,7 @@ def read_stream(file, size: int, where) -> dict:
     reader = _Reader(file, size, where)
     magic, reserved, count = reader.numbers("<QQQ", "the file header")
     if magic != FILE_MAGIC or reserved:
-        reader.fail(0, f"not an MXNet parameter file: it begins with {magic:#x}, {reserved:#x} instead of {FILE_MAGIC:#x}, 0x0")
+        reader.fail(0, f"it begins with {magic:#x}, {reserved:#x} instead of {FILE_MAGIC:#x}, 0x0")
     if count > reader.rest // _LEAST_ARRAY:
         reader.fail(16, f"the header says {count} arrays, but only {reader.rest} bytes follow")
     arrays = [_read_array(reader, f"array {i}") for i in range(count)]
@@ -86,7 +86,10 @@ class _Reader:
         return self._size - self.offset
 
     def fail(self, offset: int, what: str):
-        raise WeightsError(f"{self._where}: damaged or hostile, byte {offset}: {what}")
+        raise WeightsError(f"{self._where}: not an MXNet parameter file, or a damaged one: byte {offset}: {what}")
+
+    def refuse(self, offset: int, what: str):
+        raise WeightsError(f"{self._where}: byte {offset}: {what}")
 
     def numbers(self, format: str, what: str) -> tuple:
         return struct.unpack(format, self.bytes(struct.calcsize(format), what))
@@ -123,19 +126,19 @@ def _read_array(reader: _Reader, what: str) -> np.ndarray:
         (storage,) = reader.numbers("<i", f"the storage type of {what}")
         if storage:
             kind = {1: "row-sparse", 2: "CSR-sparse"}.get(storage, f"of unknown storage type {storage}")
-            reader.fail(start, f"{what} is {kind}; only dense arrays are read: densify it in mxnet with .tostype('default')")
+            reader.refuse(start, f"{what} is {kind}; only dense arrays are read: densify it in mxnet with .tostype('default')")
     shape = _read_shape(reader, first, what)
     if not shape and first != _V3:
-        reader.fail(start, f"{what} was saved before it had a shape; only mxnet's np_shape files hold scalars")
+        reader.refuse(start, f"{what} was saved before it had a shape; only mxnet's np_shape files hold scalars")
     at = reader.offset + 8  # the device does not matter here
     *_, flag = reader.numbers("<iii", f"device and type of {what}")
     if flag == 12:
-        reader.fail(at, f"{what} is bfloat16, which numpy lacks: cast it in mxnet with .astype('float32')")
+        reader.refuse(at, f"{what} is bfloat16, which numpy lacks: cast it in mxnet with .astype('float32')")
     if flag not in _TYPES:
         reader.fail(at, f"{what} has the unknown type flag {flag}")
     dtype = np.dtype(_TYPES[flag])
     array = reader.array(shape, dtype, f"{what} {shape} {dtype.name}")
-    if dtype == bool and array.size and array.view(np.uint8).max() > 1:
+    if dtype.kind == "b" and array.size and array.view(np.uint8).max() > 1:
         reader.fail(at + 4, f"{what} is bool, but has bytes other than 0 and 1")
     return array
 
@@ -191,7 +194,7 @@ def write_params(path, arrays: dict) -> None:
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
-        if not isinstance(name, str) or not name.isascii() and name != name.encode(errors="replace").decode():
+        if not isinstance(name, str) or name != name.encode(errors="replace").decode():
             raise CallError(f"{path}: the name of an array must be text, not {name!r}")
         if array.dtype.newbyteorder("<") not in _FLAGS:
             raise CallError(f"{path}: array {name!r} is {array.dtype}; the format has {_NAMES}")

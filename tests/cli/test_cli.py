@@ -64,6 +64,34 @@ def test_evaluation(trained):
     assert out.split()[:2] == ["class", "AP"] and out.split()[-2] == "mAP"
     value = json.loads(ssdzoo("eval", trained / "run", trained / "data", "--split", "val", "--metric", "voc12", "--json")[0])
     assert value["split"] == "val" and value["metric"] == "voc12" and len(value["AP"]) == 5
+    assert list(value)[:3] == ["model", "data", "split"] and value["counts"]["images"] == 2
+    assert (trained / "run" / "eval-test" / "pr.png").is_file()  # a run keeps its evaluations
+    assert json.loads((trained / "run" / "eval-val" / "eval.json").read_text()) == value
+
+
+def test_evaluation_as_coco(trained, tmp_path):
+    arguments = ("eval", trained / "run", trained / "data", "--metric", "coco", "--format", "coco-results", "--iou", 0.4)
+    out, shown = ssdzoo(*arguments, "--score", 0.05, "--out", tmp_path / "out")
+    lines = [line.split() for line in out.splitlines() if line.strip()]
+    assert [line[0] for line in lines[-12:]] == [
+        "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large", "mAP",
+    ]  # fmt: skip
+    files = {"eval.json", "pr.png", "confusion.png", "mistakes.png", "coco_results.json", "coco_annotations.json"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == files | {"mistakes"} and "coco_results.json" in shown
+    value = json.loads((tmp_path / "out" / "eval.json").read_text())
+    assert value["confusion"]["score"] == 0.05 and value["confusion"]["iou"] == 0.4 and len(value["coco"]) == 12
+    results = json.loads((tmp_path / "out" / "coco_results.json").read_text())
+    assert {row["image_id"] for row in results} == {1, 2, 3} and {row["category_id"] for row in results} <= set(range(1, 6))
+
+
+def test_evaluation_of_an_exported_model_writes_where_it_is_told(trained, tmp_path):
+    ssdzoo("export", trained / "run", "--out", tmp_path / "export")
+    value = json.loads(ssdzoo("eval", tmp_path / "export", trained / "data", "--json")[0])
+    assert "mistakes" not in value and [p.suffix for p in (tmp_path / "export").iterdir() if p.is_dir()] == []
+    _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--format", "coco-results", status=2)
+    assert shown == "ssdzoo: --format coco-results writes files: say where with --out\n"
+    _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--out", trained / "table.toml", status=2)
+    assert shown == f"ssdzoo: --out {trained / 'table.toml'} is a file: name a folder\n"
 
 
 def test_export_and_predict(trained):
@@ -111,7 +139,14 @@ def test_resume(trained):
             "none.params: no such parameter file",
         ),
         (("eval", "RUN", "DATA", "--split", "nope"), 1, "no split 'nope'"),
-        (("eval", "RUN", "DATA", "--metric", "coco"), 2, "no metric 'coco'"),
+        (("eval", "RUN", "DATA", "--metric", "coc"), 2, "no metric 'coc': do you mean coco? there are voc07, voc12, coco"),
+        (
+            ("eval", "RUN", "DATA", "--format", "tfrecord"),
+            2,
+            "no format 'tfrecord'; there are voc, coco, yolo, recordio, csv, coco-results",
+        ),
+        (("eval", "RUN", "DATA", "--format", "voc", "--format", "csv"), 2, "--format voc and csv: the data have one format"),
+        (("eval", "RUN", "DATA", "--iou", "1.5"), 2, "--iou"),
         (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),
         (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),
         (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image"),

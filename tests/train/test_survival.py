@@ -101,3 +101,17 @@ def test_a_full_disk_loses_nothing_that_was_saved(folder, limit):
     after = {p.name: p.read_bytes() for p in (folder / out).rglob("*") if p.is_file() and not p.name.startswith(".")}
     assert before == {name: after[name] for name in before}
     assert_resumes(folder, out)
+
+
+def test_ctrl_c_stops_cleanly(folder):
+    process = start(folder, "stopped", "--workers", 2, epochs=500)
+    while not (folder / "stopped" / "last" / "state.json").exists():
+        assert process.poll() is None
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) >= 2
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130 and errors.splitlines()[-1] == "ssdzoo: stopped" and "Traceback" not in errors
+    deadline = time.monotonic() + 5
+    while any(Path(f"/proc/{child}").exists() for child in children):
+        assert time.monotonic() < deadline
