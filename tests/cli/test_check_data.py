@@ -102,6 +102,8 @@ def test_training_and_evaluation_on_joined_formats(tmp_path):
     assert "3 classes (ant, bee, cow)" in shown and f"{data}, split train[:50%]: 6 images, 12 objects" in shown
     assert "split train[50%:]: 6 images, 12 objects" in shown and "mAP" in shown
     ssdzoo("train", tmp_path / "table.toml", data, "--out", run, "--epochs", 2, "--resume")
+    table = json.loads(ssdzoo("check-data", data, "--model", run, "--json")[0])["anchors"]
+    assert table["model"] == str(run) and table["objects"] == 24 and table["classes"]["cow"]["all"] is None
     found = json.loads(ssdzoo("eval", run, second, "--format", "yolo", "--split", "train", "--json")[0])
     assert set(found["AP"]) == {"ant", "bee", "cow"} and found["AP"]["cow"] is None
     (second / "labels" / "train" / "i0.txt").write_text(yolo_lines([(0, 0, 0, 200, 10)]))

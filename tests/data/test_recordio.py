@@ -189,3 +189,12 @@ def test_names_of_a_file_of_its_own(tmp_path):
     assert class_names(data) == NAMES
     (data / "classes.txt").unlink()
     assert class_names(data) == ["0", "1", "2"]
+
+
+def test_smaller_copies_of_images_in_a_file(tmp_path):
+    from ssdzoo.data.cache import ResizeCache
+
+    cache = ResizeCache(tmp_path / "cache", (16, 32))
+    records = load_dataset(write_recordio(tmp_path / "d"), "train").records
+    assert [cache.read(record).shape for record in records] == [(32, 64, 3)] * 4
+    assert len({cache.path(record) for record in records}) == 4 == len(list((tmp_path / "cache").iterdir()))
