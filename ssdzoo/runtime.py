@@ -19,12 +19,12 @@ from ssdzoo.errors import CallError, SSDZooError
 _NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
 
 # In the order in which they depend on each other; each wheel `nvidia-*-cu11` brings some.
-_CUDA_LIBRARIES = (
+CUDA_LIBRARIES = (
     "libcudart.so.11.0", "libnvrtc.so.11.2", "libcublasLt.so.11", "libcublas.so.11", "libcufft.so.10", "libcurand.so.10",
     "libcusparse.so.11", "libcusolver.so.11", "libcudnn.so.8", "libnccl.so.2", "libnvToolsExt.so.1",
 )  # fmt: skip
 
-_GPU_WHEELS = (
+GPU_WHEELS = (
     "pip uninstall -y mxnet && pip install mxnet-cu117==1.9.1 nvidia-cudnn-cu11==8.6.0.163 nvidia-cublas-cu11 "
     "nvidia-cufft-cu11 nvidia-curand-cu11 nvidia-cusolver-cu11 nvidia-cusparse-cu11 nvidia-cuda-runtime-cu11 "
     "nvidia-cuda-nvrtc-cu11 nvidia-nccl-cu11 nvidia-nvtx-cu11"
@@ -134,7 +134,7 @@ def _load_cuda_wheels() -> None:
         return
     spec = importlib.util.find_spec("nvidia")
     folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
-    for library in _CUDA_LIBRARIES:
+    for library in CUDA_LIBRARIES:
         for path in (p for folder in folders for p in folder.glob(f"*/lib/{library}")):
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
 
@@ -177,7 +177,7 @@ def contexts(gpus: str | None = None) -> list:
     if not mx.runtime.Features().is_enabled("CUDA"):
         raise SSDZooError(
             f"--gpus {gpus}: this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada; mxnet carries "
-            f"no code for newer ones): {_GPU_WHEELS}"
+            f"no code for newer ones): {GPU_WHEELS}"
         )
     count = mx.context.num_gpus()
     missing = [n for n in numbers if int(n) >= count]
