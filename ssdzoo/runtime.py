@@ -77,12 +77,25 @@ def gluoncv():
     """
     mxnet()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _hidden("torch"):
             warnings.simplefilter("ignore")
             import gluoncv as module
     except (ImportError, OSError, AttributeError) as error:
         raise SSDZooError(f"gluoncv can't be imported ({error}): pip install gluoncv==0.10.5.post0") from error
     return module
+
+
+@contextmanager
+def _hidden(name: str):
+    """Makes a module look as if it were not installed: gluoncv refuses to be imported beside torch 2."""
+    found = sys.modules.get(name)
+    sys.modules[name] = None
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if found is not None:
+            sys.modules[name] = found
 
 
 @contextmanager

@@ -1,0 +1,102 @@
+"""What goes into an exported model and what comes out of it, whatever symbol it was made from."""
+
+import numpy as np
+from onnx import TensorProto
+
+from ssdzoo.errors import ExportError
+from ssdzoo.export.onnx.builder import Builder, Value
+from ssdzoo.export.onnx.translate import Translated
+
+
+def image_input(g: Builder, size, preprocess, mean, std) -> tuple:
+    """The input of the model, and the normalized images (B, 3, H, W) float32 made from it.
+
+    Args:
+        size: (H, W), or None for any.
+        preprocess: takes uint8 RGB images (B, H, W, 3) and normalizes them.
+    """
+    height, width = size or ("height", "width")
+    g.at("preprocess")
+    if not preprocess:
+        image = g.input("images", ["batch", 3, height, width])
+        return image, image
+    pixels = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
+    # The same arithmetic as that of the Detector.
+    scale = (1 / (255 * np.array(std))).astype(np.float32).reshape(3, 1, 1)
+    shift = (-np.array(mean) / np.array(std)).astype(np.float32).reshape(3, 1, 1)
+    planes = g.add("Transpose", g.add("Cast", pixels, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+    return pixels, g.add("Add", g.add("Mul", planes, scale), shift)
+
+
+def detections(g: Builder, done: Translated, image: Value, most: int, source: str) -> dict:
+    """Outputs boxes (B, K, 4), scores (B, K) and class_ids (B, K), K as the symbol's own limit, else `most`."""
+    outputs = done.outputs
+    g.at("detections")
+    if "nms" not in done.notes:
+        raise ExportError(
+            f"{source}: neither box_nms nor MultiBoxDetection is in this symbol; export its raw heads (raw=True, --raw), "
+            "or export the network again with suppression"
+        )
+    if len(outputs) == 1 and outputs[0].rank == 3 and outputs[0].dims[2] == 6:
+        ids, scores, boxes = g.add("Split", outputs[0], [1, 1, 4], axis=2, outputs=3)
+    elif [o.dims[2] if o.rank == 3 else None for o in outputs] == [1, 1, 4]:
+        ids, scores, boxes = outputs
+    else:
+        shapes = [o.dims for o in outputs]
+        raise ExportError(f"{source}: its outputs {shapes} are neither (B, K, 6) nor ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4)")
+    if done.notes["nms"].get("unit"):
+        found = g.add("GreaterOrEqual", ids, 0.0)
+        boxes = g.add("Where", found, g.add("Mul", boxes, _pixels(g, image)), boxes)
+    count = boxes.dims[1]
+    if not isinstance(count, int) or (count > most and not done.notes["nms"].get("limit")):
+        count = most
+    g.at("output")
+    ids, scores, boxes = (_exactly(g, v, count) for v in (ids, scores, boxes))
+    flat = {"boxes": boxes, "scores": g.add("Squeeze", scores, [2]), "class_ids": g.add("Squeeze", ids, [2])}
+    return {n: (v, ["batch", count] + ([4] if n == "boxes" else [])) for n, v in flat.items()}
+
+
+def _exactly(g: Builder, rows: Value, count: int) -> Value:
+    """(B, count, W): the first rows, -1 where there are fewer."""
+    if rows.dims[1] == count:
+        return rows
+    if not isinstance(rows.dims[1], int) or rows.dims[1] < count:
+        rows = g.add("Pad", rows, np.array([0, 0, 0, 0, count, 0]), np.array(-1, np.float32))
+    return g.add("Slice", rows, [0], [count], [1])
+
+
+def heads(g: Builder, done: Translated, image: Value, source: str) -> dict:
+    """Outputs logits (B, N, C + 1), background first; offsets (B, N, 4); anchors (1, N, 4), center form, pixels."""
+    g.at("heads")
+    decode, softmax = done.notes.get("decode"), done.notes.get("softmax", [])
+    if decode is None and len(done.outputs) == 3 and [o.dims[-1] for o in done.outputs[1:]] == [4, 4]:
+        logits, offsets, anchors = done.outputs
+    elif decode is None or len(softmax) != 1:
+        raise ExportError(
+            f"{source}: the raw heads can't be told: it has {len(softmax)} softmax nodes and "
+            f"{'a' if decode else 'no'} node that decodes boxes; one of each was expected"
+        )
+    else:
+        logits, axis = softmax[0]
+        if axis == 1:
+            logits = g.add("Transpose", logits, perm=[0, 2, 1])
+        offsets = decode["offsets"]
+        anchors = _center_form(g, *decode["anchors"])
+    outputs = {"logits": logits, "offsets": offsets, "anchors": anchors}
+    return {n: (v, ["batch" if n != "anchors" else 1, *(d or "anchors" for d in v.dims[1:])]) for n, v in outputs.items()}
+
+
+def _center_form(g: Builder, anchors: Value, kind: str, image) -> Value:
+    """Anchors in center form and pixels; `image` is given where they are parts of it."""
+    if image is not None:
+        anchors = g.add("Mul", anchors, _pixels(g, image))
+    if kind == "center":
+        return anchors
+    first, second = g.add("Split", anchors, [2, 2], axis=2, outputs=2)
+    return g.add("Concat", g.add("Mul", g.add("Add", first, second), 0.5), g.add("Sub", second, first), axis=2)
+
+
+def _pixels(g: Builder, image: Value) -> Value:
+    """(4,) float32: width, height, width, height of the network's input."""
+    height, width = g.size(image, 2), g.size(image, 3)
+    return g.add("Cast", g.add("Concat", width, height, width, height, axis=0), to=1)
