@@ -77,7 +77,7 @@ def gluoncv():
     """
     mxnet()
     try:
-        with warnings.catch_warnings(), _hidden("torch"):
+        with warnings.catch_warnings(), _without_torch():
             warnings.simplefilter("ignore")
             import gluoncv as module
     except (ImportError, OSError, AttributeError) as error:
@@ -86,16 +86,16 @@ def gluoncv():
 
 
 @contextmanager
-def _hidden(name: str):
-    """Makes a module look as if it were not installed: gluoncv refuses to be imported beside torch 2."""
-    found = sys.modules.get(name)
-    sys.modules[name] = None
+def _without_torch():
+    """Hides torch: gluoncv refuses to be imported where there is a torch of version 2, which its MXNet models don't need."""
+    hidden = sys.modules.get("torch")
+    sys.modules["torch"] = None
     try:
         yield
     finally:
-        del sys.modules[name]
-        if found is not None:
-            sys.modules[name] = found
+        del sys.modules["torch"]
+        if hidden is not None:
+            sys.modules["torch"] = hidden
 
 
 @contextmanager

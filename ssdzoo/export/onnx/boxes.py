@@ -4,7 +4,11 @@ import numpy as np
 
 from ssdzoo.export.onnx.call import Call, translates
 from ssdzoo.export.onnx.rows import split_rows
-from ssdzoo.export.onnx.suppress import best, pick, suppress
+from ssdzoo.export.onnx.suppress import LOWEST, best, pick, suppress
+
+SUPPRESSIONS = (
+    "_contrib_box_nms", "_contrib_box_non_maximum_suppression", "_contrib_MultiBoxDetection", "MultiBoxDetection",
+)  # fmt: skip
 
 
 def columns(g, x, *sizes):
@@ -39,7 +43,7 @@ def _decode(g, offsets, center, size, stds, limit=-1.0):
     return g.add("Concat", g.add("Sub", middle, half), g.add("Add", middle, half), axis=-1)
 
 
-@translates("_contrib_box_nms", "_contrib_box_non_maximum_suppression")
+@translates(*SUPPRESSIONS[:2])
 def box_nms(call: Call):
     """Rows (B, K, W) that survive, -1 after them. K is `topk`, not the number of candidates: beyond it MXNet's rows are -1."""
     g, get = call.g, call.node.get
@@ -48,24 +52,33 @@ def box_nms(call: Call):
     topk, thresh = get("topk", -1), float(get("overlap_thresh", 0.5))
     at = {"score": get("score_index", 1), "id": get("id_index", -1), "box": get("coord_start", 2)}
     parts = split_rows(call) if at == {"score": 1, "id": 0, "box": 2} else None
-    count = topk if topk > 0 else None
+    if parts and parts.ids is None and (get("background_id", -1) != -1 or get("valid_thresh", 0) < 0):
+        parts = None  # then an id matters where the score is 0
+    count, least, background = topk if topk > 0 else None, float(get("valid_thresh", 0)), float(get("background_id", -1))
     if parts:
-        scores, indices = best(g, parts.scores, count)
+        scores = parts.scores
+        if parts.ids is not None:
+            scores = _without(g, scores, parts.ids, background)
+        scores, indices = best(g, scores, count)
         ids, boxes = parts.at(g, indices)
         rows = g.add("Concat", g.add("Unsqueeze", ids, [2]), g.add("Unsqueeze", scores, [2]), boxes, axis=2)
-        classes = parts.classes
     else:
-        scores, indices = best(g, _column(g, call.x, at["score"]), count)
+        scores = _column(g, call.x, at["score"])
+        if at["id"] >= 0:
+            scores = _without(g, scores, _column(g, call.x, at["id"]), background)
+        scores, indices = best(g, scores, count)
         rows = pick(g, call.x, g.add("Mod", indices, g.size(call.x, 1)))
         ids = _column(g, rows, at["id"]) if at["id"] >= 0 else None
-        boxes, classes = g.add("Slice", rows, [at["box"]], [at["box"] + 4], [2]), None
-    valid = g.add("Greater", scores, float(get("valid_thresh", 0)))
-    if ids is not None:
-        background = g.add("Equal", ids, float(get("background_id", -1)))
-        valid = g.add("And", valid, g.add("Not", background))
-    call.notes["nms"] = {"thresh": thresh, "topk": topk, "valid_thresh": float(get("valid_thresh", 0)), "classes": classes}
+        boxes = g.add("Slice", rows, [at["box"]], [at["box"] + 4], [2])
+    valid = g.add("Greater", scores, least)
+    call.notes["nms"] = {"thresh": thresh, "topk": topk, "valid_thresh": least, "classes": parts and parts.classes}
     by_class = ids if not call.node.flag("force_suppress") else None
-    return suppress(g, rows, boxes, by_class, valid, thresh, classes)
+    return suppress(g, rows, boxes, by_class, valid, thresh, parts.classes if parts and parts.ids is None else None)
+
+
+def _without(g, scores, ids, background: float):
+    """The scores, lowered below every threshold where the id is that of the background."""
+    return g.add("Where", g.add("Equal", ids, background), LOWEST, scores)
 
 
 def _column(g, rows, number: int):
@@ -83,9 +96,9 @@ def multi_box_prior(call: Call):
     height, width = (g.add("Cast", g.add("Squeeze", g.size(call.x, axis), [0]), to=1) for axis in (2, 3))
     y, x = (_centers(g, count, step, offset) for count, step, offset in zip((height, width), steps, offsets))
     roots = [(s, np.sqrt(ratios[0])) for s in sizes] + [(sizes[0], np.sqrt(r)) for r in ratios[1:]]
-    halves = np.array([[s * r / 2, s / r / 2] for s, r in roots])  # of a square map; a size is a part of the height
-    half = g.add("Mul", halves, g.add("Concat", *(g.add("Unsqueeze", v, [0]) for v in (g.add("Div", height, width), np.array(1.0))),
-                                      axis=0))  # fmt: skip
+    halves = np.array([[s * r / 2, s / r / 2] for s, r in roots])  # in parts of the height
+    aspect = g.add("Concat", g.add("Reshape", g.add("Div", height, width), [1]), np.ones(1), axis=0)
+    half = g.add("Mul", halves, aspect)
     rows = g.add("Mul", g.add("Unsqueeze", y, [1]), g.add("Expand", 1.0, g.add("Shape", x)))
     across = g.add("Add", g.add("Mul", rows, 0.0), x)
     center = g.add("Concat", g.add("Unsqueeze", across, [2, 3]), g.add("Unsqueeze", rows, [2, 3]), axis=3)  # (H, W, 1, 2)
@@ -102,7 +115,7 @@ def _centers(g, count, step: float, offset: float):
     return g.add("Mul", g.add("Add", place, float(offset)), step)
 
 
-@translates("_contrib_MultiBoxDetection", "MultiBoxDetection")
+@translates(*SUPPRESSIONS[2:])
 def multi_box_detection(call: Call):
     """Rows (B, K, 6) of class id, score and corners in 0..1 that survive, -1 after them (MXNet leaves suppressed rows in
     between, with an id of -1). An anchor has one class only: that of its highest score."""

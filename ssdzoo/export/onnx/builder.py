@@ -70,7 +70,9 @@ class Builder:
         if key in self._small:
             return self._small[key]
         elem_type = helper.np_dtype_to_tensor_dtype(array.dtype)
-        value = Value(self._unique(name or f"{self._prefix}/constant"), helper.make_tensor_type_proto(elem_type, array.shape), array)
+        value = Value(
+            self._unique(name or f"{self._prefix}/constant"), helper.make_tensor_type_proto(elem_type, array.shape), array
+        )
         self._constants[value.name] = array
         if key:
             self._small[key] = value
@@ -83,10 +85,10 @@ class Builder:
         names = [self._unique(f"{self._prefix}/{op}" + (f"_{i}" if outputs > 1 else "")) for i in range(outputs)]
         node = helper.make_node(op, [v.name if v else "" for v in values], names, name=names[0], **attrs)
         given = {v.name: v for v in values if v}
+        known = {n: v.array for n, v in given.items() if v.array is not None and v.array.size <= _PROPAGATE}
         schema = onnx.defs.get_schema(op, self.opset, "")
         types = shape_inference.infer_node_outputs(
-            schema, node, {n: v.type for n, v in given.items()},
-            {n: numpy_helper.from_array(v.array, n) for n, v in given.items() if v.array is not None and v.array.size <= _PROPAGATE},
+            schema, node, {n: v.type for n, v in given.items()}, {n: numpy_helper.from_array(a, n) for n, a in known.items()},
             opset_imports=self._imports, ir_version=ir_version(self.opset),
         )  # fmt: skip
         results = [Value(name, types[name]) for name in names]

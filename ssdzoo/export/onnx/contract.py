@@ -4,33 +4,42 @@ import numpy as np
 from onnx import TensorProto
 
 from ssdzoo.errors import ExportError
+from ssdzoo.export.onnx.boxes import SUPPRESSIONS
 from ssdzoo.export.onnx.builder import Builder, Value
+from ssdzoo.export.onnx.symbol_graph import SymbolGraph
 from ssdzoo.export.onnx.translate import Translated
 
+MOST = 100  # detections of an image, where a symbol has no limit of its own
 
-def image_input(g: Builder, size, preprocess, mean, std) -> tuple:
-    """The input of the model, and the normalized images (B, 3, H, W) float32 made from it.
+
+def image_input(g: Builder, size, preprocess: bool, takes_pixels: bool, mean, std) -> tuple:
+    """The input of the model; what the symbol is fed; and the images as (B, 3, H, W) float32.
 
     Args:
         size: (H, W), or None for any.
         preprocess: takes uint8 RGB images (B, H, W, 3) and normalizes them.
+        takes_pixels: the symbol takes (B, H, W, 3) float32, 0 to 255, and normalizes them itself.
     """
     height, width = size or ("height", "width")
     g.at("preprocess")
     if not preprocess:
         image = g.input("images", ["batch", 3, height, width])
-        return image, image
+        return image, g.add("Transpose", image, perm=[0, 2, 3, 1]) if takes_pixels else image, image
     pixels = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
+    values = g.add("Cast", pixels, to=TensorProto.FLOAT)
+    planes = g.add("Transpose", values, perm=[0, 3, 1, 2])
+    if takes_pixels:
+        return pixels, values, planes
     # The same arithmetic as that of the Detector.
     scale = (1 / (255 * np.array(std))).astype(np.float32).reshape(3, 1, 1)
     shift = (-np.array(mean) / np.array(std)).astype(np.float32).reshape(3, 1, 1)
-    planes = g.add("Transpose", g.add("Cast", pixels, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
-    return pixels, g.add("Add", g.add("Mul", planes, scale), shift)
+    image = g.add("Add", g.add("Mul", planes, scale), shift)
+    return pixels, image, image
 
 
-def detections(g: Builder, done: Translated, image: Value, most: int, source: str) -> dict:
-    """Outputs boxes (B, K, 4), scores (B, K) and class_ids (B, K), K as the symbol's own limit, else `most`."""
-    outputs = done.outputs
+def detections(g: Builder, done: Translated, image: Value, graph: SymbolGraph, most: int | None) -> dict:
+    """Outputs boxes (B, K, 4), scores (B, K) and class_ids (B, K); K is `most`, or the symbol's own limit, or else 100."""
+    outputs, source = done.outputs, graph.source
     g.at("detections")
     if "nms" not in done.notes:
         raise ExportError(
@@ -43,17 +52,31 @@ def detections(g: Builder, done: Translated, image: Value, most: int, source: st
         ids, scores, boxes = outputs
     else:
         shapes = [o.dims for o in outputs]
-        raise ExportError(f"{source}: its outputs {shapes} are neither (B, K, 6) nor ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4)")
+        raise ExportError(
+            f"{source}: its outputs {shapes} are neither (B, K, 6) nor ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4)"
+        )
     if done.notes["nms"].get("unit"):
         found = g.add("GreaterOrEqual", ids, 0.0)
         boxes = g.add("Where", found, g.add("Mul", boxes, _pixels(g, image)), boxes)
-    count = boxes.dims[1]
-    if not isinstance(count, int) or (count > most and not done.notes["nms"].get("limit")):
-        count = most
+    count = most or _own_limit(graph) or MOST
     g.at("output")
     ids, scores, boxes = (_exactly(g, v, count) for v in (ids, scores, boxes))
     flat = {"boxes": boxes, "scores": g.add("Squeeze", scores, [2]), "class_ids": g.add("Squeeze", ids, [2])}
     return {n: (v, ["batch", count] + ([4] if n == "boxes" else [])) for n, v in flat.items()}
+
+
+def _own_limit(graph: SymbolGraph):
+    """How many rows a symbol keeps after the suppression; None for all."""
+    after = {n.index for n in graph.nodes if n.op in SUPPRESSIONS}
+    for node in graph.nodes:
+        if not after & {i for i, _ in node.inputs}:
+            continue
+        after.add(node.index)
+        if node.op == "slice_axis" and node.get("axis") == 1:
+            return node.get("end")
+        if node.op == "slice" and len(node.get("end")) > 1 and node.get("end")[1]:
+            return node.get("end")[1]
+    return None
 
 
 def _exactly(g: Builder, rows: Value, count: int) -> Value:

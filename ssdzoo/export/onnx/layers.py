@@ -136,20 +136,29 @@ def up_sampling(call: Call):
 def softmax(call: Call):
     length, temperature = call.node.flag("use_length"), call.node.get("temperature", 1.0)
     call.need(not length, "use_length is not translated")
-    if call.node.op == "softmax":
-        call.notes.setdefault("softmax", []).append((call.x, call.node.get("axis", -1) % call.x.rank))
-    x = call.x if temperature == 1 else call.g.add("Div", call.x, float(temperature))
-    return call.g.add("Softmax" if call.node.op == "softmax" else "LogSoftmax", x, axis=call.node.get("axis", -1))
+    axis = call.node.get("axis", -1) % call.x.rank
+    if temperature == 1 and call.node.op == "softmax":
+        return _noted_softmax(call, axis)
+    x = call.g.add("Div", call.x, float(temperature))
+    return call.g.add("Softmax" if call.node.op == "softmax" else "LogSoftmax", x, axis=axis)
 
 
-@translates("SoftmaxActivation", "SoftmaxOutput", "Softmax")
+@translates("SoftmaxActivation")
 def softmax_activation(call: Call):
-    """Its channels are axis 1; else all that is not the batch is one axis. The labels of a training symbol are not used."""
-    channel = call.node.get("mode", "instance") == "channel" or call.node.flag("multi_output") or call.x.rank == 2
-    if call.node.flag("preserve_shape"):
-        return call.g.add("Softmax", call.x, axis=-1)
-    if channel:
-        call.notes.setdefault("softmax", []).append((call.x, 1))
-        return call.g.add("Softmax", call.x, axis=1)
+    """Its mode "instance" is the last axis, "channel" axis 1."""
+    return _noted_softmax(call, 1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
+
+
+@translates("SoftmaxOutput", "Softmax")
+def softmax_output(call: Call):
+    """The end of a training symbol; its labels are not used."""
+    channel = call.node.flag("multi_output") or call.x.rank == 2
+    if channel or call.node.flag("preserve_shape"):
+        return _noted_softmax(call, 1 if channel else call.x.rank - 1)
     flat = call.g.add("Softmax", call.g.add("Flatten", call.x, axis=1), axis=1)
     return call.g.add("Reshape", flat, call.g.add("Shape", call.x))
+
+
+def _noted_softmax(call: Call, axis: int):
+    call.notes.setdefault("softmax", []).append((call.x, axis))
+    return call.g.add("Softmax", call.x, axis=axis)

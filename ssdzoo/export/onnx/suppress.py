@@ -39,7 +39,7 @@ def suppress(g: Builder, rows: Value, boxes: Value, ids: Value | None, valid: Va
         ids: (B, K) float32 class ids, each suppressed on its own; None for one class.
         valid: (B, K) bool, the rows that take part.
         thresh: a row goes whose IoU with a surviving better one is above it; None keeps all.
-        classes: how many there are; None counts them while it runs.
+        classes: how many there are, from 0; None looks while it runs, whole numbers of any range.
 
     The scores that the operator sees are places in the order, K for the best: so a tie can't be broken in another way, and
     only the rows that take part are above 0.
@@ -64,8 +64,8 @@ def _survivors(g: Builder, boxes: Value, ids, rank: Value, thresh: float, classe
     by_class = g.add("Unsqueeze", rank, [1])
     if ids is not None:
         if classes is None:
-            most = g.add("ReduceMax", ids, keepdims=0)
-            numbers = g.add("Range", np.array(0, np.float32), g.add("Add", most, 1.0), np.array(1, np.float32))
+            least, most = (g.add(op, ids, keepdims=0) for op in ("ReduceMin", "ReduceMax"))
+            numbers = g.add("Range", least, g.add("Add", most, 1.0), 1.0)
         else:
             numbers = g.constant(np.arange(classes, dtype=np.float32))
         mine = g.add("Equal", g.add("Unsqueeze", ids, [1]), g.add("Unsqueeze", numbers, [0, 2]))

@@ -19,25 +19,25 @@ class Translated:
     notes: dict
 
 
-def translate(g: Builder, graph: SymbolGraph, params: dict, image: Value) -> Translated:
+def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Value, image: Value) -> Translated:
     """Translates all nodes that the outputs of a symbol depend on.
 
     Args:
-        params: {name: array} of the parameters, with or without `arg:` and `aux:`.
-        image: the network's input, (B, 3, H, W) float32.
+        params: {name: array} of the parameters, without `arg:` and `aux:`.
+        data: name of the variable that takes the images.
+        fed: what it is given.
+        image: the same images as (B, 3, H, W) float32.
 
     Raises:
         ExportError: an operator that is not known, a parameter that is missing or does not fit; names the node and its inputs.
     """
-    params = {name.removeprefix("arg:").removeprefix("aux:"): array for name, array in params.items()}
-    data = _data_variable(graph, params)
     values, notes, needed = {}, {}, graph.ancestors()
     for node in graph.nodes:
         if node.index not in needed:
             continue
         g.at(node.name)
         if node.op == "null":
-            values[node.index, 0] = image if node.name == data else _parameter(g, node, params)
+            values[node.index, 0] = fed if node.name == data else _parameter(g, node, params)
             continue
         inputs = [values[key] for key in node.inputs] + _implied(g, node, params)
         results = _translate_node(Call(g, node, inputs, graph, values, image, notes))
@@ -66,15 +66,27 @@ def _translate_node(call: Call):
         ) from error
 
 
-def _data_variable(graph: SymbolGraph, params: dict) -> str:
+def data_variable(graph: SymbolGraph, params: dict) -> str:
     """The name of the variable that takes the images: `data`, or the only one without a parameter."""
     needed = graph.ancestors()
     free = [n.name for n in graph.nodes if n.index in needed and n.op == "null" and n.name not in params and not _is_label(n)]
     if "data" in free:
-        free = ["data"]
+        return "data"
     if len(free) != 1:
         raise ExportError(f"{graph.source}: the inputs without parameters are {free}; one, `data`, was expected")
     return free[0]
+
+
+def takes_pixels(graph: SymbolGraph, data: str) -> bool:
+    """Whether a symbol takes pixels 0..255 of (B, H, W, 3) and normalizes them, as those of GluonCV's `export_block` do."""
+    index, normalizes = next(n.index for n in graph.nodes if n.name == data), False
+    while True:
+        users = [n for n in graph.nodes if any(i == index for i, _ in n.inputs)]
+        if len(users) != 1 or not users[0].op.startswith(("broadcast_", "elemwise_", "_", "transpose")):
+            return False
+        if users[0].op == "transpose":
+            return normalizes and users[0].numbers("axes") == [0, 3, 1, 2]
+        normalizes, index = normalizes or "sub" in users[0].op or "minus" in users[0].op, users[0].index
 
 
 def _is_label(node: Node) -> bool:
