@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("onnx", reason="needs the extra onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
 from ssdzoo.boxes import iou

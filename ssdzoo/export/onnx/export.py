@@ -12,15 +12,15 @@ from ssdzoo.export.onnx.builder import Builder
 from ssdzoo.export.onnx.symbol_graph import read_symbol
 from ssdzoo.export.onnx.translate import data_variable, takes_pixels, translate
 from ssdzoo.files import replacing
-from ssdzoo.registry import IMAGENET_MEAN, IMAGENET_STD
+from ssdzoo.registry import IMAGENET_MEAN, IMAGENET_STD, find_preset
 
 OLDEST_OPSET = 13
 PIXELS = (0.0,) * 3, (1 / 255,) * 3  # mean and std of a symbol that takes pixels 0..255
 _LARGEST = 2**31 - 2**20  # bytes; protobuf can't hold a message of 2 GiB
 
 
-def to_onnx(symbol_json, params, out, *, size=None, opset: int = 17, raw: bool = False, with_preprocess: bool = False,
-            classes=None, mean=IMAGENET_MEAN, std=IMAGENET_STD, preset: str = "",
+def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, opset: int = 17, raw: bool = False,
+            with_preprocess: bool = False, classes=None, mean=IMAGENET_MEAN, std=IMAGENET_STD, preset: str = "",
             max_detections: int | None = None) -> Path:  # fmt: skip
     """Writes an exported SSD (of ssdzoo, GluonCV, or an older one with MultiBoxDetection) as ONNX; needs no mxnet.
 
@@ -35,8 +35,9 @@ def to_onnx(symbol_json, params, out, *, size=None, opset: int = 17, raw: bool =
         params: path of NAME-0000.params, or {name: array}.
         out: path of the .onnx file.
         size: (H, W) of the input in pixels; None leaves both free.
+        dynamic_size: leaves them free although `size` says what the model is made for.
         opset: version of ONNX's operators, 13 or newer; the file gets the oldest IR version that holds it.
-        classes: names; None numbers them.
+        classes: names; None takes those of VOC for 20 and those of COCO for 80, and else numbers them.
         mean, std: of RGB in 0..1, for `with_preprocess` and for the metadata.
         preset: name of the model, for the metadata.
         max_detections: rows of the outputs; None for the symbol's own limit (100 in GluonCV's), or 100 where it has none.
@@ -57,7 +58,9 @@ def to_onnx(symbol_json, params, out, *, size=None, opset: int = 17, raw: bool =
     if takes_pixels(graph, data):
         mean, std = PIXELS
     g = Builder(opset)
-    image_in, fed, image = contract.image_input(g, size, with_preprocess, takes_pixels(graph, data), mean, std)
+    image_in, fed, image = contract.image_input(
+        g, None if dynamic_size else size, with_preprocess, takes_pixels(graph, data), mean, std
+    )
     done = translate(g, graph, arrays, data, fed, image)
     if raw:
         outputs = contract.heads(g, done, image, graph.source)
@@ -89,7 +92,7 @@ def _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, pre
     count = outputs["logits"][0].dims[2] - 1 if raw else nms["classes"]
     if classes is not None and count is not None and len(classes) != count:
         raise CallError(f"{source}: {len(classes)} class names for a model of {count} classes")
-    names = list(classes) if classes is not None else [f"class {i}" for i in range(count or 0)]
+    names = list(classes) if classes is not None else default_names(count or 0)
     values = {
         "classes": names,
         "mean": list(map(float, mean)),
@@ -101,6 +104,15 @@ def _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, pre
         "preprocess": with_preprocess,
     }
     return {"producer": f"ssdzoo {__version__}", "preset": preset, **{k: json.dumps(v) for k, v in values.items()}}
+
+
+def default_names(count: int) -> list:
+    """Names for classes that nothing names."""
+    for dataset in ("voc", "coco"):
+        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
+        if len(names) == count:
+            return list(names)
+    return [f"class {i}" for i in range(count)]
 
 
 def _doc(outputs: dict, image_in) -> str:

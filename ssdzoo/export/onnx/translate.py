@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from onnx.shape_inference import InferenceError
 
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx import boxes, layers, tensors  # noqa: F401  they fill the table
@@ -58,7 +59,7 @@ def _translate_node(call: Call):
     except ExportError:
         raise
     # What a wrong file makes of it: a missing attribute, a text where a number belongs, shapes that don't fit.
-    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError, MemoryError) as error:
+    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError, InferenceError) as error:
         reason = str(error).strip().splitlines()
         shapes = [v.dims if v is not None else None for v in call.inputs]
         raise ExportError(
