@@ -100,6 +100,8 @@ def _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, pre
         "size": list(size) if size else None,
         "nms": {k: nms.get(k) for k in ("thresh", "topk", "valid_thresh")} | {"post": None if raw else outputs["boxes"][1][1]},
         "stds": decode.get("stds"),
+        # Tensors at which a runtime may cut: what comes before them bears a low precision, what comes after does not.
+        "heads": [done.notes["softmax"][0][0].name, decode["offsets"].name] if decode and done.notes.get("softmax") else None,
         "raw": raw,
         "preprocess": with_preprocess,
     }
