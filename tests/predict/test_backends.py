@@ -135,7 +135,8 @@ def test_an_onnx_file_needs_no_mxnet(models, tmp_path):
 import sys
 sys.modules["mxnet"] = sys.modules["gluoncv"] = None
 from ssdzoo.cli import main
-main(["predict", {str(models[0] / "float.onnx")!r}, {str(tmp_path / "x.png")!r}, "--out", {str(tmp_path / "out")!r}, "--score", "0.1"])
+paths = {[str(models[0] / "float.onnx"), str(tmp_path / "x.png"), "--out", str(tmp_path / "out")]!r}
+main(["predict", *paths, "--score", "0.1"])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
