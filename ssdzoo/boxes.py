@@ -37,3 +37,26 @@ def center_to_corner(boxes) -> np.ndarray:
 def clip(boxes, height: float, width: float) -> np.ndarray:
     """(M, 4) boxes cut at the borders of an image."""
     return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
+
+
+def anchor_shapes(size: float, geometric_mean: float, ratios) -> np.ndarray:
+    """(A, 2) float64: width and height of the anchors at a pixel: the square of `size`, that of `geometric_mean`, and for every
+    ratio (width / height) after the first a box of area size^2."""
+    shapes = [(size, size), (geometric_mean, geometric_mean)]
+    shapes += [(size * np.sqrt(ratio), size / np.sqrt(ratio)) for ratio in ratios[1:]]
+    return np.array(shapes, np.float64)
+
+
+def anchor_grid(shapes: np.ndarray, steps, offsets, cells) -> np.ndarray:
+    """(H, W, A, 4) float64 center-form anchors of `shapes` (A, 2) at each of `cells` (H, W).
+
+    Args:
+        steps: (vertical, horizontal) distance of the centers, in pixels.
+        offsets: (vertical, horizontal) position of a center in its cell, in cells.
+    """
+    height, width = cells
+    anchors = np.empty((height, width, len(shapes), 4))
+    anchors[..., 0] = ((np.arange(width) + offsets[1]) * steps[1])[None, :, None]
+    anchors[..., 1] = ((np.arange(height) + offsets[0]) * steps[0])[:, None, None]
+    anchors[..., 2:] = shapes
+    return anchors

@@ -47,7 +47,7 @@ def run_quickstart(out, epochs: int, contexts: list, progress) -> dict:
     write_text(table, TABLE)
     progress.say(f"2. training a small SSD, described in {table}")
     started = time.perf_counter()
-    job = TrainingJob(str(table), data, out / "run", epochs=epochs, lr=0.01, augment="light", eval_every=10)
+    job = TrainingJob.of(model=str(table), data=data, out=out / "run", epochs=epochs, lr=0.01, augment="light", eval_every=10)
     run_job(job, contexts, progress)
     seconds = time.perf_counter() - started
     progress.say("3. evaluating on the test split")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tomli_w
 
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, WeightsError
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -133,8 +133,8 @@ _CHECKS = {
 }
 
 
-def check_preset(row: dict, where: str) -> Preset:
-    """The Preset of a table's `row`.
+def check_fields(row: dict, where: str) -> dict:
+    """The fields of a table's `row`, or of a part of one, as a Preset has them.
 
     Raises:
         CallError: names `where` (file and row), the field, its value and what was expected.
@@ -145,15 +145,25 @@ def check_preset(row: dict, where: str) -> Preset:
             near = difflib.get_close_matches(field, _CHECKS, 1)
             hint = f"; do you mean {near[0]!r}?" if near else f"; the fields are {', '.join(_CHECKS)}"
             raise CallError(f"{where}: unknown field {field!r}{hint}")
-    missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in row]
-    if missing:
-        raise CallError(f"{where}: field {missing[0]!r} is missing")
-    if _integer(row["base_size"]):
+    if _integer(row.get("base_size")):
         row["base_size"] = [row["base_size"]] * 2
     for field, value in row.items():
         test, expected = _CHECKS[field]
         if not test(value):
             raise CallError(f"{where}: field {field!r} is {value!r}; expected {expected}")
+    return {k: _frozen(v) for k, v in row.items()}
+
+
+def check_preset(row: dict, where: str) -> Preset:
+    """The Preset of a table's `row`.
+
+    Raises:
+        CallError: names `where` (file and row), the field, its value and what was expected.
+    """
+    row = check_fields(row, where)
+    missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in row]
+    if missing:
+        raise CallError(f"{where}: field {missing[0]!r} is missing")
     maps = len(row["ratios"])
     for field, count in (("sizes", maps + 1), ("steps", maps)):
         if field in row and len(row[field]) != count:
@@ -161,7 +171,7 @@ def check_preset(row: dict, where: str) -> Preset:
     if "features" in row and len(row["features"]) + len(row.get("filters", ())) != maps:
         count = len(row["features"]) + len(row.get("filters", ()))
         raise CallError(f"{where}: field 'features' with 'filters' makes {count} maps; there are {maps} lists of ratios")
-    return Preset(**{k: _frozen(v) for k, v in row.items()})
+    return Preset(**row)
 
 
 def _frozen(value):
@@ -175,10 +185,10 @@ def read_tables(folder) -> dict:
         CallError: a wrong row, with file, row and field; two rows of one name.
     """
     tables = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
-    class_lists = _parse(tables.pop("classes.toml"), "classes.toml")
+    class_lists = parse_toml(tables.pop("classes.toml"), "classes.toml")
     rows = {}
     for file, text in sorted(tables.items()):
-        for architecture, table in _parse(text, file).items():
+        for architecture, table in parse_toml(text, file).items():
             common = {k: v for k, v in table.items() if not isinstance(v, dict)}
             for variant, own in table.items():
                 if not isinstance(own, dict):
@@ -192,7 +202,8 @@ def read_tables(folder) -> dict:
     return rows
 
 
-def _parse(text: str, file) -> dict:
+def parse_toml(text: str, file) -> dict:
+    """The table in a text; `file` names it in errors."""
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -206,12 +217,20 @@ def _zoo() -> dict:
 
 def read_preset(path) -> Preset:
     """The Preset of a user's table, or of the `model.toml` of a run."""
-    path = Path(path)
+    return check_preset({"name": Path(path).stem, **_read_toml(path)}, str(path))
+
+
+def read_fields(path) -> dict:
+    """The fields of a table that need not be whole, checked: {field: value}."""
+    return check_fields(_read_toml(path), str(path))
+
+
+def _read_toml(path) -> dict:
     try:
-        text = path.read_text("utf-8")
+        text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CallError(f"{path}: cannot be read as a preset table: {error}") from None
-    return check_preset({"name": path.stem, **_parse(text, path)}, str(path))
+    return parse_toml(text, path)
 
 
 def list_models(pattern: str | None = None) -> list:
@@ -247,8 +266,8 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
         ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
         classes: names of the classes; a `_custom` model needs them, any other may get other ones than its own.
         pretrained: True for published weights out of `root`, or the path of a parameter file.
-        pretrained_base: the same for the backbone alone. Unlike in GluonCV the default is False, because the server of the
-            published files is gone.
+        pretrained_base: the same for the backbone alone, also torchvision's or Keras's (`ssdzoo.weights.bases.read_base`). Unlike
+            in GluonCV the default is False, because the server of the published files is gone.
         root: folder with published weights, under GluonCV's file names.
         transfer: "voc" or "coco": builds that sibling of a `_custom` model with its published weights, then changes its classes
             and keeps the class rows of equal names.
@@ -281,10 +300,34 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
         pretrained_base=pretrained_base if not pretrained else False, ctx=ctx, root=root,
     )  # fmt: skip
     if pretrained:
-        net.load_parameters(find_weights(preset.name, pretrained, root), ctx=ctx)
+        path = find_weights(preset.name, pretrained, root)
+        own_scale = _input_scale(net)
+        net.load_parameters(path, ctx=ctx)
+        _check_input_scale(path, preset, own_scale, _input_scale(net))
     if classes is not None and list(classes) != net.classes:
         net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
     return net
+
+
+def _input_scale(net):
+    """What a VGG multiplies its normalized input by, (3,), or None."""
+    scale = getattr(net.features, "init_scale", None)
+    if scale is None:
+        return None
+    data = scale.value if scale._data is None else scale.data(scale.list_ctx()[0])
+    return data.asnumpy().ravel()
+
+
+def _check_input_scale(path, preset: Preset, own, loaded) -> None:
+    """Refuses a file that was converted for pixels of another std than the preset's, because it would answer nonsense."""
+    if own is None or all(abs(a - b) < 1e-3 for a, b in zip(own, loaded)):
+        return
+    if any(abs(s - 255 * std) > 1e-3 for s, std in zip(loaded, preset.std)):
+        std = [round(float(s) / 255, 5) for s in loaded]
+        raise WeightsError(
+            f"{path}: is for pixels divided by a std of {std}, {preset.name} divides by {list(preset.std)}: "
+            "name the table (.toml) that was written beside the file instead"
+        )
 
 
 assert set(_CHECKS) == {f.name for f in fields(Preset)}

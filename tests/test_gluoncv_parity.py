@@ -122,7 +122,7 @@ def test_our_file_loads_into_gluoncv_whatever_was_built_before(tmp_path):
     """In a process of its own, where other networks come first on both sides."""
     code = f"""
 import ssdzoo, mxnet as mx, numpy as np
-from gluoncv.model_zoo import get_model
+get_model = ssdzoo.runtime.gluoncv().model_zoo.get_model
 names = ["ssd_512_resnet18_v1_voc", "ssd_300_mobilenet0.25_voc", "ssd_300_resnet34_v1b_voc"]
 for name in names + names:
     ssdzoo.get_model(name)

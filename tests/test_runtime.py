@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
@@ -19,6 +20,8 @@ def python(code, **environment):
     "modules", ["ssdzoo, mxnet", "ssdzoo, gluoncv", "ssdzoo; ssdzoo.runtime.tune_cpu(); ssdzoo.runtime.mxnet()"]
 )
 def test_imports_say_nothing(modules):
+    if "gluoncv" in modules and find_spec("torch"):
+        pytest.skip("gluoncv refuses the torch that is installed here, unless ssdzoo imports it")
     assert python(f"import {modules}") == ("", "")
 
 
@@ -42,6 +45,17 @@ import ssdzoo.report.pictures, ssdzoo.registry, ssdzoo.cli, ssdzoo.predict.detec
 print(ssdzoo.list_models()[0], "mxnet" in sys.modules)
 """
     assert python(code)[0] == "ssd_300_mobilenet0.25_coco False"
+
+
+def test_gluoncv_imports_beside_a_torch_that_it_refuses(tmp_path):
+    (tmp_path / "torch.py").write_text("__version__ = '2.13.0'\nclass Tensor: ...")
+    code = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import ssdzoo, torch
+print(ssdzoo.runtime.gluoncv().__name__, sys.modules["torch"] is torch)
+"""
+    assert python(code) == ("gluoncv True", "")
 
 
 def test_public_names():

@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ssdzoo import __version__
-from ssdzoo.cli import evaluate, export, models, predict, quickstart, train
+from ssdzoo.cli import convert, evaluate, export, launch, models, predict, quickstart, train
 from ssdzoo.errors import CallError, SSDZooError
 
 app = typer.Typer(
@@ -19,9 +19,11 @@ app = typer.Typer(
 app.command("models")(models.models)
 app.command("quickstart")(quickstart.quickstart)
 app.command("train")(train.train)
+app.command("launch")(launch.launch)
 app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
+app.command("convert")(convert.convert)
 
 
 def _version(wanted: bool) -> None:
@@ -45,14 +47,16 @@ def main(arguments: list | None = None) -> None:
         app(args=arguments, prog_name="ssdzoo")
     except SSDZooError as error:
         _fail(error, 2 if isinstance(error, CallError) else 1)
-    except KeyboardInterrupt as error:
-        _fail(error, 130, "stopped")
+    except SystemExit as error:
+        if error.code == 130:  # typer's answer to Ctrl-C, which says nothing
+            print("ssdzoo: stopped", file=sys.stderr)
+        raise
     except OSError as error:
         _fail(error, 1)
 
 
-def _fail(error: BaseException, status: int, message: str | None = None) -> None:
+def _fail(error: BaseException, status: int) -> None:
     if os.environ.get("SSDZOO_DEBUG"):
         raise error
-    print(f"ssdzoo: {message or error}", file=sys.stderr)
+    print(f"ssdzoo: {error}", file=sys.stderr)
     sys.exit(status)

@@ -1,7 +1,8 @@
-"""`ssdzoo eval`: average precision on a data set."""
+"""`ssdzoo eval`: average precision on a data set, and where it is lost."""
 
-import json
-from typing import Annotated
+from math import floor
+from pathlib import Path
+from typing import Annotated, Optional
 
 import typer
 from rich.console import Console
@@ -15,42 +16,85 @@ def evaluate(
     model: Model,
     data: Data,
     split: Annotated[str, typer.Option(help="Images to evaluate on.")] = "test",
-    metric: Annotated[str, typer.Option(help="voc07 (11 points) or voc12 (area under the curve).")] = "voc07",
+    metric: Annotated[
+        str, typer.Option(help="voc07 (11 points), voc12 (area under the curve) or coco (its twelve numbers).")
+    ] = "voc07",
+    iou: Annotated[
+        float, typer.Option(min=0.05, max=1, help="Least IoU of a hit; the twelve numbers of coco have their own.")
+    ] = 0.5,
+    score: Annotated[float, typer.Option(min=0, max=1, help="Least score in the confusion matrix and among the mistakes.")] = 0.5,
+    out: Annotated[
+        Optional[Path],
+        typer.Option(help="Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none"),
+    ] = None,
+    results_format: Annotated[
+        Optional[str], typer.Option("--format", help="coco-results: write detections and objects as COCO json too.")
+    ] = None,
     weights: Weights = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
-    """Print the average precision at IoU 0.5, class by class."""
-    if metric not in ("voc07", "voc12"):
-        raise CallError(f"no metric {metric!r}; there are voc07 and voc12")
+    """Print the average precision class by class; write curves, confusions and the worst mistakes."""
+    from ssdzoo.predict import evaluate as evaluation
+
+    evaluation.check_metric(metric)
+    if results_format not in (None, "coco-results"):
+        raise CallError(f"no format {results_format!r} of results; there is coco-results")
+    if out is None and (Path(model) / "model.toml").is_file():
+        out = Path(model) / f"eval-{split}"
+    if out is None and results_format:
+        raise CallError(f"--format {results_format} writes files: say where with --out")
+    if out and out.exists() and not out.is_dir():
+        raise CallError(f"--out {out} is a file: name a folder")
     contexts = prepare(gpus)
     from ssdzoo.cli.progress import TrainingProgress
     from ssdzoo.data import load_dataset
-    from ssdzoo.predict import evaluate as evaluation
     from ssdzoo.predict.load import load
+    from ssdzoo.report.coco_results import coco_ids
+    from ssdzoo.report.evaluation import as_text, versions, write_evaluation
 
     detector = load(model, ctx=contexts, weights=weights)
     dataset = load_dataset(data, split, detector.names)
+    ids = coco_ids(data, split, dataset)
+    about = {"model": model, "data": str(data), "split": split}
+    if out:
+        out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     with TrainingProgress() as progress:
         for problem in dataset.problems:
             progress.say(f"  {problem}")
-        result = evaluation.evaluate(detector, dataset, metric, progress.images)
+        found = evaluation.evaluate_fully(detector, dataset, metric, progress.images, iou, score, ids[0])
+        if out:
+            result = write_evaluation(out, found, about, ids if results_format else None)
+            progress.say(f"{out}: {', '.join(result['files'])}")
+        else:
+            result = {**about, **found.summary, "versions": versions()}
     if as_json:
-        print(json.dumps({"model": model, "data": str(data), "split": split, "metric": metric, **_plain(result)}, indent=1))
-        return
-    table = Table("class", "AP", box=None, header_style="bold")
+        print(as_text(result))
+    else:
+        Console().print(_table(result))
+
+
+def _table(result: dict) -> Table:
+    """The classes, then the whole."""
+    table = Table("class", "AP", "objects", "best F1", "at score", box=None, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
     for name, value in result["AP"].items():
-        table.add_row(name, _number(value))
+        best = result["best_threshold"][name]
+        shown = (_number(best["f1"]), _number(floor(best["score"] * 1e4) / 1e4)) if best else ()  # a score to use, so not more
+        objects = result["counts"]["by_class"][name]["objects"]
+        table.add_row(name, _number(value), str(objects), *shown)
+    table.add_section()
+    if "coco" in result:
+        for name, value in list(result["coco"].items())[1:]:
+            table.add_row(name, _number(value))
+    else:
+        for size, value in result["by_size"].items():
+            count = sum(result["counts"]["by_size"][size].values())
+            table.add_row(f"{size} objects", _number(value["mAP"]), str(count))
     table.add_row("mAP", _number(result["mAP"]), style="bold")
-    Console().print(table)
+    return table
 
 
-def _number(value: float) -> str:
-    return "no objects" if value != value else f"{value:.4f}"
-
-
-def _plain(value):
-    """NaN, for a class without objects, is null in JSON."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return None if value != value else value
+def _number(value: float | None) -> str:
+    return "no objects" if value is None else f"{value:.4f}"

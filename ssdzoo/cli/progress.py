@@ -31,6 +31,13 @@ class TrainingProgress:
         if self._bar:
             self._bar.stop()
 
+    def quiet(self) -> None:
+        """Says nothing from now on: another process of the same training does."""
+        self._console.quiet = True
+        if self._bar:
+            self._bar.stop()
+            self._bar = None
+
     def say(self, text: str) -> None:
         """One line that stays."""
         self._console.print(text, soft_wrap=True, markup=False)

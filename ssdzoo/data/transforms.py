@@ -37,7 +37,8 @@ AUGMENTATIONS = {
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a sample's augmentation drew: window (4,) in pixels of the image, whether it is mirrored, interpolation, colors."""
+    """What was drawn for a sample: window (4,) in pixels of the image, whether it is mirrored, interpolation, and arguments of
+    `apply_colors`."""
 
     window: np.ndarray
     mirrored: bool
@@ -51,36 +52,59 @@ def eval_transform(image: np.ndarray, size: tuple) -> np.ndarray:
 
 
 def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL, augmentation=AUGMENTATIONS["ssd"]) -> tuple:
-    """One random view of an image.
+    """One random view of an image: `draw_view`, then `render_view`, whose arguments and results these are."""
+    drawn = draw_view(*image.shape[:2], boxes, rng, augmentation)
+    return (*render_view(image, image.shape[:2], boxes, class_ids, drawn, size, mean), drawn)
+
+
+def draw_view(height: int, width: int, boxes, rng, augmentation=AUGMENTATIONS["ssd"]) -> Drawn:
+    """Draws a random view of an image, whose pixels need not be known yet.
 
     Args:
-        image, boxes: see above; class_ids: (M,).
-        size: (height, width) of the result.
+        height, width: of the image; boxes: (M, 4) in its pixels.
         rng: numpy Generator.
-        mean: (3,) color around an image that is smaller than its window.
         augmentation: how often each part is drawn.
-
-    Returns:
-        image (height, width, 3) uint8; boxes (K, 4) in its pixels, of the objects whose center is in it; class_ids (K,); Drawn.
     """
-    window = whole(*image.shape[:2])
+    window = whole(height, width)
     if rng.random() < augmentation.expand:
-        window = draw_expand(*image.shape[:2], rng)
+        window = draw_expand(height, width, rng)
     if rng.random() < augmentation.crop:
         window = draw_crop(window, boxes, rng)
     mirrored = bool(rng.random() < augmentation.mirror)
     interpolation = INTERPOLATIONS[rng.integers(len(INTERPOLATIONS))]
-    pixels = cut(image, window, size, interpolation, mean)
-    boxes, keep = move_boxes(boxes, window, size)
-    colors = {}
-    if rng.random() < augmentation.colors:
-        # The fill keeps the mean color, as where colors are changed before the expansion.
-        part = pixels[placed(*image.shape[:2], window, size)[1]]
-        if part.size:
-            part[:], colors = distort_colors(part, rng)
-    if mirrored:
+    return Drawn(window, mirrored, interpolation, draw_colors(rng) if rng.random() < augmentation.colors else {})
+
+
+def render_view(image, shape, boxes, class_ids, drawn: Drawn, size, mean=MEAN_PIXEL) -> tuple:
+    """The drawn view.
+
+    Args:
+        image: the image, or a smaller copy of it.
+        shape: (height, width) of the image itself, in whose pixels boxes and window are.
+        boxes: (M, 4); class_ids: (M,).
+        size: (height, width) of the result.
+        mean: (3,) color around an image that is smaller than its window.
+
+    Returns:
+        image (height, width, 3) uint8; boxes (K, 4) in its pixels, of the objects whose center is in it; class_ids (K,).
+    """
+    scale = np.array(image.shape[1::-1] * 2, np.float32) / np.array(shape[::-1] * 2, np.float32)
+    window = np.round(drawn.window * scale)
+    pixels = cut(image, window, size, drawn.interpolation, mean)
+    boxes, keep = move_boxes(boxes, drawn.window, size)
+    # The fill keeps the mean color, as where colors are changed before the expansion.
+    part = pixels[placed(*image.shape[:2], window, size)[1]]
+    if part.size and drawn.colors:
+        part[:] = apply_colors(part, **drawn.colors)
+    if drawn.mirrored:
         pixels, boxes = flip(pixels, boxes)
-    return pixels, boxes, class_ids[keep], Drawn(window, mirrored, interpolation, colors)
+    return pixels, boxes, class_ids[keep]
+
+
+def reduction(window, size) -> int:
+    """8, 4, 2 or 1: how many times smaller an image may be decoded so that its window still fills `size` (height, width)."""
+    width, height = window[2:] - window[:2]
+    return next(r for r in (8, 4, 2, 1) if r == 1 or (width >= r * size[1] and height >= r * size[0]))
 
 
 def whole(height: int, width: int) -> np.ndarray:
@@ -164,15 +188,14 @@ def flip(image, boxes) -> tuple:
     return cv2.flip(image, 1), mirrored
 
 
-def distort_colors(image, rng) -> tuple:
-    """Random brightness (+-32), contrast (0.5 to 1.5, before or after the colors), saturation (0.5 to 1.5) and hue
-    (+-18 degrees), each with probability 0.5; returns the image and what was drawn."""
+def draw_colors(rng) -> dict:
+    """Arguments of `apply_colors`: brightness (+-32), contrast (0.5 to 1.5, before or after the colors), saturation (0.5 to
+    1.5) and hue (+-18 degrees), each with probability 0.5."""
     drawn = {}
     for name, low, high in (("brightness", -32, 32), ("contrast", 0.5, 1.5), ("saturation", 0.5, 1.5), ("hue", -18, 18)):
         if rng.random() < 0.5:
             drawn[name] = float(rng.uniform(low, high))
-    drawn["contrast_first"] = bool(rng.random() < 0.5)
-    return apply_colors(image, **drawn), drawn
+    return {**drawn, "contrast_first": bool(rng.random() < 0.5)}
 
 
 def apply_colors(image, brightness=0.0, contrast=1.0, saturation=1.0, hue=0.0, contrast_first=True) -> np.ndarray:

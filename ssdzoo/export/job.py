@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssdzoo.errors import CallError
 from ssdzoo.export.pair import find_pair
-from ssdzoo.registry import find_preset, list_models, read_preset
+from ssdzoo.registry import find_preset, list_models, read_fields, read_preset
 
 
 def export_onnx(model, out, weights=None, ctx=None, **options) -> Path:
@@ -49,7 +49,11 @@ def _file(out, name: str) -> Path:
 def _known(name: str, sidecar) -> dict:
     """What the sidecar of a pair says about it, or else its name, if it is a preset's."""
     if sidecar:
-        return _options(read_preset(sidecar))
+        fields = read_fields(sidecar)
+        if "backbone" in fields:
+            return _options(read_preset(sidecar))
+        known = {key: fields[key] for key in ("classes", "mean", "std") if key in fields}
+        return {"preset": name, "size": fields.get("base_size"), **known}
     if name in list_models():
         return {"preset": name, "size": find_preset(name).base_size}
     return {"preset": name}

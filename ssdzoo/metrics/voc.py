@@ -1,9 +1,13 @@
 """Pascal VOC's average precision, as its devkit computes it (Everingham et al. 2010, section 4.2)."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from ssdzoo import boxes as geometry
 from ssdzoo.errors import CallError
+from ssdzoo.metrics.inputs import as_detections, as_names, as_objects
+from ssdzoo.metrics.sizes import SIZES, within
 
 
 class VOCMeanAP:
@@ -24,17 +28,13 @@ class VOCMeanAP:
     """
 
     def __init__(self, class_names, iou: float = 0.5, use_07: bool = True, inclusive: bool = False):
-        self.class_names = list(class_names)
-        twice = [name for i, name in enumerate(self.class_names) if name in self.class_names[:i]]
-        if twice:
-            raise CallError(f"class name {twice[0]!r} comes twice: each needs a name of its own")
+        self.class_names = as_names(class_names)
         self._iou, self._use_07, self._inclusive = iou, use_07, inclusive
         self.reset()
 
     def reset(self) -> None:
         """Forgets all images."""
-        self._objects = np.zeros(len(self.class_names), np.int64)
-        self._scores, self._outcomes, self._classes = [], [], []
+        self._detections, self._objects, self._ordered = [], [], None
 
     def update(self, pred_boxes, pred_ids, pred_scores, gt_boxes, gt_ids, gt_difficult=None) -> None:
         """Adds one image.
@@ -47,42 +47,24 @@ class VOCMeanAP:
         Raises:
             CallError: shapes or lengths that don't match, an id without a name, a box or a score that is not finite.
         """
-        boxes, (ids, scores) = self._checked("detections", pred_boxes, pred_ids, pred_scores)
-        if not np.isfinite(scores).all():
-            raise CallError(f"scores must be finite, got {scores[~np.isfinite(scores)][0]}")
-        difficult = np.zeros(np.size(gt_ids), bool) if gt_difficult is None else gt_difficult
-        gt_boxes, (gt_ids, difficult) = self._checked("objects", gt_boxes, gt_ids, difficult)
-        difficult = difficult.astype(bool)
-        np.add.at(self._objects, gt_ids[~difficult], 1)
+        boxes, ids, scores = as_detections(self.class_names, pred_boxes, pred_ids, pred_scores)
+        gt_boxes, gt_ids, difficult = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult)
         order = np.argsort(-scores, kind="stable")
         boxes, ids, scores = boxes[order], ids[order], scores[order]
-        self._scores.append(scores)
-        self._classes.append(ids)
-        self._outcomes.append(self._judge(boxes, ids, gt_boxes, gt_ids, difficult))
+        areas, gt_areas = geometry.area(boxes, self._inclusive), geometry.area(gt_boxes, self._inclusive)
+        outcomes, best = self._judge(boxes, ids, gt_boxes, gt_ids, difficult)
+        # What decides whether a detection counts for a size: the object that it hits, or else its own area.
+        sized = np.where(best >= 0, np.append(gt_areas, 0)[best], areas)
+        self._detections.append((ids, outcomes, scores, sized))
+        self._objects.append((gt_ids[~difficult], gt_areas[~difficult]))
+        self._ordered = None
 
-    def _checked(self, what: str, boxes, ids, extra) -> tuple:
-        boxes = np.asarray(boxes, np.float64)
-        if boxes.size and boxes.shape[-1] != 4:
-            raise CallError(f"{what}: boxes must be (N, 4), got {boxes.shape}")
-        boxes = boxes.reshape(-1, 4)
-        ids, extra = np.asarray(ids, np.float64).reshape(-1), np.asarray(extra, np.float64).reshape(-1)
-        if not len(boxes) == len(ids) == len(extra):
-            raise CallError(f"{what}: {len(boxes)} boxes, {len(ids)} ids and {len(extra)} scores or flags don't belong together")
-        count = len(self.class_names)
-        wrong = ~((ids == np.floor(ids)) & (ids >= -1) & (ids < count))  # NaN is wrong too
-        if wrong.any():
-            raise CallError(f"{what}: class id {ids[wrong][0]:g}, but there are {count} names: expected 0 to {count - 1}, or -1")
-        real = ids >= 0
-        broken = ~np.isfinite(boxes[real]).all(axis=1)
-        if broken.any():
-            raise CallError(f"{what}: boxes must be finite, got {boxes[real][broken][0].tolist()}")
-        return boxes[real], (ids[real].astype(np.int64), extra[real])
-
-    def _judge(self, boxes, ids, gt_boxes, gt_ids, difficult) -> np.ndarray:
-        """(N,) int8: 1 a hit, 0 a miss, -1 to be ignored; boxes in falling order of score."""
-        outcomes = np.zeros(len(ids), np.int8)
+    def _judge(self, boxes, ids, gt_boxes, gt_ids, difficult) -> tuple:
+        """Outcomes (N,) int8: 1 a hit, 0 a miss, -1 to be ignored; and the object (N,) that each hits, or -1. Boxes come in
+        falling order of score."""
+        outcomes, on = np.zeros(len(ids), np.int8), np.full(len(ids), -1)
         if not len(ids) or not len(gt_ids):
-            return outcomes
+            return outcomes, on
         overlaps = geometry.iou(boxes, gt_boxes, self._inclusive)
         overlaps[ids[:, None] != gt_ids[None, :]] = -1
         best = overlaps.argmax(axis=1)
@@ -91,43 +73,78 @@ class VOCMeanAP:
         hits = np.flatnonzero(near & ~difficult[best])
         _, first = np.unique(best[hits], return_index=True)  # the best detection takes the object
         outcomes[hits[first]] = 1
-        return outcomes
+        on[hits[first]] = best[hits[first]]
+        return outcomes, on
 
-    def curve(self, name: str) -> tuple:
+    def curve(self, name: str, size: str | None = None) -> tuple:
         """Recall, precision and score (each (K,) float64) after each counted detection of a class, best first; the recall of
         a class without objects is NaN.
 
+        Args:
+            name: the class.
+            size: "small", "medium" or "large" counts only objects of that size, as COCO does: others are difficult, and a
+                detection that hits none counts if it has that size itself. None counts all.
+
         Raises:
-            CallError: an unknown name.
+            CallError: an unknown name or size.
         """
         if name not in self.class_names:
             raise CallError(f"no class {name!r}; known are {', '.join(self.class_names)}")
-        return self._curve(self.class_names.index(name), *self._sorted())
+        if size is not None and size not in SIZES:
+            raise CallError(f"no size {size!r}; there are {', '.join(SIZES)}")
+        outcomes, scores, areas, objects = self._of_class(self.class_names.index(name))
+        if size:
+            counted, objects = within(areas, size), objects[within(objects, size)]
+            outcomes, scores = outcomes[counted], scores[counted]
+        hits = np.cumsum(outcomes)
+        recall = hits / len(objects) if len(objects) else np.full(len(hits), np.nan)
+        return recall, hits / np.arange(1, len(hits) + 1), scores
 
-    def _sorted(self) -> tuple:
-        if not self._scores:
-            return (np.zeros(0),) * 3
-        scores, outcomes, classes = (np.concatenate(v) for v in (self._scores, self._outcomes, self._classes))
-        order = np.argsort(-scores, kind="stable")
-        return scores[order], outcomes[order], classes[order]
+    def _of_class(self, index: int) -> tuple:
+        """Outcome, score and area of each detection of a class that is not ignored, best first, and the areas of its objects."""
+        if self._ordered is None:
+            columns = [np.concatenate(c) for c in zip(*self._detections)] or [np.zeros(0)] * 4
+            columns = [column[columns[1] >= 0] for column in columns]
+            ids, outcomes, scores, areas = (column[np.lexsort((-columns[2], columns[0]))] for column in columns)
+            gt_ids, gt_areas = [np.concatenate(c) for c in zip(*self._objects)] or [np.zeros(0)] * 2
+            ends = np.searchsorted(ids, np.arange(len(self.class_names) + 1))
+            self._ordered = [
+                (outcomes[a:b], scores[a:b], areas[a:b], gt_areas[gt_ids == i]) for i, (a, b) in enumerate(pairwise(ends))
+            ]
+        return self._ordered[index]
 
-    def _curve(self, index: int, scores, outcomes, classes) -> tuple:
-        counted = (classes == index) & (outcomes >= 0)
-        hits = np.cumsum(outcomes[counted] == 1)
-        total = self._objects[index]
-        recall = hits / total if total else np.full(len(hits), np.nan)
-        return recall, hits / np.arange(1, len(hits) + 1), scores[counted]
+    def value(self, size: str | None = None) -> dict:
+        """{"mAP": mean, "AP": {name: average precision}}. A class without objects has NaN and is left out of the mean.
 
-    def value(self) -> dict:
-        """{"mAP": mean, "AP": {name: average precision}}. A class without objects has NaN and is left out of the mean."""
-        detections = self._sorted()
+        Args:
+            size: see `curve`.
+        """
         precisions = {}
-        for index, name in enumerate(self.class_names):
-            recall, precision, _ = self._curve(index, *detections)
+        for name in self.class_names:
+            recall, precision, _ = self.curve(name, size)
             average = eleven_points if self._use_07 else area_under
-            precisions[name] = float(average(recall, precision)) if self._objects[index] else float("nan")
+            precisions[name] = float(average(recall, precision)) if self.counts(name, size)["objects"] else float("nan")
         known = [v for v in precisions.values() if v == v]
         return {"mAP": float(np.mean(known)) if known else float("nan"), "AP": precisions}
+
+    def counts(self, name: str, size: str | None = None) -> dict:
+        """{"objects", "detections"} of a class that count, and the "hits" among the detections; see `curve` for `size`."""
+        outcomes, _, areas, objects = self._of_class(self.class_names.index(name))
+        if size:
+            outcomes, objects = outcomes[within(areas, size)], objects[within(objects, size)]
+        return {"objects": len(objects), "detections": len(outcomes), "hits": int(outcomes.sum())}
+
+    def best_threshold(self, name: str) -> dict | None:
+        """The score from which on detections of a class have the best F1, the harmonic mean of precision and recall (van
+        Rijsbergen 1979): {"score", "f1", "precision", "recall"}; None where there is nothing to find or nothing is found."""
+        recall, precision, scores = self.curve(name)
+        if not self.counts(name)["hits"]:
+            return None
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-12)
+        f1[:-1][scores[:-1] == scores[1:]] = -1  # a threshold takes all equal scores or none
+        best = int(f1.argmax())
+        values = {"score": scores, "f1": f1, "precision": precision, "recall": recall}
+        return {key: float(value[best]) for key, value in values.items()}
 
 
 def eleven_points(recall, precision) -> float:

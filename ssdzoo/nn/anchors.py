@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssdzoo.boxes import anchor_grid, anchor_shapes
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
@@ -52,20 +53,13 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
 
     def _box_shapes(self, size: float, geometric_mean: float, ratios) -> np.ndarray:
         """(num_depth, 2) float64: width and height of each box at a pixel."""
-        shapes = [(size, size), (geometric_mean, geometric_mean)]
-        shapes += [(size * np.sqrt(ratio), size / np.sqrt(ratio)) for ratio in ratios[1:]]
-        return np.array(shapes, np.float64)
+        return anchor_shapes(size, geometric_mean, ratios)
 
     @staticmethod
     def _grid(shapes, steps, offsets, alloc_size) -> np.ndarray:
         """(1, 1, H, W, 4 * num_depth) float64. Computed in float64 and rounded once, so that it equals GluonCV's to
         the last bit."""
-        height, width = alloc_size
-        anchors = np.empty((height, width, len(shapes), 4))
-        anchors[..., 0] = ((np.arange(width) + offsets[1]) * steps[1])[None, :, None]
-        anchors[..., 1] = ((np.arange(height) + offsets[0]) * steps[0])[:, None, None]
-        anchors[..., 2:] = shapes
-        return anchors.reshape(1, 1, height, width, -1)
+        return anchor_grid(shapes, steps, offsets, alloc_size).reshape(1, 1, *alloc_size, -1)
 
     @property
     def num_depth(self) -> int:

@@ -1,20 +1,150 @@
-"""Average precision of a detector on a data set."""
+"""How good a detector is on a data set."""
 
-from ssdzoo.metrics.voc import VOCMeanAP
+import difflib
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssdzoo.errors import CallError
+from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
+from ssdzoo.metrics.sizes import SIZES
+
+METRICS = ("voc07", "voc12", "coco")
 
 
-def evaluate(detector, dataset, metric: str = "voc07", progress=None) -> dict:
-    """{"mAP": ..., "AP": {class: ...}} at IoU 0.5 in the pixels of the original images; objects marked difficult don't count.
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that is known about a detector on a data set.
+
+    Attributes:
+        names: the classes.
+        records: the Record of each image.
+        found: the Detections of each image, down to the lowest score that the network gives.
+        summary: plain values for JSON, None where there is no value; see docs/eval.md.
+        curves: VOCMeanAP of all images, for the precision-recall curves.
+        confusion: ConfusionMatrix of all images.
+    """
+
+    names: list
+    records: list
+    found: list
+    summary: dict
+    curves: VOCMeanAP
+    confusion: ConfusionMatrix
+
+
+def check_metric(metric: str) -> None:
+    """
+    Raises:
+        CallError: a metric that there is not; names the nearest one.
+    """
+    if metric not in METRICS:
+        near = difflib.get_close_matches(metric.lower(), METRICS, 1, 0.3)
+        hint = f"do you mean {near[0]}? " if near else ""
+        raise CallError(f"no metric {metric!r}: {hint}there are {', '.join(METRICS)}")
+
+
+def evaluate(detector, dataset, metric: str = "voc07", progress=None, iou: float = 0.5) -> dict:
+    """{"mAP": ..., "AP": {class: ...}}, and more for "coco", in pixels of the original images; NaN for a class without objects.
 
     Args:
-        metric: "voc07" (11 points) or "voc12" (area under the curve), both with the inclusive pixels of the devkit.
+        detector: a Detector.
+        dataset: a Dataset of the same classes; objects marked difficult and crowds count for nothing.
+        metric: "voc07" (11 points) or "voc12" (area under the curve), both with the inclusive pixels of the devkit, or "coco"
+            (the mean over IoU 0.50, 0.55, ... 0.95; see `ssdzoo.metrics.COCOMetrics.value`).
         progress: wraps the iterable of images, given their number too.
+        iou: least IoU of a hit; "coco" has its own.
+
+    Raises:
+        CallError: an unknown metric.
     """
-    scorer = VOCMeanAP(detector.names, use_07=metric == "voc07", inclusive=True)
+    check_metric(metric)
+    scorer = _scorer(metric, detector.names, iou)
+    for record, found in zip(dataset.records, _detect(detector, dataset, progress)):
+        _add(scorer, record, found)
+    return scorer.value()
+
+
+def evaluate_fully(
+    detector, dataset, metric: str = "voc07", progress=None, iou: float = 0.5, score: float = 0.5, image_ids=None
+) -> Evaluation:
+    """What `evaluate` says, and the rest: AP by size, best thresholds, curves, confusions, speed.
+
+    Args:
+        score: least score of a detection in the confusion matrix.
+        image_ids: COCO's id of each image; None counts from 1.
+
+    The other arguments and the errors are those of `evaluate`.
+    """
+    check_metric(metric)
+    names = detector.names
+    curves = VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=metric != "coco")
+    confusion = ConfusionMatrix(names, score, iou)
+    coco = COCOMetrics(names) if metric == "coco" else None
+    started = time.perf_counter()
+    found = list(_detect(detector, dataset, progress))
+    seconds = time.perf_counter() - started
+    for i, (record, detections) in enumerate(zip(dataset.records, found)):
+        for scorer in (curves, confusion):
+            _add(scorer, record, detections)
+        if coco:
+            _add(coco, record, detections, image_ids[i] if image_ids else None)
+    value = (coco or curves).value()
+    summary = {
+        "metric": metric,
+        "iou": iou,
+        **value,
+        "by_size": {size: curves.value(size) for size in SIZES},
+        "best_threshold": {name: curves.best_threshold(name) for name in names},
+        "counts": _counts(dataset, names, curves),
+        "confusion": {"score": score, "iou": iou, "names": [*names, "background"], "matrix": confusion.value().tolist()},
+        "images_per_s": round(len(found) / seconds, 2) if found else None,
+    }
+    return Evaluation(names, dataset.records, found, plain(summary), curves, confusion)
+
+
+def _detect(detector, dataset, progress):
     results = detector.stream([record.image for record in dataset.records], score=0.0)
     if progress:
         results = progress(results, len(dataset))
-    for record, (_, found) in zip(dataset.records, results):
-        ignored = record.difficult | record.crowd
-        scorer.update(found.boxes, found.class_ids, found.scores, record.boxes, record.class_ids, ignored)
-    return scorer.value()
+    for _, found in results:
+        yield found
+
+
+def _scorer(metric: str, names: list, iou: float):
+    return COCOMetrics(names) if metric == "coco" else VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=True)
+
+
+def _add(scorer, record, found, image_id=None) -> None:
+    detections = found.boxes, found.class_ids, found.scores
+    if isinstance(scorer, COCOMetrics):
+        scorer.update(*detections, record.boxes, record.class_ids, record.difficult, record.crowd, image_id=image_id)
+    else:
+        scorer.update(*detections, record.boxes, record.class_ids, record.difficult | record.crowd)
+
+
+def _counts(dataset, names: list, curves) -> dict:
+    def total(flags):
+        return int(sum(np.sum(flag) for flag in flags))
+
+    by_class = {name: curves.counts(name) for name in names}
+    return {
+        "images": len(dataset),
+        "images_without_objects": total(not len(record.boxes) for record in dataset.records),
+        "objects": sum(count["objects"] for count in by_class.values()),
+        "difficult": total(record.difficult & ~record.crowd for record in dataset.records),
+        "crowd": total(record.crowd for record in dataset.records),
+        "detections": sum(count["detections"] for count in by_class.values()),
+        "by_class": by_class,
+        "by_size": {size: {name: curves.counts(name, size)["objects"] for name in names} for size in SIZES},
+    }
+
+
+def plain(value):
+    """Values for JSON: a number that is not finite, such as the AP of a class without objects, becomes None."""
+    if isinstance(value, dict):
+        return {key: plain(v) for key, v in value.items()}
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not np.isfinite(value) else value

@@ -1,7 +1,6 @@
 """One hybridizable block from a batch of pixels to the loss, so that a training step is one cached graph."""
 
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.loss import MultiBoxLoss
 from ssdzoo.train.targets import TargetGenerator
 
 mx = mxnet()
@@ -21,18 +20,26 @@ class PixelNormalize(mx.gluon.HybridBlock):
 class TrainingGraph(mx.gluon.HybridBlock):
     """Pixels and objects to losses, through normalization, network, targets and loss.
 
+    Args:
+        heads: a block, or an SSD's `heads`, that gives logits, offsets and anchors.
+        mean, std: of the normalization.
+        loss: a MultiBoxLoss.
+
     Input: images (B, H, W, 3) uint8 RGB; boxes (B, M, 4) float32 pixels, corner form; class ids (B, M) float32; -1 where
-    there is no object. Output: class loss (B,), box loss (B,), number of positive anchors (B,); the losses are sums over anchors.
+    there is no object. Output: class loss, box loss and divisor, each (B,): see `MultiBoxLoss`.
     """
 
-    def __init__(self, net, mean, std, **kwargs):
+    def __init__(self, heads, mean, std, loss, **kwargs):
         super().__init__(**kwargs)
         self.normalize = PixelNormalize(mean, std)
-        self.net = net
+        self._heads = heads
+        # A method of a network is no block: its network is, whose parameters this graph reads.
+        self.net = getattr(heads, "__self__", heads)
         self.targets = TargetGenerator()
-        self.loss = MultiBoxLoss()
+        self.loss = loss
 
     def hybrid_forward(self, F, images, boxes, ids):
-        logits, offsets, anchors = self.net.heads(self.normalize(images))
-        class_targets, box_targets = self.targets(F.BlockGrad(anchors), boxes, ids)
-        return self.loss(logits, offsets, class_targets, box_targets)
+        logits, offsets, anchors = self._heads(self.normalize(images))
+        anchors = F.BlockGrad(anchors)
+        class_targets, box_targets = self.targets(anchors, boxes, ids)
+        return self.loss(logits, offsets, class_targets, box_targets, anchors)

@@ -1,40 +1,45 @@
 """One fine-tuning from its arguments to its run folder."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ssdzoo.data import class_names, load_dataset, split_names
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.registry import find_preset, get_model, read_preset, tomllib
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.loop import Settings, Trainer
+from ssdzoo.train.loop import Trainer
 from ssdzoo.train.run import Run
+from ssdzoo.train.settings import Settings
+from ssdzoo.train.update import check_amp
 from ssdzoo.weights.gluoncv import load_base
 from ssdzoo.weights.transfer import load_for_classes
 
 
 @dataclass
 class TrainingJob:
-    """The arguments of a fine-tuning; see `ssdzoo train --help`. `val_split` None is "val" where there is such a split."""
+    """What is trained, on what, from where and how; see `ssdzoo train --help`. `val_split` None is "val" where there is such a
+    split."""
 
     model: str
     data: Path
     out: Path
-    epochs: int = 40
-    batch_size: int = 8
-    lr: float | None = None
-    seed: int = 0
-    workers: int = 1
     split: str = "train"
     val_split: str | None = None
-    eval_every: int = 5
-    augment: str = "ssd"
     base_weights: Path | None = None
     weights: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    @classmethod
+    def of(cls, **arguments) -> "TrainingJob":
+        """The job of arguments that may be its own or its settings'."""
+        settings = {k: arguments.pop(k) for k in Settings.names() if k in arguments}
+        return cls(**arguments, settings=Settings(**settings))
 
     def as_toml(self) -> dict:
         """The arguments as plain values, without those that are not set."""
-        return {k: str(v) if isinstance(v, Path) else v for k, v in asdict(self).items() if v is not None}
+        own = {k: v for k, v in asdict(self).items() if k != "settings"}
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in {**own, **asdict(self.settings)}.items()}
+        return {k: v for k, v in plain.items() if v is not None}
 
     @classmethod
     def of_run(cls, out: Path, **changes) -> "TrainingJob":
@@ -42,7 +47,7 @@ class TrainingJob:
         Run(out, resume=True)
         saved = tomllib.loads((Path(out) / "args.toml").read_text("utf-8"))
         paths = {k: Path(saved[k]) for k in ("data", "base_weights", "weights") if k in saved}
-        return cls(**{**saved, **paths, "out": Path(out), **changes})
+        return cls.of(**{**saved, **paths, "out": Path(out), **changes})
 
 
 def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) -> dict:
@@ -59,26 +64,45 @@ def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) ->
     """
     if job.weights and job.base_weights:
         raise CallError("--weights fills the whole network, --base-weights its backbone: give one of them")
-    run = Run(job.out, resume)
+    run = Run(job.out, resume, job.settings.keep)
+    resume = resume and run.has_state
+    if job.settings.amp:
+        check_amp(contexts)
+    store = _store(job.settings)
+    if store and store.rank:
+        progress.quiet()
     preset = read_preset(run.folder / "model.toml") if resume else _preset(job)
+    settings = _with_rate(job.settings, preset)
     train, val = _datasets(job, list(preset.classes), progress)
-    mxnet().random.seed(job.seed)
+    mxnet().random.seed(settings.seed)
     if resume:
-        last, _ = run.last_files(run.state()["epoch"])
+        last = run.last_files(run.state())["params"]
         net, story = get_model(preset, ctx=contexts, pretrained=last), f"continued from {last}"
     else:
         net, story = _network(job, preset, contexts)
     progress.say(f"{preset.name}: {len(preset.classes)} classes ({', '.join(preset.classes)}); {story}")
-    lr = job.lr or (0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005)
-    settings = Settings(
-        job.epochs, job.batch_size, lr, workers=job.workers, seed=job.seed, eval_every=job.eval_every, augment=job.augment
-    )
-    trainer = Trainer(net, preset, train, val, run, settings, progress)
+    trainer = Trainer(net, preset, train, val, run, settings, progress, store)
     if resume:
         trainer.resume()
-    else:
-        run.begin(preset, {**job.as_toml(), "lr": lr})
+    elif trainer.rank == 0:
+        run.begin(preset, replace(job, settings=settings).as_toml())
     return trainer.fit()
+
+
+def _store(settings: Settings):
+    if settings.kvstore is None:
+        return None
+    from ssdzoo.train.distributed import connect
+
+    return connect(settings.kvstore)
+
+
+def _with_rate(settings: Settings, preset) -> Settings:
+    """The settings with a learning rate."""
+    if settings.lr is not None:
+        return settings
+    rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
+    return replace(settings, lr=rate / 10 if settings.optimizer == "adam" else rate)
 
 
 def _preset(job: TrainingJob):
@@ -118,7 +142,22 @@ def _network(job: TrainingJob, preset, contexts) -> tuple:
     mx = mxnet()
     # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
     net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)
+    if job.settings.class_loss == "focal":
+        _expect_background(net)
     if job.base_weights:
         load_base(net, job.base_weights)
         return net, f"backbone from {job.base_weights}"
     return net, "weights at random (--base-weights FILE trains better)"
+
+
+def _expect_background(net, share: float = 0.99) -> None:
+    """Lets fresh class heads begin with that probability of the background (Lin et al. 2017, section 4.1), as nearly all
+    anchors are."""
+    from math import log
+
+    mx = mxnet()
+    for head in net.class_predictors:
+        bias = head.predictor.bias
+        start = mx.nd.zeros(bias.shape)
+        start[:: net.num_classes + 1] = log(net.num_classes * share / (1 - share))
+        bias.set_data(start)

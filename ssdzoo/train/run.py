@@ -3,19 +3,21 @@
 model.toml    the whole preset with classes, mean, std and suppression
 args.toml     the arguments of the training
 best.params   weights of the best epoch by mAP (of the last epoch where there is no validation split)
-last/         weights, optimizer and progress of the last epoch; `state.json` is written last and names the others
+last/         weights, optimizer, moving average and progress; `state.json` is written last and names the others
 metrics.csv   one row per epoch
 """
 
 import csv
 import io
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import tomli_w
 
-from ssdzoo.errors import CallError
-from ssdzoo.files import replacing, write_text
+from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.files import write_text
+from ssdzoo.weights.params_file import write_params
 
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
@@ -26,18 +28,33 @@ class Run:
     Args:
         folder: made where it is missing.
         resume: continues a training that is there; otherwise such a folder is refused.
+        keep: epochs whose weights stay in `last/`.
 
     Raises:
         CallError: the folder holds a training already, or none to resume.
     """
 
-    def __init__(self, folder, resume: bool = False):
-        self.folder = Path(folder)
-        self._state_file = self.folder / "last" / "state.json"
-        if resume and not self._state_file.is_file():
-            raise CallError(f"{self.folder}: nothing to resume, there is no last/state.json")
+    def __init__(self, folder, resume: bool = False, keep: int = 1):
+        self.folder, self._keep = Path(folder), keep
+        self._last = self.folder / "last"
+        if resume and not (self.folder / "args.toml").is_file():
+            raise CallError(f"{self.folder}: nothing to resume, there is no args.toml of a training")
         if not resume and (self.folder / "model.toml").exists():
             raise CallError(f"{self.folder} holds a training already: choose another --out, or continue it with --resume")
+        if resume:
+            self._remove_unfinished()
+
+    def _remove_unfinished(self) -> None:
+        """What a killed process was writing; see `ssdzoo.files.replacing`."""
+        for folder in (self.folder, self._last):
+            for path in folder.glob(".*.*.*"):
+                if path.suffix in (".params", ".states", ".ema", ".json", ".csv", ".toml", ".npz"):
+                    path.unlink()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether anything was saved; a training that was killed before that resumes at its beginning."""
+        return (self._last / "state.json").is_file()
 
     @property
     def best(self) -> Path:
@@ -49,29 +66,58 @@ class Run:
         write_text(self.folder / "model.toml", preset.to_toml())
 
     def state(self) -> dict:
-        """Progress at the end of the last complete epoch: epoch, step, best_map, rows of metrics.csv."""
-        return json.loads(self._state_file.read_text("utf-8"))
+        """Progress at the last saving: epoch (complete ones), step (of the next one), best_map, rows of metrics.csv, and what
+        else the loop put there.
 
-    def last_files(self, epoch: int) -> tuple:
-        """Weights and optimizer state at the end of an epoch."""
-        return tuple(self.folder / "last" / f"{epoch:04d}.{kind}" for kind in ("params", "states"))
+        Raises:
+            SSDZooError: the file was damaged.
+        """
+        path = self._last / "state.json"
+        try:
+            state = json.loads(path.read_text("utf-8"))
+            return {**state, "epoch": int(state["epoch"]), "step": int(state["step"])}
+        except (ValueError, KeyError, TypeError) as error:
+            raise SSDZooError(f"{path}: damaged ({error}), so the training cannot go on; begin anew with --weights") from None
 
-    def save_last(self, net, trainer, state: dict) -> None:
-        """Saves the end of an epoch; the epoch before is removed once this one is complete."""
-        weights, optimizer = self.last_files(state["epoch"])
-        with replacing(weights) as temporary:
-            net.save_parameters(str(temporary))
-        with replacing(optimizer) as temporary:
-            trainer.save_states(str(temporary))
-        self._write_metrics(state["rows"])
-        write_text(self._state_file, json.dumps(state))
-        for old in self._state_file.parent.glob("[0-9]*.*"):
-            if old not in (weights, optimizer):
+    def last_files(self, state: dict) -> dict:
+        """Paths of the files that go with a state: "params", "states" and "ema" (which exists where there is one)."""
+        stem = f"{state['epoch']:04d}" + (f"-{state['step']:06d}" if state["step"] else "")
+        return {kind: self._last / f"{stem}.{kind}" for kind in ("params", "states", "ema")}
+
+    def save_last(self, arrays: dict, state: dict) -> None:
+        """Saves progress. What was saved before is removed once this is complete.
+
+        Args:
+            arrays: {kind of `last_files`: {name: numpy array}}.
+            state: see `state`; its rows become metrics.csv.
+        """
+        files = self.last_files(state)
+        with self._telling():
+            for kind, content in arrays.items():
+                write_params(files[kind], content)
+            if state["step"] == 0:
+                self._write_metrics(state["rows"])
+            write_text(self._last / "state.json", json.dumps(state))
+        kept = {files[kind] for kind in arrays}
+        complete = sorted(p for p in self._last.glob("*.params") if "-" not in p.stem)
+        kept.update(complete[-self._keep :])
+        for old in self._last.iterdir():
+            if old.suffix in (".params", ".states", ".ema") and old not in kept:
                 old.unlink()
 
-    def save_best(self, net) -> None:
-        with replacing(self.best) as temporary:
-            net.save_parameters(str(temporary))
+    def save_best(self, weights: dict) -> None:
+        with self._telling():
+            write_params(self.best, weights)
+
+    @contextmanager
+    def _telling(self):
+        try:
+            yield
+        except OSError as error:
+            raise SSDZooError(
+                f"{error.filename or self.folder} cannot be written: {error.strerror}; what was saved before is whole, so make "
+                "room and continue with --resume"
+            ) from error
 
     def _write_metrics(self, rows: list) -> None:
         text = io.StringIO()

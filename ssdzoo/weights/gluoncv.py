@@ -3,16 +3,18 @@
 `save_parameters` writes attribute paths (`class_predictors.0.predictor.weight`); the parameters of a resnet or mobilenet backbone
 are flat names below `features.`, with a counter of the process that saved them (`features.resnetv11_conv0_weight`: the second
 ResNet-v1 there; dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names
-(`arg:ssd0_resnetv10_conv0_weight`). All are brought to one form, without counters, before they are compared.
+(`arg:ssd0_resnetv10_conv0_weight`; `save_params` also without `ssd0_`). All are brought to one form, without counters, before
+they are compared.
 """
 
 import re
-from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
+from ssdzoo.weights.bases import read_base
+from ssdzoo.weights.sources import read_named, renamed
 
 mx = mxnet()
 
@@ -20,27 +22,9 @@ mx = mxnet()
 _COUNTED = re.compile(r"(ssd|resnetv1|resnetv2|resnetv1b|mobilenetv2_|mobilenet|vggatrousextractor)\d+_")
 
 
-def read_file(path) -> dict:
-    """{name: NDArray} of a parameter file, names without `arg:` and `aux:`.
-
-    Raises:
-        WeightsError: missing, or not a parameter file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such parameter file")
-    try:
-        arrays = mx.nd.load(str(path))
-    except (mx.base.MXNetError, ValueError) as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{path}: not an MXNet parameter file, or truncated ({reason})") from None
-    if not isinstance(arrays, dict) or not arrays:
-        raise WeightsError(f"{path}: holds no named parameters")
-    return {re.sub(r"^(arg|aux):", "", name): array for name, array in arrays.items()}
-
-
 def _canonical(name: str) -> str:
-    return _COUNTED.sub(r"\1#_", re.sub(r"^(features\.)?ssd\d+_", r"\1", name))
+    # GluonCV's reset_class repeats the prefix: ssd0_ssd0_convpredictor0_.
+    return _COUNTED.sub(r"\1#_", re.sub(r"^(features\.)?(ssd\d+_)+", r"\1", name))
 
 
 def _targets(net, names) -> dict:
@@ -51,6 +35,29 @@ def _targets(net, names) -> dict:
     return max(targets, key=lambda naming: len(naming.keys() & names))
 
 
+def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
+    """{attribute path: (Parameter, array)} of an SSD and a parameter file in any naming, in the order of the network.
+
+    Raises:
+        WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
+    """
+    arrays = renamed(read_named(path), _canonical, path)
+    targets = _targets(net, arrays.keys())
+    for key, (name, parameter) in targets.items():
+        if key in arrays:
+            if not _fits(key, parameter.shape, arrays[key].shape):
+                raise WeightsError(_differs(path, name, parameter.shape, arrays[key].shape, net))
+        elif not allow_missing:
+            raise WeightsError(f"{path}: not of this model: {_is_missing(name, parameter, arrays)}")
+    extra = [key for key in arrays if key not in targets]
+    if extra and not ignore_extra:
+        raise WeightsError(
+            f"{path}: not of this model: parameter {extra[0]!r} {arrays[extra[0]].shape} of the file has no place in it"
+        )
+    found = {id(parameter): arrays[key] for key, (_, parameter) in targets.items() if key in arrays}
+    return {k: (p, found[id(p)]) for k, p in net._collect_params_with_prefix().items() if id(p) in found}
+
+
 def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
                  cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
     """Fills an SSD from a parameter file; checks everything before it changes anything.
@@ -58,36 +65,27 @@ def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
     The file's anchors replace the network's own, also those of another grid size.
 
     Raises:
-        WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
+        WeightsError: see `match`; or a parameter is of another dtype and `cast_dtype` is not set.
     """
-    arrays = {_canonical(name): array for name, array in read_file(path).items()}
-    targets = _targets(net, arrays.keys())
-    for key, (name, parameter) in targets.items():
-        if key in arrays:
-            if not _fits(key, parameter.shape, arrays[key].shape):
-                raise WeightsError(_differs(path, name, parameter.shape, arrays[key].shape, net))
-            types = np.dtype(arrays[key].dtype), np.dtype(parameter.dtype)
-            if types[0] != types[1] and not cast_dtype:
-                raise WeightsError(f"{path}: parameter {name!r} is {types[0]}, the model {types[1]}: pass cast_dtype=True")
-        elif not allow_missing:
+    matched = match(net, path, allow_missing, ignore_extra)
+    for name, (parameter, array) in matched.items():
+        if array.dtype != np.dtype(parameter.dtype) and not cast_dtype:
             raise WeightsError(
-                f"{path}: not of this model: parameter {name!r} {parameter.shape} is not in the file, which begins with "
-                f"{next(iter(arrays))!r} {next(iter(arrays.values())).shape}"
+                f"{path}: parameter {name!r} is {array.dtype}, the model {np.dtype(parameter.dtype)}: pass cast_dtype=True"
             )
-    extra = [key for key in arrays if key not in targets]
-    if extra and not ignore_extra:
-        raise WeightsError(
-            f"{path}: not of this model: parameter {extra[0]!r} {arrays[extra[0]].shape} of the file has no place in it"
-        )
     generators = {id(g.anchors): g for g in getattr(net, "anchor_generators", ())}
-    for key, (_, parameter) in targets.items():
-        if key not in arrays:
-            continue
+    for parameter, array in matched.values():
         contexts = ctx or (parameter.list_ctx() if parameter._data is not None else mx.cpu())
-        if id(parameter) in generators and parameter.shape != arrays[key].shape:
-            generators[id(parameter)].assign(arrays[key].astype(parameter.dtype), contexts)
+        if id(parameter) in generators and parameter.shape != array.shape:
+            generators[id(parameter)].assign(mx.nd.array(array, dtype=parameter.dtype), contexts)
             continue
-        parameter._load_init(arrays[key], contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
+        array = mx.nd.array(array, dtype=array.dtype)
+        parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
+
+
+def _is_missing(name: str, parameter, arrays: dict) -> str:
+    first = next(iter(arrays))
+    return f"parameter {name!r} {parameter.shape} is not in the file, which begins with {first!r} {arrays[first].shape}"
 
 
 def _fits(key: str, expected: tuple, got: tuple) -> bool:
@@ -104,23 +102,23 @@ def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
 
 
 def load_base(net, path) -> None:
-    """Fills the backbone of an initialized SSD from a classifier's parameter file (the layers of its output are left out).
+    """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out).
+
+    Args:
+        path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.bases.read_base`.
 
     Raises:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
-    arrays = {_canonical(name): array for name, array in read_file(path).items()}
     used = {id(p) for p in net.features.collect_params().values()}
     wanted = {name: p for name, p in net.features.base_parameters.items() if id(p) in used}
+    arrays = renamed(read_base(path, wanted.keys()), _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     for name, parameter in wanted.items():
         if name not in arrays:
-            raise WeightsError(
-                f"{path}: not of this backbone: parameter {name!r} {parameter.shape} is not in the file, which begins with "
-                f"{next(iter(arrays))!r} {next(iter(arrays.values())).shape}"
-            )
+            raise WeightsError(f"{path}: not of this backbone: {_is_missing(name, parameter, arrays)}")
         if tuple(arrays[name].shape) != tuple(parameter.shape):
             raise WeightsError(_differs(path, name, parameter.shape, arrays[name].shape, net))
     for name, parameter in wanted.items():
-        parameter.set_data(arrays[name])
+        parameter.set_data(mx.nd.array(arrays[name], dtype=arrays[name].dtype))

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.errors import WeightsError
 from ssdzoo.registry import find_preset, get_model, read_preset
-from ssdzoo.weights.gluoncv import read_file
+from ssdzoo.weights.sources import read_named
 
 
 def find_params(path) -> Path:
@@ -18,10 +18,11 @@ def find_params(path) -> Path:
 
 
 def known_classes(path):
-    """The class names of a parameter file: from the `model.toml` beside it, or from `_voc` or `_coco` in its name; else None."""
-    sidecar = path.with_name("model.toml")
-    if sidecar.is_file():
-        return list(read_preset(sidecar).classes)
+    """The class names of a parameter file: from its sidecar (`NAME.toml`, or the `model.toml` of a run), or from `_voc` or
+    `_coco` in its name; else None."""
+    sidecars = [p for p in (path.with_suffix(".toml"), path.with_name("model.toml")) if p.is_file()]
+    if sidecars:
+        return list(read_preset(sidecars[0]).classes or ()) or None
     for dataset in ("voc", "coco"):
         if f"_{dataset}" in path.stem:
             return list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes)
@@ -43,7 +44,7 @@ def load_for_classes(preset, path, ctx) -> tuple:
         WeightsError: a file of another architecture.
     """
     path = find_params(path)
-    classes, count = known_classes(path), _class_count(path, preset)
+    classes, count = known_classes(path), class_count(path)
     if classes is not None and len(classes) != count:
         classes = None
     if classes is None and count == len(preset.classes):
@@ -59,15 +60,18 @@ def load_for_classes(preset, path, ctx) -> tuple:
     return net, f"class weights kept from {path}: {', '.join(kept) or 'none'}"
 
 
-def _class_count(path, preset) -> int:
-    """Number of classes in a parameter file of the preset's architecture."""
-    arrays = read_file(path)
+def class_count(path) -> int:
+    """Number of classes, without the background, of a parameter file of a whole SSD.
+
+    Raises:
+        WeightsError: no class heads or no anchors in it, or they don't fit together.
+    """
+    arrays = read_named(path)
     weights = [a for n, a in arrays.items() if n.endswith(("class_predictors.0.predictor.weight", "convpredictor0_conv0_weight"))]
     anchors = [a for n, a in arrays.items() if n.endswith(("anchor_generators.0.anchors", "anchor_0"))]
-    if not weights or not anchors:
+    if not weights or not anchors or not weights[0].ndim or not anchors[0].ndim:
         raise WeightsError(f"{path}: not the weights of a whole SSD; for a backbone's file use --base-weights")
-    per_pixel = anchors[0].shape[-1] // 4
-    count = weights[0].shape[0] // per_pixel - 1
-    if count < 1 or weights[0].shape[0] % per_pixel:
-        raise CallError(f"{path}: {weights[0].shape[0]} class outputs don't divide by {per_pixel} anchors per pixel")
-    return count
+    outputs, per_pixel = weights[0].shape[0], anchors[0].shape[-1] // 4
+    if not per_pixel or outputs % per_pixel or outputs < 2 * per_pixel:
+        raise WeightsError(f"{path}: {outputs} class outputs don't divide by {per_pixel} anchors per pixel")
+    return outputs // per_pixel - 1

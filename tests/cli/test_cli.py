@@ -1,5 +1,6 @@
 """The command line as a user meets it: in processes of its own, from a data set to a picture."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from ssdzoo.data.shapes import write_shapes
+from ssdzoo.weights import write_params
 from tests.data.voc_folder import write_voc, xml
+from tests.networks import small_network
 from tests.shared import shared_path
 from tests.train.test_loop import TABLE
 
@@ -51,10 +54,42 @@ def test_models():
     }
 
 
+def test_models_with_weights(tmp_path):
+    (tmp_path / "mobilenet0.25-f0046a3d.params").write_bytes(b"damaged")
+    write_params(tmp_path / "ssd_300_mobilenet0.25_voc-0a1b2c3d.params", {"x": np.zeros(3)})
+    out, _ = ssdzoo("models", "*mobilenet0.25*", "--weights", "--root", tmp_path)
+    assert [line.split() for line in out.splitlines()[1:4]] == [
+        ["ssd_300_mobilenet0.25_coco", "-", "mobilenet0.25:", "damaged"],
+        ["ssd_300_mobilenet0.25_custom", "-", "mobilenet0.25:", "damaged"],
+        ["ssd_300_mobilenet0.25_voc", "other", "mobilenet0.25:", "damaged"],
+    ]
+    assert f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params  readable, not a published hash" in out
+    rows = json.loads(ssdzoo("models", "*0.25_voc", "--weights", "--root", tmp_path, "--json")[0])
+    assert rows[0]["model"] == [
+        {"path": f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params", "state": "other", "usable": True}
+    ]
+    assert "no weights in" in ssdzoo("models", "*vgg*", "--weights", "--root", tmp_path / "none")[0]
+
+
+def test_convert(tmp_path):
+    small_network().save_parameters(str(tmp_path / "old.params"))
+    call = ("convert", tmp_path / "old.params", tmp_path / "new.params", "--model", "ssd_300_mobilenet0.25_custom")
+    out, _ = ssdzoo(*call, "--classes", "a, b,c")
+    lines = out.splitlines()
+    assert lines[0] == "ssd_300_mobilenet0.25_custom, 3 classes: 205 parameters, all shapes fit; 0 renamed"
+    digest = hashlib.sha256((tmp_path / "new.params").read_bytes()).hexdigest()
+    assert lines[2] == f"{tmp_path}/new.params  sha256 {digest}"
+    _, shown = ssdzoo(*call, status=2)
+    assert "new.params is there already" in shown
+    assert json.loads(ssdzoo(*call, "--force", "--json")[0])["target_hash"] == digest
+    _, shown = ssdzoo("convert", tmp_path / "none.params", tmp_path / "x.params", "--model", "ssd_300_vgg16_atrous_voc", status=1)
+    assert shown == f"ssdzoo: {tmp_path}/none.params: no such parameter file\n"
+
+
 def test_help_and_version():
     assert ssdzoo("--version")[0].startswith("ssdzoo 0.")
     out, _ = ssdzoo("--help")
-    for verb in ("models", "quickstart", "train", "eval", "export", "predict"):
+    for verb in ("models", "quickstart", "train", "eval", "export", "predict", "convert"):
         assert verb in out
         assert "--help" in ssdzoo(verb, "--help")[0]
 
@@ -64,6 +99,34 @@ def test_evaluation(trained):
     assert out.split()[:2] == ["class", "AP"] and out.split()[-2] == "mAP"
     value = json.loads(ssdzoo("eval", trained / "run", trained / "data", "--split", "val", "--metric", "voc12", "--json")[0])
     assert value["split"] == "val" and value["metric"] == "voc12" and len(value["AP"]) == 5
+    assert list(value)[:3] == ["model", "data", "split"] and value["counts"]["images"] == 2
+    assert (trained / "run" / "eval-test" / "pr.png").is_file()  # a run keeps its evaluations
+    assert json.loads((trained / "run" / "eval-val" / "eval.json").read_text()) == value
+
+
+def test_evaluation_as_coco(trained, tmp_path):
+    arguments = ("eval", trained / "run", trained / "data", "--metric", "coco", "--format", "coco-results", "--iou", 0.4)
+    out, shown = ssdzoo(*arguments, "--score", 0.05, "--out", tmp_path / "out")
+    lines = [line.split() for line in out.splitlines() if line.strip()]
+    assert [line[0] for line in lines[-12:]] == [
+        "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large", "mAP",
+    ]  # fmt: skip
+    files = {"eval.json", "pr.png", "confusion.png", "mistakes.png", "coco_results.json", "coco_annotations.json"}
+    assert {p.name for p in (tmp_path / "out").iterdir()} == files | {"mistakes"} and "coco_results.json" in shown
+    value = json.loads((tmp_path / "out" / "eval.json").read_text())
+    assert value["confusion"]["score"] == 0.05 and value["confusion"]["iou"] == 0.4 and len(value["coco"]) == 12
+    results = json.loads((tmp_path / "out" / "coco_results.json").read_text())
+    assert {row["image_id"] for row in results} == {1, 2, 3} and {row["category_id"] for row in results} <= set(range(1, 6))
+
+
+def test_evaluation_of_an_exported_model_writes_where_it_is_told(trained, tmp_path):
+    ssdzoo("export", trained / "run", "--out", tmp_path / "export")
+    value = json.loads(ssdzoo("eval", tmp_path / "export", trained / "data", "--json")[0])
+    assert "mistakes" not in value and [p.suffix for p in (tmp_path / "export").iterdir() if p.is_dir()] == []
+    _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--format", "coco-results", status=2)
+    assert shown == "ssdzoo: --format coco-results writes files: say where with --out\n"
+    _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--out", trained / "table.toml", status=2)
+    assert shown == f"ssdzoo: --out {trained / 'table.toml'} is a file: name a folder\n"
 
 
 def test_export_and_predict(trained):
@@ -111,7 +174,9 @@ def test_resume(trained):
             "none.params: no such parameter file",
         ),
         (("eval", "RUN", "DATA", "--split", "nope"), 1, "no split 'nope'"),
-        (("eval", "RUN", "DATA", "--metric", "coco"), 2, "no metric 'coco'"),
+        (("eval", "RUN", "DATA", "--metric", "coc"), 2, "no metric 'coc': do you mean coco? there are voc07, voc12, coco"),
+        (("eval", "RUN", "DATA", "--format", "voc"), 2, "no format 'voc' of results; there is coco-results"),
+        (("eval", "RUN", "DATA", "--iou", "1.5"), 2, "--iou"),
         (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),
         (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),
         (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image"),

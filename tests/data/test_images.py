@@ -199,3 +199,13 @@ def test_a_header_that_claims_too_many_pixels(tmp_path):
         read_image(tmp_path / "x.png")
     with pytest.raises(DataError, match="x.png: has too many pixels"):
         image_size(tmp_path / "x.png")
+
+
+def test_a_jpeg_is_decoded_smaller_and_others_are_not(tmp_path):
+    (tmp_path / "x.jpg").write_bytes(jpeg(smooth(), orientation=6))
+    Image.fromarray(smooth()).save(tmp_path / "x.png")
+    full, quarter = read_image(tmp_path / "x.jpg"), read_image(tmp_path / "x.jpg", 4)
+    assert quarter.shape == (23, 15, 3)  # 90x60 over 4, rounded up
+    blocks = full[:88].reshape(22, 4, 15, 4, 3).mean((1, 3))
+    assert np.abs(quarter[:22] - blocks).max() < 12
+    assert read_image(tmp_path / "x.png", 4).shape == (60, 90, 3)

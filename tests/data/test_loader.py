@@ -3,10 +3,13 @@ import os
 import signal
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
+import ssdzoo.data.loader as module
 from ssdzoo.data import load_dataset
+from ssdzoo.data.images import read_image
 from ssdzoo.data.loader import Loader, collate
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import CallError, DataError, SSDZooError
@@ -105,3 +108,92 @@ def test_workers_do_not_load_mxnet():
 
 def _mxnet_is_loaded():
     return "mxnet" in sys.modules
+
+
+def test_an_epoch_begins_where_it_is_told(data):
+    whole = list(Loader(data, 2, (64, 48), "ssd", seed=4).epoch(3))
+    with Loader(data, 2, (64, 48), "ssd", seed=4, workers=1) as loader:
+        assert all(same(a, b) for a, b in zip(whole[2:], loader.epoch(3, 2), strict=True))
+
+
+@pytest.mark.parametrize("processes", [2, 3])
+def test_processes_share_each_batch(data, processes):
+    size = 4 // processes
+    together = list(Loader(data, size * processes, (64, 48), "ssd", seed=4).epoch(1))
+    loaders = [Loader(data, size, (64, 48), "ssd", seed=4, part=(r, processes)) for r in range(processes)]
+    parts = list(zip(*(loader.epoch(1) for loader in loaders), strict=True))
+    assert [len(loader) for loader in loaders] == [len(parts)] * processes
+    for whole, shares in zip(together, parts):
+        assert np.concatenate([s.indices for s in shares]).tolist() == whole.indices.tolist()
+        np.testing.assert_array_equal(np.concatenate([s.images for s in shares]), whole.images)
+    # 7 images: in the batch that is left over, two processes get 2 and 1; of three, none gets the only one.
+    assert [len(s.indices) for s in parts[-1]] == ([2, 1] if processes == 2 else [1, 1, 1])
+
+
+def test_without_shared_memory_the_batches_are_the_same(data, monkeypatch):
+    def full(*_):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with Loader(data, 3, (64, 48), "ssd", seed=4, workers=1) as loader:
+        batches = list(loader.epoch(0))
+        assert loader._memory.handle is None and not loader._memory.free
+    assert all(same(a, b) for a, b in zip(Loader(data, 3, (64, 48), "ssd", seed=4).epoch(0), batches, strict=True))
+
+
+def test_batches_outlive_their_slots(data):
+    with Loader(data, 1, (64, 48), "ssd", seed=4, workers=1) as loader:
+        batches = list(loader.epoch(0))
+        assert len(batches) > len(loader._memory.free)
+    assert all(same(a, b) for a, b in zip(Loader(data, 1, (64, 48), "ssd", seed=4).epoch(0), batches, strict=True))
+
+
+def test_an_epoch_left_early_spoils_no_later_one(data):
+    with Loader(data, 1, (64, 48), "ssd", seed=4, workers=2) as loader:
+        for _ in range(3):
+            batches = loader.epoch(1)
+            next(batches)
+            batches.close()
+        got = list(loader.epoch(0))
+    assert all(same(a, b) for a, b in zip(Loader(data, 1, (64, 48), "ssd", seed=4).epoch(0), got, strict=True))
+
+
+@pytest.fixture
+def large_photo(tmp_path):
+    root = write_voc(tmp_path / "large", {"a": xml([("cat", 101, 201, 501, 601)], (1600, 1200))}, {"train": ["a"]}, (1600, 1200))
+    y, x = np.mgrid[:1200, :1600]
+    cv2.imwrite(str(root / "JPEGImages" / "a.jpg"), np.stack([x / 8, y / 8, 0 * x], -1).astype(np.uint8))
+    return load_dataset(root, "train")
+
+
+def test_large_photos_are_decoded_at_a_smaller_scale(large_photo, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "read_image", lambda path, r=1: asked.append(r) or read_image(path, r))
+    loader = Loader(large_photo, 1, (100, 100), "none")
+    batch = next(loader.epoch(0))
+    assert asked == [8]
+    np.testing.assert_allclose(batch.boxes, [[[6.25, 200 / 12, 31.25, 50]]], rtol=1e-5)
+    monkeypatch.setattr(module, "read_image", lambda path, r=1: read_image(path))
+    exact = next(loader.epoch(0)).images.astype(int)
+    assert np.abs(batch.images - exact).mean() < 3 and exact.std() > 40
+
+
+def test_the_cache_keeps_a_smaller_copy(large_photo, tmp_path):
+    with Loader(large_photo, 1, (100, 100), "none", cache=tmp_path / "cache", workers=1) as loader:
+        first = next(loader.epoch(0))
+        copies = list((tmp_path / "cache").iterdir())
+        assert [cv2.imread(str(p)).shape for p in copies] == [(200, 267, 3)]
+        assert same(first, next(loader.epoch(0))) and list((tmp_path / "cache").iterdir()) == copies
+    plain = next(Loader(large_photo, 1, (100, 100), "none").epoch(0))
+    np.testing.assert_array_equal(first.boxes, plain.boxes)
+    assert np.abs(first.images.astype(int) - plain.images).mean() < 3
+    os.utime(large_photo[0].image, (1, 1))  # another time: another photo
+    next(Loader(large_photo, 1, (100, 100), "none", cache=tmp_path / "cache").epoch(0))
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+
+
+def test_the_cache_leaves_small_images_alone(data, tmp_path):
+    assert same(
+        next(Loader(data, 2, (64, 48), "ssd", cache=tmp_path / "cache").epoch(0)), next(Loader(data, 2, (64, 48), "ssd").epoch(0))
+    )
+    assert not (tmp_path / "cache").exists()

@@ -1,9 +1,12 @@
+import time
+
 import numpy as np
 import pytest
 
 from ssdzoo.boxes import iou
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import VOCMeanAP
+from ssdzoo.metrics.voc import area_under
 from tests.shared import shared_path
 
 NAMES = ["a", "b", "c"]
@@ -139,16 +142,127 @@ def test_published_answers_of_a_small_set(threshold, eleven, area):
         assert metric.value()["mAP"] == pytest.approx(expected, abs=1e-9)
 
 
-def test_published_answer_of_the_voc2007_test_set():
+def voc2007():
+    """Arguments of update for each image of the VOC2007 test set, with somebody's detections; class names and stored answers."""
     data = np.load(shared_path("fixtures/voc07_eval.npz"))
-    metric = VOCMeanAP([str(c) for c in data["classes"]], inclusive=True)
-    objects, found = data["gt"], data["det"]
-    for i in range(int(data["n"])):
-        gt, det = objects[objects[:, 0] == i], found[found[:, 0] == i]
-        metric.update(det[:, 3:7], det[:, 1], det[:, 2], gt[:, 2:6], gt[:, 1], gt[:, 6])
-    value = metric.value()
-    assert value["mAP"] == pytest.approx(0.5397437, abs=1e-6)
-    np.testing.assert_allclose(list(value["AP"].values()), data["ap11"], atol=3e-6)
+    count = np.arange(int(data["n"]) + 1)
+    (gt, gt_ends), (det, det_ends) = (
+        (rows, np.searchsorted(rows[:, 0], count)) for rows in map(by_image, (data["gt"], data["det"]))
+    )
+    images = [(gt[gt_ends[i] : gt_ends[i + 1]], det[det_ends[i] : det_ends[i + 1]]) for i in count[:-1]]
+    arguments = [(d[:, 3:7], d[:, 1], d[:, 2], g[:, 2:6], g[:, 1], g[:, 6]) for g, d in images]
+    return arguments, [str(c) for c in data["classes"]], data["ap11"], float(data["map11"])
+
+
+def by_image(rows):
+    return rows[np.argsort(rows[:, 0], kind="stable")]
+
+
+def test_published_answer_of_the_voc2007_test_set():
+    images, names, expected, expected_mean = voc2007()
+    values = []
+    for order in (images, images[::-1]):
+        metric = VOCMeanAP(names, inclusive=True)
+        for image in order:
+            metric.update(*image)
+        values.append(metric.value())
+    apart = np.abs([list(value["AP"].values()) for value in values] - expected)
+    # The stored answers come from an unstable sort: 40 % of the chairs' scores are those of another detection. Only chair and
+    # train depend on who comes first, and each has its answer in the order of the images or in the reverse one.
+    assert apart.min(axis=0).max() < 1e-6 and apart[0].max() < 3e-6
+    assert np.flatnonzero(apart[0] > 1e-9).tolist() == [names.index("chair"), names.index("train")]
+    assert values[0]["mAP"] == pytest.approx(expected_mean, abs=1e-6)
+
+
+def test_250_000_detections_take_seconds():
+    images, names, _, _ = voc2007()
+    assert sum(len(image[1]) for image in images) == 254_590
+    started = time.perf_counter()
+    metric = VOCMeanAP(names)
+    for image in images:
+        metric.update(*image)
+    metric.value()
+    assert time.perf_counter() - started < 15
+
+
+def slow_size(images, index, threshold, low, high):
+    """Hits and misses, best first, and the number of objects, when only objects of an area from `low` to below `high` count."""
+    detections, total = [], 0
+    for number, (_, ids, scores, gt_boxes, gt_ids, difficult) in enumerate(images):
+        for box, i, hard in zip(gt_boxes, gt_ids, difficult):
+            total += i == index and not hard and low <= (box[2] - box[0]) * (box[3] - box[1]) < high
+        detections += [(-scores[n], number, n) for n in range(len(ids)) if ids[n] == index]
+    taken, outcome = set(), []
+    for _, number, n in sorted(detections):
+        boxes, _, _, gt_boxes, gt_ids, difficult = images[number]
+        own = [m for m in range(len(gt_ids)) if gt_ids[m] == index]
+        overlaps = [iou(boxes[n : n + 1], gt_boxes[m : m + 1])[0, 0] for m in own]
+        best = own[int(np.argmax(overlaps))] if own and max(overlaps) >= threshold else None
+        if best is not None and difficult[best]:
+            continue
+        hit = best is not None and (number, best) not in taken
+        taken.add((number, best))
+        x1, y1, x2, y2 = gt_boxes[best] if hit else boxes[n]
+        if low <= (x2 - x1) * (y2 - y1) < high:
+            outcome.append(int(hit))
+    return outcome, total
+
+
+@pytest.mark.parametrize("size, low, high", [("small", 0, 1024), ("medium", 1024, 9216), ("large", 9216, np.inf)])
+def test_average_precision_by_size_equals_a_loop(size, low, high):
+    for seed in range(4):
+        # Three times as large: all three sizes occur.
+        images = [(b * 3, i, s, g * 3, gi, d) for b, i, s, g, gi, d in random_images(seed)]
+        metric = VOCMeanAP(NAMES, 0.4, use_07=False)
+        for image in images:
+            metric.update(*image)
+        for index, name in enumerate(NAMES[:2]):
+            outcome, total = slow_size(images, index, 0.4, low, high)
+            counts = {"objects": total, "detections": len(outcome), "hits": sum(outcome)}
+            assert metric.counts(name, size) == counts
+            recall, precision, _ = metric.curve(name, size)
+            if total:
+                np.testing.assert_allclose(recall * total, np.cumsum(outcome))
+                np.testing.assert_allclose(precision * np.arange(1, len(outcome) + 1), np.cumsum(outcome))
+                assert metric.value(size)["AP"][name] == pytest.approx(area_under(recall, precision))
+            else:
+                assert np.isnan(metric.value(size)["AP"][name])
+
+
+def test_sizes_meet_at_32_and_96_pixels():
+    metric = VOCMeanAP(["x"])
+    for side in (31, 32, 95, 96):
+        metric.update([[0, 0, side, side]], [0], [0.5], [[0, 0, side, side]], [0])
+    assert [metric.counts("x", size)["objects"] for size in ("small", "medium", "large")] == [1, 2, 1]
+    assert [metric.value(size)["mAP"] for size in ("small", "medium", "large")] == [1, 1, 1]
+    with pytest.raises(CallError, match="no size 'tiny'; there are small, medium, large"):
+        metric.value("tiny")
+
+
+def test_best_threshold_equals_a_loop():
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        metric = VOCMeanAP(["x"])
+        outcomes, scores = rng.random(40) < 0.5, rng.integers(0, 9, 40) / 10
+        for hit, score in zip(outcomes, scores):
+            box = [[0, 0, 10, 10]] if hit else [[50, 50, 60, 60]]
+            metric.update(box, [0], [score], [[0, 0, 10, 10]], [0])
+        f1 = {}
+        for threshold in set(scores):
+            kept = scores >= threshold
+            hits = (outcomes & kept).sum()
+            f1[threshold] = 2 * hits / (kept.sum() + 40)
+        best = metric.best_threshold("x")
+        assert best["f1"] == pytest.approx(max(f1.values()))
+        assert f1[best["score"]] == pytest.approx(best["f1"])
+        assert best["f1"] == pytest.approx(2 * best["precision"] * best["recall"] / (best["precision"] + best["recall"]))
+
+
+def test_no_best_threshold_without_hits():
+    metric = VOCMeanAP(["x"])
+    assert metric.best_threshold("x") is None and metric.curve("x")[0].shape == (0,)
+    metric.update([[0, 0, 9, 9]], [0], [0.9], [[50, 50, 60, 60]], [0])
+    assert metric.best_threshold("x") is None
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_models_that_are_not_there(tmp_path):
     with pytest.raises(WeightsError, match=r"its parameters x-0000\.params are missing"):
         ssdzoo.load(tmp_path)
     (tmp_path / "x-0000.params").write_text("")
-    with pytest.raises(CallError, match=r"its sidecar x\.toml"):
+    with pytest.raises(WeightsError, match=r"x-symbol\.json: not a symbol of MXNet"):
         ssdzoo.load(tmp_path)
     (tmp_path / "y-symbol.json").write_text("{}")
     with pytest.raises(CallError, match="holds 2 exported models"):

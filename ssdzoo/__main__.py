@@ -1,0 +1,5 @@
+"""`python -m ssdzoo` is the command `ssdzoo`."""
+
+from ssdzoo.cli import main
+
+main()

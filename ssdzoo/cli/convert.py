@@ -1,0 +1,49 @@
+"""`ssdzoo convert`: files of weights from elsewhere."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ssdzoo.cli.options import Json
+
+
+def convert(
+    old: Annotated[
+        Path,
+        typer.Argument(
+            help=".params in any naming of GluonCV's; .pth or .safetensors of torchvision's ssd300_vgg16 or of ssd.pytorch; "
+            ".caffemodel with its .prototxt beside it.",
+            show_default=False,
+        ),
+    ],
+    new: Annotated[
+        Path, typer.Argument(help="Parameter file to write; its sidecar NEW.toml is written too.", show_default=False)
+    ],
+    model: Annotated[
+        Optional[str], typer.Option(help="The model that a .params is of: a preset's name, or a table (.toml).")
+    ] = None,
+    classes: Annotated[
+        Optional[str],
+        typer.Option(help="Names of its classes, separated by commas, where the model has none.", metavar="A,B,..."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check a file of weights against a model, and write it in today's naming."""
+    from ssdzoo.weights.convert import convert as convert_file
+
+    names = [name.strip() for name in classes.split(",")] if classes else None
+    done = convert_file(old, new, model, names, force)
+    if as_json:
+        print(json.dumps(asdict(done), indent=1, default=str))
+        return
+    changes = f"{done.renamed} renamed" + (f", {done.cast} cast to float32" if done.cast else "")
+    print(f"{done.model}, {len(done.classes)} classes: {done.parameters} parameters, all shapes fit; {changes}")
+    print(f"{done.source}  sha256 {done.source_hash}")
+    print(f"{done.target}  sha256 {done.target_hash}")
+    print(f"{done.sidecar}  classes, mean, std, input size")
+    for note in done.notes:
+        print(f"note: {note}")

@@ -1,0 +1,46 @@
+"""`ssdzoo launch`: a training with several processes."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ssdzoo.errors import CallError
+
+
+def launch(
+    command: Annotated[
+        list[str], typer.Argument(help="-- train MODEL DATA --out RUN ...", metavar="-- COMMAND", show_default=False)
+    ],
+    workers: Annotated[int, typer.Option("-n", "--workers", min=1, help="Processes that train.")] = 2,
+    servers: Annotated[int, typer.Option("-s", "--servers", min=1, help="Processes that add up gradients.")] = 1,
+    hosts: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="A file with one machine per line, reached by ssh without a password, with this folder and this Python. "
+            "Without it all run here."
+        ),
+    ] = None,
+) -> None:
+    """Train with several processes: each reads its part of the data, and the first one keeps the run folder.
+
+    `--batch-size` is that of one process. A process that dies ends the training with a message.
+    """
+    if command[0] != "train":
+        raise CallError(f"ssdzoo launch -n {workers} -- {command[0]} ...: only train can be launched")
+    if "--kvstore" not in command:
+        command = [*command, "--kvstore", "dist_sync"]
+    from ssdzoo.train.distributed import launch as start
+
+    start(command, workers, servers, _read_hosts(hosts) if hosts else None)
+
+
+def _read_hosts(path: Path) -> list:
+    lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+    names = [line for line in lines if line]
+    if not names:
+        raise CallError(f"{path}: no hosts in it; expected one per line")
+    wrong = [name for name in names if name.startswith("-") or len(name.split()) > 1]
+    if wrong:
+        raise CallError(f"{path}: {wrong[0]!r} is no host; expected a name such as user@machine on each line")
+    return names

@@ -1,0 +1,55 @@
+"""Smaller copies of large photos on disk, made once, so that no epoch decodes twelve megapixels to train on a tenth of one."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ssdzoo.data.images import read_image
+from ssdzoo.files import replacing
+
+ENLARGED = 2  # a copy is this many times the network's input, so that crops keep most of their detail
+
+
+@dataclass(frozen=True)
+class ResizeCache:
+    """Copies as JPEG of quality 95, named by the photo's path, size and time, so that a changed photo gets a new one.
+
+    Attributes:
+        folder: where they are kept; runs may share it.
+        size: (height, width) of the network's input.
+    """
+
+    folder: Path
+    size: tuple
+
+    def read(self, record) -> np.ndarray:
+        """(H, W, 3) uint8 RGB: the record's image, or its smaller copy if that has at most half as many pixels.
+
+        Raises:
+            DataError: an image that cannot be read.
+            OSError: a copy that cannot be written.
+        """
+        scale = ENLARGED * max(self.size[0] / record.height, self.size[1] / record.width)
+        if scale**2 > 0.5:
+            return read_image(record.image)
+        path = self.path(record)
+        if not path.is_file():
+            self._write(path, record, scale)
+        return read_image(path)
+
+    def path(self, record) -> Path:
+        """Where the copy of a record's image lies."""
+        status = os.stat(record.image)
+        key = f"{Path(record.image).resolve()} {status.st_size} {status.st_mtime_ns} {self.size}"
+        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jpg"
+
+    def _write(self, path: Path, record, scale: float) -> None:
+        sides = max(1, round(record.width * scale)), max(1, round(record.height * scale))
+        image = cv2.resize(read_image(record.image), sides, interpolation=cv2.INTER_AREA)
+        with replacing(path) as temporary:
+            if not cv2.imwrite(str(temporary), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95]):
+                raise OSError(f"{path} could not be written: is the disk full?")

@@ -1,0 +1,71 @@
+"""Shared memory in which loader workers leave their images, so that no pipe has to carry them."""
+
+import mmap
+import os
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
+
+
+class SharedImages:
+    """Slots for the images of batches, each (B, H, W, 3) uint8, in a file without a name that ends with its last user.
+
+    Attributes:
+        handle: what another process attaches with; None where there is no memory, and pipes carry the images.
+        free: numbers of the slots that nobody uses.
+    """
+
+    def __init__(self, memory, shape: tuple, slots: int, handle=None):
+        self._memory, self._shape = memory, shape
+        self.handle, self.free = handle, deque(range(slots))
+
+    @classmethod
+    def allocate(cls, shape: tuple, slots: int) -> "SharedImages":
+        size = slots * int(np.prod(shape))
+        try:
+            file = os.memfd_create("ssdzoo-loader")
+        except (OSError, AttributeError):  # not Linux
+            return cls(None, shape, 0)
+        try:
+            os.posix_fallocate(file, 0, size)  # now rather than never: a page that is missing later kills its process
+        except OSError:
+            os.close(file)
+            return cls(None, shape, 0)
+        return cls(mmap.mmap(file, size), shape, slots, (f"/proc/{os.getpid()}/fd/{file}", shape, file))
+
+    @classmethod
+    def attach(cls, handle) -> "SharedImages":
+        if handle is None:
+            return cls(None, (), 0)
+        try:
+            with open(handle[0], "r+b") as file:
+                return cls(mmap.mmap(file.fileno(), 0), handle[1], 0)
+        except OSError:  # such as a /proc that shows no other process
+            return cls(None, (), 0)
+
+    def _view(self, slot: int, count: int) -> np.ndarray:
+        offset = slot * int(np.prod(self._shape))
+        return np.ndarray((count, *self._shape[1:]), np.uint8, self._memory, offset)
+
+    def put(self, slot, batch):
+        """Leaves a batch's images in a slot, where there is one; returns what the pipe has to carry."""
+        if slot is None or self._memory is None:
+            return batch
+        self._view(slot, len(batch.images))[:] = batch.images
+        return replace(batch, images=None)
+
+    def fetch(self, future, slot):
+        """The batch of a future, with its images, once it is there; frees the slot."""
+        batch = future.result()
+        if batch.images is None:
+            batch = replace(batch, images=self._view(slot, len(batch.indices)).copy())
+        if slot is not None:
+            self.free.append(slot)
+        return batch
+
+    def close(self) -> None:
+        if self._memory:
+            self._memory.close()
+            os.close(self.handle[2])
+            self._memory = None

@@ -1,0 +1,59 @@
+"""The folder of an evaluation."""
+
+import json
+import platform
+import re
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from ssdzoo import __version__
+from ssdzoo.files import write_text
+from ssdzoo.report.coco_results import write_coco
+from ssdzoo.report.mistakes import write_mistakes
+from ssdzoo.report.plots import plot_confusion, plot_curves
+
+
+def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
+    """Writes eval.json, pr.png, confusion.png, mistakes/ and mistakes.png, replacing those of an earlier evaluation.
+
+    Args:
+        folder: made where it is missing.
+        evaluation: an Evaluation.
+        about: what comes first in eval.json: model, data, split.
+        coco_ids: (image ids, category ids); then coco_results.json and coco_annotations.json are written too.
+
+    Returns:
+        What eval.json holds.
+    """
+    folder = Path(folder)
+    files = ["eval.json", "pr.png", "confusion.png"]
+    plot_curves(folder / "pr.png", evaluation)
+    plot_confusion(folder / "confusion.png", evaluation)
+    confusion = evaluation.summary["confusion"]
+    mistakes = write_mistakes(folder, evaluation, confusion["score"], confusion["iou"])
+    if mistakes:
+        files.append("mistakes.png")
+    if coco_ids:
+        files += write_coco(folder, evaluation, *coco_ids)
+    whole = {**about, **evaluation.summary, "versions": versions(), "mistakes": mistakes, "files": files}
+    write_text(folder / "eval.json", as_text(whole))
+    return whole
+
+
+def as_text(value) -> str:
+    """JSON with a line for each value and each list of numbers, such as a row of a matrix."""
+    text = json.dumps(value, indent=1, allow_nan=False)
+    return re.sub(
+        r"\[[\s\d.,eE+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text
+    )
+
+
+def versions() -> dict:
+    """Versions of what decides the numbers."""
+    found = {"ssdzoo": __version__, "python": platform.python_version()}
+    for package in ("mxnet", "numpy", "opencv-python", "faster-coco-eval"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found

@@ -1,0 +1,164 @@
+"""Plots of an evaluation, drawn by matplotlib without a window and without its global state."""
+
+import warnings
+from math import ceil, sqrt
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from ssdzoo.files import replacing
+from ssdzoo.report.pictures import PALETTE
+
+INK, FAINT, GRID = "#222222", "#d0d0d0", "#ececec"
+POINTS = 300  # of a drawn curve: more than its panel has pixels
+DPI = 100
+
+
+def plot_curves(path, evaluation) -> None:
+    """Writes precision over recall as a .png: one panel per class, the other classes faint behind it, and a dot where F1 is
+    best, with its score.
+
+    Args:
+        evaluation: an Evaluation.
+    """
+    names = evaluation.names
+    curves = [_thinned(*evaluation.curves.curve(name)[:2]) for name in names]
+    columns, rows = _layout(len(names))
+    side = 5.2 if len(names) == 1 else 2.9 if len(names) <= 9 else 2.2
+    # Inches around the panels and between them; matplotlib's own layout takes ten seconds for 80 panels.
+    left, right, bottom, top, between = 0.75, 0.15, 0.65, 0.75, 0.32
+    width, height = left + right + columns * (side + between), bottom + top + rows * (side * 0.9 + between)
+    width = max(width, 4.8)
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    FigureCanvasAgg(figure)
+    place = dict(left=left / width, right=1 - right / width, bottom=bottom / height, top=1 - top / height)
+    spaces = dict(wspace=between / side, hspace=between / side / 0.9)
+    axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={**place, **spaces})
+    for i, (axis, name) in enumerate(zip(axes.flat, names)):
+        _panel(axis, evaluation, name, curves, i, small=side < 2.5)
+        # Numbers at the outer panels are enough; sharing axes would give the same, slowly.
+        axis.tick_params(labelleft=i % columns == 0, labelbottom=i + columns >= len(names))
+    for axis in axes.flat[len(names) :]:
+        axis.set_visible(False)
+    summary = evaluation.summary
+    over = ", the mean over IoU 0.50 to 0.95" if summary["metric"] == "coco" else ""
+    title = f"{summary['metric']} mAP {_number(summary['mAP'])}{over}"
+    figure.text(left / width, 1 - 0.12 / height, title, fontsize=11, color=INK, va="top")
+    below = f"curves at IoU {summary['iou']:g}; dot: best F1"
+    figure.text(left / width, 1 - 0.33 / height, below, fontsize=9, color="#666666", va="top")
+    figure.text((left + width - right) / 2 / width, 0.12 / height, "recall", fontsize=10, color=INK, ha="center")
+    figure.text(0.12 / width, (bottom + height - top) / 2 / height, "precision", fontsize=10, color=INK, va="center", rotation=90)
+    _save(figure, path)
+
+
+def _layout(count: int) -> tuple:
+    """Columns and rows of about as many panels each, with the fewest left empty."""
+    least = max(1, ceil(sqrt(count)))
+    columns = min(range(least, least + 3), key=lambda columns: -count % columns)
+    return min(columns, max(count, 1)), max(1, ceil(count / columns))
+
+
+def _panel(axis, evaluation, name: str, curves: list, index: int, small: bool) -> None:
+    size = 8 if small else 10
+    axis.set(xlim=(0, 1.02), ylim=(0, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
+    axis.tick_params(labelsize=size - 1, color=FAINT, labelcolor=INK)
+    axis.grid(color=GRID, linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.spines[["left", "bottom"]].set_color(FAINT)
+    others = [curve for i, curve in enumerate(curves) if i != index and len(curve)]
+    axis.add_collection(LineCollection(others, colors=FAINT, linewidths=0.6))
+    color = np.array(PALETTE[index % len(PALETTE)]) / 255
+    if len(curves[index]):
+        axis.plot(*curves[index].T, color=color, linewidth=1.8, solid_capstyle="round", clip_on=False)
+    best = evaluation.summary["best_threshold"][name]
+    if best:
+        _best_point(axis, best, color, size)
+    value = evaluation.summary["AP"][name]
+    axis.set_title(
+        f"{_short(name, 18 if small else 26)}  {_number(value)}",
+        fontsize=size,
+        color=INK if value is not None else "#888888",
+        loc="left",
+        pad=3,
+    )
+
+
+def _best_point(axis, best: dict, color, size: int) -> None:
+    x, y = best["recall"], best["precision"]
+    axis.plot([x], [y], "o", color=color, markersize=5, markeredgecolor="white", clip_on=False, zorder=3)
+    # Below and left of the dot, where the area under the curve is empty, unless the axes end there.
+    left, below = x > 0.4, y > 0.2
+    axis.annotate(
+        f"score {best['score']:.2f}", (x, y), (-5 if left else 5, -5 if below else 5), textcoords="offset points",
+        ha="right" if left else "left", va="top" if below else "bottom", fontsize=size - 1, color=INK, zorder=4,
+        bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.8),
+    )  # fmt: skip
+
+
+def _thinned(recall, precision) -> np.ndarray:
+    """(K, 2) float64 points of a curve, few enough to draw; (0, 2) for a class without objects."""
+    if not len(recall) or np.isnan(recall[0]):
+        return np.zeros((0, 2))
+    if len(recall) > POINTS:
+        # The last point at each of evenly spaced recalls, and the first ones, where precision moves most.
+        wanted = np.searchsorted(recall, np.linspace(0, recall[-1], POINTS), side="right") - 1
+        keep = np.unique(np.concatenate([np.arange(10), np.clip(wanted, 0, None), [len(recall) - 1]]))
+        recall, precision = recall[keep], precision[keep]
+    return np.stack([np.append(0, recall), np.append(precision[0], precision)], axis=1)
+
+
+def plot_confusion(path, evaluation) -> None:
+    """Writes the confusion matrix as a .png: the shade of a cell is its share of its row, the number its count."""
+    summary = evaluation.summary["confusion"]
+    matrix, names = np.array(summary["matrix"]), summary["names"]
+    count = len(names)
+    cell, size = (0.62, 10) if count <= 12 else (0.42, 8) if count <= 30 else (0.27, 6.5)
+    figure = Figure(dpi=DPI)
+    FigureCanvasAgg(figure)
+    width, height = figure.get_size_inches()
+    axis = figure.add_axes((0, 0, count * cell / width, count * cell / height))  # labels around it make the picture larger
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    axis.imshow(share, cmap=matplotlib.colormaps["Blues"], vmin=0, vmax=1.15)
+    for row, column in zip(*np.nonzero(matrix)):
+        text = str(matrix[row, column])
+        color = "white" if share[row, column] > 0.55 else INK
+        axis.text(column, row, text, ha="center", va="center", fontsize=size - max(0, len(text) - 3), color=color)
+    axis.add_patch(Rectangle((count - 1.5, count - 1.5), 1, 1, facecolor="white", edgecolor=FAINT, hatch="////", linewidth=0))
+    shown = [_short(name, 22) for name in names]
+    axis.set_xticks(range(count), shown, rotation=90, fontsize=size, color=INK)
+    axis.set_yticks(range(count), shown, fontsize=size, color=INK)
+    axis.xaxis.tick_top()
+    edges = np.arange(count + 1) - 0.5
+    axis.set_xticks(edges, minor=True)
+    axis.set_yticks(edges, minor=True)
+    axis.grid(which="minor", color="white", linewidth=1.2)
+    axis.tick_params(which="both", length=0)
+    axis.spines[:].set_visible(False)
+    axis.set_ylabel("what it is", fontsize=10, color=INK)
+    axis.set_xlabel(
+        f"what it was taken for\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row",
+        fontsize=10,
+        color=INK,
+    )
+    axis.xaxis.set_label_position("bottom")
+    _save(figure, path, bbox_inches="tight", pad_inches=0.2)
+
+
+def _short(name: str, most: int) -> str:
+    name = name if len(name) <= most else name[: most - 1] + "…"
+    return name.replace("$", r"\$")  # two of them would begin and end a formula
+
+
+def _number(value) -> str:
+    return "no objects" if value is None else f"{value:.3f}"
+
+
+def _save(figure, path, **options) -> None:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a letter that the font lacks
+        figure.savefig(temporary, dpi=DPI, facecolor="white", **options)

@@ -1,0 +1,62 @@
+"""Parts of the backbone that stay as they are while the rest learns."""
+
+import json
+
+from ssdzoo.errors import CallError
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+
+
+def backbone_stages(net) -> list:
+    """Parameters of the backbone, [[Parameter]], stage by stage from the input: a stage is what works at one resolution.
+
+    So the stages of a ResNet are its stem and its four groups, and those of VGG-16 end before its poolings (its dilated
+    convolutions belong to the fifth).
+    """
+    height, width = net.base_size if isinstance(net.base_size, tuple) else (net.base_size,) * 2
+    internals = mx.sym.Group(list(net.features(mx.sym.var("data")))).get_internals()
+    _, shapes, _ = internals.infer_shape_partial(data=(1, 3, height, width))
+    area = {name: shape[2] * shape[3] for name, shape in zip(internals.list_outputs(), shapes) if len(shape) == 4}
+    base = {p.name: p for p in net.features.base_parameters.values()}
+    nodes = json.loads(internals.tojson())["nodes"]
+    users = []  # (area, Parameter, whether of a convolution)
+    for node in nodes:
+        names = [nodes[i]["name"] for i, *_ in node["inputs"]]
+        found = area.get(f"{node['name']}_output")
+        users += [(found, base[name], node["op"] == "Convolution") for name in names if name in base and found]
+    areas = sorted({size for size, _, convolves in users if convolves}, reverse=True)
+    # A norm of the input or between two stages goes with the convolutions of its own resolution, or else with the next ones.
+    return [[p for size, p, _ in users if next(a for a in areas if a <= size) == stage] for stage in areas]
+
+
+def freeze(net, stages: int, norms: bool) -> set:
+    """Stops the learning of the first `stages` stages, and of all batch norms of the backbone with `norms`.
+
+    Returns:
+        Names of the batch norms' gammas whose statistics must not move either: see `fixed_norms`.
+
+    Raises:
+        CallError: the backbone has fewer stages.
+    """
+    if not stages and not norms:
+        return set()
+    parts = backbone_stages(net)
+    if stages > len(parts):
+        raise CallError(f"--freeze {stages}: this backbone has {len(parts)} stages, so 0 to {len(parts)} can be frozen")
+    still = [p for part in parts[:stages] for p in part]
+    fixed = [p for part in parts if norms for p in part if p.name.endswith(("_gamma", "_beta"))] + still
+    for parameter in fixed:
+        parameter.grad_req = "null"
+    return {p.name for p in fixed if p.name.endswith("_gamma")}
+
+
+def fixed_norms(net, gammas: set) -> mx.gluon.SymbolBlock:
+    """The network's heads with its own parameters, in which the batch norms of these gammas use their running statistics
+    in training too."""
+    graph = json.loads(mx.sym.Group(list(net.heads(mx.sym.var("data")))).tojson())
+    for node in graph["nodes"]:
+        if node["op"] == "BatchNorm" and graph["nodes"][node["inputs"][1][0]]["name"] in gammas:
+            node["attrs"]["use_global_stats"] = "True"
+    symbol = mx.sym.load_json(json.dumps(graph))
+    return mx.gluon.SymbolBlock(list(symbol), mx.sym.var("data", dtype="float32"), params=net.collect_params())

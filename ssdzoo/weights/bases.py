@@ -1,0 +1,47 @@
+"""Backbone weights from any file: `--base-weights` and `pretrained_base=` accept what is read here. No mxnet here."""
+
+from pathlib import Path
+
+from ssdzoo.errors import WeightsError
+from ssdzoo.weights.imagenet import is_vgg16, keras_layers, vgg16_base
+from ssdzoo.weights.resnet import is_resnet, resnet_base
+from ssdzoo.weights.sources import read_named
+from ssdzoo.weights.tensors import TENSOR_SUFFIXES, read_hdf5, read_tensors
+from ssdzoo.weights.vgg import base_layers
+
+_HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+def read_base(path, wanted) -> dict:
+    """{name: array} of a file with a classifier's weights, under the names of a backbone's parameters.
+
+    Args:
+        path: `.params` (MXNet's, GluonCV's), `.pth` or `.safetensors` (torchvision's VGG-16 and ResNets, ssd.pytorch's
+            `vgg16_reducedfc`), `.h5` (Keras's VGG16).
+        wanted: attribute paths of the backbone's parameters. A `.params` file that is not a VGG-16 classifier keeps its names.
+
+    Raises:
+        WeightsError: unreadable, or of another network than the backbone.
+    """
+    path = Path(path)
+    if path.suffix in TENSOR_SUFFIXES:
+        arrays = read_tensors(path)
+    elif path.suffix in _HDF5_SUFFIXES:
+        arrays = read_hdf5(path, lambda name: any(layer in name.split("/") for layer in keras_layers()))
+        if not arrays:
+            raise WeightsError(f"{path}: no layers of Keras's VGG16 in it (block1_conv1 to fc2)")
+    elif path.suffix == ".caffemodel":
+        raise WeightsError(f"{path}: convert it first (ssdzoo convert), then start from the new file with --weights")
+    else:
+        arrays = read_named(path)
+        if "stages.5.0.weight" not in wanted or not is_vgg16(arrays):
+            return arrays
+    if is_resnet(arrays):
+        return resnet_base(path, arrays, wanted)
+    if not is_vgg16(arrays):
+        raise WeightsError(f"{path}: neither a VGG-16 nor a ResNet: its first array is {next(iter(arrays))!r}")
+    if "stages.5.0.weight" not in wanted:
+        raise WeightsError(f"{path}: a VGG-16, for ssd_*_vgg16_atrous models; this backbone begins with {next(iter(wanted))!r}")
+    if set(wanted) - {f"{layer}.{part}" for layer in base_layers() for part in ("weight", "bias")}:
+        raise WeightsError(f"{path}: a VGG-16 without batch norm; this backbone is another VGG")
+    return vgg16_base(path, arrays)

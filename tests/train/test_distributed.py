@@ -1,0 +1,71 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssdzoo.data.shapes import write_shapes
+from ssdzoo.errors import CallError
+from ssdzoo.train.distributed import launch
+
+# No norm depends on how a batch is divided: those of the backbone are frozen.
+TABLE = """
+backbone = "mobilenet0.25"
+base_size = 64
+features = ["relu10_fwd", "relu22_fwd", "relu26_fwd"]
+filters = []
+sizes = [12, 24, 40, 60]
+ratios = [[1, 2, 0.5], [1, 2, 0.5], [1, 2, 0.5]]
+"""
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distributed")
+    data = write_shapes(folder / "data", 37, 2, 0)
+    (folder / "table.toml").write_text(TABLE)
+    return ["train", str(folder / "table.toml"), str(data), "--workers", "0", "--freeze-norm"]
+
+
+def run(arguments, **kwargs):
+    return subprocess.Popen([sys.executable, "-m", "ssdzoo", *map(str, arguments)], cwd=Path(__file__).parents[2], **kwargs)
+
+
+def losses(folder):
+    with open(folder / "metrics.csv") as file:
+        return [[float(row[k]) for k in ("loss", "cls_loss", "box_loss", "mAP")] for row in csv.DictReader(file)]
+
+
+def test_two_workers_train_like_one_with_twice_the_batch(arguments, tmp_path):
+    """Five updates: the last batch has 5 images, 3 for one worker and 2 for the other."""
+    usual = ["--epochs", 1, "--eval-every", 1, "--lr", 0.01]
+    assert run([*arguments, *usual, "--batch-size", 8, "--out", tmp_path / "one"]).wait(120) == 0
+    together = [*arguments, *usual, "--batch-size", 4, "--out", tmp_path / "two"]
+    assert run(["launch", "-n", 2, "-s", 1, "--", *together]).wait(120) == 0
+    np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), rtol=1e-4)
+
+
+def test_a_killed_worker_ends_the_training_with_a_message(arguments, tmp_path):
+    command = ["launch", "-n", 2, "-s", 1, "--", *arguments, "--epochs", 500, "--out", tmp_path / "run"]
+    process = run(command, stderr=subprocess.PIPE, text=True)
+    state = tmp_path / "run" / "last" / "state.json"
+    deadline = time.monotonic() + 60
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 4
+    os.kill(int(children[-1]), signal.SIGKILL)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 1 and "ssdzoo: worker 1 was killed by signal 9, so the training cannot go on" in errors
+    assert "Traceback" not in errors
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_impossible_launches(tmp_path):
+    with pytest.raises(CallError, match="0 workers and 1 servers"):
+        launch(["train"], 0, 1)
