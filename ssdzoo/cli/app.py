@@ -6,7 +6,7 @@ import sys
 import typer
 
 from ssdzoo import __version__
-from ssdzoo.cli import convert, evaluate, export, launch, models, predict, quickstart, train
+from ssdzoo.cli import check_data, convert, evaluate, export, launch, models, predict, quickstart, train
 from ssdzoo.errors import CallError, SSDZooError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 app.command("models")(models.models)
 app.command("quickstart")(quickstart.quickstart)
+app.command("check-data")(check_data.check_data)
 app.command("train")(train.train)
 app.command("launch")(launch.launch)
 app.command("eval")(evaluate.evaluate)

@@ -8,14 +8,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ssdzoo.cli.options import Data, Gpus, Json, Model, Weights, prepare
+from ssdzoo.cli.options import PARTS, Data, Gpus, Json, Model, Weights, prepare
 from ssdzoo.errors import CallError
 
 
 def evaluate(
     model: Model,
     data: Data,
-    split: Annotated[str, typer.Option(help="Images to evaluate on.")] = "test",
+    split: Annotated[str, typer.Option(help=f"Images to evaluate on. {PARTS}")] = "test",
     metric: Annotated[
         str, typer.Option(help="voc07 (11 points), voc12 (area under the curve) or coco (its twelve numbers).")
     ] = "voc07",
@@ -27,8 +27,13 @@ def evaluate(
         Optional[Path],
         typer.Option(help="Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none"),
     ] = None,
-    results_format: Annotated[
-        Optional[str], typer.Option("--format", help="coco-results: write detections and objects as COCO json too.")
+    format: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            help="Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given "
+            "twice.",
+            show_default="recognized from the path",
+        ),
     ] = None,
     weights: Weights = None,
     gpus: Gpus = None,
@@ -38,12 +43,11 @@ def evaluate(
     from ssdzoo.predict import evaluate as evaluation
 
     evaluation.check_metric(metric)
-    if results_format not in (None, "coco-results"):
-        raise CallError(f"no format {results_format!r} of results; there is coco-results")
+    data_format, write_coco = _formats(format or [])
     if out is None and (Path(model) / "model.toml").is_file():
         out = Path(model) / f"eval-{split}"
-    if out is None and results_format:
-        raise CallError(f"--format {results_format} writes files: say where with --out")
+    if out is None and write_coco:
+        raise CallError("--format coco-results writes files: say where with --out")
     if out and out.exists() and not out.is_dir():
         raise CallError(f"--out {out} is a file: name a folder")
     contexts = prepare(gpus)
@@ -54,7 +58,7 @@ def evaluate(
     from ssdzoo.report.evaluation import as_text, versions, write_evaluation
 
     detector = load(model, ctx=contexts, weights=weights)
-    dataset = load_dataset(data, split, detector.names)
+    dataset = load_dataset(data, split, detector.names, data_format)
     ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split}
     if out:
@@ -64,7 +68,7 @@ def evaluate(
             progress.say(f"  {problem}")
         found = evaluation.evaluate_fully(detector, dataset, metric, progress.images, iou, score, ids[0])
         if out:
-            result = write_evaluation(out, found, about, ids if results_format else None)
+            result = write_evaluation(out, found, about, ids if write_coco else None)
             progress.say(f"{out}: {', '.join(result['files'])}")
         else:
             result = {**about, **found.summary, "versions": versions()}
@@ -72,6 +76,20 @@ def evaluate(
         print(as_text(result))
     else:
         Console().print(_table(result))
+
+
+def _formats(given: list) -> tuple:
+    """The format of the data, or None, and whether COCO's results are wanted."""
+    from ssdzoo.data import FORMATS
+
+    known = [*FORMATS, "coco-results"]
+    strange = [format for format in given if format not in known]
+    if strange:
+        raise CallError(f"no format {strange[0]!r}; there are {', '.join(known)}")
+    of_data = [format for format in given if format in FORMATS]
+    if len(of_data) > 1:
+        raise CallError(f"--format {' and '.join(of_data)}: the data have one format")
+    return (of_data or [None])[0], "coco-results" in given
 
 
 def _table(result: dict) -> Table:

@@ -8,7 +8,19 @@ import typer
 Model = Annotated[
     str, typer.Argument(help="A preset's name, a table (.toml), a run folder, or an exported model.", show_default=False)
 ]
-Data = Annotated[Path, typer.Argument(help="A data set: a Pascal VOC folder.", show_default=False)]
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="A data set: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. "
+        "Several with commas in between are joined.",
+        show_default=False,
+    ),
+]
+Format = Annotated[
+    Optional[str],
+    typer.Option(help="Format of the data: voc, coco, yolo, recordio or csv.", show_default="recognized from the path"),
+]
+PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
 Gpus = Annotated[Optional[str], typer.Option(help="GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
 Weights = Annotated[Optional[Path], typer.Option(help="Parameter file of the whole network, or a run folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]

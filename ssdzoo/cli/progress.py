@@ -14,7 +14,7 @@ class TrainingProgress:
 
     def __init__(self):
         self._console = Console(file=sys.stderr, highlight=False)
-        self._bar = None
+        self._bar = self._task = None
         self._last_line = time.perf_counter()
 
     def __enter__(self):
@@ -24,7 +24,6 @@ class TrainingProgress:
                 TimeRemainingColumn(), console=self._console, transient=True,
             )  # fmt: skip
             self._bar.start()
-            self._task = self._bar.add_task("training", note="")
         return self
 
     def __exit__(self, *_):
@@ -46,6 +45,8 @@ class TrainingProgress:
         """After a step: `epoch` and `step` count from 0, `row` holds the epoch's means so far."""
         note = f"loss {row['loss']:.3f}  {row['images_per_s']:.1f} images/s  waited {row['data_wait_s']:.1f} s"
         if self._bar:
+            if self._task is None:
+                self._task = self._bar.add_task("training", note="")
             self._bar.update(self._task, description=f"epoch {epoch + 1}", completed=step + 1, total=steps, note=note)
         elif time.perf_counter() - self._last_line > LINE_EVERY:
             self._last_line = time.perf_counter()

@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.options import Data, Gpus, Weights, prepare
+from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Weights, prepare
 
 _HOW, _LOSS, _SAVE = "Optimizer", "Loss", "Keeping and showing"
 
@@ -27,7 +27,7 @@ def train(
     ] = None,
     seed: Annotated[int, _option("Everything random derives from it.")] = 0,
     workers: Annotated[int, _option("Processes that prepare images; 0 prepares them in this one.")] = 1,
-    split: Annotated[str, _option("Images to train on.")] = "train",
+    split: Annotated[str, _option(f"Images to train on. {PARTS}")] = "train",
     val_split: Annotated[
         Optional[str],
         _option("Images that choose the best epoch; 'none' for none.", show_default="val, if there is one"),
@@ -37,6 +37,7 @@ def train(
     cache: Annotated[Optional[Path], _option("Folder for smaller copies of large photos, which later epochs read.")] = None,
     base_weights: Annotated[Optional[Path], _option("Weights of the backbone: .params, .pth, .safetensors or .h5.")] = None,
     weights: Weights = None,
+    format: Format = None,
     gpus: Gpus = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out, with its arguments where none are given.")

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ssdzoo.data.images import read_image
+from ssdzoo.data.images import FilePart, read_image
 from ssdzoo.files import replacing
 
 ENLARGED = 2  # a copy is this many times the network's input, so that crops keep most of their detail
@@ -43,8 +43,10 @@ class ResizeCache:
 
     def path(self, record) -> Path:
         """Where the copy of a record's image lies."""
-        status = os.stat(record.image)
-        key = f"{Path(record.image).resolve()} {status.st_size} {status.st_mtime_ns} {self.size}"
+        part = record.image if isinstance(record.image, FilePart) else None
+        status = os.stat(part.path if part else record.image)
+        place = f"{part.path.resolve()} {part.offset}" if part else Path(record.image).resolve()
+        key = f"{place} {status.st_size} {status.st_mtime_ns} {self.size}"
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jpg"
 
     def _write(self, path: Path, record, scale: float) -> None:

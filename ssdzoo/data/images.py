@@ -2,6 +2,8 @@
 
 import io
 import struct
+from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,8 +19,42 @@ _FLAGS = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class FilePart:
+    """An image inside of a larger file, such as a .rec; taken wherever the path of an image is.
+
+    Attributes:
+        path: the file.
+        offset, size: of the part, in bytes.
+        holes: offsets in the file of 4 bytes each within the part that do not belong to the image; rising.
+    """
+
+    path: Path
+    offset: int
+    size: int
+    holes: tuple = ()
+
+    def __str__(self):
+        return f"{self.path}[{self.offset}:{self.offset + self.size}]"
+
+    @property
+    def stem(self) -> str:
+        """A name for files that are made from the image."""
+        return f"{self.path.stem}-{self.offset}"
+
+    def read(self) -> bytes:
+        """The image's bytes; fewer where the file ends before the part does."""
+        with open(self.path, "rb") as file:
+            left = file.seek(0, io.SEEK_END) - self.offset
+            file.seek(self.offset)
+            data = file.read(max(0, min(self.size, left)))
+        starts = [0, *(hole + 4 - self.offset for hole in self.holes)]
+        ends = [*(hole - self.offset for hole in self.holes), len(data)]
+        return b"".join(data[a:b] for a, b in zip(starts, ends))
+
+
 def read_image(path, reduction: int = 1) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+    """(H, W, 3) uint8 RGB of a path or a FilePart, turned as its EXIF orientation says.
 
     Args:
         reduction: 1, 2, 4 or 8; a JPEG is decoded with that many times fewer rows and columns, in much less time. Others
@@ -49,20 +85,22 @@ def image_size(path) -> tuple:
     Raises:
         DataError: see `read_image`.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    check_image(path)
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.format in ("JPEG", "MPO"):
-                return (width, height) if _is_turned(image.info.get("exif")) else (height, width)
-            # Pillow would decode a whole PNG in search of its orientation.
-            turned = _has_exif(path) if image.format == "PNG" else image.getexif().get(0x0112, 1) > 4
-    except Image.DecompressionBombError:
-        raise DataError(f"{path}: has too many pixels to be decoded; make it smaller, or take it out of the data") from None
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        raise DataError(f"{path}: not an image; replace it, or take it out of the data") from None
+    with _opened(path) as file:
+        _check_complete(path, file)
+        file.seek(0)
+        try:
+            with Image.open(file) as image:
+                width, height = image.size
+                if image.format in ("JPEG", "MPO"):
+                    return (width, height) if _is_turned(image.info.get("exif")) else (height, width)
+                # Pillow would decode a whole PNG in search of its orientation.
+                turned = _has_exif(path) if image.format == "PNG" else image.getexif().get(0x0112, 1) > 4
+        except Image.DecompressionBombError:
+            raise DataError(f"{path}: has too many pixels to be decoded; make it smaller, or take it out of the data") from None
+        except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error):
+            raise DataError(f"{path}: not an image; replace it, or take it out of the data") from None
     # Which of the rarer formats OpenCV turns depends on its version.
     return read_image(path).shape[:2] if turned else (height, width)
 
@@ -79,11 +117,13 @@ def check_image(path) -> None:
 
 def _opened(path):
     try:
-        return open(path, "rb")
+        return io.BytesIO(path.read()) if isinstance(path, FilePart) else open(path, "rb")
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; mend it, or take it out of the data") from None
+    except ValueError:
+        raise DataError(f"{str(path)!r}: no such image, a file's name holds no zero bytes") from None
 
 
 def _check_complete(path, file) -> None:

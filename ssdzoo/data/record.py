@@ -5,13 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from ssdzoo.data.images import FilePart
+
+ERROR, WARNING = "error", "warning"
+
 
 @dataclass(frozen=True)
 class Record:
     """An image and its objects.
 
     Attributes:
-        image: path of the image.
+        image: path of the image, or the part of a file that holds it.
         boxes: (M, 4) float32, xyxy pixels, 0-based.
         class_ids: (M,) int32, from 0, without the background.
         difficult: (M,) bool; such an object is learned, but counts for nothing in the evaluation.
@@ -19,7 +23,7 @@ class Record:
         height, width: of the image in pixels.
     """
 
-    image: Path
+    image: Path | FilePart
     boxes: np.ndarray
     class_ids: np.ndarray
     difficult: np.ndarray
@@ -36,13 +40,27 @@ class Record:
 
 @dataclass(frozen=True)
 class Problem:
-    """Something in a file that was handled and has to be reported, such as a box that was left out."""
+    """Something wrong in a file of a data set.
 
-    path: Path
+    Attributes:
+        path: the file, or a part of it.
+        message: what is wrong, where in the file, and what was done about it.
+        kind: a few words that problems of one sort share, such as "degenerate box".
+        severity: ERROR where training would fail or learn something wrong; WARNING where it was handled, or is suspicious.
+    """
+
+    path: Path | FilePart
     message: str
+    kind: str = ""
+    severity: str = WARNING
 
     def __str__(self):
         return f"{self.path}: {self.message}"
+
+    @classmethod
+    def of(cls, error: Exception, path, kind: str) -> "Problem":
+        """A DataError about `path` as a problem."""
+        return cls(path, str(error).removeprefix(f"{path}: "), kind, ERROR)
 
 
 @dataclass(frozen=True)

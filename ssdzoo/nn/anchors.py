@@ -104,6 +104,17 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         return anchors
 
 
+def network_anchors(net) -> np.ndarray:
+    """(N, 4) float32 anchors of an SSD for an input of its base size, center form, pixels; it need not be initialized."""
+    parts = []
+    for generator, (height, width) in zip(net.anchor_generators, net.map_sizes(*net.base_size)):
+        if generator.anchors._data is None:
+            generator.initialize()
+        stored = generator.anchors.data(generator.anchors.list_ctx()[0]).asnumpy()
+        parts.append(stored[:, :, :height, :width].reshape(-1, 4))
+    return np.concatenate(parts)
+
+
 class LiteAnchorGenerator(SSDAnchorGenerator):
     """The anchors of TensorFlow's ssd_mobilenet_v1_coco: three at each pixel of the first map, the square of half the size;
     on the other maps the square of the geometric mean comes last."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ssdzoo import boxes as geometry
-from ssdzoo.data.images import IMAGE_SUFFIXES, read_image
+from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, read_image
 from ssdzoo.data.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
@@ -123,6 +123,8 @@ def list_images(images) -> list:
         if isinstance(item, np.ndarray):
             if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3:
                 raise CallError(f"an image is an (H, W, 3) uint8 RGB array, not {item.shape} {item.dtype}")
+            found.append(item)
+        elif isinstance(item, FilePart):
             found.append(item)
         elif not isinstance(item, (str, Path)):
             raise CallError(f"an image is a path or an (H, W, 3) uint8 RGB array, not {type(item).__name__}")

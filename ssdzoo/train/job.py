@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from ssdzoo.data import class_names, load_dataset, split_names
+from ssdzoo.data import class_names, has_split, load_dataset
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.registry import find_preset, get_model, read_preset, tomllib
 from ssdzoo.runtime import mxnet
@@ -27,6 +27,7 @@ class TrainingJob:
     val_split: str | None = None
     base_weights: Path | None = None
     weights: Path | None = None
+    format: str | None = None
     settings: Settings = field(default_factory=Settings)
 
     @classmethod
@@ -107,7 +108,7 @@ def _with_rate(settings: Settings, preset) -> Settings:
 
 def _preset(job: TrainingJob):
     preset = find_preset(job.model)
-    names = class_names(job.data)
+    names = class_names(job.data, job.format)
     if not names:
         raise DataError(f"{job.data}: no objects in its annotations, so there is nothing to learn")
     return preset.with_classes(names)
@@ -116,19 +117,19 @@ def _preset(job: TrainingJob):
 def _datasets(job: TrainingJob, names: list, progress) -> tuple:
     """The images to train on, and those to evaluate on, or None."""
     val_split = job.val_split
-    if val_split is None and "val" in split_names(job.data):
+    if val_split is None and has_split(job.data, "val", job.format):
         val_split = "val"
-    train = _told(job.data, job.split, names, progress)
+    train = _told(job, job.split, names, progress)
     if val_split in (None, "none"):
         progress.say("no images to evaluate on (--val-split): the last epoch will be taken for the best one")
         return train, None
-    return train, _told(job.data, val_split, names, progress)
+    return train, _told(job, val_split, names, progress)
 
 
-def _told(path: Path, split: str, names: list, progress):
-    dataset = load_dataset(path, split, names)
+def _told(job: TrainingJob, split: str, names: list, progress):
+    dataset = load_dataset(job.data, split, names, job.format)
     objects = sum(len(record.boxes) for record in dataset.records)
-    progress.say(f"{path}, split {split}: {len(dataset)} images, {objects} objects")
+    progress.say(f"{job.data}, split {split}: {len(dataset)} images, {objects} objects")
     for problem in dataset.problems:
         progress.say(f"  {problem}")
     return dataset

@@ -1,15 +1,11 @@
 """Backbone weights from any file: `--base-weights` and `pretrained_base=` accept what is read here. No mxnet here."""
 
-from pathlib import Path
-
 from ssdzoo.errors import WeightsError
 from ssdzoo.weights.imagenet import is_vgg16, keras_layers, vgg16_base
 from ssdzoo.weights.resnet import is_resnet, resnet_base
-from ssdzoo.weights.sources import read_named
-from ssdzoo.weights.tensors import TENSOR_SUFFIXES, read_hdf5, read_tensors
+from ssdzoo.weights.sources import file_kind, read_named
+from ssdzoo.weights.tensors import read_hdf5, read_tensors
 from ssdzoo.weights.vgg import base_layers
-
-_HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def read_base(path, wanted) -> dict:
@@ -23,15 +19,15 @@ def read_base(path, wanted) -> dict:
     Raises:
         WeightsError: unreadable, or of another network than the backbone.
     """
-    path = Path(path)
-    if path.suffix in TENSOR_SUFFIXES:
-        arrays = read_tensors(path)
-    elif path.suffix in _HDF5_SUFFIXES:
+    kind = file_kind(path)
+    if kind == "caffe":
+        raise WeightsError(f"{path}: convert it first (ssdzoo convert), then start from the new file with --weights")
+    if kind == "keras":
         arrays = read_hdf5(path, lambda name: any(layer in name.split("/") for layer in keras_layers()))
         if not arrays:
             raise WeightsError(f"{path}: no layers of Keras's VGG16 in it (block1_conv1 to fc2)")
-    elif path.suffix == ".caffemodel":
-        raise WeightsError(f"{path}: convert it first (ssdzoo convert), then start from the new file with --weights")
+    elif kind in ("torch", "safetensors"):
+        arrays = read_tensors(path)
     else:
         arrays = read_named(path)
         if "stages.5.0.weight" not in wanted or not is_vgg16(arrays):

@@ -1,11 +1,9 @@
 """A whole detector from another framework's file, by the kind of file. No mxnet here."""
 
-from pathlib import Path
-
 from ssdzoo.errors import WeightsError
 from ssdzoo.weights import caffe, torch
 from ssdzoo.weights.converted import Converted
-from ssdzoo.weights.tensors import TENSOR_SUFFIXES
+from ssdzoo.weights.sources import file_kind
 
 
 def read_detector(path, classes=None) -> Converted:
@@ -18,9 +16,9 @@ def read_detector(path, classes=None) -> Converted:
     Raises:
         WeightsError: of another kind; and as those two.
     """
-    suffix = Path(path).suffix
-    if suffix == ".caffemodel":
+    kind = file_kind(path)
+    if kind == "caffe":
         return caffe.read_ssd(path, classes=classes)
-    if suffix in TENSOR_SUFFIXES:
+    if kind in ("torch", "safetensors"):
         return torch.read_ssd(path, classes)
-    raise WeightsError(f"{path}: not one of {', '.join(('.caffemodel', *TENSOR_SUFFIXES))}")
+    raise WeightsError(f"{path}: neither a PyTorch, nor a safetensors, nor a Caffe file")

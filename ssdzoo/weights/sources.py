@@ -7,11 +7,15 @@ from pathlib import Path
 from ssdzoo.errors import WeightsError
 from ssdzoo.weights.params_file import read_params
 
-_SUFFIXES = {".params": "params", ".pth": "torch", ".pt": "torch", ".safetensors": "safetensors", ".caffemodel": "caffe"}
+_SUFFIXES = {
+    ".params": "params", ".pth": "torch", ".pt": "torch", ".bin": "torch", ".safetensors": "safetensors",
+    ".caffemodel": "caffe", ".h5": "keras", ".hdf5": "keras",
+}  # fmt: skip
 _OTHERS = {
     "zip": "a zip archive: unpack it first",
     "torch": "a PyTorch file: `ssdzoo convert` makes a .params of it; as weights of a backbone it is read as it is",
     "safetensors": "a safetensors file: `ssdzoo convert` makes a .params of it; as weights of a backbone it is read as it is",
+    "keras": "an HDF5 file: that of Keras's VGG16 is read as weights of a backbone",
     "caffe": "a Caffe model: `ssdzoo convert` makes a .params of it",
 }
 # Mean and std that gluoncv.utils.export_block puts before the network.
@@ -19,7 +23,7 @@ _PREPROCESSING = re.compile(r"^(arg:|aux:)?_defaultpreprocess\d+_init_(mean|scal
 
 
 def file_kind(path) -> str:
-    """ "params", "torch", "safetensors", "caffe" or "zip": by the first bytes, and where these say nothing by the suffix.
+    """ "params", "torch", "safetensors", "caffe", "keras" or "zip": by the first bytes; where these say nothing, by the suffix.
 
     Raises:
         WeightsError: no such file.
@@ -36,6 +40,8 @@ def file_kind(path) -> str:
         return "params"
     if start[:4] == b"PK\x03\x04":
         return "torch" if _holds_pickle(path) else "zip"
+    if start[:8] == b"\x89HDF\r\n\x1a\n":
+        return "keras"
     if start[8:10] == b'{"':
         return "safetensors"
     return _SUFFIXES.get(path.suffix.lower(), "params")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from ssdzoo.errors import SSDZooError, WeightsError
+from ssdzoo.weights.sources import file_kind
 
 _SAFETENSORS_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
     "BOOL": "?",
 }  # fmt: skip
-TENSOR_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 def read_tensors(path) -> dict:
@@ -29,7 +29,7 @@ def read_tensors(path) -> dict:
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    arrays = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pth(path)
+    arrays = _read_safetensors(path) if file_kind(path) == "safetensors" else _read_pth(path)
     if all(name.startswith("module.") for name in arrays):
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
     return arrays

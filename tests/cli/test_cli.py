@@ -175,7 +175,12 @@ def test_resume(trained):
         ),
         (("eval", "RUN", "DATA", "--split", "nope"), 1, "no split 'nope'"),
         (("eval", "RUN", "DATA", "--metric", "coc"), 2, "no metric 'coc': do you mean coco? there are voc07, voc12, coco"),
-        (("eval", "RUN", "DATA", "--format", "voc"), 2, "no format 'voc' of results; there is coco-results"),
+        (
+            ("eval", "RUN", "DATA", "--format", "tfrecord"),
+            2,
+            "no format 'tfrecord'; there are voc, coco, yolo, recordio, csv, coco-results",
+        ),
+        (("eval", "RUN", "DATA", "--format", "voc", "--format", "csv"), 2, "--format voc and csv: the data have one format"),
         (("eval", "RUN", "DATA", "--iou", "1.5"), 2, "--iou"),
         (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),
         (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),

@@ -119,9 +119,9 @@ def test_nothing_is_overwritten_and_wrong_files_leave_nothing(tmp_path):
     "start, name, message",
     [
         (b"PK\x03\x04 no archive", "x.zip", "x.zip: a zip archive: unpack it first"),
-        (b"hello", "x.pth", "x.pth: a PyTorch file"),
-        (b"\x40\0\0\0\0\0\0\0{\"a\": 1}", "x.bin", "x.bin: a safetensors file"),
-        (b"\x0a\x05layer", "x.caffemodel", "x.caffemodel: a Caffe model"),
+        (b"\x40\0\0\0\0\0\0\0{\"a\": 1}", "x.bin", "x.bin: not a .safetensors file"),
+        (b"\x0a\x05layer", "x.caffemodel", "x.caffemodel: put its layers beside it"),
+        (b"\x89HDF\r\n\x1a\n", "x.weights", "x.weights: an HDF5 file"),
         (b"hello", "x.weights", "x.weights: not an MXNet parameter file"),
     ],
 )  # fmt: skip
@@ -138,3 +138,22 @@ def test_two_networks_in_one_file(tmp_path):
     write_params(tmp_path / "two.params", twice)
     with pytest.raises(WeightsError, match="two networks: both 'features.mobilenet0_conv0_weight' and 'features.mobilenet3_"):
         convert(tmp_path / "two.params", tmp_path / "new.params", "ssd_300_mobilenet0.25_custom")
+
+
+def test_a_file_of_another_framework_becomes_a_detector(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch")
+    from tests.weights.torch_networks import TorchvisionSSD300
+
+    torch.manual_seed(0)
+    torch.save(TorchvisionSSD300().state_dict(), tmp_path / "x.pth")
+    done = convert(tmp_path / "x.pth", tmp_path / "x.params")
+    assert done.model == "ssd_300_vgg16_atrous_coco" and done.parameters == len(read_params(tmp_path / "x.params")) > 70
+    assert read_preset(done.sidecar).std == pytest.approx((1 / 255,) * 3) and done.notes
+    with pytest.raises(CallError, match="becomes ssd_300_vgg16_atrous_coco, not ssd_512_vgg16_atrous_coco"):
+        convert(tmp_path / "x.pth", tmp_path / "y.params", "ssd_512_vgg16_atrous_coco")
+
+
+def test_a_parameter_file_needs_its_model(tmp_path):
+    small_network().save_parameters(str(tmp_path / "one.params"))
+    with pytest.raises(CallError, match="does not say which model it is of: name it with --model"):
+        convert(tmp_path / "one.params", tmp_path / "new.params")

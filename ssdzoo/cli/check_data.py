@@ -1,0 +1,85 @@
+"""`ssdzoo check-data`: what is wrong with a data set, before it is trained on."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights
+from ssdzoo.errors import CallError
+
+
+def check_data(
+    data: Data,
+    split: Annotated[
+        Optional[list[str]], typer.Option(help=f"Only this split; may be given several times. {PARTS}", show_default="all")
+    ] = None,
+    format: Format = None,
+    model: Annotated[
+        Optional[str], typer.Option(help="Compare the objects with the anchors of this preset, table (.toml) or run folder.")
+    ] = None,
+    weights: Weights = None,
+    show: Annotated[int, typer.Option(min=0, help="Augmented samples to draw with their boxes, in one picture.")] = 0,
+    out: Annotated[Optional[Path], typer.Option(help="Folder for the picture, samples.png.")] = None,
+    augment: Annotated[str, typer.Option(help="Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
+    seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
+    workers: Annotated[
+        Optional[int], typer.Option(min=0, help="Processes that decode images.", show_default="one for each CPU")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
+    fail or learn something wrong."""
+    if bool(show) != bool(out):
+        raise CallError("--show N and --out DIR belong together: how many samples to draw, and where to")
+    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.data.check import check_dataset
+    from ssdzoo.report.data_check import print_report
+
+    anchors = _anchors(model, weights, data, format) if model else None
+    with TrainingProgress() as progress:
+        report = check_dataset(data, split, format, anchors, workers, progress.images)
+    picture = _samples(report, show, out, anchors[1] if anchors else (300, 300), augment, seed) if show else None
+    if as_json:
+        print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
+    else:
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
+        # Off a terminal nobody turns the lines.
+        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
+        print_report(report, Console(width=wide))
+        if picture:
+            print(f"{show} augmented samples: {picture}")
+    if report.errors:
+        raise typer.Exit(1)
+
+
+def _anchors(model: str, weights, data: Path, format) -> tuple:
+    """Name, input size, anchors and classes (or None) of a model; see `check_dataset`."""
+    from ssdzoo import runtime
+
+    runtime.tune_cpu()
+    from ssdzoo.nn.anchors import network_anchors
+    from ssdzoo.predict.load import load_network
+    from ssdzoo.registry import find_preset, get_model
+
+    if Path(model).is_dir() or weights:
+        net, preset = load_network(model, weights=weights)
+        return str(model), preset.base_size, network_anchors(net), preset.classes
+    preset = find_preset(model)
+    # Any classes will do: anchors are the same for all.
+    return preset.name, preset.base_size, network_anchors(get_model(preset.with_classes(["object"]))), None
+
+
+def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:
+    from ssdzoo.report.pictures import save_image
+    from ssdzoo.report.samples import sample_grid
+
+    split, records = next(iter(report.records.items()))
+    if not records:
+        raise CallError(f"--show: no image of {split} can be used")
+    save_image(out / "samples.png", sample_grid(records, report.names, count, size, augment, seed))
+    return out / "samples.png"

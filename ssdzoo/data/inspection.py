@@ -1,0 +1,98 @@
+"""Decoding every image in full, to find what decoders pass over in silence, in as many processes as pay."""
+
+import hashlib
+import multiprocessing
+import os
+import re
+import signal
+import tempfile
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import cv2
+
+from ssdzoo.data.images import FilePart, read_image
+from ssdzoo.data.record import ERROR, WARNING
+from ssdzoo.errors import DataError, SSDZooError
+
+FEW = 100  # images that are done before a process has started
+_COMPLAINT = re.compile(r"(Corrupt JPEG data: .*|Premature end of JPEG.*|libpng (?:error|warning): .*|Invalid SOS.*)")
+_LEFT_OVER = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
+HARMLESS = 15  # bytes between an image's last pixel and its end marker, as some cameras leave there
+
+
+class Inspection(NamedTuple):
+    """Digest of an image's bytes ("" where there are none), and what is wrong with it, or None, with its severity."""
+
+    digest: str
+    message: str | None = None
+    severity: str = ERROR
+
+
+def inspect(image) -> Inspection:
+    """Reads and decodes an image, a path or a FilePart, as a training would."""
+    try:
+        data = image.read() if isinstance(image, FilePart) else image.read_bytes()
+    except OSError as error:
+        return Inspection("", f"cannot be read: {error.strerror}")
+    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+    del data
+    said = []
+    try:
+        with _standard_error_of_libraries(said):
+            read_image(image)
+    except DataError as error:
+        return Inspection(digest, str(error).removeprefix(f"{image}: "))
+    if not said:
+        return Inspection(digest)
+    left = _LEFT_OVER.fullmatch(said[0])
+    if left and int(left[1]) <= HARMLESS:
+        return Inspection(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING)
+    return Inspection(digest, f"damaged, a part of it decodes to garbage ({said[0]}); replace it, or take it out of the data")
+
+
+@contextmanager
+def _standard_error_of_libraries(lines: list):
+    """Collects what libjpeg and libpng print: they go on after an error, and say it nowhere else."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            file.seek(0)
+            lines += _COMPLAINT.findall(file.read().decode("utf-8", "replace"))
+
+
+def inspect_all(images: list, workers: int | None = None):
+    """Yields the Inspection of each image, in order.
+
+    Args:
+        workers: processes; 0 works in this one, None takes one for each CPU where there are many images.
+
+    Raises:
+        SSDZooError: a process was killed.
+    """
+    if workers is None:
+        workers = min(os.cpu_count() or 1, 16) if len(images) > FEW else 0
+    if workers == 0:
+        yield from map(inspect, images)
+        return
+    # Spawned: fork copies the locks of threads in whatever state they are.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, _start)
+    try:
+        yield from pool.map(inspect, images, chunksize=8)
+    except BrokenProcessPool:
+        raise SSDZooError("a process that decodes images was killed, perhaps because memory ran out: use --workers 1") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _start() -> None:
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent

@@ -1,0 +1,120 @@
+"""`ssdzoo check-data`, and the other verbs on data of all formats, as a user meets them."""
+
+import json
+
+import cv2
+import pytest
+
+from tests.cli.test_cli import ssdzoo
+from tests.data.formats import WRITERS, write, yolo_lines
+from tests.data.voc_folder import write_voc, xml
+from tests.shared import shared_path
+from tests.train.test_loop import TABLE
+
+CAT = ("cat", 11, 21, 31, 41)
+
+
+@pytest.fixture
+def bad(tmp_path):
+    annotations = {f"i{n:02d}": xml([("cat", 1, 1, 900, 9), CAT]) for n in range(12)}
+    return write_voc(tmp_path / "[red]data", annotations | {"x": xml([CAT, CAT])}, {"train": [*annotations, "x"]})
+
+
+def test_a_summary(bad):
+    out, err = ssdzoo("check-data", bad, status=1)
+    lines = out.splitlines()
+    assert err == "" and lines[0] == f"{bad}: voc, 1 class"
+    assert lines[2].split() == ["split", "images", "objects", "without", "objects"] and lines[3].split() == [
+        "train",
+        "13",
+        "14",
+        "0",
+    ]
+    assert lines[6].split() == ["cat", "14", "100.0%", "13", "20-20-20", "20-20-20", "1.00-1.00-1.00"]
+    assert "errors: box outside (12)" in lines and "  ... and 2 more (--json lists all)" in lines
+    assert "warning: duplicated box (1)" in lines
+    assert f"  {bad}/Annotations/i00.xml: object 1 (cat): box (1, 1, 900, 9) is outside of the 100x80 image" in lines
+    assert lines[-1] == "12 errors, 1 warning: a training would fail, or learn something wrong"
+
+
+def test_json_lists_all(bad):
+    found = json.loads(ssdzoo("check-data", bad, "--json", "--workers", 1, status=1)[0])
+    assert found["errors"] == 12 and found["warnings"] == 1 and len(found["problems"]) == 13
+    assert found["problems"][0] == {
+        "severity": "error",
+        "kind": "box outside",
+        "file": f"{bad}/Annotations/i00.xml",
+        "message": "object 1 (cat): box (1, 1, 900, 9) is outside of the 100x80 image",
+    }
+    assert found["names"] == ["cat"] and found["formats"] == ["voc"] and found["anchors"] is None and found["picture"] is None
+
+
+def test_blood_cells_with_anchors_and_a_picture(tmp_path):
+    out, _ = ssdzoo(
+        "check-data", shared_path("data/bccd"), "--model", "ssd_300_mobilenet0.25_custom", "--show", 5, "--out", tmp_path
+    )
+    assert "warnings: degenerate box (2)" in out and "0 errors, 2 warnings: ready to train" in out
+    row = next(line for line in out.splitlines() if line.startswith("Platelets") and line.count("%") == 3)
+    assert row.split() == ["Platelets", "52.9%", "51.2%", "93.3%", "0.52"]
+    assert "2,268 anchors of ssd_300_mobilenet0.25_custom" in out
+    picture = cv2.imread(str(tmp_path / "samples.png"))
+    assert picture.shape[1] == 5 * 406 + 6 and f"5 augmented samples: {tmp_path}/samples.png" in out
+
+
+@pytest.mark.parametrize(
+    "arguments, status, message",
+    [
+        (("--show", 3), 2, "--show N and --out DIR belong together"),
+        (("--split", "best"), 1, "no split 'best'; there are train"),
+        (("--split", "train[80]"), 2, "a part is written like train[:80%]"),
+        (("--format", "tfrecord"), 2, "no format 'tfrecord'; there are voc, coco, yolo, recordio, csv"),
+        (("--format", "coco"), 1, "not a data set of format coco; expected"),
+        (("--model", "ssd_300_vgg"), 2, "no model 'ssd_300_vgg'; do you mean"),
+    ],
+)
+def test_wrong_calls(arguments, status, message, bad):
+    out, err = ssdzoo("check-data", bad, *arguments, status=status)
+    assert message in err and out == "" and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WRITERS if kind != "voc"])
+def test_hostile_data_ends_with_a_message(kind, tmp_path):
+    """Whatever stands where a file should be: errors, never a traceback (which the helper looks for)."""
+    root = write(kind, tmp_path / "d")
+    for path in [p for p in root.rglob("*") if p.is_file() and p.suffix not in (".png", ".idx")]:
+        content = path.read_bytes()
+        for text in (b"\xff\xfe\x00garbage", b"[" * 3000, b"9" * 300 + b" 1 1 1 1\n"):
+            path.write_bytes(text)
+            assert ssdzoo("check-data", root, status=1)
+        path.write_bytes(content)
+        break
+
+
+def test_training_and_evaluation_on_joined_formats(tmp_path):
+    objects = {f"i{n}": [(0, 8, 16, 40, 48), (1, 64, 0, 128, 64)] for n in range(6)}
+    first, second = write("recordio", tmp_path / "one", objects), write("yolo", tmp_path / "two", objects)
+    (tmp_path / "table.toml").write_text(TABLE)
+    data, run = f"{first},{second / 'data.yaml'}", tmp_path / "run"
+    _, shown = ssdzoo(
+        "train", tmp_path / "table.toml", data, "--out", run, "--epochs", 1, "--batch-size", 4, "--split", "train[:50%]",
+        "--val-split", "train[50%:]",
+    )  # fmt: skip
+    assert "3 classes (ant, bee, cow)" in shown and f"{data}, split train[:50%]: 6 images, 12 objects" in shown
+    assert "split train[50%:]: 6 images, 12 objects" in shown and "mAP" in shown
+    ssdzoo("train", tmp_path / "table.toml", data, "--out", run, "--epochs", 2, "--resume")
+    table = json.loads(ssdzoo("check-data", data, "--model", run, "--json")[0])["anchors"]
+    assert table["model"] == str(run) and table["objects"] == 24 and table["classes"]["cow"]["all"] is None
+    found = json.loads(ssdzoo("eval", run, second, "--format", "yolo", "--split", "train", "--json")[0])
+    assert set(found["AP"]) == {"ant", "bee", "cow"} and found["AP"]["cow"] is None
+    (second / "labels" / "train" / "i0.txt").write_text(yolo_lines([(0, 0, 0, 200, 10)]))
+    _, shown = ssdzoo("eval", run, data, "--split", "train", status=1)
+    assert f"{second}/labels/train/i0.txt: line 1 (ant): box (0.78125, 0.078125, 1.5625, 0.15625) is outside" in shown
+
+
+def test_names_that_no_terminal_can_show(tmp_path):
+    root = write("yolo", tmp_path / "d")
+    with open(bytes(root / "images" / "train") + b"/\xff[red].png", "wb") as file:
+        file.write(b"no image")
+    out, _ = ssdzoo("check-data", root, status=1)
+    assert "\\udcff[red].png: not an image" in out
+    assert json.loads(ssdzoo("check-data", root, "--json", status=1)[0])["errors"] == 1
