@@ -15,3 +15,7 @@ class DataError(SSDZooError, ValueError):
 
 class WeightsError(SSDZooError, ValueError):
     """A parameter file cannot be read, or does not belong to this model."""
+
+
+class ExportError(SSDZooError, ValueError):
+    """A network cannot be translated as it is, or a translated one cannot be read."""

@@ -8,17 +8,48 @@ import typer
 from ssdzoo.cli.options import Gpus, Model, Weights, prepare
 from ssdzoo.errors import CallError
 
+_ONNX = "ONNX"
+
 
 def export(
     model: Model,
     out: Annotated[Path, typer.Option(help="Folder for the files.", show_default=False)],
-    format: Annotated[str, typer.Option(help="symbol: NAME-symbol.json, NAME-0000.params and NAME.toml.")] = "symbol",
+    format: Annotated[
+        str, typer.Option(help="symbol: NAME-symbol.json, NAME-0000.params and NAME.toml. onnx: NAME.onnx.")
+    ] = "symbol",
     weights: Weights = None,
     gpus: Gpus = None,
+    opset: Annotated[int, typer.Option(help="Version of ONNX's operators.", rich_help_panel=_ONNX)] = 17,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Give logits, offsets and anchors instead of detections.", rich_help_panel=_ONNX)
+    ] = False,
+    with_preprocess: Annotated[
+        bool,
+        typer.Option(
+            "--with-preprocess", help="Take uint8 RGB images (B, H, W, 3) and normalize them inside.", rich_help_panel=_ONNX
+        ),
+    ] = False,
+    dynamic_size: Annotated[
+        bool, typer.Option("--dynamic-size", help="Take images of any height and width.", rich_help_panel=_ONNX)
+    ] = False,
 ) -> None:
-    """Export a model as a symbol that MXNet loads without ssdzoo."""
-    if format != "symbol":
-        raise CallError(f"no format {format!r}; there is symbol")
+    """Export a model: as a symbol that MXNet loads without ssdzoo, or as ONNX for today's runtimes.
+
+    An exported pair, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX
+    without mxnet.
+    """
+    options = {"opset": opset, "raw": raw, "with_preprocess": with_preprocess, "dynamic_size": dynamic_size}
+    if format == "onnx":
+        _export_onnx(model, out, weights, gpus, options)
+    elif format != "symbol":
+        raise CallError(f"no format {format!r}; there are symbol and onnx")
+    elif options != {"opset": 17, "raw": False, "with_preprocess": False, "dynamic_size": False}:
+        raise CallError("--opset, --raw, --with-preprocess and --dynamic-size are for --format onnx")
+    else:
+        _export_symbol(model, out, weights, gpus)
+
+
+def _export_symbol(model, out, weights, gpus) -> None:
     contexts = prepare(gpus)
     from ssdzoo.export.symbol import export_model
     from ssdzoo.predict.load import load_network
@@ -26,3 +57,13 @@ def export(
     net, preset = load_network(model, contexts, weights)
     path = export_model(net, preset, out)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
+
+
+def _export_onnx(model, out, weights, gpus, options: dict) -> None:
+    from ssdzoo.export.job import export_onnx
+    from ssdzoo.export.pair import find_pair
+
+    # A pair needs no mxnet, which may not be there.
+    contexts = None if find_pair(model) else prepare(gpus)
+    path = export_onnx(model, out, weights, contexts, **options)
+    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

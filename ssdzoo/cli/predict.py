@@ -6,26 +6,35 @@ from typing import Annotated
 
 import typer
 
+from ssdzoo import runtime
 from ssdzoo.cli.options import Gpus, Json, Model, Weights, prepare
 
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Images, or folders of images.", show_default=False)],
+    images: Annotated[list[Path], typer.Argument(help="Images, folders of images, or videos.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the pictures and detections.json.", show_default=False)],
     score: Annotated[float, typer.Option(min=0, max=1, help="Least score of a detection.")] = 0.5,
-    backend: Annotated[str, typer.Option(help="What runs the network: auto or mxnet.")] = "auto",
+    backend: Annotated[
+        str,
+        typer.Option(help="What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."),
+    ] = "auto",
+    precision: Annotated[
+        str, typer.Option(help="Of openvino: f32, bf16, or auto, which is bf16 where the processor has it.")
+    ] = "auto",
+    mode: Annotated[str, typer.Option(help="Of openvino: latency, or throughput for many images.")] = "latency",
     weights: Weights = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json."""
-    contexts = prepare(gpus)
+    runtime.tune_cpu()
+    contexts = prepare(gpus) if gpus or backend == "mxnet" else None  # the others may need no mxnet at all
     from ssdzoo.cli.progress import TrainingProgress
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, contexts, weights)
+    detector = load(model, backend, contexts, weights, precision, mode)
     with TrainingProgress() as progress:
         found = write_predictions(detector, images, out, score, progress.images)
     if as_json:

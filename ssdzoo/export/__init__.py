@@ -1,1 +1,10 @@
-"""The way out of Gluon: symbols with their parameters."""
+"""The way out of Gluon: symbols with their parameters, and ONNX."""
+
+
+def __getattr__(name: str):
+    # onnx is an extra, and importing it takes a while.
+    if name == "to_onnx":
+        from ssdzoo.export.onnx import to_onnx
+
+        return to_onnx
+    raise AttributeError(f"module 'ssdzoo.export' has no attribute {name!r}")

@@ -1,7 +1,8 @@
 """The Detector: images of any size in, `Detections` in their pixels out, whatever runs the network."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from ssdzoo import boxes as geometry
 from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, read_image
 from ssdzoo.data.transforms import eval_transform
+from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 
@@ -22,17 +24,19 @@ class Detector:
     Args:
         backend: runs the network: called with images (B, 3, H, W) float32, normalized, it returns numpy arrays:
             class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) in pixels of the network input, -1 where there is
-            no detection.
+            no detection. Its `in_flight` is the number of threads that may call it at once, 1 where it has none.
         preset: gives the input size, the classes, mean and std.
         batch_size: images that go through the network at once; more than one pays on GPUs only.
+        takes_pixels: the backend takes (B, H, W, 3) uint8 instead, and normalizes them itself.
     """
 
-    def __init__(self, backend, preset, batch_size: int = 1):
+    def __init__(self, backend, preset, batch_size: int = 1, takes_pixels: bool = False):
         self._backend = backend
         self._size = preset.base_size
         self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32).reshape(3, 1, 1)
         self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32).reshape(3, 1, 1)
         self._batch_size = batch_size
+        self._takes_pixels = takes_pixels
         self.preset = preset
         self.names = list(preset.classes)
 
@@ -40,8 +44,8 @@ class Detector:
         """Detections with at least `score`, best first, one `Detections` per image, boxes in pixels of that image.
 
         Args:
-            images: a path, a folder (its images in the order of their names), an (H, W, 3) uint8 RGB array, or a list of paths
-                and arrays.
+            images: a path, a folder (its images in the order of their names), a pattern such as "photos/*.jpg", a video (its
+                frames), an (H, W, 3) uint8 RGB array, or a list or a generator of these.
 
         Raises:
             DataError: an image that cannot be read.
@@ -51,25 +55,36 @@ class Detector:
 
     def stream(self, images, score: float = 0.5):
         """Yields (image (H, W, 3) uint8 RGB, Detections) of each of `images`, reading ahead while the network works."""
-        items = iter(list_images(images))
-        with ThreadPoolExecutor(2) as pool:
+        items = iter_images(images)
+        flying = getattr(self._backend, "in_flight", 1)
+        with ThreadPoolExecutor(2) as readers, ThreadPoolExecutor(flying) as runners:
             try:
-                waiting = [pool.submit(self._read, item) for item in islice(items, READ_AHEAD)]
-                while waiting:
-                    batch = [future.result() for future in waiting[: self._batch_size]]
-                    waiting = waiting[self._batch_size :]
-                    waiting += [pool.submit(self._read, item) for item in islice(items, len(batch))]
-                    yield from zip([image for image, _ in batch], self._detect(batch, score))
+                waiting = [readers.submit(self._read, item) for item in islice(items, max(READ_AHEAD, flying * self._batch_size))]
+                running = []
+                while waiting or running:
+                    while waiting and len(running) <= flying:
+                        batch = [future.result() for future in waiting[: self._batch_size]]
+                        waiting = waiting[self._batch_size :]
+                        waiting += [readers.submit(self._read, item) for item in islice(items, len(batch))]
+                        running.append((batch, runners.submit(self._run, batch)))
+                    batch, future = running.pop(0)
+                    yield from zip([image for image, _ in batch], self._found(batch, future.result(), score))
             finally:
-                pool.shutdown(cancel_futures=True)
+                readers.shutdown(cancel_futures=True)
+                runners.shutdown(cancel_futures=True)
 
     def _read(self, item):
         image = item if isinstance(item, np.ndarray) else read_image(item)
-        pixels = eval_transform(image, self._size).transpose(2, 0, 1)
-        return image, pixels * self._scale + self._shift
+        pixels = eval_transform(image, self._size)
+        if self._takes_pixels:
+            return image, pixels
+        return image, pixels.transpose(2, 0, 1) * self._scale + self._shift
 
-    def _detect(self, batch: list, score: float) -> list:
-        ids, scores, boxes = self._backend(np.stack([pixels for _, pixels in batch]))
+    def _run(self, batch: list) -> tuple:
+        return self._backend(np.stack([pixels for _, pixels in batch]))
+
+    def _found(self, batch: list, outputs: tuple, score: float) -> list:
+        ids, scores, boxes = outputs
         return [
             self._detections(image.shape[:2], i[:, 0], s[:, 0], b, score)
             for (image, _), i, s, b in zip(batch, ids, scores, boxes)
@@ -83,8 +98,22 @@ class Detector:
         return Detections(corners, scores[keep], ids[keep].astype(np.int32), self.names)
 
 
+def iter_images(images):
+    """Yields paths and arrays of what a user calls images, the frames of videos one by one."""
+    if isinstance(images, Iterator):
+        for item in images:
+            yield from iter_images(item)
+        return
+    for item in list_images(images):
+        if isinstance(item, Path) and item.suffix.lower() in VIDEO_SUFFIXES:
+            yield from video_frames(item)
+        else:
+            yield item
+
+
 def list_images(images) -> list:
-    """Paths and arrays of what a user calls images; a folder gives its image files, sorted by name."""
+    """Paths and arrays of what a user calls images; a folder gives its image files, and a pattern such as "*.jpg" what it
+    matches, sorted by name."""
     if isinstance(images, np.ndarray):
         images = [images] if images.ndim == 3 else list(images)
     if isinstance(images, (str, Path)) or not isinstance(images, Iterable):
@@ -103,6 +132,11 @@ def list_images(images) -> list:
             files = sorted(p for p in Path(item).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
             if not files:
                 raise CallError(f"{item}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            found += files
+        elif not Path(item).exists() and has_magic(str(item)):
+            files = sorted(map(Path, glob(str(item), recursive=True)))
+            if not files:
+                raise CallError(f"{item}: no file matches this pattern")
             found += files
         else:
             found.append(Path(item))

@@ -1,8 +1,10 @@
 """Detections of many images as pictures and as one JSON file."""
 
 import json
+from collections import deque
 from pathlib import Path
 
+from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
 from ssdzoo.errors import CallError
 from ssdzoo.files import write_text
 from ssdzoo.predict.detector import list_images
@@ -14,32 +16,45 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
 
     Args:
         detector: a Detector.
-        images: paths of images and folders.
-        out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it).
+        images: paths of images, videos and folders.
+        out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it); one of a
+            video's frame has the frame's number behind its name.
         score: least score of a detection.
         progress: wraps the iterable of results, given their number too.
 
     Returns:
         What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
-        "score", "box"}]}].
+        "score", "box"}]}], and "frame", counted from 0, where the image is a video.
     """
     paths = list_images(images)
     out = Path(out)
     if any(path.resolve().parent == out.resolve() for path in paths):
         raise CallError(f"{out} holds images to be read: choose another --out, so that none is overwritten")
-    results = detector.stream(paths, score)
+    sources, found, taken = deque(), [], set()
+    results = detector.stream(_read_along(paths, sources), score)
     if progress:
-        results = progress(results, len(paths))
-    found, taken = [], set()
-    for path, (image, detections) in zip(paths, results):
-        picture = _free_name(path.stem, taken)
+        results = progress(results, sum(count_frames(path) if _is_video(path) else 1 for path in paths))
+    for image, detections in results:
+        path, frame = sources.popleft()
+        picture = _free_name(path.stem if frame is None else f"{path.stem}_{frame:06d}", taken)
         save_image(out / picture, draw_detections(image, detections))
         height, width = image.shape[:2]
-        found.append(
-            {"image": str(path), "width": width, "height": height, "picture": picture, "detections": detections.to_dict()}
-        )
+        where = {"image": str(path)} if frame is None else {"image": str(path), "frame": frame}
+        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_dict()})
     write_text(out / "detections.json", json.dumps(found, indent=1))
     return found
+
+
+def _read_along(paths, sources: deque):
+    """Yields images and frames of videos; appends (path, number of the frame or None) of each to `sources`."""
+    for path in paths:
+        for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
+            sources.append((path, number if _is_video(path) else None))
+            yield item
+
+
+def _is_video(path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _free_name(stem: str, taken: set) -> str:

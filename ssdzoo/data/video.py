@@ -1,0 +1,43 @@
+"""Reading videos frame by frame."""
+
+import cv2
+
+from ssdzoo.errors import DataError
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
+
+
+def video_frames(path):
+    """Yields the frames of a video, (H, W, 3) uint8 RGB.
+
+    Raises:
+        DataError: missing, or nothing that OpenCV can decode.
+    """
+    reader, count = _open(path), 0
+    try:
+        while True:
+            ok, frame = reader.read()
+            if not ok:
+                break
+            count += 1
+            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+    finally:
+        reader.release()
+    if not count:
+        raise DataError(f"{path}: no frame of this video can be decoded; convert it to H.264 or MJPEG, or replace it")
+
+
+def count_frames(path) -> int:
+    """The number of frames that a video says it has; the real one may differ."""
+    reader = _open(path)
+    try:
+        return max(0, int(reader.get(cv2.CAP_PROP_FRAME_COUNT)))
+    finally:
+        reader.release()
+
+
+def _open(path):
+    reader = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    if not reader.isOpened():
+        raise DataError(f"{path}: no such video, or not one that OpenCV can decode")
+    return reader

@@ -1,0 +1,164 @@
+"""Layers with weights, pooling, activations and normalizations: MXNet's operators as ONNX's."""
+
+from math import ceil
+
+import numpy as np
+
+from ssdzoo.export.onnx.call import Call, translates
+
+_LOWEST = float(np.finfo(np.float32).min)
+
+
+def _window(call: Call) -> tuple:
+    """kernel, strides and ONNX pads (all begins, then all ends) of a convolution or a pooling."""
+    node = call.node
+    kernel = node.numbers("kernel")
+    layout = node.get("layout", "NCHW"[: len(kernel) + 2])
+    call.need(layout in ("NCHW", "NCW", "NCDHW"), f"layout {layout}; channels must come second")
+    strides = node.numbers("stride") or [1] * len(kernel)
+    pads = node.numbers("pad") or [0] * len(kernel)
+    return kernel, strides, pads * 2
+
+
+@translates("Convolution", "Convolution_v1")
+def convolution(call: Call):
+    kernel, strides, pads = _window(call)
+    return call.g.add(
+        "Conv", *call.inputs, kernel_shape=kernel, strides=strides, pads=pads, group=call.node.get("num_group", 1),
+        dilations=call.node.numbers("dilate") or [1] * len(kernel),
+    )  # fmt: skip
+
+
+@translates("Deconvolution")
+def deconvolution(call: Call):
+    kernel, strides, pads = _window(call)
+    call.need(not call.node.numbers("target_shape"), "target_shape is not translated; export with pad and adj instead")
+    return call.g.add(
+        "ConvTranspose", *call.inputs, kernel_shape=kernel, strides=strides, pads=pads, group=call.node.get("num_group", 1),
+        dilations=call.node.numbers("dilate") or [1] * len(kernel),
+        output_padding=call.node.numbers("adj") or [0] * len(kernel),
+    )  # fmt: skip
+
+
+@translates("FullyConnected")
+def fully_connected(call: Call):
+    x, weight, *bias = call.inputs
+    if call.node.flag("flatten", True):
+        return call.g.add("Gemm", call.g.add("Flatten", x, axis=1), weight, *bias, transB=1)
+    y = call.g.add("MatMul", x, call.g.add("Transpose", weight, perm=[1, 0]))
+    return call.g.add("Add", y, *bias) if bias else y
+
+
+@translates("BatchNorm", "BatchNorm_v1")
+def batch_norm(call: Call):
+    x, gamma, beta, mean, var = call.inputs
+    call.need(call.node.get("axis", 1) == 1, f"axis {call.node.get('axis')}; channels must come second")
+    if call.node.flag("fix_gamma", True):
+        call.need(gamma.array is not None, "its gamma is no parameter")
+        gamma = call.g.constant(np.ones_like(gamma.array))
+    return call.g.add("BatchNormalization", x, gamma, beta, mean, var, epsilon=float(call.node.get("eps", 1e-3)))
+
+
+@translates("Pooling", "Pooling_v1")
+def pooling(call: Call):
+    kind = call.node.get("pool_type", "max")
+    call.need(kind in ("max", "avg"), f"pool_type {kind!r}; max and avg are translated")
+    if call.node.flag("global_pool"):
+        return call.g.add("GlobalMaxPool" if kind == "max" else "GlobalAveragePool", call.x)
+    kernel, strides, pads = _window(call)
+    convention = call.node.get("pooling_convention", "valid")
+    call.need(convention in ("valid", "full"), f"pooling_convention {convention!r}; valid and full are translated")
+    if convention == "full":
+        _check_full(call, kernel, strides, pads)
+    common = dict(kernel_shape=kernel, strides=strides, pads=pads, ceil_mode=int(convention == "full"))
+    if kind == "max":
+        return call.g.add("MaxPool", call.x, **common)
+    return call.g.add("AveragePool", call.x, count_include_pad=int(call.node.flag("count_include_pad", True)), **common)
+
+
+def _check_full(call: Call, kernel, strides, pads) -> None:
+    """MXNet keeps a last window that begins beyond the image, and ONNX drops it: such a pooling is refused."""
+    for axis, (k, s, p) in enumerate(zip(kernel, strides, pads)):
+        size = call.x.dims[2 + axis]
+        beyond = p + s > k
+        if beyond and isinstance(size, int):
+            beyond = ceil((size + 2 * p - k) / s) * s >= size + p
+        call.need(not beyond, f"kernel {k}, stride {s} and pad {p} with the full convention pool pixels beyond the image")
+
+
+@translates("Activation")
+def activation(call: Call):
+    kinds = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
+    kind = call.node.get("act_type")
+    call.need(kind in kinds, f"act_type {kind!r}; there are {', '.join(kinds)}")
+    return call.g.add(kinds[kind], call.x)
+
+
+@translates("LeakyReLU")
+def leaky_relu(call: Call):
+    kind, slope = call.node.get("act_type", "leaky"), float(call.node.get("slope", 0.25))
+    if kind == "prelu":
+        gamma = call.inputs[1]
+        shape = [-1] + [1] * (call.x.rank - 2)
+        return call.g.add("PRelu", call.x, call.g.add("Reshape", gamma, shape) if gamma.rank == 1 else gamma)
+    call.need(kind in ("leaky", "elu"), f"act_type {kind!r}; there are leaky, elu, prelu")
+    return call.g.add("LeakyRelu" if kind == "leaky" else "Elu", call.x, alpha=slope)
+
+
+@translates("L2Normalization")
+def l2_normalization(call: Call):
+    mode = call.node.get("mode", "instance")
+    axes = {"channel": [1], "instance": list(range(1, call.x.rank)), "spatial": list(range(2, call.x.rank))}
+    call.need(mode in axes, f"mode {mode!r}; there are {', '.join(axes)}")
+    squares = call.g.add("ReduceSum", call.g.add("Mul", call.x, call.x), axes[mode], keepdims=1)
+    # The epsilon is inside of the root.
+    return call.g.add("Div", call.x, call.g.add("Sqrt", call.g.add("Add", squares, float(call.node.get("eps", 1e-10)))))
+
+
+@translates("LRN")
+def local_response_norm(call: Call):
+    get = call.node.get
+    return call.g.add("LRN", call.x, size=get("nsize"), alpha=float(get("alpha", 1e-4)), beta=float(get("beta", 0.75)),
+                      bias=float(get("knorm", 2)))  # fmt: skip
+
+
+@translates("UpSampling")
+def up_sampling(call: Call):
+    call.need(call.node.get("sample_type") == "nearest" and len(call.inputs) == 1, "only sample_type nearest of one input")
+    scale = float(call.node.get("scale"))
+    scales = np.array([1, 1, scale, scale], np.float32)
+    return call.g.add(
+        "Resize", call.x, None, scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+    )
+
+
+@translates("softmax", "log_softmax")
+def softmax(call: Call):
+    length, temperature = call.node.flag("use_length"), call.node.get("temperature", 1.0)
+    call.need(not length, "use_length is not translated")
+    axis = call.node.get("axis", -1) % call.x.rank
+    if temperature == 1 and call.node.op == "softmax":
+        return _noted_softmax(call, axis)
+    x = call.g.add("Div", call.x, float(temperature))
+    return call.g.add("Softmax" if call.node.op == "softmax" else "LogSoftmax", x, axis=axis)
+
+
+@translates("SoftmaxActivation")
+def softmax_activation(call: Call):
+    """Its mode "instance" is the last axis, "channel" axis 1."""
+    return _noted_softmax(call, 1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
+
+
+@translates("SoftmaxOutput", "Softmax")
+def softmax_output(call: Call):
+    """The end of a training symbol; its labels are not used."""
+    channel = call.node.flag("multi_output") or call.x.rank == 2
+    if channel or call.node.flag("preserve_shape"):
+        return _noted_softmax(call, 1 if channel else call.x.rank - 1)
+    flat = call.g.add("Softmax", call.g.add("Flatten", call.x, axis=1), axis=1)
+    return call.g.add("Reshape", flat, call.g.add("Shape", call.x))
+
+
+def _noted_softmax(call: Call, axis: int):
+    call.notes.setdefault("softmax", []).append((call.x, axis))
+    return call.g.add("Softmax", call.x, axis=axis)

@@ -1,0 +1,90 @@
+"""What the tests of the ONNX exporter share: networks that look trained, photos, and running both sides."""
+
+import numpy as np
+import onnx
+import onnxruntime
+
+import ssdzoo
+from ssdzoo.data.images import read_image
+from ssdzoo.data.transforms import eval_transform
+from ssdzoo.export.onnx.builder import Builder
+from ssdzoo.export.onnx.symbol_graph import read_symbol
+from ssdzoo.export.onnx.translate import data_variable, translate
+from ssdzoo.registry import find_preset
+from ssdzoo.runtime import mxnet
+from tests.shared import shared_path
+
+mx = mxnet()
+
+
+def photos(size, count):
+    """(count, 3, H, W) float32, normalized."""
+    preset = find_preset("ssd_300_vgg16_atrous_voc")
+    files = sorted(shared_path("data/voc100/JPEGImages").glob("*.jpg"))[:count]
+    pixels = np.stack([eval_transform(read_image(f), size) for f in files]) / 255.0
+    return ((pixels - preset.mean) / preset.std).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def trained_looking(name, batch):
+    """A network whose BatchNorms have seen a batch (B, 3, H, W), and whose heads give hundreds of boxes above the threshold."""
+    mx.random.seed(1)
+    rng = np.random.default_rng(1)
+    net = ssdzoo.get_model(name, classes=["a", "b", "c"] if name.endswith("custom") else None)
+    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    x = mx.nd.array(batch)
+    for _ in range(6):
+        with mx.autograd.record():
+            net(x)
+    for feature_map, classes, boxes in zip(net.features(x), net.class_predictors, net.box_predictors):
+        for head, spread in ((classes, 1.5), (boxes, 0.8)):
+            conv = head.predictor
+            conv.weight.set_data(conv.weight.data() * (spread / head(feature_map).asnumpy().std()))
+            bias = np.zeros(conv.bias.shape, np.float32)
+            if head is classes:
+                bias = rng.normal(0, 0.5, conv.bias.shape)
+                bias[:: net.num_classes + 1] += 2
+            conv.bias.set_data(mx.nd.array(bias))
+    return net
+
+
+def pair(path) -> tuple:
+    """The symbol's file and the arrays of an exported pair."""
+    arrays = mx.nd.load(f"{path}-0000.params")
+    return f"{path}-symbol.json", {name: array.asnumpy() for name, array in arrays.items()}
+
+
+def run_onnx(path, images):
+    """{output: array} of a model file, or of a ModelProto."""
+    source = path.SerializeToString() if isinstance(path, onnx.ModelProto) else str(path)
+    session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+    return dict(zip([o.name for o in session.get_outputs()], session.run(None, {"images": images})))
+
+
+def run_mxnet(net, images):
+    """(B, K) ids and scores, and (B, K, 4) boxes, image by image."""
+    rows = zip(*([o.asnumpy()[0] for o in net(mx.nd.array(image[None]))] for image in images))
+    ids, scores, boxes = (np.stack(r) for r in rows)
+    return ids[..., 0], scores[..., 0], boxes
+
+
+def assert_same_detections(expected, found, pixels=0.05, score=1e-4):
+    """Every detection in the same place of the order; returns how many there are."""
+    ids, scores, boxes = expected
+    np.testing.assert_array_equal(found["class_ids"], ids)
+    np.testing.assert_allclose(found["scores"], scores, rtol=0, atol=score)
+    np.testing.assert_allclose(found["boxes"], boxes, rtol=0, atol=pixels)
+    return int((ids >= 0).sum())
+
+
+def run_symbol(symbol, opset=17, dims=None, **arrays):
+    """Outputs of a symbol of the variable `data` and of parameters, in mxnet and through ONNX: two lists."""
+    given = {name: mx.nd.array(array) for name, array in arrays.items()}
+    auxiliary = {name: given.pop(name) for name in symbol.list_auxiliary_states()}
+    expected = [o.asnumpy() for o in symbol.bind(mx.cpu(), given, aux_states=auxiliary).forward(is_train=False)]
+    data = np.asarray(arrays.pop("data"), np.float32)
+    graph, g = read_symbol(symbol.tojson()), Builder(opset)
+    image = g.input("images", dims or ["batch", *data.shape[1:]])
+    done = translate(g, graph, arrays, data_variable(graph, arrays), image, image)
+    model = g.model({f"out{i}": (v, [None] * v.rank) for i, v in enumerate(done.outputs)}, {}, "")
+    onnx.checker.check_model(model, full_check=True)
+    return expected, list(run_onnx(model, data).values())

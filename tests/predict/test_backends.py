@@ -1,0 +1,172 @@
+"""The same detections from mxnet, onnxruntime and openvino, whatever names the model."""
+
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="needs the extra onnx")
+pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+
+import ssdzoo
+from ssdzoo.errors import CallError, DataError, ExportError
+from ssdzoo.export.job import export_onnx
+from ssdzoo.export.symbol import export_model
+from ssdzoo.predict.detector import iter_images
+from ssdzoo.predict.onnx_model import read_metadata, read_onnx_preset, split_model
+from ssdzoo.registry import find_preset
+from ssdzoo.report.predictions import write_predictions
+from tests.export.onnx_models import trained_looking
+
+PRESET = find_preset("ssd_300_mobilenet0.25_custom").with_classes(["a", "b", "c"])
+RNG = np.random.default_rng(0)
+IMAGES = [RNG.integers(0, 256, (90 + 30 * i, 200, 3), np.uint8) for i in range(5)]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A run, a pair, and .onnx files with float32 and uint8 inputs; and what mxnet finds."""
+    folder = tmp_path_factory.mktemp("backends")
+    net = trained_looking(PRESET.name, RNG.normal(size=(4, 3, 300, 300)).astype(np.float32))
+    (folder / "run").mkdir()
+    (folder / "run" / "model.toml").write_text(PRESET.to_toml())
+    net.save_parameters(str(folder / "run" / "best.params"))
+    export_model(net, PRESET, folder / "pair")
+    export_onnx(folder / "pair", folder / "float.onnx")
+    export_onnx(folder / "run", folder / "pixels.onnx", with_preprocess=True)
+    return folder, ssdzoo.load(folder / "run")(IMAGES, score=0.1)
+
+
+def assert_same(expected, found):
+    assert len(expected) == len(found)
+    for a, b in zip(expected, found):
+        assert len(a) > 20 and a.labels == b.labels and a.names == b.names
+        np.testing.assert_allclose(b.scores, a.scores, atol=1e-4)
+        np.testing.assert_allclose(b.boxes, a.boxes, atol=0.05)
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "auto"])
+@pytest.mark.parametrize("model", ["run", "pair", "float.onnx", "pixels.onnx"])
+def test_same_detections(model, backend, models):
+    if backend == "openvino":
+        pytest.importorskip("openvino", reason="needs the extra openvino")
+    folder, expected = models
+    assert_same(expected, ssdzoo.load(folder / model, backend=backend, precision="f32")(IMAGES, score=0.1))
+
+
+def test_throughput_mode(models):
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    folder, expected = models
+    detector = ssdzoo.load(folder / "float.onnx", backend="openvino", precision="f32", mode="throughput")
+    for _ in range(3):
+        assert_same(expected, detector(IMAGES, score=0.1))
+
+
+def test_a_model_cut_at_its_heads_answers_the_same(models):
+    """As with bf16, where the detection stays in float32."""
+    openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
+    path, core = str(models[0] / "float.onnx"), openvino.Core()
+    images = RNG.normal(size=(2, 3, 300, 300)).astype(np.float32)
+    options = {"INFERENCE_PRECISION_HINT": "f32"}
+    whole = core.compile_model(core.read_model(path), "CPU", options)([images])
+    parts = split_model(openvino, core.read_model(path), read_metadata(path))
+    network, detection = (core.compile_model(part, "CPU", options) for part in parts)
+    heads = network([images])
+    assert [heads[i].shape for i in (0, 1)] == [(2, 2268, 4), (2, 2268, 4)]
+    found = detection([heads[0], heads[1]])
+    for i in range(3):
+        np.testing.assert_array_equal(found[i], whole[i])
+
+
+def test_the_file_made_on_the_fly_is_kept_until_the_weights_change(models):
+    folder, _ = models
+    ssdzoo.load(folder / "run", backend="onnxruntime")
+    files = list((folder / "run" / ".onnx").iterdir())
+    before = files[0].stat().st_mtime_ns
+    ssdzoo.load(folder / "run", backend="onnxruntime")
+    assert len(files) == 1 and files[0].stat().st_mtime_ns == before
+    (folder / "run" / "model.toml").write_text(PRESET.with_classes(["x", "y", "z"]).to_toml())
+    try:
+        assert ssdzoo.load(folder / "run", backend="onnxruntime").names == ["x", "y", "z"]
+        assert len(list((folder / "run" / ".onnx").iterdir())) == 2
+    finally:
+        (folder / "run" / "model.toml").write_text(PRESET.to_toml())
+
+
+def test_what_an_onnx_file_says(models, tmp_path):
+    folder, _ = models
+    preset, takes_pixels = read_onnx_preset(folder / "pixels.onnx")
+    assert takes_pixels and preset.classes == ("a", "b", "c") and preset.base_size == (300, 300)
+    assert (preset.name, preset.nms_topk, preset.post_nms) == (PRESET.name, 400, 100)
+    export_onnx(folder / "pair", tmp_path / "raw.onnx", raw=True)
+    with pytest.raises(ExportError, match=r"raw\.onnx: gives raw heads"):
+        ssdzoo.load(tmp_path / "raw.onnx")
+    (tmp_path / "text.onnx").write_text("hello")
+    with pytest.raises(ExportError, match="not an ONNX file|not a model of"):
+        ssdzoo.load(tmp_path / "text.onnx")
+    with pytest.raises(ExportError, match=r"none\.onnx: no such ONNX file"):
+        ssdzoo.load(tmp_path / "none.onnx")
+    with pytest.raises(CallError, match="no precision 'int4'"):
+        ssdzoo.load(folder / "float.onnx", backend="openvino", precision="int4")
+    with pytest.raises(CallError, match="brings its weights"):
+        export_onnx(folder / "pair", tmp_path / "x.onnx", weights="a.params")
+
+
+@pytest.mark.parametrize("package, extra", [("onnxruntime", "onnx"), ("openvino", "openvino")])
+def test_a_missing_package_is_told_in_a_line(package, extra, models):
+    path = models[0] / "float.onnx"
+    code = f"""
+import sys
+sys.modules["mxnet"] = sys.modules[{package!r}] = None
+from ssdzoo.cli import main
+main(["predict", {str(path)!r}, "x.jpg", "--out", {str(models[0] / "out")!r}, "--backend", {package!r}])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert f"pip install 'ssdzoo[{extra}]'" in done.stderr
+
+
+def test_an_onnx_file_needs_no_mxnet(models, tmp_path):
+    cv2.imwrite(str(tmp_path / "x.png"), IMAGES[0])
+    code = f"""
+import sys
+sys.modules["mxnet"] = sys.modules["gluoncv"] = None
+from ssdzoo.cli import main
+paths = {[str(models[0] / "float.onnx"), str(tmp_path / "x.png"), "--out", str(tmp_path / "out")]!r}
+main(["predict", *paths, "--score", "0.1"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads((tmp_path / "out" / "detections.json").read_text())[0]["detections"]) > 20
+
+
+def write_video(path, frames=7):
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"MJPG"), 10, (64, 48))
+    for i in range(frames):
+        writer.write(np.full((48, 64, 3), (0, 0, 30 * i), np.uint8))
+    writer.release()
+    return path
+
+
+def test_patterns_generators_and_videos(models, tmp_path):
+    folder, _ = models
+    for name in ("b.png", "a.png"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((20, 30, 3)))
+    video = write_video(tmp_path / "clip.avi")
+    assert [p.name for p in iter_images(str(tmp_path / "*.png"))] == ["a.png", "b.png"]
+    frames = list(iter_images(video))
+    assert [int(f[..., 0].mean() + 0.5) for f in frames] == pytest.approx([30 * i for i in range(7)], abs=2)  # red
+    detector = ssdzoo.load(folder / "float.onnx", backend="onnxruntime")
+    assert len(detector(i for i in (video, tmp_path / "a.png", IMAGES[0]))) == 9
+    with pytest.raises(CallError, match="no file matches this pattern"):
+        detector(str(tmp_path / "*.jpg"))
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match=r"broken\.mp4: no such video, or not one"):
+        detector(tmp_path / "broken.mp4")
+    found = write_predictions(detector, [video, tmp_path / "a.png"], tmp_path / "out", 0.5)
+    assert [(f.get("frame"), f["picture"]) for f in found[5:]] == [
+        (5, "clip_000005.jpg"), (6, "clip_000006.jpg"), (None, "a.jpg"),
+    ]  # fmt: skip
