@@ -54,7 +54,7 @@ def _read_along(paths, sources: deque):
 
 
 def _is_video(path) -> bool:
-    return path.suffix.lower() in VIDEO_SUFFIXES
+    return isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES
 
 
 def _free_name(stem: str, taken: set) -> str:
