@@ -1,0 +1,63 @@
+"""`ssdzoo benchmark`: images per second of a model with each runtime."""
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ssdzoo.cli.options import Json, Model, Weights
+from ssdzoo.errors import CallError
+
+
+def benchmark(
+    model: Model,
+    images: Annotated[Optional[Path], typer.Option(help="Folder with JPEG files.", show_default="drawn, 640x480")] = None,
+    backends: Annotated[
+        Optional[str], typer.Option(help="Runtimes, with commas in between.", show_default="all that are installed")
+    ] = None,
+    batch: Annotated[str, typer.Option(help="Images per call of the network, with commas in between.")] = "1",
+    count: Annotated[int, typer.Option(min=1, help="Images per measurement.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each runtime, in turns.")] = 2,
+    gluoncv: Annotated[bool, typer.Option(help="Measure GluonCV too, as its users run it, where it is installed.")] = True,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
+    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.predict import benchmark as measure
+
+    chosen = backends.split(",") if backends else measure.available()
+    unknown = [name for name in chosen if name not in measure.BACKENDS]
+    if unknown:
+        raise CallError(f"no backend {unknown[0]!r}; there are {', '.join(measure.BACKENDS)}")
+    try:
+        batches = [int(number) for number in batch.split(",")]
+    except ValueError:
+        batches = [0]
+    if min(batches) < 1:
+        raise CallError(f"--batch {batch}: expected numbers such as 1,8,32")
+    with tempfile.TemporaryDirectory() as folder, TrainingProgress() as progress:
+        table, params, name = measure.write_model(model, folder, weights)
+        paths = measure.list_jpegs(images, count, folder)
+        rows = measure.benchmark(table, params, name, paths, chosen, batches, rounds, gluoncv, progress.say)
+    if as_json:
+        print(json.dumps({"model": model, "count": count, "rounds": rounds, "rows": rows}, indent=1))
+    else:
+        Console().print(_table(rows))
+
+
+def _table(rows: list) -> Table:
+    """Milliseconds are 50th, 90th and 99th percentiles; x compares the 50th of an image with GluonCV's."""
+    table = Table("runtime", "batch", "network ms", "image ms", "images/s", "x", box=None, header_style="bold")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    base = next((row["image_ms"]["p50"] for row in rows if row["runtime"] == "gluoncv"), None)
+    for row in rows:
+        times = [" ".join(f"{row[kind][p]:.1f}" for p in ("p50", "p90", "p99")) for kind in ("net_ms", "image_ms")]
+        ratio = f"{base / row['image_ms']['p50']:.2f}" if base else ""
+        table.add_row(row["version"], str(row["batch"]), *times, f"{row['images_per_s']:.1f}", ratio)
+    return table

@@ -1,0 +1,203 @@
+"""How fast a model finds objects: each runtime in a process of its own, in alternation, with GluonCV where it is installed.
+
+`python -m ssdzoo.predict.benchmark` is such a process: its task comes as JSON on standard input, its answer on standard output.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from ssdzoo.errors import CallError, SSDZooError
+
+BACKENDS = ("mxnet", "onnxruntime", "openvino")
+GLUONCV = "gluoncv"
+_CHOSEN = ("OMP_", "MXNET_", "KMP_", "DMLC_")  # settings that a process of ours makes for itself
+_WARM_UP = 3
+
+
+def available() -> list:
+    """The runtimes that are installed here."""
+    needs = {"mxnet": ["mxnet"], "onnxruntime": ["onnx", "onnxruntime"], "openvino": ["onnx", "openvino"]}
+    return [name for name in BACKENDS if all(importlib.util.find_spec(package) for package in needs[name])]
+
+
+def benchmark(
+    table, params, name, images: list, backends: list, batches=(1,), rounds: int = 2, against_gluoncv=True, progress=None
+):
+    """Rows of measurements, one for each runtime and batch size.
+
+    Args:
+        table, params: paths of a model's table and of its parameter file.
+        name: of the preset, under which GluonCV knows the model; None where it doesn't.
+        images: paths of JPEG files.
+        backends: names of BACKENDS.
+        batches: images per call of the network.
+        rounds: how often each runtime is measured, in turns, so that a noisy machine is unfair to none.
+        progress: called with a line of text before each measurement.
+
+    Returns:
+        [{"runtime", "batch", "net_ms": {"p50", "p90", "p99"}, "image_ms": {...}, "images_per_s"}]: the time of a call of
+        the network, that of one image after another from its file to its detections, and how many images get through when
+        files are read while the network works. GluonCV has neither batches nor reading ahead here, as in its demos.
+
+    Raises:
+        SSDZooError: a measurement failed.
+    """
+    tasks = [(backend, batch) for backend in backends for batch in batches]
+    if against_gluoncv and name and importlib.util.find_spec("gluoncv"):
+        tasks.insert(0, (GLUONCV, 1))
+    taken = {task: [] for task in tasks}
+    for number in range(rounds):
+        for runtime, batch in tasks:
+            if progress:
+                progress(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
+            task = {
+                "runtime": runtime, "batch": batch, "table": str(table), "params": str(params), "name": name,
+                "images": [str(path) for path in images],
+            }  # fmt: skip
+            taken[runtime, batch].append(_measure_apart(task))
+    return [_row(runtime, batch, results) for (runtime, batch), results in taken.items()]
+
+
+def _row(runtime: str, batch: int, results: list) -> dict:
+    def percentiles(key):
+        values = np.concatenate([result[key] for result in results]) * 1000
+        return {f"p{p}": round(float(np.percentile(values, p)), 3) for p in (50, 90, 99)}
+
+    rates = [result["images_per_s"] for result in results]
+    return {
+        "runtime": runtime, "version": results[0]["version"], "batch": batch, "net_ms": percentiles("net"),
+        "image_ms": percentiles("image"), "images_per_s": round(float(np.mean(rates)), 3),
+    }  # fmt: skip
+
+
+def _measure_apart(task: dict) -> dict:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(_CHOSEN)}
+    command = [sys.executable, "-m", "ssdzoo.predict.benchmark"]
+    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, env=environment)
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
+        raise SSDZooError(f"the measurement of {task['runtime']} failed: {lines[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _measure(task: dict) -> dict:
+    if task["runtime"] == GLUONCV:
+        return _measure_gluoncv(task)
+    from ssdzoo import runtime
+    from ssdzoo.predict.load import load
+
+    runtime.tune_cpu()
+    detector = load(task["table"], task["runtime"], weights=task["params"])
+    detector._batch_size = batch = task["batch"]
+    images = task["images"]
+    one = [detector._read(path)[1] for path in images[:batch]]
+    pixels = np.stack([one[i % len(one)] for i in range(batch)])
+    net = _times(lambda _: detector._backend(pixels), range(max(5, len(images) // batch)))
+    image = _times(lambda path: detector(path), images)
+    many = images * batch
+    started = time.perf_counter()
+    for _ in detector.stream(many, 0.5):
+        pass
+    rate = len(many) / (time.perf_counter() - started)
+    version = getattr(detector._backend, "version", "mxnet 1.9.1")
+    return {"net": net, "image": image, "images_per_s": rate, "version": version}
+
+
+def _measure_gluoncv(task: dict) -> dict:
+    """GluonCV's network hybridized, with its own reading and transform, one image after another; threads and engine are MXNet's
+    defaults."""
+    from ssdzoo.registry import read_preset
+    from ssdzoo.runtime import gluoncv, mxnet
+
+    mx, gcv = mxnet(), gluoncv()
+    from gluoncv.data.transforms.presets.ssd import SSDDefaultValTransform
+
+    preset = read_preset(task["table"])
+    known = {"classes": list(preset.classes)} if task["name"].endswith("_custom") else {}
+    net = gcv.model_zoo.get_model(task["name"], pretrained=False, pretrained_base=False, **known)
+    net.load_parameters(task["params"])
+    net.hybridize()
+    transform = SSDDefaultValTransform(preset.base_size[1], preset.base_size[0])
+
+    def prepare(path):
+        return transform(mx.image.imread(path), np.zeros((1, 5)))[0].expand_dims(0)
+
+    def detect(pixels):
+        return [output.asnumpy() for output in net(pixels)]
+
+    first = prepare(task["images"][0])
+    first.wait_to_read()
+    net_times = _times(lambda _: detect(first), range(max(5, len(task["images"]))))
+    image_times = _times(lambda path: detect(prepare(path)), task["images"])
+    rate = len(image_times) / sum(image_times)
+    return {"net": net_times, "image": image_times, "images_per_s": rate, "version": f"gluoncv {gcv.__version__}"}
+
+
+def _times(action, items) -> list:
+    """Seconds of each call, after a few that are not counted."""
+    items, times = list(items), []
+    for item in items[:_WARM_UP]:
+        action(item)
+    for item in items:
+        started = time.perf_counter()
+        action(item)
+        times.append(time.perf_counter() - started)
+    return times
+
+
+def write_model(model, folder, weights=None) -> tuple:
+    """(table, params, GluonCV's name or None) of what a user calls a model; a preset without weights gets random ones.
+
+    Raises:
+        CallError: no such model.
+    """
+    from ssdzoo.predict.load import find_network
+    from ssdzoo.registry import find_preset, get_model, list_models
+    from ssdzoo.runtime import mxnet
+    from ssdzoo.weights.params_file import write_params
+    from ssdzoo.weights.store import find_weights
+
+    folder = Path(folder)
+    if weights or Path(model).is_dir() or str(model).endswith(".params"):
+        preset, params = find_network(model, weights)
+        params = find_weights(preset.name, params)
+    else:
+        preset, params = find_preset(model), folder / "random.params"
+        preset = preset if preset.classes else preset.with_classes([f"class {i}" for i in range(20)])
+        mx = mxnet()
+        net = get_model(preset)
+        net.initialize(mx.init.Xavier())
+        write_params(params, {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()})
+    table = folder / "model.toml"
+    table.write_text(preset.to_toml(), "utf-8")
+    return table, params, preset.name if preset.name in list_models() else None
+
+
+def list_jpegs(images, count: int, folder) -> list:
+    """The first JPEGs of a folder, over again until there are `count`; None draws some of 640x480 pixels."""
+    import cv2
+
+    from ssdzoo.data.shapes import draw_scene
+
+    if images is not None:
+        found = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
+        if not found:
+            raise CallError(f"{images}: no JPEG files in this folder")
+    else:
+        found = []
+        for i in range(8):
+            picture = draw_scene(np.random.default_rng(i))[0]
+            found.append(Path(folder) / f"{i}.jpg")
+            cv2.imwrite(str(found[-1]), cv2.resize(picture, (640, 480), interpolation=cv2.INTER_CUBIC)[..., ::-1])
+    return [found[i % len(found)] for i in range(count)]
+
+
+if __name__ == "__main__":
+    print(json.dumps(_measure(json.load(sys.stdin))))

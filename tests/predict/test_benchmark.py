@@ -1,0 +1,70 @@
+import json
+
+import cv2
+import pytest
+
+from ssdzoo.cli import main
+from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.predict import benchmark as B
+
+
+def test_percentiles_over_all_rounds():
+    results = [
+        {"net": [0.001 * i for i in range(1, 51)], "image": [0.5], "images_per_s": 2.0, "version": "x 1"},
+        {"net": [0.001 * i for i in range(51, 102)], "image": [0.7], "images_per_s": 4.0, "version": "x 1"},
+    ]
+    row = B._row("x", 1, results)
+    assert row["net_ms"] == {"p50": 51.0, "p90": 91.0, "p99": 100.0}
+    assert row["image_ms"]["p50"] == 600.0 and row["images_per_s"] == 3.0
+
+
+def test_runtimes_take_turns(monkeypatch):
+    turns = []
+
+    def measure(task):
+        turns.append((task["runtime"], task["batch"]))
+        return {"net": [1.0], "image": [1.0], "images_per_s": 1.0, "version": task["runtime"]}
+
+    monkeypatch.setattr(B, "_measure_apart", measure)
+    rows = B.benchmark(
+        "t", "p", "ssd_300_vgg16_atrous_voc", ["a.jpg"], ["mxnet", "openvino"], (1, 8), rounds=2, against_gluoncv=False
+    )
+    assert turns == [("mxnet", 1), ("mxnet", 8), ("openvino", 1), ("openvino", 8)] * 2 and len(rows) == 4
+
+
+def test_on_the_command_line(capsys):
+    pytest.importorskip("gluoncv")
+    with pytest.raises(SystemExit) as exit:
+        main(["benchmark", "ssd_300_mobilenet0.25_custom", "--backends", "mxnet", "--count", "2", "--rounds", "1", "--json"])
+    assert exit.value.code == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["runtime"] for row in rows] == ["gluoncv", "mxnet"]
+    for row in rows:
+        assert 0 < row["net_ms"]["p50"] <= row["net_ms"]["p99"] and row["images_per_s"] > 0
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--backends", "tensorflow"], "no backend 'tensorflow'; there are mxnet, onnxruntime, openvino"),
+        (["--batch", "1,x"], "--batch 1,x: expected numbers"),
+        (["--batch", "0"], "--batch 0: expected numbers"),
+    ],
+)
+def test_wrong_calls(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["benchmark", "ssd_300_mobilenet0.25_custom", *arguments])
+    assert exit.value.code == 2 and message in capsys.readouterr().err
+
+
+def test_images(tmp_path):
+    with pytest.raises(CallError, match="no JPEG files"):
+        B.list_jpegs(tmp_path, 3, tmp_path)
+    drawn = B.list_jpegs(None, 10, tmp_path)
+    assert len(drawn) == 10 and drawn[0] == drawn[8] and cv2.imread(str(drawn[0])).shape == (480, 640, 3)
+    assert B.list_jpegs(tmp_path, 2, tmp_path) == drawn[:2]
+
+
+def test_a_failed_measurement_says_why(tmp_path):
+    with pytest.raises(SSDZooError, match="the measurement of mxnet failed: .*no.toml"):
+        B.benchmark(tmp_path / "no.toml", tmp_path / "no.params", None, ["a.jpg"], ["mxnet"])
