@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.runtime import cpu_settings
 
 _SERVE = [sys.executable, "-c", "from ssdzoo.runtime import mxnet; mxnet()"]
 _PATIENCE = 10  # seconds in which processes end by themselves
@@ -66,8 +67,9 @@ def launch(arguments: list, workers: int, servers: int, hosts: list | None = Non
     }  # fmt: skip
     if not hosts:
         common["DMLC_NODE_HOST"] = address
-        # As many threads as there are cores, together: more would fight for them.
-        common["OMP_NUM_THREADS"] = os.environ.get("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // workers)))
+        if not {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
+            # As many threads as there are cores, together.
+            common.update(cpu_settings(max(1, len(os.sched_getaffinity(0)) // workers)))
     places = [None] * (servers + workers) if not hosts else [hosts[i % len(hosts)] for i in range(servers + workers)]
     command = [sys.executable, "-m", "ssdzoo", *arguments]
     started = []
