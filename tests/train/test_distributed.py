@@ -69,3 +69,37 @@ def test_a_killed_worker_ends_the_training_with_a_message(arguments, tmp_path):
 def test_impossible_launches(tmp_path):
     with pytest.raises(CallError, match="0 workers and 1 servers"):
         launch(["train"], 0, 1)
+
+
+def test_a_host_file_starts_the_same_over_ssh(arguments, tmp_path, monkeypatch):
+    """With a stand-in for ssh that runs its last argument here."""
+    (tmp_path / "ssh").write_text('#!/bin/sh\necho "$@" >> "$0.log"\nfor last; do :; done\nexec sh -c "$last"\n')
+    (tmp_path / "ssh").chmod(0o755)
+    (tmp_path / "hosts").write_text("localhost  # this machine\n\nuser@127.0.0.1\n")
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+        "DMLC_NODE_HOST": "127.0.0.1",
+    }
+    command = ["launch", "-n", 2, "-s", 1, "--hosts", tmp_path / "hosts", "--", *arguments]
+    assert (
+        run([*command, "--epochs", 1, "--batch-size", 4, "--val-split", "none", "--out", tmp_path / "run"], env=environment).wait(
+            120
+        )
+        == 0
+    )
+    assert (tmp_path / "run" / "metrics.csv").is_file()
+    calls = (tmp_path / "ssh.log").read_text().splitlines()
+    assert sorted(line.split()[3] for line in calls) == ["localhost", "localhost", "user@127.0.0.1"]
+    assert all(line.startswith("-tt -o BatchMode=yes") and "DMLC_PS_ROOT_URI=127.0.0.1" in line for line in calls)
+
+
+@pytest.mark.parametrize(
+    "text, message", [("# none\n", "no hosts in it"), ("a b\n", "'a b' is no host"), ("-oProxyCommand=x\n", "is no host")]
+)
+def test_wrong_host_files(text, message, tmp_path):
+    (tmp_path / "hosts").write_text(text)
+    process = run(["launch", "--hosts", tmp_path / "hosts", "--", "train", "x"], stderr=subprocess.PIPE, text=True)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and message in errors
