@@ -6,7 +6,21 @@ import sys
 import typer
 
 from ssdzoo import __version__
-from ssdzoo.cli import benchmark, check_data, convert, doctor, evaluate, export, launch, models, predict, quickstart, train
+from ssdzoo.cli import (
+    benchmark,
+    check_data,
+    compare,
+    convert,
+    doctor,
+    evaluate,
+    export,
+    launch,
+    models,
+    predict,
+    quantize,
+    quickstart,
+    train,
+)
 from ssdzoo.errors import CallError, SSDZooError
 
 app = typer.Typer(
@@ -25,6 +39,8 @@ app.command("eval")(evaluate.evaluate)
 app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("convert")(convert.convert)
+app.command("compare")(compare.compare)
+app.command("quantize")(quantize.quantize)
 app.command("benchmark")(benchmark.benchmark)
 app.command("doctor")(doctor.doctor)
 

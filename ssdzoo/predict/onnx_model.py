@@ -40,7 +40,8 @@ class OnnxRuntimeBackend:
             self._session = runtime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:
             raise ExportError(f"{path}: onnxruntime can't run it: {str(error).strip().splitlines()[0]}") from None
-        self.version = f"onnxruntime {runtime.__version__} {self._session.get_providers()[0].removesuffix('ExecutionProvider')}"
+        self.path, self.providers = path, self._session.get_providers()
+        self.version = f"onnxruntime {runtime.__version__} {self.providers[0].removesuffix('ExecutionProvider')}"
 
     def run(self, images: np.ndarray) -> dict:
         """{output: array} of a batch."""
@@ -91,6 +92,7 @@ class OpenVINOBackend:
             ]
         except RuntimeError as error:
             raise ExportError(f"{path}: OpenVINO can't run it: {_reason(error)}") from None
+        self.path = path
         self.in_flight = self._parts[0].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if mode == "throughput" else 1
         self._free = [[part.create_infer_request() for part in self._parts] for _ in range(self.in_flight)]
         self._names = [next(iter(OUTPUTS & output.names), output.get_any_name()) for output in self._parts[-1].outputs]

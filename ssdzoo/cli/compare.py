@@ -1,0 +1,121 @@
+"""`ssdzoo compare`: whether two models, or one with two runtimes, find the same."""
+
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Column, Table
+
+from ssdzoo.cli.options import PARTS, Gpus, Json, prepare
+from ssdzoo.errors import CallError
+
+_HELP = "a run folder, an exported model, an .onnx, or a preset's name"
+_BACKEND = "mxnet, onnxruntime, openvino, or auto: mxnet, and for an .onnx what is installed."
+_PRECISION = "Of openvino: f32 or bf16."
+_SIDES, _LIMITS = "The two sides", "What counts as the same"
+Images = Annotated[Optional[Path], typer.Option(help="An image, or a folder of images.", show_default=False)]
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help=f"The model to trust: {_HELP}.", show_default=False)],
+    b: Annotated[
+        str, typer.Argument(help="The model to check, likewise; may be the same with another backend.", show_default=False)
+    ],
+    images: Images = None,
+    data: Annotated[
+        Optional[Path], typer.Option(help="A data set with known boxes, in place of --images.", show_default=False)
+    ] = None,
+    split: Annotated[str, typer.Option(help=f"Images of --data. {PARTS}")] = "test",
+    out: Annotated[Path, typer.Option(help="Folder for certificate.json and certificate.html.")] = Path("certificate"),
+    backend_a: Annotated[str, typer.Option(help=_BACKEND, rich_help_panel=_SIDES)] = "auto",
+    backend_b: Annotated[str, typer.Option(help=_BACKEND, rich_help_panel=_SIDES)] = "auto",
+    precision_a: Annotated[str, typer.Option(help=_PRECISION, rich_help_panel=_SIDES)] = "f32",
+    precision_b: Annotated[str, typer.Option(help=_PRECISION, rich_help_panel=_SIDES)] = "f32",
+    weights_a: Annotated[
+        Optional[Path], typer.Option(help="Parameter file, where A is a preset.", show_default=False, rich_help_panel=_SIDES)
+    ] = None,
+    weights_b: Annotated[
+        Optional[Path], typer.Option(help="Parameter file, where B is a preset.", show_default=False, rich_help_panel=_SIDES)
+    ] = None,
+    score: Annotated[float, typer.Option(min=0, max=1, help="Least score of a detection.", rich_help_panel=_LIMITS)] = 0.1,
+    box_tolerance: Annotated[float, typer.Option(min=0, help="Pixels of a coordinate.", rich_help_panel=_LIMITS)] = 0.05,
+    score_tolerance: Annotated[float, typer.Option(min=0, help="Of a score.", rich_help_panel=_LIMITS)] = 1e-4,
+    map_tolerance: Annotated[
+        Optional[float],
+        typer.Option(
+            min=0,
+            help="Largest loss of mAP from A to B; then it alone decides. For bf16 and int8; needs --data.",
+            show_default="boxes and scores decide",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    worst: Annotated[int, typer.Option(min=0, help="Images to show that differ most.")] = 6,
+    gpus: Gpus = None,
+    as_json: Json = False,
+) -> None:
+    """Run two models on the same images and certify that they find the same; exit status 1 where they don't."""
+    if (images is None) == (data is None):
+        raise CallError("name the images to compare on: either --images DIR, or --data DATA with known boxes")
+    if map_tolerance is not None and data is None:
+        raise CallError("--map-tolerance needs known boxes: name a data set with --data in place of --images")
+    contexts = _contexts(gpus, ((a, backend_a), (b, backend_b)))
+    from ssdzoo.predict.certify import open_side
+    from ssdzoo.predict.compare import Tolerance
+
+    sides = [
+        open_side(a, backend_a, contexts, weights_a, precision_a),
+        open_side(b, backend_b, contexts, weights_b, precision_b),
+    ]
+    tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance)
+    certificate = run(sides, images, data, split, score, tolerance, worst, out, as_json)
+    if not certificate.passed:
+        raise typer.Exit(1)
+
+
+def _contexts(gpus, sides: tuple):
+    """mxnet's contexts, where a side needs mxnet: it may not be installed."""
+    if any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in sides):
+        return prepare(gpus)
+    return prepare(gpus) if gpus else None
+
+
+def run(sides: list, images, data, split: str, score: float, tolerance, worst: int, out: Path, as_json: bool):
+    """Compares two sides, writes the certificate and prints it; returns the Certificate."""
+    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.data import load_dataset
+    from ssdzoo.predict.certify import certify
+    from ssdzoo.report import certificate as report
+
+    if out.exists() and not out.is_dir():
+        raise CallError(f"--out {out} is a file: name a folder")
+    with TrainingProgress() as progress:
+        records = None
+        if data is not None:
+            dataset = load_dataset(data, split, sides[0].detector.names)
+            for problem in dataset.problems:
+                progress.say(f"  {problem}")
+            records = dataset.records
+        certificate = certify(*sides, images, records, score, tolerance, worst, progress.images)
+        report.write_certificate(out, certificate)
+    if as_json:
+        print(report.as_text(certificate.summary))
+    else:
+        _show(certificate.summary, out)
+    return certificate
+
+
+def _show(summary: dict, out: Path) -> None:
+    from ssdzoo.report.certificate import rows, verdict
+
+    table = Table("", Column(overflow="fold"), box=None, show_header=False)
+    for side in ("a", "b"):
+        table.add_row(side.upper(), escape(f"{summary[side]['model']}, {summary[side]['runtime']}"))
+    for row in rows(summary):
+        table.add_row(*map(escape, row))
+    console = Console(highlight=False)
+    console.print(table)
+    for line in summary["notes"] + summary["failures"]:
+        console.print(f"  {line}", markup=False)
+    console.print(f"{verdict(summary)} ({out}/certificate.html)", markup=False, soft_wrap=True)
