@@ -50,6 +50,7 @@ class Preset:
     nms_thresh: float = 0.45
     nms_topk: int = 400
     post_nms: int = 100
+    class_loss: str = "ohem"
 
     @property
     def network_args(self) -> dict:
@@ -130,6 +131,7 @@ _CHECKS = {
     "nms_thresh": (lambda v: isinstance(v, (int, float)), "a number"),
     "nms_topk": (_integer, "a whole number"),
     "post_nms": (_integer, "a whole number"),
+    "class_loss": (lambda v: v in ("ohem", "focal"), '"ohem" or "focal"'),
 }
 
 
@@ -248,7 +250,7 @@ def find_preset(name) -> Preset:
         return read_preset(name)
     zoo = _zoo()
     key = str(name).lower()
-    for old, new in (("mobilenet1_0", "mobilenet1.0"), ("mobilenet0_25", "mobilenet0.25")):
+    for old, new in (("mobilenet1_0", "mobilenet1.0"), ("mobilenet0_5", "mobilenet0.5"), ("mobilenet0_25", "mobilenet0.25")):
         key = key.replace(old, new)
     if key not in zoo:
         near = difflib.get_close_matches(key, zoo, 3, 0.5)

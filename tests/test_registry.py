@@ -12,11 +12,14 @@ ROW = {
 
 def test_names():
     names = ssdzoo.list_models()
-    assert len(names) == 27 and names == sorted(names)
+    assert len(names) == 43 and names == sorted(names)
     assert ssdzoo.list_models("*mobilenet*") == [
-        "ssd_300_mobilenet0.25_coco", "ssd_300_mobilenet0.25_custom", "ssd_300_mobilenet0.25_voc",
-        "ssd_300_mobilenet1.0_lite_coco", "ssd_300_mobilenet1.0_lite_custom",
-        "ssd_512_mobilenet1.0_coco", "ssd_512_mobilenet1.0_custom", "ssd_512_mobilenet1.0_voc",
+        "ssd_300_mobilenet0.25_coco", "ssd_300_mobilenet0.25_custom", "ssd_300_mobilenet0.25_s8_custom",
+        "ssd_300_mobilenet0.25_voc", "ssd_300_mobilenet0.5_custom", "ssd_300_mobilenet0.5_s8_custom",
+        "ssd_300_mobilenet1.0_lite_coco", "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom",
+        "ssd_512_mobilenet0.25_s8_custom", "ssd_512_mobilenet0.5_s8_custom",
+        "ssd_512_mobilenet1.0_coco", "ssd_512_mobilenet1.0_custom", "ssd_512_mobilenet1.0_s8_custom",
+        "ssd_512_mobilenet1.0_voc",
     ]  # fmt: skip
     assert ssdzoo.list_models("no such thing") == []
 
@@ -91,6 +94,7 @@ def test_a_users_table(tmp_path):
         ({"std": [0, 1, 1]}, "three positive numbers"),
         ({"anchor_generator": "yolo"}, '"ssd" or "lite"'),
         ({"predictor_kernel": 5}, "1 or 3"),
+        ({"class_loss": "hinge"}, '"ohem" or "focal"'),
         ({"sizes": None}, "field 'sizes' is missing"),
     ],
 )

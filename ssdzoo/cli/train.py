@@ -57,7 +57,10 @@ def train(
     freeze_norm: Annotated[bool, _option("Keep all batch norms of the backbone as they are.", _HOW)] = False,
     amp: Annotated[bool, typer.Option("--amp", help="Half precision, on GPUs.", rich_help_panel=_HOW)] = False,
     kvstore: Annotated[Optional[str], _option("dist_sync trains with other processes; see ssdzoo launch.", _HOW)] = None,
-    class_loss: Annotated[str, _option("ohem (the hardest negatives, as in the paper) or focal.", _LOSS)] = "ohem",
+    class_loss: Annotated[
+        Optional[str],
+        _option("ohem (the hardest negatives, as in the paper) or focal.", _LOSS, show_default="the model's: focal on FPNs"),
+    ] = None,
     box_loss: Annotated[str, _option("smooth_l1, giou or diou.", _LOSS)] = "smooth_l1",
     box_weight: Annotated[float, _option("Factor of the box loss.", _LOSS)] = 1.0,
     min_negatives: Annotated[int, _option("Hard negatives of an image without objects.", _LOSS)] = 3,

@@ -18,10 +18,11 @@ def make_features(name, base_size, features, filters, kwargs: dict):
     """A function that makes the extractor, and those of `kwargs` that are not for it.
 
     Args:
-        name: backbone: "vgg16_atrous", "resnet34_v1b", or a classifier of `mxnet.gluon.model_zoo.vision`.
+        name: backbone: "vgg16_atrous", "resnet34_v1b", "resnet50_v1b_fpn", or a classifier of `mxnet.gluon.model_zoo.vision`.
         base_size: input size in pixels, one number or (H, W).
-        features: names of layers of the classifier; or an extractor; or a callable that makes one; or None.
-        filters: channels of the convolutions appended to a classifier.
+        features: names of layers of the classifier, or of stages under a feature pyramid ("stage2"); or an extractor; or a
+            callable that makes one; or None.
+        filters: channels of the convolutions appended to a classifier or a pyramid; all maps of a pyramid have equally many.
         kwargs: keyword arguments of `FeatureExpander` and of `SSD`.
 
     Raises:
@@ -44,6 +45,8 @@ def make_features(name, base_size, features, filters, kwargs: dict):
         return (lambda: ResNetV1bExtractor(name, filters or [256, 256, 128, 128])), rest
     if not features or filters is None:
         raise CallError(f"backbone {name!r} needs features (names of its layers) and filters (of the appended layers)")
+    if name.endswith("_fpn"):
+        return _make_fpn(name, features, filters), rest
     return (lambda: FeatureExpander(_classifier(name), features, filters, **expander)), rest
 
 
@@ -63,12 +66,28 @@ def _make_vgg(layers: int, batch_norm: bool, base_size):
     return lambda: vgg_atrous_extractor(layers, size, batch_norm)
 
 
+def _make_fpn(name: str, features, filters):
+    stages = [re.fullmatch("stage([1-4])", layer) for layer in features]
+    if not all(stages) or len(set(filters)) > 1:
+        raise CallError(
+            f"backbone {name!r} has features out of stage1, stage2, stage3, stage4, and filters that are equal, "
+            f"not {list(features)} and {list(filters)}"
+        )
+    from ssdzoo.nn.fpn import ResNetFPN
+
+    # Everything learns, so that training from scratch works; `ssdzoo train --freeze` fixes stages and norms.
+    return lambda: ResNetFPN(
+        name.removesuffix("_fpn"), [int(stage[1]) for stage in stages], filters[0] if filters else 256, len(filters),
+        frozen_norm=False, trainable_layers=5,
+    )  # fmt: skip
+
+
 def _classifier(name: str):
     vision = mx.gluon.model_zoo.vision
     try:
         return vision.get_model(name)
     except ValueError:
         raise CallError(
-            f"no backbone {name!r}; there are vgg{{11,13,16,19}}_atrous, resnet34_v1b, and the classifiers of "
+            f"no backbone {name!r}; there are vgg{{11,13,16,19}}_atrous, resnet34_v1b, resnet50_v1b_fpn, and the classifiers of "
             "mxnet.gluon.model_zoo.vision such as resnet18_v1, resnet50_v2, mobilenet1.0, mobilenet0.25"
         ) from None

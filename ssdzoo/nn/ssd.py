@@ -254,8 +254,8 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
     Args:
         name: backbone, such as "vgg16_atrous", "resnet50_v1", "mobilenet1.0".
         base_size: input size in pixels, one number or (H, W).
-        features: names of the backbone's layers to take; or the extractor itself, or a callable that makes it; None for backbones
-            that are extractors already (vgg*_atrous, resnet34_v1b).
+        features: names of the backbone's layers to take ("stage2" of a resnet*_fpn); or the extractor itself, or a callable that
+            makes it; None for backbones that are extractors already (vgg*_atrous, resnet34_v1b).
         filters: channels of the appended convolutions, None for such backbones.
         sizes, ratios, steps, classes: see `SSD`.
         dataset: "voc", "coco" or "" for custom; part of the name of the published weights.
@@ -279,5 +279,5 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
         from ssdzoo.weights.store import find_weights
 
         net.initialize(ctx=ctx or mx.cpu())
-        load_base(net, find_weights(name, pretrained_base, root))
+        load_base(net, find_weights(name.removesuffix("_fpn"), pretrained_base, root))
     return net

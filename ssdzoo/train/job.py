@@ -73,14 +73,14 @@ def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) ->
     if store and store.rank:
         progress.quiet()
     preset = read_preset(run.folder / "model.toml") if resume else _preset(job)
-    settings = _with_rate(job.settings, preset)
+    settings = _with_defaults(job.settings, preset)
     train, val = _datasets(job, list(preset.classes), progress)
     mxnet().random.seed(settings.seed)
     if resume:
         last = run.last_files(run.state())["params"]
         net, story = get_model(preset, ctx=contexts, pretrained=last), f"continued from {last}"
     else:
-        net, story = _network(job, preset, contexts)
+        net, story = _network(job, preset, settings, contexts)
     progress.say(f"{preset.name}: {len(preset.classes)} classes ({', '.join(preset.classes)}); {story}")
     trainer = Trainer(net, preset, train, val, run, settings, progress, store)
     if resume:
@@ -98,8 +98,9 @@ def _store(settings: Settings):
     return connect(settings.kvstore)
 
 
-def _with_rate(settings: Settings, preset) -> Settings:
-    """The settings with a learning rate."""
+def _with_defaults(settings: Settings, preset) -> Settings:
+    """The settings with a learning rate and a class loss."""
+    settings = replace(settings, class_loss=settings.class_loss or preset.class_loss)
     if settings.lr is not None:
         return settings
     rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
@@ -135,7 +136,7 @@ def _told(job: TrainingJob, split: str, names: list, progress):
     return dataset
 
 
-def _network(job: TrainingJob, preset, contexts) -> tuple:
+def _network(job: TrainingJob, preset, settings: Settings, contexts) -> tuple:
     """An initialized network, and a sentence about where its weights come from."""
     if job.weights:
         return load_for_classes(preset, job.weights, contexts)
@@ -143,7 +144,7 @@ def _network(job: TrainingJob, preset, contexts) -> tuple:
     mx = mxnet()
     # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
     net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)
-    if job.settings.class_loss == "focal":
+    if settings.class_loss == "focal":
         _expect_background(net)
     if job.base_weights:
         load_base(net, job.base_weights)

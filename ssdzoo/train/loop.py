@@ -72,8 +72,9 @@ def training_graph(net, preset, settings: Settings) -> TrainingGraph:
     """The graph of a step, with the parts frozen that the settings name."""
     still = freeze(net, settings.freeze, settings.freeze_norm)
     loss = MultiBoxLoss(
-        settings.class_loss, settings.box_loss, min_negatives=settings.min_negatives, box_weight=settings.box_weight
-    )
+        settings.class_loss or preset.class_loss, settings.box_loss, min_negatives=settings.min_negatives,
+        box_weight=settings.box_weight,
+    )  # fmt: skip
     graph = TrainingGraph(fixed_norms(net, still) if still else net.heads, preset.mean, preset.std, loss)
     graph.hybridize(static_alloc=True)
     return graph

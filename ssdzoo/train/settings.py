@@ -10,7 +10,7 @@ CHOICES = {
     "augment": tuple(AUGMENTATIONS),
     "optimizer": ("sgd", "adam"),
     "schedule": ("step", "cosine", "poly"),
-    "class_loss": ("ohem", "focal"),
+    "class_loss": (None, "ohem", "focal"),
     "box_loss": ("smooth_l1", "giou", "diou"),
     "kvstore": (None, "dist_sync"),
 }
@@ -37,7 +37,8 @@ class Settings:
         ema: decay per update of the moving average of the weights that is evaluated and kept as the best; None for none.
         freeze: first stages of the backbone that stay as they are; see `ssdzoo.train.freeze`.
         freeze_norm: whether all batch norms of the backbone keep their statistics, factors and shifts.
-        class_loss, box_loss, min_negatives, box_weight: see `ssdzoo.train.loss.MultiBoxLoss`.
+        class_loss: "ohem" or "focal"; None is the preset's.
+        box_loss, min_negatives, box_weight: see `ssdzoo.train.loss.MultiBoxLoss`.
         amp: half precision, on GPUs.
         checkpoint_every: steps between two savings within an epoch; None saves at the end of epochs alone.
         patience: evaluations without a better mAP after which the training ends; None for any.
@@ -65,7 +66,7 @@ class Settings:
     ema: float | None = None
     freeze: int = 0
     freeze_norm: bool = False
-    class_loss: str = "ohem"
+    class_loss: str | None = None
     box_loss: str = "smooth_l1"
     min_negatives: int = 3
     box_weight: float = 1.0

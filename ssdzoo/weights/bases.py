@@ -1,6 +1,7 @@
 """Backbone weights from any file: `--base-weights` and `pretrained_base=` accept what is read here. No mxnet here."""
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.weights.fpn import body_names, is_fpn, pyramid
 from ssdzoo.weights.imagenet import is_vgg16, keras_layers, vgg16_base
 from ssdzoo.weights.resnet import is_resnet, resnet_base
 from ssdzoo.weights.sources import file_kind, read_named
@@ -12,8 +13,8 @@ def read_base(path, wanted) -> dict:
     """{name: array} of a file with a classifier's weights, under the names of a backbone's parameters.
 
     Args:
-        path: `.params` (MXNet's, GluonCV's), `.pth` or `.safetensors` (torchvision's VGG-16 and ResNets, ssd.pytorch's
-            `vgg16_reducedfc`), `.h5` (Keras's VGG16).
+        path: `.params` (MXNet's, GluonCV's), `.pth` or `.safetensors` (torchvision's VGG-16, ResNets and detectors on
+            ResNet-FPN, ssd.pytorch's `vgg16_reducedfc`), `.h5` (Keras's VGG16).
         wanted: attribute paths of the backbone's parameters. A `.params` file that is not a VGG-16 classifier keeps its names.
 
     Raises:
@@ -32,6 +33,8 @@ def read_base(path, wanted) -> dict:
         arrays = read_named(path)
         if "stages.5.0.weight" not in wanted or not is_vgg16(arrays):
             return arrays
+    if is_fpn(arrays):
+        arrays = body_names(arrays)
     if is_resnet(arrays):
         return resnet_base(path, arrays, wanted)
     if not is_vgg16(arrays):
@@ -41,3 +44,16 @@ def read_base(path, wanted) -> dict:
     if set(wanted) - {f"{layer}.{part}" for layer in base_layers() for part in ("weight", "bias")}:
         raise WeightsError(f"{path}: a VGG-16 without batch norm; this backbone is another VGG")
     return vgg16_base(path, arrays)
+
+
+def read_pyramid(path, wanted: dict) -> dict:
+    """{name: array} of the feature pyramid in a file of torchvision's; empty for a file without one.
+
+    Args:
+        wanted: {attribute path: shape} of the convolutions of a `ResNetFPN`.
+
+    Raises:
+        WeightsError: a pyramid over other stages, or with other channels.
+    """
+    arrays = read_tensors(path) if file_kind(path) in ("torch", "safetensors") else {}
+    return pyramid(path, arrays, wanted) if is_fpn(arrays) else {}

@@ -13,13 +13,13 @@ import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.bases import read_base
+from ssdzoo.weights.bases import read_base, read_pyramid
 from ssdzoo.weights.sources import read_named, renamed
 
 mx = mxnet()
 
 # The counters that Gluon puts behind a block's name; a VGG's own are attribute paths.
-_COUNTED = re.compile(r"(ssd|resnetv1|resnetv2|resnetv1b|mobilenetv2_|mobilenet|vggatrousextractor)\d+_")
+_COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_|mobilenet|vggatrousextractor)\d+_")
 
 
 def _canonical(name: str) -> str:
@@ -102,7 +102,8 @@ def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
 
 
 def load_base(net, path) -> None:
-    """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out).
+    """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out), and its feature
+    pyramid too where both have one.
 
     Args:
         path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.bases.read_base`.
@@ -120,5 +121,9 @@ def load_base(net, path) -> None:
             raise WeightsError(f"{path}: not of this backbone: {_is_missing(name, parameter, arrays)}")
         if tuple(arrays[name].shape) != tuple(parameter.shape):
             raise WeightsError(_differs(path, name, parameter.shape, arrays[name].shape, net))
-    for name, parameter in wanted.items():
-        parameter.set_data(mx.nd.array(arrays[name], dtype=arrays[name].dtype))
+    pyramid = getattr(net.features, "pyramid_parameters", {})
+    if pyramid:
+        arrays.update(read_pyramid(path, {name: p.shape for name, p in pyramid.items()}))
+    for name, parameter in {**wanted, **pyramid}.items():
+        if name in arrays:
+            parameter.set_data(mx.nd.array(arrays[name], dtype=arrays[name].dtype))

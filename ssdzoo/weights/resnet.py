@@ -89,9 +89,11 @@ def _v1_name(name: str) -> str:
 def _fitting(depth) -> str:
     """Which backbones and models a file of this depth fits."""
     if depth is None:
-        return "there are backbones for ResNet-18 and ResNet-34"
-    backbones = [f"resnet{depth}_v1b"] + [f"resnet{depth}_v1"] * (depth < 50)
+        return "there are backbones for ResNet-18, ResNet-34 and ResNet-50"
+    backbones = [f"resnet{depth}_v1b"] + [f"resnet{depth}_v1b_fpn"] + [f"resnet{depth}_v1"] * (depth < 50)
     models = [name for name in list_models("*_custom") if find_preset(name).backbone in backbones]
     return (
-        f"it fits {', '.join(models)}" if models else f"it fits {backbones[0]}, which no preset has; ResNet-18 and -34 have one"
+        f"it fits {', '.join(models)}"
+        if models
+        else f"it fits {backbones[0]}, which no preset has; ResNet-18, -34 and -50 have one"
     )

@@ -76,11 +76,13 @@ def test_resnet34_v1b_in_its_ssd(tmp_path):
     "depth, model, reason",
     [
         (50, "ssd_512_resnet50_v1_voc", "ResNet-50 does not fit: .* stride in the 3x3 .* v1 ones have it in the 1x1; it fits "
-                                        "resnet50_v1b, which no preset has; ResNet-18 and -34 have one"),
-        (18, "ssd_512_resnet50_v1_voc", "ResNet-18 does not fit: .* it fits ssd_512_resnet18_v1_custom$"),
+                                        "ssd_300_resnet50_fpn_custom, ssd_512_resnet50_fpn_custom$"),
+        (18, "ssd_512_resnet50_v1_voc", "ResNet-18 does not fit: .* it fits ssd_300_resnet18_v1_custom, "
+                                        "ssd_512_resnet18_v1_custom$"),
         (34, "ssd_512_resnet18_v1_voc", r"ResNet-34 does not fit: it has \(3, 4, 6, 3\) blocks, this backbone \(2, 2, 2, 2\); "
                                         "it fits ssd_300_resnet34_v1b_custom$"),
-        (101, "ssd_512_resnet101_v2_voc", "ResNet-101 does not fit: this backbone is no ResNet of version 1 or 1b"),
+        (101, "ssd_512_resnet101_v2_voc", "ResNet-101 does not fit: this backbone is no ResNet of version 1 or 1b; it fits "
+                                     "resnet101_v1b, which no preset has; ResNet-18, -34 and -50 have one$"),
         (50, "ssd_300_resnet34_v1b_voc", r"ResNet-50 does not fit: its blocks are bottlenecks"),
         (18, "ssd_300_vgg16_atrous_voc", "ResNet-18 does not fit: this backbone is no ResNet of version 1 or 1b"),
     ],

@@ -176,6 +176,52 @@ class ResNet(nn.Module):
         return maps
 
 
+class Pyramid(nn.Module):
+    """torchvision's FeaturePyramidNetwork over ResNet stages of these channels: Faster R-CNN's with a pooled level, RetinaNet's
+    with the convolutions p6 and p7 on the coarsest output.
+
+    Args:
+        nested: the names since torchvision 0.13, where each convolution lies in a Sequential.
+    """
+
+    def __init__(self, channels, out=256, convolutions=False, nested=True):
+        super().__init__()
+
+        def blocks(kernel, inputs):
+            convs = [nn.Conv2d(c, out, kernel, padding=kernel // 2) for c in inputs]
+            return nn.ModuleList(nn.Sequential(c) for c in convs) if nested else nn.ModuleList(convs)
+
+        self.inner_blocks, self.layer_blocks = blocks(1, channels), blocks(3, [out] * len(channels))
+        if convolutions:
+            self.extra_blocks = nn.ModuleDict({name: nn.Conv2d(out, out, 3, 2, 1) for name in ("p6", "p7")})
+        self.convolutions = convolutions
+
+    def forward(self, maps):
+        top, results = None, []
+        for x, inner, layer in reversed(list(zip(maps, self.inner_blocks, self.layer_blocks))):
+            x = inner(x)
+            top = x if top is None else x + nn.functional.interpolate(top, size=x.shape[-2:], mode="nearest")
+            results.insert(0, layer(top))
+        if not self.convolutions:
+            return [*results, nn.functional.max_pool2d(results[-1], 1, 2, 0)]
+        p6 = self.extra_blocks["p6"](results[-1])
+        return [*results, p6, self.extra_blocks["p7"](torch.relu(p6))]
+
+
+class ResNetFPN(nn.Module):
+    """torchvision's resnet_fpn_backbone, with the names `body...` and `fpn...`."""
+
+    def __init__(self, blocks, bottleneck=False, returned=(1, 2, 3, 4), **kwargs):
+        super().__init__()
+        self.body, self.returned = ResNet(blocks, bottleneck), returned
+        del self.body.fc
+        self.fpn = Pyramid([(64 << i - 1) * (4 if bottleneck else 1) for i in returned], **kwargs)
+
+    def forward(self, x):
+        maps = self.body(x)
+        return self.fpn([maps[i - 1] for i in self.returned])
+
+
 def randomized(net, first, pixels=1.0, seed=0):
     """The net in eval mode with He-normal weights, biases and BatchNorm statistics at random: activations keep their range.
 

@@ -1,0 +1,101 @@
+"""Every architecture of the table: a training step, saving and loading, and the exported symbol."""
+
+import numpy as np
+import pytest
+
+import ssdzoo
+from ssdzoo.errors import CallError
+from ssdzoo.predict.load import load_symbol
+from ssdzoo.registry import find_preset
+from ssdzoo.runtime import mxnet
+from tests.networks import as_numpy, images
+
+mx = mxnet()
+
+
+def network(name, seed):
+    mx.random.seed(seed)
+    net = ssdzoo.get_model(name, classes=["a", "b", "c"])
+    net.initialize(mx.init.Xavier())
+    return net
+
+
+@pytest.mark.parametrize("name", ssdzoo.list_models("*_custom"))
+def test_training_saving_and_export(name, tmp_path):
+    small = not name.startswith(("ssd_300_vgg", "ssd_512_vgg", "ssd_300_resnet34"))
+    x = images(1, *((96, 128) if small else (260, 260)))
+    net = network(name, 0)
+    with mx.autograd.record():
+        logits, offsets, anchors = net(x)
+        loss = (logits**2).mean() + (offsets**2).mean()
+    loss.backward()
+    count = sum(h * w * g.num_depth for (h, w), g in zip(net.map_sizes(*x.shape[2:]), net.anchor_generators))
+    assert (logits.shape, offsets.shape, anchors.shape) == ((1, count, 4), (1, count, 4), (1, count, 4))
+    gradients = [p.grad().norm().asscalar() for n, p in net.features.collect_params(".*weight").items() if p.grad_req != "null"]
+    assert np.isfinite(gradients).all() and np.count_nonzero(gradients) > 0.6 * len(gradients)
+    expected = as_numpy(net(x))
+    net.save_parameters(str(tmp_path / "net.params"))
+    again = network(name, 1)
+    again.load_parameters(str(tmp_path / "net.params"))
+    again.hybridize()
+    for a, b in zip(expected, as_numpy(again(x))):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    net.export(str(tmp_path / "net"))
+    block = load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")
+    for a, b in zip(expected, as_numpy(block(x))):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    again.load_parameters(str(tmp_path / "net-0000.params"))  # flat names, of another network of the process
+
+
+@pytest.mark.parametrize("name", ssdzoo.list_models("*_custom"))
+def test_anchors_cover_the_input(name):
+    net, (height, width) = ssdzoo.get_model(name, classes=["a"]), find_preset(name).base_size
+    for (rows, columns), generator in zip(net.map_sizes(height, width), net.anchor_generators):
+        x, y = generator.anchors.value.asnumpy()[0, 0, rows - 1, columns - 1, :2]
+        np.testing.assert_allclose([x, y], [width - width / columns / 2, height - height / rows / 2], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, maps, sizes",
+    [
+        ("ssd_512_resnet50_fpn_voc", [64, 32, 16, 8, 4, 2, 1], [35.84, 76.8, 153.6, 230.4, 307.2, 384, 460.8]),
+        ("ssd_512_resnet50_fpn_custom", [64, 32, 16, 8, 4, 2, 1], [20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8]),
+        ("ssd_300_resnet50_fpn_voc", [38, 19, 10, 5, 3, 2], [30, 60, 111, 162, 213, 264]),
+        ("ssd_300_resnet50_fpn_coco", [38, 19, 10, 5, 3, 2], [21, 45, 99, 153, 207, 261]),
+        ("ssd_300_vgg16_bn_atrous_custom", [38, 19, 10, 5, 3, 1], [21, 45, 99, 153, 207, 261]),
+        ("ssd_512_vgg16_bn_atrous_custom", [64, 32, 16, 8, 4, 2, 1], [20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8]),
+        ("ssd_300_resnet18_v1_custom", [38, 19, 10, 5, 3, 2], [21, 45, 99, 153, 207, 261]),
+        ("ssd_300_mobilenet0.5_custom", [19, 10, 5, 3, 2, 1], [21, 45, 99, 153, 207, 261]),
+        ("ssd_300_mobilenet0.25_s8_custom", [38, 19, 10, 5, 3, 2], [21, 45, 99, 153, 207, 261]),
+        ("ssd_512_mobilenet1.0_s8_custom", [64, 32, 16, 8, 4, 2, 1], [20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8]),
+    ],
+)
+def test_maps_and_sizes(name, maps, sizes):
+    net = ssdzoo.get_model(name, classes=["a"])
+    assert net.map_sizes(*net.base_size) == [(n, n) for n in maps]
+    first = [g.anchors.value.asnumpy()[0, 0, 0, 0, 2] for g in net.anchor_generators]
+    np.testing.assert_allclose(first, sizes, rtol=1e-6)
+
+
+def test_a_pyramid_learns_in_all_its_parts():
+    net = ssdzoo.get_model("ssd_300_resnet50_fpn_voc")
+    assert len(net.classes) == 20 and find_preset("ssd_300_resnet50_fpn_voc").class_loss == "focal"
+    parameters = net.features.collect_params(".*(weight|gamma|beta|bias)").values()
+    assert {p.grad_req for p in parameters} == {"write"}
+    assert find_preset("ssd_300_vgg16_atrous_voc").class_loss == "ohem"
+
+
+def test_wrong_pyramids():
+    def build(backbone, features, filters):
+        ssdzoo.get_ssd(backbone, 64, features, filters, [10, 20, 30], [[1]] * 2, None, ["a"])
+
+    with pytest.raises(CallError, match=r"features out of stage1, .* not \['layer2'\] and \[64\]"):
+        build("resnet18_v1_fpn", ["layer2"], [64])
+    with pytest.raises(CallError, match=r"filters that are equal, not \['stage4'\] and \[64, 32\]"):
+        build("resnet18_v1_fpn", ["stage4"], [64, 32])
+    with pytest.raises(CallError, match="rising stages"):
+        build("resnet18_v1_fpn", ["stage4", "stage3"], [])
+    with pytest.raises(CallError, match="no ResNet 'vgg16'"):
+        build("vgg16_fpn", ["stage4"], [64])
+    with pytest.raises(CallError, match="needs features"):
+        build("resnet18_v1_fpn", None, [64])
