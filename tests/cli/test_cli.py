@@ -89,7 +89,7 @@ def test_convert(tmp_path):
 def test_help_and_version():
     assert ssdzoo("--version")[0].startswith("ssdzoo 0.")
     out, _ = ssdzoo("--help")
-    for verb in ("models", "quickstart", "train", "eval", "export", "predict", "convert", "compare", "quantize"):
+    for verb in ("models", "quickstart", "train", "eval", "export", "predict", "convert", "compare"):
         assert verb in out
         assert "--help" in ssdzoo(verb, "--help")[0]
 
