@@ -39,12 +39,13 @@ def trained(tmp_path_factory):
 
 
 def test_models():
-    out, _ = ssdzoo("models", "*mobilenet*custom")
+    out, _ = ssdzoo("models", "*mobilenet1.0*custom")
     assert [line.split()[0] for line in out.splitlines()[1:]] == [
-        "ssd_300_mobilenet0.25_custom", "ssd_300_mobilenet1.0_lite_custom", "ssd_512_mobilenet1.0_custom",
+        "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom", "ssd_512_mobilenet1.0_custom",
+        "ssd_512_mobilenet1.0_s8_custom",
     ]  # fmt: skip
     rows = json.loads(ssdzoo("models", "--json")[0])
-    assert len(rows) == 27
+    assert len(rows) == 43
     assert rows[-1] == {
         "name": "ssd_512_vgg16_atrous_voc",
         "backbone": "vgg16_atrous",
@@ -57,7 +58,7 @@ def test_models():
 def test_models_with_weights(tmp_path):
     (tmp_path / "mobilenet0.25-f0046a3d.params").write_bytes(b"damaged")
     write_params(tmp_path / "ssd_300_mobilenet0.25_voc-0a1b2c3d.params", {"x": np.zeros(3)})
-    out, _ = ssdzoo("models", "*mobilenet0.25*", "--weights", "--root", tmp_path)
+    out, _ = ssdzoo("models", "*mobilenet0.25_[cv]*", "--weights", "--root", tmp_path)
     assert [line.split() for line in out.splitlines()[1:4]] == [
         ["ssd_300_mobilenet0.25_coco", "-", "mobilenet0.25:", "damaged"],
         ["ssd_300_mobilenet0.25_custom", "-", "mobilenet0.25:", "damaged"],

@@ -20,7 +20,14 @@ def network(name, seed):
     return net
 
 
-@pytest.mark.parametrize("name", ssdzoo.list_models("*_custom"))
+def rows():
+    """The largest ones take a minute together."""
+    for name in ssdzoo.list_models("*_custom"):
+        large = any(part in name for part in ("resnet101", "resnet152", "512_vgg16"))
+        yield pytest.param(name, marks=[pytest.mark.long] if large else [])
+
+
+@pytest.mark.parametrize("name", rows())
 def test_training_saving_and_export(name, tmp_path):
     small = not name.startswith(("ssd_300_vgg", "ssd_512_vgg", "ssd_300_resnet34"))
     x = images(1, *((96, 128) if small else (260, 260)))
@@ -47,7 +54,7 @@ def test_training_saving_and_export(name, tmp_path):
     again.load_parameters(str(tmp_path / "net-0000.params"))  # flat names, of another network of the process
 
 
-@pytest.mark.parametrize("name", ssdzoo.list_models("*_custom"))
+@pytest.mark.parametrize("name", rows())
 def test_anchors_cover_the_input(name):
     net, (height, width) = ssdzoo.get_model(name, classes=["a"]), find_preset(name).base_size
     for (rows, columns), generator in zip(net.map_sizes(height, width), net.anchor_generators):
@@ -99,3 +106,18 @@ def test_wrong_pyramids():
         build("vgg16_fpn", ["stage4"], [64])
     with pytest.raises(CallError, match="needs features"):
         build("resnet18_v1_fpn", None, [64])
+
+
+def test_heads_of_vgg300_for_21_classes():
+    net = ssdzoo.get_model("ssd_300_vgg16_atrous_voc")
+    channels = [[h.predictor.weight.shape[0] for h in heads] for heads in (net.box_predictors, net.class_predictors)]
+    assert channels == [[16, 24, 24, 24, 16, 16], [84, 126, 126, 126, 84, 84]]
+
+
+def test_sizes_of_vgg300_follow_from_the_smallest_and_the_largest_scale():
+    """Liu et al. 2016, equation 4 in whole percents over the last five maps, with half the least scale for the first."""
+    low, high = 20, 90
+    step = (high - low) // 4
+    expected = [300 * low / 2 / 100] + [300 * (low + k * step) / 100 for k in range(5)]
+    assert expected == [30, 60, 111, 162, 213, 264]
+    assert list(find_preset("ssd_300_vgg16_atrous_voc").sizes[:-1]) == expected
