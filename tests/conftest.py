@@ -1,6 +1,9 @@
 """Everything in the tests starts with mxnet's engine as the command line sets it on a CPU, and without MXNet's server."""
 
+import gc
 import os
+
+import pytest
 
 from ssdzoo import runtime
 
@@ -8,3 +11,14 @@ runtime.tune_cpu()
 os.environ["SSDZOO_OFFLINE"] = "1"
 for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME"):
     os.environ.pop(variable, None)
+
+PLENTY = 2 << 30  # bytes
+
+
+@pytest.fixture(autouse=True)
+def free_networks():
+    """Networks are cycles of references, which Python collects late: it counts objects, not their gigabytes."""
+    yield
+    with open("/proc/self/statm") as file:
+        if int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") > PLENTY:
+            gc.collect()
