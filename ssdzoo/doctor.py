@@ -9,8 +9,9 @@ import shutil
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from pathlib import Path
+
+from ssdzoo.machine import cores, package_version, processor
 
 OK, NOTE, ERROR = "ok", "note", "error"
 _LARGEST_CAPABILITY = 8.9  # whose code mxnet-cu117 carries
@@ -47,7 +48,7 @@ def examine(root=None) -> list:
 
 
 def _python() -> list:
-    version, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
+    version, system = platform.pythonpackage_version(), f"{platform.system()} {platform.machine()}"
     if not (3, 10) <= sys.version_info < (3, 13):
         return [Finding("Python", ERROR, f"{version}: mxnet's wheels end with 3.12", "install Python 3.11, and ssdzoo in it")]
     if system != "Linux x86_64":
@@ -67,7 +68,7 @@ def _mxnet() -> list:
     from ssdzoo.errors import SSDZooError
     from ssdzoo.runtime import mxnet
 
-    installed = [name for name in ("mxnet", "mxnet-cu117", "mxnet-cu112") if _version(name)]
+    installed = [name for name in ("mxnet", "mxnet-cu117", "mxnet-cu112") if package_version(name)]
     if len(installed) > 1:
         return [
             Finding(
@@ -89,7 +90,7 @@ def _mxnet() -> list:
 
 
 def _gluoncv() -> list:
-    version = _version("gluoncv")
+    version = package_version("gluoncv")
     if not version:
         return [Finding("gluoncv", NOTE, "missing: needed for resnet34_v1b", "pip install gluoncv==0.10.5.post0")]
     return [Finding("gluoncv", OK, version)]
@@ -97,10 +98,7 @@ def _gluoncv() -> list:
 
 def _processor() -> list:
     """The widest instruction set that oneDNN inside of mxnet and OpenVINO can use."""
-    flags = set()
-    if Path("/proc/cpuinfo").is_file():
-        match = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text("utf-8", "replace"), re.M)
-        flags = set(match[1].split()) if match else set()
+    flags = set((processor("flags") or "").split())
     sets = [
         name
         for name, flag in (("AMX", "amx_tile"), ("AVX-512", "avx512f"), ("AVX2", "avx2"), ("SSE4.1", "sse4_1"))
@@ -111,16 +109,15 @@ def _processor() -> list:
 
 
 def _threads() -> list:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     chosen = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE") if name in os.environ}
     if not chosen:
-        return [Finding("threads", OK, f"{cores} cores; ssdzoo's commands take all of them, with MXNet's NaiveEngine")]
+        return [Finding("threads", OK, f"{cores()} cores; ssdzoo's commands take all of them, with MXNet's NaiveEngine")]
     said = ", ".join(f"{name}={value}" for name, value in chosen.items())
     return [
         Finding(
             "threads",
             NOTE,
-            f"{cores} cores; {said} is set, so ssdzoo chooses neither threads nor engine",
+            f"{cores()} cores; {said} is set, so ssdzoo chooses neither threads nor engine",
             f"unset {' '.join(chosen)}",
         )
     ]
@@ -151,7 +148,7 @@ def _gpu(index: str, name: str, capability: str, memory: str) -> Finding:
 def _cuda_libraries() -> list:
     from ssdzoo.runtime import CUDA_LIBRARIES, GPU_WHEELS
 
-    if not any(_version(name) for name in ("mxnet-cu117", "mxnet-cu112")):
+    if not any(package_version(name) for name in ("mxnet-cu117", "mxnet-cu112")):
         return []
     spec = importlib.util.find_spec("nvidia")
     folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
@@ -172,7 +169,7 @@ def _loads(name: str) -> bool:
 def _packages() -> list:
     findings = []
     for package, (use, extra) in _PACKAGES.items():
-        version = _version(package) or (package == "onnxruntime" and _version("onnxruntime-gpu"))
+        version = package_version(package) or (package == "onnxruntime" and package_version("onnxruntime-gpu"))
         if version:
             findings.append(Finding(package, OK, f"{version}, for {use}"))
         else:
@@ -203,10 +200,3 @@ def _space(root) -> list:
         remedy = None if free > 2 else "make room: a run of a VGG keeps about 0.7 GiB"
         findings.append(Finding(what, OK if free > 2 else NOTE, f"{free:.1f} GiB free in {folder}", remedy))
     return findings
-
-
-def _version(package: str):
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -4,16 +4,15 @@ import ctypes
 import importlib.util
 import os
 import sys
-import tempfile
 import warnings
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.machine import captured_stderr, cores, package_version
 
 # Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
 _NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
@@ -104,18 +103,12 @@ def _without_engine_line():
     if os.environ.get("MXNET_ENGINE_TYPE", "ThreadedEnginePerDevice") == "ThreadedEnginePerDevice":
         yield
         return
-    sys.stderr.flush()
-    screen = os.dup(2)
-    with tempfile.TemporaryFile() as written:
-        os.dup2(written.fileno(), 2)
-        try:
+    printed = []
+    try:
+        with captured_stderr(printed):
             yield
-        finally:
-            os.dup2(screen, 2)
-            os.close(screen)
-            written.seek(0)
-            lines = [line for line in written if b"MXNet start using engine" not in line]
-            os.write(2, b"".join(lines))
+    finally:
+        os.write(2, b"".join(line for line in printed if b"MXNet start using engine" not in line))
 
 
 def _why(error: BaseException) -> str:
@@ -130,21 +123,13 @@ def _why(error: BaseException) -> str:
 
 def _load_cuda_wheels() -> None:
     """Loads the CUDA 11 libraries that lie in pip's nvidia-*-cu11 wheels, where the linker does not look."""
-    if not any(_installed(f"mxnet-cu{version}") for version in ("117", "112")):
+    if not any(package_version(f"mxnet-cu{cuda}") for cuda in ("117", "112")):
         return
     spec = importlib.util.find_spec("nvidia")
     folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
     for library in CUDA_LIBRARIES:
         for path in (p for folder in folders for p in folder.glob(f"*/lib/{library}")):
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-
-
-def _installed(distribution: str) -> bool:
-    try:
-        metadata.distribution(distribution)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 def tune_cpu() -> dict:
@@ -157,7 +142,7 @@ def tune_cpu() -> dict:
     # slower on a machine that has none.
     if "mxnet" in sys.modules or {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
         return {}
-    chosen = cpu_settings(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    chosen = cpu_settings(cores())
     os.environ.update(chosen)
     return chosen
 

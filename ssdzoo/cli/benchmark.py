@@ -27,20 +27,22 @@ def benchmark(
     as_json: Json = False,
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
-    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict import benchmark as measure
+    from ssdzoo.predict.load import BACKENDS, available
 
-    chosen = backends.split(",") if backends else measure.available()
-    unknown = [name for name in chosen if name not in measure.BACKENDS]
+    known = BACKENDS[1:]
+    chosen = backends.split(",") if backends else available()
+    unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise CallError(f"no backend {unknown[0]!r}; there are {', '.join(measure.BACKENDS)}")
+        raise CallError(f"no backend {unknown[0]!r}; there are {', '.join(known)}")
     try:
         batches = [int(number) for number in batch.split(",")]
     except ValueError:
         batches = [0]
     if min(batches) < 1:
         raise CallError(f"--batch {batch}: expected numbers such as 1,8,32")
-    with tempfile.TemporaryDirectory() as folder, TrainingProgress() as progress:
+    with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
         table, params, name = measure.write_model(model, folder, weights)
         paths = measure.list_jpegs(images, count, folder)
         rows = measure.benchmark(table, params, name, paths, chosen, batches, rounds, gluoncv, progress.say)

@@ -36,12 +36,12 @@ def check_data(
     fail or learn something wrong."""
     if bool(show) != bool(out):
         raise CallError("--show N and --out DIR belong together: how many samples to draw, and where to")
-    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data.check import check_dataset
     from ssdzoo.report.data_check import print_report
 
     anchors = _anchors(model, weights, data, format) if model else None
-    with TrainingProgress() as progress:
+    with WorkProgress() as progress:
         report = check_dataset(data, split, format, anchors, workers, progress.images)
     picture = _samples(report, show, out, anchors[1] if anchors else (300, 300), augment, seed) if show else None
     if as_json:

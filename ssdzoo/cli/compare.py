@@ -69,7 +69,7 @@ def compare(
         open_side(b, backend_b, contexts, weights_b, precision_b),
     ]
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance)
-    certificate = run(sides, images, data, split, score, tolerance, worst, out, as_json)
+    certificate = _run(sides, images, data, split, score, tolerance, worst, out, as_json)
     if not certificate.passed:
         raise typer.Exit(1)
 
@@ -81,16 +81,16 @@ def _contexts(gpus, sides: tuple):
     return prepare(gpus) if gpus else None
 
 
-def run(sides: list, images, data, split: str, score: float, tolerance, worst: int, out: Path, as_json: bool):
+def _run(sides: list, images, data, split: str, score: float, tolerance, worst: int, out: Path, as_json: bool):
     """Compares two sides, writes the certificate and prints it; returns the Certificate."""
-    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
     from ssdzoo.predict.certify import certify
     from ssdzoo.report import certificate as report
 
     if out.exists() and not out.is_dir():
         raise CallError(f"--out {out} is a file: name a folder")
-    with TrainingProgress() as progress:
+    with WorkProgress() as progress:
         records = None
         if data is not None:
             dataset = load_dataset(data, split, sides[0].detector.names)

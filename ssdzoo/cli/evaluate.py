@@ -44,18 +44,14 @@ def evaluate(
 
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
-    if out is None and (Path(model) / "model.toml").is_file():
-        out = Path(model) / f"eval-{split}"
-    if out is None and write_coco:
-        raise CallError("--format coco-results writes files: say where with --out")
-    if out and out.exists() and not out.is_dir():
-        raise CallError(f"--out {out} is a file: name a folder")
+    out = _folder(out, model, split, write_coco)
     contexts = prepare(gpus)
-    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
+    from ssdzoo.machine import versions
     from ssdzoo.predict.load import load
     from ssdzoo.report.coco_results import coco_ids
-    from ssdzoo.report.evaluation import as_text, versions, write_evaluation
+    from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
     detector = load(model, ctx=contexts, weights=weights)
     dataset = load_dataset(data, split, detector.names, data_format)
@@ -63,7 +59,7 @@ def evaluate(
     about = {"model": model, "data": str(data), "split": split}
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
-    with TrainingProgress() as progress:
+    with WorkProgress() as progress:
         for problem in dataset.problems:
             progress.say(f"  {problem}")
         found = evaluation.evaluate_fully(detector, dataset, metric, progress.images, iou, score, ids[0])
@@ -71,11 +67,22 @@ def evaluate(
             result = write_evaluation(out, found, about, ids if write_coco else None)
             progress.say(f"{out}: {', '.join(result['files'])}")
         else:
-            result = {**about, **found.summary, "versions": versions()}
+            result = {**about, **found.summary, "versions": versions(PACKAGES)}
     if as_json:
         print(as_text(result))
     else:
         Console().print(_table(result))
+
+
+def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | None:
+    """Where the files go: for a run below it, for others only where the user says so."""
+    if out is None and (Path(model) / "model.toml").is_file():
+        out = Path(model) / f"eval-{split}"
+    if out is None and needed:
+        raise CallError("--format coco-results writes files: say where with --out")
+    if out and out.exists() and not out.is_dir():
+        raise CallError(f"--out {out} is a file: name a folder")
+    return out
 
 
 def _formats(given: list) -> tuple:

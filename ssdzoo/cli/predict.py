@@ -30,12 +30,12 @@ def predict(
     """Find objects in images; write a picture of each, and detections.json."""
     runtime.tune_cpu()
     contexts = prepare(gpus) if gpus or backend == "mxnet" else None  # the others may need no mxnet at all
-    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
     detector = load(model, backend, contexts, weights, precision, mode)
-    with TrainingProgress() as progress:
+    with WorkProgress() as progress:
         found = write_predictions(detector, images, out, score, progress.images)
     if as_json:
         print(json.dumps(found, indent=1))

@@ -9,8 +9,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINE_EVERY = 15  # seconds between two plain lines
 
 
-class TrainingProgress:
-    """Shows the steps and epochs of a training; goes to standard error, so that `--json` stays clean."""
+class WorkProgress:
+    """Shows the steps and epochs of a training, or the images of other work, on standard error, so that `--json` stays clean."""
 
     def __init__(self):
         self._console = Console(file=sys.stderr, highlight=False)

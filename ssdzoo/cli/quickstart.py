@@ -15,8 +15,8 @@ def quickstart(
 ) -> None:
     """Draw a data set, fine-tune a detector on it, evaluate, export, reload, predict: about three minutes."""
     contexts = prepare(gpus)
-    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.quickstart import run_quickstart
 
-    with TrainingProgress() as progress:
+    with WorkProgress() as progress:
         run_quickstart(out, epochs, contexts, progress)

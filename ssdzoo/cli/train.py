@@ -77,7 +77,7 @@ def train(
     arguments = {k: v for k, v in locals().items() if k not in ("context", "gpus", "resume")}
     arguments["cache"] = str(cache) if cache else None
     contexts = prepare(gpus)
-    from ssdzoo.cli.progress import TrainingProgress
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.train.job import TrainingJob, run_job
 
     if resume:
@@ -86,5 +86,5 @@ def train(
         job = TrainingJob.of_run(**{**said, "out": out})
     else:
         job = TrainingJob.of(**arguments)
-    with TrainingProgress() as progress:
+    with WorkProgress() as progress:
         run_job(job, contexts, progress, resume)

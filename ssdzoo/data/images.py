@@ -105,16 +105,6 @@ def image_size(path) -> tuple:
     return read_image(path).shape[:2] if turned else (height, width)
 
 
-def check_image(path) -> None:
-    """Looks whether an image is there to its end; decodes nothing, and reads little of a large file.
-
-    Raises:
-        DataError: missing, unreadable, empty, or a truncated JPEG or PNG. Of the other formats the decoder says so itself.
-    """
-    with _opened(path) as file:
-        _check_complete(path, file)
-
-
 def _opened(path):
     try:
         return io.BytesIO(path.read()) if isinstance(path, FilePart) else open(path, "rb")

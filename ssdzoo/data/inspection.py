@@ -5,10 +5,8 @@ import multiprocessing
 import os
 import re
 import signal
-import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from typing import NamedTuple
 
 import cv2
@@ -16,6 +14,7 @@ import cv2
 from ssdzoo.data.images import FilePart, read_image
 from ssdzoo.data.record import ERROR, WARNING
 from ssdzoo.errors import DataError, SSDZooError
+from ssdzoo.machine import captured_stderr
 
 FEW = 100  # images that are done before a process has started
 _COMPLAINT = re.compile(r"(Corrupt JPEG data: .*|Premature end of JPEG.*|libpng (?:error|warning): .*|Invalid SOS.*)")
@@ -39,33 +38,19 @@ def inspect(image) -> Inspection:
         return Inspection("", f"cannot be read: {error.strerror}")
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     del data
-    said = []
+    printed = []
     try:
-        with _standard_error_of_libraries(said):
+        with captured_stderr(printed):  # libjpeg and libpng go on after an error, and say it nowhere else
             read_image(image)
     except DataError as error:
         return Inspection(digest, str(error).removeprefix(f"{image}: "))
+    said = _COMPLAINT.findall(b"".join(printed).decode("utf-8", "replace"))
     if not said:
         return Inspection(digest)
     left = _LEFT_OVER.fullmatch(said[0])
     if left and int(left[1]) <= HARMLESS:
         return Inspection(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING)
     return Inspection(digest, f"damaged, a part of it decodes to garbage ({said[0]}); replace it, or take it out of the data")
-
-
-@contextmanager
-def _standard_error_of_libraries(lines: list):
-    """Collects what libjpeg and libpng print: they go on after an error, and say it nowhere else."""
-    with tempfile.TemporaryFile() as file:
-        kept = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)
-            file.seek(0)
-            lines += _COMPLAINT.findall(file.read().decode("utf-8", "replace"))
 
 
 def inspect_all(images: list, workers: int | None = None):

@@ -15,16 +15,9 @@ import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
 
-BACKENDS = ("mxnet", "onnxruntime", "openvino")
 GLUONCV = "gluoncv"
 _CHOSEN = ("OMP_", "MXNET_", "KMP_", "DMLC_")  # settings that a process of ours makes for itself
 _WARM_UP = 3
-
-
-def available() -> list:
-    """The runtimes that are installed here."""
-    needs = {"mxnet": ["mxnet"], "onnxruntime": ["onnx", "onnxruntime"], "openvino": ["onnx", "openvino"]}
-    return [name for name in BACKENDS if all(importlib.util.find_spec(package) for package in needs[name])]
 
 
 def benchmark(
@@ -36,7 +29,7 @@ def benchmark(
         table, params: paths of a model's table and of its parameter file.
         name: of the preset, under which GluonCV knows the model; None where it doesn't.
         images: paths of JPEG files.
-        backends: names of BACKENDS.
+        backends: names of `ssdzoo.predict.load.available()`.
         batches: images per call of the network.
         rounds: how often each runtime is measured, in turns, so that a noisy machine is unfair to none.
         progress: called with a line of text before each measurement.
@@ -95,18 +88,18 @@ def _measure(task: dict) -> dict:
 
     runtime.tune_cpu()
     detector = load(task["table"], task["runtime"], weights=task["params"])
-    detector._batch_size = batch = task["batch"]
+    detector.batch_size = batch = task["batch"]
     images = task["images"]
-    one = [detector._read(path)[1] for path in images[:batch]]
+    one = [detector.prepare(path)[1] for path in images[:batch]]
     pixels = np.stack([one[i % len(one)] for i in range(batch)])
-    net = _times(lambda _: detector._backend(pixels), range(max(5, len(images) // batch)))
+    net = _times(lambda _: detector.backend(pixels), range(max(5, len(images) // batch)))
     image = _times(lambda path: detector(path), images)
     many = images * batch
     started = time.perf_counter()
     for _ in detector.stream(many, 0.5):
         pass
     rate = len(many) / (time.perf_counter() - started)
-    version = getattr(detector._backend, "version", "mxnet 1.9.1")
+    version = getattr(detector.backend, "version", "mxnet 1.9.1")
     return {"net": net, "image": image, "images_per_s": rate, "version": version}
 
 

@@ -1,19 +1,16 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
 import hashlib
-import os
 import platform
-import re
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
-from ssdzoo import __version__
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
 from ssdzoo.export.pair import find_pair
+from ssdzoo.machine import cores, package_version, processor, versions
 from ssdzoo.predict import compare
 from ssdzoo.predict.detector import list_images
 from ssdzoo.predict.evaluate import plain
@@ -110,7 +107,7 @@ def certify(a: Side, b: Side, images, records=None, score=0.1, tolerance=None, w
     order = [i for i in order if any(matches[i].badness)][:worst]
     summary = {
         "passed": not failures, "failures": failures, **summary, "worst": [_difference(i, items[i], matches[i]) for i in order],
-        "versions": _versions(), "machine": _machine(),
+        "versions": versions(_PACKAGES), "machine": _machine(),
     }  # fmt: skip
     return Certificate(plain(summary), items, found, matches, order)
 
@@ -149,8 +146,8 @@ def _difference(index: int, item, match) -> dict:
 
 
 def _describe(side: Side) -> dict:
-    backend = side.detector._backend
-    runtime = getattr(backend, "version", None) or f"mxnet {_version('mxnet')}"
+    backend = side.detector.backend
+    runtime = getattr(backend, "version", None) or f"mxnet {package_version('mxnet')}"
     return {"model": side.model, "runtime": runtime, "files": [{"path": str(f), "sha256": _sha256(f)} for f in side.files]}
 
 
@@ -169,7 +166,7 @@ def _files(model, weights, detector) -> list:
         named = [path.with_suffix(".toml")] if path.name else []
         tables = [file for file in (path / "model.toml", *named) if file.is_file()]
         files = [Path(find_weights(preset.name, params)), *tables]
-    made = getattr(detector._backend, "path", None)
+    made = getattr(detector.backend, "path", None)
     return files + ([Path(made)] if made and Path(made) not in files else [])
 
 
@@ -181,20 +178,6 @@ def _sha256(path) -> str:
     return digest.hexdigest()
 
 
-def _versions() -> dict:
-    return {"ssdzoo": __version__, "python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
-
-
-def _version(package: str):
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def _machine() -> dict:
-    info = Path("/proc/cpuinfo")
-    name = re.search(r"^model name\s*:\s*(.+)$", info.read_text("utf-8", "replace"), re.M) if info.is_file() else None
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    processor = name[1] if name else platform.processor() or None
-    return {"processor": processor, "cores": cores, "system": f"{platform.system()} {platform.machine()}"}
+    name = processor("model name") or platform.processor() or None
+    return {"processor": name, "cores": cores(), "system": f"{platform.system()} {platform.machine()}"}

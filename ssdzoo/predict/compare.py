@@ -21,7 +21,6 @@ class Tolerance:
         score: largest difference of a score.
         map: largest loss of mAP from A to B. Where it is given it decides alone: a network of lower precision moves boxes and
             scores, and they are only reported.
-        judged: False reports all differences, and nothing fails.
 
     Raises:
         CallError: a tolerance that is negative or not finite.
@@ -30,7 +29,6 @@ class Tolerance:
     box: float = 0.05
     score: float = 1e-4
     map: float | None = None
-    judged: bool = True
 
     def __post_init__(self):
         for what in ("box", "score", "map"):
@@ -143,8 +141,6 @@ def summarize(matches: list, names_a: list, names_b: list) -> dict:
 
 def judge(summary: dict, tolerance: Tolerance) -> list:
     """What lies beyond the tolerance, one line each; empty where the two are the same within it."""
-    if not tolerance.judged:
-        return []
     if tolerance.map is not None:
         values = summary["mAP"]
         if values["loss"] is None:
@@ -180,7 +176,7 @@ def compare_heads(a, b, items) -> dict:
             return {"not_compared": f"{side}: {run}"}
     worst = {"logits": 0.0, "offsets": 0.0}
     for item in items:
-        first, second = run_a(a._read(item)[1][None]), run_b(b._read(item)[1][None])
+        first, second = run_a(a.prepare(item)[1][None]), run_b(b.prepare(item)[1][None])
         for what, x, y in zip(worst, first, second):
             if x.size != y.size:
                 return {"not_compared": f"{what} of A are {x.shape}, of B {y.shape}"}

@@ -31,11 +31,11 @@ class Detector:
     """
 
     def __init__(self, backend, preset, batch_size: int = 1, takes_pixels: bool = False):
-        self._backend = backend
+        self.backend = backend
         self._size = preset.base_size
         self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32).reshape(3, 1, 1)
         self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32).reshape(3, 1, 1)
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._takes_pixels = takes_pixels
         self.preset = preset
         self.names = list(preset.classes)
@@ -56,16 +56,18 @@ class Detector:
     def stream(self, images, score: float = 0.5):
         """Yields (image (H, W, 3) uint8 RGB, Detections) of each of `images`, reading ahead while the network works."""
         items = iter_images(images)
-        flying = getattr(self._backend, "in_flight", 1)
+        flying = getattr(self.backend, "in_flight", 1)
         with ThreadPoolExecutor(2) as readers, ThreadPoolExecutor(flying) as runners:
             try:
-                waiting = [readers.submit(self._read, item) for item in islice(items, max(READ_AHEAD, flying * self._batch_size))]
+                waiting = [
+                    readers.submit(self.prepare, item) for item in islice(items, max(READ_AHEAD, flying * self.batch_size))
+                ]
                 running = []
                 while waiting or running:
                     while waiting and len(running) <= flying:
-                        batch = [future.result() for future in waiting[: self._batch_size]]
-                        waiting = waiting[self._batch_size :]
-                        waiting += [readers.submit(self._read, item) for item in islice(items, len(batch))]
+                        batch = [future.result() for future in waiting[: self.batch_size]]
+                        waiting = waiting[self.batch_size :]
+                        waiting += [readers.submit(self.prepare, item) for item in islice(items, len(batch))]
                         running.append((batch, runners.submit(self._run, batch)))
                     batch, future = running.pop(0)
                     yield from zip([image for image, _ in batch], self._found(batch, future.result(), score))
@@ -73,7 +75,13 @@ class Detector:
                 readers.shutdown(cancel_futures=True)
                 runners.shutdown(cancel_futures=True)
 
-    def _read(self, item):
+    def prepare(self, item) -> tuple:
+        """(image (H, W, 3) uint8 RGB, input) of a path or an image; the input is what the backend takes of it, at the network's
+        size: (3, h, w) float32 normalized, or (h, w, 3) uint8.
+
+        Raises:
+            DataError: an image that cannot be read.
+        """
         image = item if isinstance(item, np.ndarray) else read_image(item)
         pixels = eval_transform(image, self._size)
         if self._takes_pixels:
@@ -81,7 +89,7 @@ class Detector:
         return image, pixels.transpose(2, 0, 1) * self._scale + self._shift
 
     def _run(self, batch: list) -> tuple:
-        return self._backend(np.stack([pixels for _, pixels in batch]))
+        return self.backend(np.stack([pixels for _, pixels in batch]))
 
     def _found(self, batch: list, outputs: tuple, score: float) -> list:
         ids, scores, boxes = outputs

@@ -8,7 +8,7 @@ from ssdzoo.predict.detector import MXNetBackend
 def heads_of(detector):
     """A function from prepared images, (B, 3, H, W) float32 or what the Detector's backend takes, to logits (B, N, C + 1) and
     offsets (B, N, 4); or a str: why there is none."""
-    backend = detector._backend
+    backend = detector.backend
     if isinstance(backend, MXNetBackend):
         if not hasattr(backend._net, "heads"):
             return "an exported symbol in mxnet gives its detections alone"

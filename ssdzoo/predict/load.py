@@ -11,7 +11,8 @@ from ssdzoo.predict.detector import Detector, MXNetBackend
 from ssdzoo.registry import find_preset, get_model, read_fields, read_preset
 from ssdzoo.weights.params_file import read_params
 
-BACKENDS = ("auto", "mxnet", "onnxruntime", "openvino")
+_NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # best first
+BACKENDS = ("auto", *sorted(_NEEDS))
 
 
 def load(model, backend: str = "mxnet", ctx=None, weights=None, precision: str = "auto", mode: str = "latency") -> Detector:
@@ -38,7 +39,7 @@ def load(model, backend: str = "mxnet", ctx=None, weights=None, precision: str =
         raise CallError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
     if str(model).endswith(".onnx"):
         return _load_onnx(model, "auto" if backend == "mxnet" else backend, precision, mode)
-    if backend == "auto" and (_on_gpu(ctx) or not _installed()):
+    if backend == "auto" and (_on_gpu(ctx) or not _onnx_backends()):
         backend = "mxnet"
     if backend != "mxnet":
         from ssdzoo.predict.cached import cached_onnx
@@ -59,10 +60,13 @@ def load(model, backend: str = "mxnet", ctx=None, weights=None, precision: str =
     return Detector(MXNetBackend(net), preset)
 
 
-def _installed() -> list:
-    """The backends for ONNX that are installed, best first."""
-    there = {name for name in ("onnx", "openvino", "onnxruntime") if importlib.util.find_spec(name)}
-    return [name for name in ("openvino", "onnxruntime") if {"onnx", name} <= there]
+def available() -> list:
+    """The backends whose packages are installed, best first."""
+    return [name for name, packages in _NEEDS.items() if all(importlib.util.find_spec(package) for package in packages)]
+
+
+def _onnx_backends() -> list:
+    return [name for name in available() if name != "mxnet"]
 
 
 def _on_gpu(ctx) -> bool:
@@ -74,7 +78,7 @@ def _load_onnx(path, backend: str, precision: str, mode: str) -> Detector:
     from ssdzoo.predict.onnx_model import OnnxRuntimeBackend, OpenVINOBackend, read_onnx_preset
 
     if backend == "auto":
-        backend, precision = (*_installed(), "onnxruntime")[0], "f32"
+        backend, precision = (*_onnx_backends(), "onnxruntime")[0], "f32"
     preset, takes_pixels = read_onnx_preset(path)
     made = OpenVINOBackend(path, precision, mode) if backend == "openvino" else OnnxRuntimeBackend(path)
     return Detector(made, preset, takes_pixels=takes_pixels)

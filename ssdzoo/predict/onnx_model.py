@@ -2,12 +2,12 @@
 
 import importlib.util
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.errors import CallError, ExportError, SSDZooError
+from ssdzoo.machine import cores
 from ssdzoo.registry import Preset
 
 PRECISIONS = ("auto", "f32", "bf16")
@@ -34,7 +34,7 @@ class OnnxRuntimeBackend:
         wanted = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
         providers = [p for p in wanted if p in runtime.get_available_providers()]
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = _cores()
+        options.intra_op_num_threads = cores()
         options.log_severity_level = 3
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=providers)
@@ -179,19 +179,11 @@ def _in_order(outputs: dict) -> tuple:
     return outputs["class_ids"][..., None], outputs["scores"][..., None], outputs["boxes"]
 
 
-def installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
-
-
 def _package(name: str, extra: str):
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise SSDZooError(f"the package {name} is not installed ({error}): pip install 'ssdzoo[{extra}]'") from None
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _reason(error) -> str:

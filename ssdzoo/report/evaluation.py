@@ -1,16 +1,16 @@
 """The folder of an evaluation."""
 
 import json
-import platform
 import re
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from ssdzoo import __version__
 from ssdzoo.files import write_text
+from ssdzoo.machine import versions
 from ssdzoo.report.coco_results import write_coco
 from ssdzoo.report.mistakes import write_mistakes
 from ssdzoo.report.plots import plot_confusion, plot_curves
+
+PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # that decide the numbers
 
 
 def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
@@ -35,7 +35,7 @@ def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = N
         files.append("mistakes.png")
     if coco_ids:
         files += write_coco(folder, evaluation, *coco_ids)
-    whole = {**about, **evaluation.summary, "versions": versions(), "mistakes": mistakes, "files": files}
+    whole = {**about, **evaluation.summary, "versions": versions(PACKAGES), "mistakes": mistakes, "files": files}
     write_text(folder / "eval.json", as_text(whole))
     return whole
 
@@ -46,14 +46,3 @@ def as_text(value) -> str:
     return re.sub(
         r"\[[\s\d.,eE+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text
     )
-
-
-def versions() -> dict:
-    """Versions of what decides the numbers."""
-    found = {"ssdzoo": __version__, "python": platform.python_version()}
-    for package in ("mxnet", "numpy", "opencv-python", "faster-coco-eval"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = None
-    return found

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.machine import cores
 from ssdzoo.runtime import cpu_settings
 
 _SERVE = [sys.executable, "-c", "from ssdzoo.runtime import mxnet; mxnet()"]
@@ -69,7 +70,7 @@ def launch(arguments: list, workers: int, servers: int, hosts: list | None = Non
         common["DMLC_NODE_HOST"] = address
         if not {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
             # As many threads as there are cores, together.
-            common.update(cpu_settings(max(1, len(os.sched_getaffinity(0)) // workers)))
+            common.update(cpu_settings(max(1, cores() // workers)))
     places = [None] * (servers + workers) if not hosts else [hosts[i % len(hosts)] for i in range(servers + workers)]
     command = [sys.executable, "-m", "ssdzoo", *arguments]
     started = []

@@ -56,7 +56,7 @@ def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) ->
 
     Args:
         contexts: where to train.
-        progress: shows the steps; see `ssdzoo.cli.progress.TrainingProgress`.
+        progress: shows the steps; see `ssdzoo.cli.progress.WorkProgress`.
         resume: continues the run in `job.out`.
 
     Raises:

@@ -82,12 +82,8 @@ class Updater:
 
     def state(self) -> dict:
         """The optimizer's arrays, {"attribute path:number": array}: momenta, or Adam's moments."""
-        arrays = {}
-        for index, state in self._trainer._updaters[0].states.items():
-            for k, array in enumerate(state if isinstance(state, (list, tuple)) else [state]):
-                if array is not None:
-                    arrays[f"{self._paths[index]}:{k}"] = array.asnumpy()
-        return arrays
+        states = self._trainer._updaters[0].states.items()
+        return {name: part.asnumpy() for index, state in states for name, part in self._named(index, state).items()}
 
     def restore(self, arrays: dict, updates: int) -> None:
         """Continues after that many updates with arrays that `state` gave.
@@ -95,25 +91,30 @@ class Updater:
         Raises:
             CallError: they belong to another optimizer or other weights.
         """
-        optimizer = self._trainer.optimizer
-        optimizer.begin_num_update = optimizer.num_update = updates
-        expected = {}
-        for index, (path, parameter) in enumerate(zip(self._paths, self._parameters)):
-            state = optimizer.create_state_multi_precision(index, parameter.list_data()[0])
-            parts = state if isinstance(state, (list, tuple)) else [state]
-            expected.update({f"{path}:{k}": part.shape for k, part in enumerate(parts) if part is not None})
-            loaded = [
-                mx.nd.array(arrays.get(f"{path}:{k}", 0 * p.asnumpy())) if p is not None else None for k, p in enumerate(parts)
-            ]
-            for updater in self._trainer._updaters:
-                # Each moves its own copy to its context before it is used.
-                own = [p if p is None else p.copy() for p in loaded]
-                updater.states[index] = tuple(own) if isinstance(state, (list, tuple)) else own[0]
-                updater.states_synced[index] = False
+        expected = {
+            name: part.shape for i in range(len(self._parameters)) for name, part in self._named(i, self._fresh(i)).items()
+        }
         if {name: array.shape for name, array in arrays.items()} != expected:
             raise CallError(
                 "the saved optimizer state is of another --optimizer, or of other weights: resume with the same arguments"
             )
+        for context, updater in enumerate(self._trainer._updaters):
+            for i in range(len(self._parameters)):
+                state = updater.states[i] = self._fresh(i, context)
+                updater.states_synced[i] = True
+                for name, part in self._named(i, state).items():
+                    part[:] = arrays[name]
+        optimizer = self._trainer.optimizer
+        optimizer.begin_num_update = optimizer.num_update = updates
+
+    def _fresh(self, index: int, context: int = 0):
+        """The state with which a parameter begins on one of its contexts."""
+        return self._trainer.optimizer.create_state_multi_precision(index, self._parameters[index].list_data()[context])
+
+    def _named(self, index: int, state) -> dict:
+        """{"attribute path:number": array} of a parameter's state: None, an array, or several."""
+        parts = state if isinstance(state, (list, tuple)) else [state]
+        return {f"{self._paths[index]}:{k}": part for k, part in enumerate(parts) if part is not None}
 
 
 def check_amp(contexts: list) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssdzoo.data import class_names, load_dataset
-from ssdzoo.data.images import FilePart, check_image, image_size, read_image
+from ssdzoo.data.images import FilePart, image_size, read_image
 from ssdzoo.errors import DataError
 from tests.data.formats import NAMES, OBJECTS, chain, labels_of, record, write_images, write_lst, write_recordio
 
@@ -159,7 +159,7 @@ def test_an_image_that_is_cut_short_within_its_record(tmp_path, image):
     with pytest.raises(DataError, match=r"train.rec\[80:\d+\]: truncated"):
         load_dataset(data, "train")
     with pytest.raises(DataError, match="truncated"):
-        check_image(FilePart(data / "train.rec", 80, 10**12))
+        image_size(FilePart(data / "train.rec", 80, 10**12))
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_converted_file_is_a_model(tmp_path):
     convert(tmp_path / "old.params", tmp_path / "new.params", "ssd_300_mobilenet0.25_custom", ["a", "b", "c"])
     detector = ssdzoo.load(tmp_path / "new.params")
     assert detector.names == ["a", "b", "c"]
-    for a, b in zip(as_numpy(old(images())), as_numpy(detector._backend._net(images()))):
+    for a, b in zip(as_numpy(old(images())), as_numpy(detector.backend._net(images()))):
         np.testing.assert_array_equal(a, b)
 
 

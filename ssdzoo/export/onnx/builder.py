@@ -29,10 +29,6 @@ class Value:
     def rank(self) -> int:
         return len(self.dims)
 
-    @property
-    def is_float(self) -> bool:
-        return self.type.tensor_type.elem_type == TensorProto.FLOAT
-
 
 class Builder:
     """Collects the nodes and constants of a graph.

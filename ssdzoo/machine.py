@@ -1,0 +1,53 @@
+"""What this process runs on: processor, cores, versions of packages; and what libraries print past Python."""
+
+import os
+import platform
+import re
+import sys
+import tempfile
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor(field: str) -> str | None:
+    """A field of the first processor in /proc/cpuinfo, such as "model name" or "flags"; None where there is none."""
+    info = Path("/proc/cpuinfo")
+    match = re.search(rf"^{field}\s*:\s*(.+)$", info.read_text("utf-8", "replace"), re.M) if info.is_file() else None
+    return match and match[1]
+
+
+def package_version(distribution: str) -> str | None:
+    """The version of an installed package, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def versions(packages) -> dict:
+    """{name: version or None} of ssdzoo, Python and the packages, for results that depend on them."""
+    from ssdzoo import __version__
+
+    return {"ssdzoo": __version__, "python": platform.python_version(), **{name: package_version(name) for name in packages}}
+
+
+@contextmanager
+def captured_stderr(printed: list):
+    """Collects what the block writes to standard error, libraries in C too: its lines, bytes, are in `printed` afterwards."""
+    sys.stderr.flush()
+    screen = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(screen, 2)
+            os.close(screen)
+            file.seek(0)
+            printed += file
