@@ -48,7 +48,7 @@ def examine(root=None) -> list:
 
 
 def _python() -> list:
-    version, system = platform.pythonpackage_version(), f"{platform.system()} {platform.machine()}"
+    version, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
     if not (3, 10) <= sys.version_info < (3, 13):
         return [Finding("Python", ERROR, f"{version}: mxnet's wheels end with 3.12", "install Python 3.11, and ssdzoo in it")]
     if system != "Linux x86_64":
