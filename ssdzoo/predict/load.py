@@ -88,7 +88,7 @@ def load_network(model, ctx=None, weights=None) -> tuple:
     """The SSD, hybridized, and the Preset of a run folder or of a preset's name; see `load`."""
     preset, params = find_network(model, weights)
     net = get_model(preset, ctx=ctx, pretrained=params)
-    net.hybridize(static_alloc=True)
+    net.hybridize()
     return net, preset
 
 
@@ -156,5 +156,5 @@ def load_symbol(symbol, params, ctx=None):
             parameter._load_init(array, ctx or mx.cpu(), cast_dtype=True, dtype_source="saved")
     except (mx.base.MXNetError, AssertionError) as error:
         raise WeightsError(f"{symbol} and {params.name} don't load: {str(error).strip().splitlines()[-1]}") from None
-    block.hybridize(static_alloc=True)
+    block.hybridize()
     return block

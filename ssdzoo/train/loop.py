@@ -76,7 +76,7 @@ def training_graph(net, preset, settings: Settings) -> TrainingGraph:
         box_weight=settings.box_weight,
     )  # fmt: skip
     graph = TrainingGraph(fixed_norms(net, still) if still else net.heads, preset.mean, preset.std, loss)
-    graph.hybridize(static_alloc=True)
+    graph.hybridize()
     return graph
 
 

@@ -1,4 +1,7 @@
 import csv
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -99,6 +102,15 @@ def assert_alike(whole, part):
     for a, b in zip(rows(whole), rows(part), strict=True):
         for column in ("epoch", "lr", "loss", "cls_loss", "box_loss", "mAP"):
             assert float(a[column]) == pytest.approx(float(b[column]), rel=1e-5)
+
+
+def test_mxnet_s_own_engine_trains_alike():
+    """Users of the Python interface and of GPUs have the engine that runs operators beside each other. With it, memory that a
+    graph allocates once for all steps (static_alloc) gave wrong targets to a second training in the same process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MXNET_ENGINE_TYPE": "ThreadedEnginePerDevice"}
+    command = [sys.executable, "-m", "pytest", "-q", "-k", "resuming or two_contexts", __file__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
