@@ -140,6 +140,7 @@ class Trainer:
                 self.progress.epoch(row, self.settings.epochs)
                 if self.curves:
                     self.curves.add(row)
+        mx.nd.waitall()  # a process that ends before its last gradients are sent leaves the others waiting for them
         return {**self.rows[-1], "best_mAP": self.best_map} if self.rows else {}
 
     def _patience_ended(self) -> bool:
