@@ -17,6 +17,7 @@ from ssdzoo.cli import (
     launch,
     models,
     predict,
+    quantize,
     quickstart,
     train,
 )
@@ -39,6 +40,7 @@ app.command("export")(export.export)
 app.command("predict")(predict.predict)
 app.command("convert")(convert.convert)
 app.command("compare")(compare.compare)
+app.command("quantize")(quantize.quantize)
 app.command("benchmark")(benchmark.benchmark)
 app.command("doctor")(doctor.doctor)
 

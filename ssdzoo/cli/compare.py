@@ -46,7 +46,17 @@ def compare(
         Optional[float],
         typer.Option(
             min=0,
-            help="Largest loss of mAP from A to B; then it alone decides. For bf16 and int8; needs --data.",
+            help="Largest loss of mAP from A to B, for bf16 and int8; then it decides. Needs --data.",
+            show_default="boxes and scores decide",
+            rich_help_panel=_LIMITS,
+        ),
+    ] = None,
+    agreement: Annotated[
+        Optional[float],
+        typer.Option(
+            min=0,
+            max=1,
+            help="Least share of the detections that both have, for bf16 and int8; then it decides.",
             show_default="boxes and scores decide",
             rich_help_panel=_LIMITS,
         ),
@@ -60,7 +70,7 @@ def compare(
         raise CallError("name the images to compare on: either --images DIR, or --data DATA with known boxes")
     if map_tolerance is not None and data is None:
         raise CallError("--map-tolerance needs known boxes: name a data set with --data in place of --images")
-    contexts = _contexts(gpus, ((a, backend_a), (b, backend_b)))
+    contexts = contexts_of(gpus, ((a, backend_a), (b, backend_b)))
     from ssdzoo.predict.certify import open_side
     from ssdzoo.predict.compare import Tolerance
 
@@ -68,20 +78,20 @@ def compare(
         open_side(a, backend_a, contexts, weights_a, precision_a),
         open_side(b, backend_b, contexts, weights_b, precision_b),
     ]
-    tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance)
-    certificate = _run(sides, images, data, split, score, tolerance, worst, out, as_json)
+    tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
+    certificate = compare_sides(sides, images, data, split, score, tolerance, worst, out, as_json)
     if not certificate.passed:
         raise typer.Exit(1)
 
 
-def _contexts(gpus, sides: tuple):
+def contexts_of(gpus, sides: tuple):
     """mxnet's contexts, where a side needs mxnet: it may not be installed."""
     if any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in sides):
         return prepare(gpus)
     return prepare(gpus) if gpus else None
 
 
-def _run(sides: list, images, data, split: str, score: float, tolerance, worst: int, out: Path, as_json: bool):
+def compare_sides(sides: list, images, data, split: str, score: float, tolerance, worst: int, out: Path, as_json: bool):
     """Compares two sides, writes the certificate and prints it; returns the Certificate."""
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset

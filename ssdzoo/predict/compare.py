@@ -19,8 +19,11 @@ class Tolerance:
     Attributes:
         box: largest distance of a coordinate, in pixels of the image.
         score: largest difference of a score.
-        map: largest loss of mAP from A to B. Where it is given it decides alone: a network of lower precision moves boxes and
-            scores, and they are only reported.
+        map: largest loss of mAP from A to B.
+        agreement: least share of all detections that both have, 0 to 1.
+
+    A network of lower precision moves boxes and scores: where `map` or `agreement` is given, they alone decide, and the
+    differences are only reported.
 
     Raises:
         CallError: a tolerance that is negative or not finite.
@@ -29,9 +32,10 @@ class Tolerance:
     box: float = 0.05
     score: float = 1e-4
     map: float | None = None
+    agreement: float | None = None
 
     def __post_init__(self):
-        for what in ("box", "score", "map"):
+        for what in ("box", "score", "map", "agreement"):
             value = getattr(self, what)
             if value is not None and not 0 <= value < np.inf:
                 raise CallError(f"a {what} tolerance of {value}: expected a number from 0 on")
@@ -128,6 +132,7 @@ def summarize(matches: list, names_a: list, names_b: list) -> dict:
             "extra": extra,
             "cut_a": cut_a,
             "cut_b": cut_b,
+            "agreement": count / (count + missing + extra) if count + missing + extra else None,
         },
         "boxes": {
             "largest_pixels": over("pixels", np.max),
@@ -141,15 +146,19 @@ def summarize(matches: list, names_a: list, names_b: list) -> dict:
 
 def judge(summary: dict, tolerance: Tolerance) -> list:
     """What lies beyond the tolerance, one line each; empty where the two are the same within it."""
-    if tolerance.map is not None:
-        values = summary["mAP"]
-        if values["loss"] is None:
-            return ["mAP has no value: the images hold no objects of these classes"]
-        loss = values["loss"]
-        return [] if loss <= tolerance.map else [f"mAP falls by {loss:.4f}, tolerance {tolerance.map:g}"]
-    counts, failures = summary["detections"], []
+    failures = [] if tolerance.map is None else _judge_map(summary["mAP"]["loss"], tolerance.map)
+    counts = summary["detections"]
+    if tolerance.map is not None and tolerance.agreement is None:
+        return failures
     if not counts["a"] + counts["b"]:
         return ["neither finds anything: there is nothing to compare; lower the least score, or take other images"]
+    if tolerance.agreement is not None:
+        share = counts["agreement"]
+        return failures + (
+            [f"{share:.4f} of the detections agree, at least {tolerance.agreement:g} should"]
+            if share < tolerance.agreement
+            else []
+        )
     if counts["missing"]:
         failures.append(f"{counts['missing']} of {counts['a']} detections of A are missing in B")
     if counts["extra"]:
@@ -161,6 +170,12 @@ def judge(summary: dict, tolerance: Tolerance) -> list:
         if value is not None and value > limit:
             failures.append(f"a {what} differs by {value:.3g}{unit}, tolerance {limit:g}")
     return failures
+
+
+def _judge_map(loss, limit: float) -> list:
+    if loss is None:
+        return ["mAP has no value: the images hold no objects of these classes"]
+    return [f"mAP falls by {loss:.4f}, tolerance {limit:g}"] if loss > limit else []
 
 
 def compare_heads(a, b, items) -> dict:

@@ -39,6 +39,8 @@ def rows(summary: dict) -> list:
         (f"detections from {summary['score']:g} on", f"A {found['a']}, B {found['b']}, matched {found['matched']}"),
         ("missing in B, extra in B", f"{found['missing']}, {found['extra']}"),
     ]
+    if found["agreement"] is not None:
+        values.append(("share that both have", f"{found['agreement']:.4f}"))
     if found["cut_a"] or found["cut_b"]:
         values.append(("cut off at the limit, of A and of B", f"{found['cut_a']}, {found['cut_b']}"))
     if found["matched"]:
@@ -66,8 +68,10 @@ def _mean_ap(values: dict) -> str:
 def verdict(summary: dict) -> str:
     """A line: passed or failed, and within which tolerance."""
     limits = summary["tolerance"]
-    if limits["map"] is not None:
-        within = f"mAP within {limits['map']:g}"
+    if limits["map"] is not None or limits["agreement"] is not None:
+        parts = [] if limits["map"] is None else [f"mAP within {limits['map']:g}"]
+        parts += [] if limits["agreement"] is None else [f"at least {limits['agreement']:g} of the detections agree"]
+        within = ", ".join(parts)
     else:
         within = f"boxes within {limits['box']:g} pixels, scores within {limits['score']:g}, nothing missing or extra"
     return f"{'PASSED' if summary['passed'] else 'FAILED'}: {within}"

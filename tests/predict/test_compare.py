@@ -97,7 +97,8 @@ def test_what_falls_off_the_end_is_not_missing():
     match = match_detections(a, b, 0.1, 1e-4, (2, 2))
     assert match.cut == (1, 1) and not len(match.missing) and not len(match.extra)
     counts = summarize([match], NAMES, NAMES)["detections"]
-    assert counts == {"a": 2, "b": 2, "matched": 1, "missing": 0, "extra": 0, "cut_a": 1, "cut_b": 1}
+    expected = {"a": 2, "b": 2, "matched": 1, "missing": 0, "extra": 0, "cut_a": 1, "cut_b": 1, "agreement": 1.0}
+    assert counts == expected
     assert match_detections(a, b, 0.1, 1e-4, (2, 3)).missing.tolist() == [1]  # B has room for it
     better = detections((0, 0.9, 0, 0, 10, 10), (0, 0.6, 20, 20, 30, 30))
     assert match_detections(better, b, 0.1, 1e-4, (2, 2)).missing.tolist() == [1]
@@ -126,6 +127,13 @@ def test_a_tolerance_of_map_decides_alone():
     assert judge(compared(a, none, mAP={"loss": -0.2}), Tolerance(map=0)) == []
     assert judge(compared(a, a, mAP={"loss": 0.02}), Tolerance(map=0.01)) == ["mAP falls by 0.0200, tolerance 0.01"]
     assert judge(compared(a, a, mAP={"loss": None}), Tolerance(map=0.01))[0].startswith("mAP has no value")
+    three = detections((0, 0.9, 0, 0, 10, 10), (0, 0.8, 50, 50, 60, 60), (1, 0.5, 20, 20, 30, 30))
+    two = detections((0, 0.5, 0, 0, 10, 12), (0, 0.8, 50, 50, 60, 60))
+    assert compared(three, two)["detections"]["agreement"] == pytest.approx(2 / 3)
+    assert judge(compared(three, two), Tolerance(agreement=0.66)) == []
+    assert judge(compared(two, three), Tolerance(agreement=0.7)) == ["0.6667 of the detections agree, at least 0.7 should"]
+    assert judge(compared(none, none), Tolerance(agreement=0))[0].startswith("neither finds anything")
+    assert len(judge(compared(three, two, mAP={"loss": 0.1}), Tolerance(map=0.01, agreement=0.7))) == 2
 
 
 @pytest.mark.parametrize("value", [-1, float("nan"), float("inf")])

@@ -1,0 +1,78 @@
+"""`ssdzoo quantize`: a model in int8, and the certificate that says what it costs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from ssdzoo.cli.compare import compare_sides, contexts_of
+from ssdzoo.cli.options import PARTS, Json, Model, Weights
+from ssdzoo.errors import CallError
+
+
+def quantize(
+    model: Model,
+    out: Annotated[Path, typer.Option(help="Folder for NAME-int8.onnx and the certificate.", show_default=False)],
+    images: Annotated[
+        Optional[Path],
+        typer.Option(
+            help="Folder of images like those of later use, to calibrate on.", show_default="the training images of --data"
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Images to calibrate on, evenly spread over all.")] = 100,
+    data: Annotated[
+        Optional[Path],
+        typer.Option(help="A data set with known boxes: its mAP decides.", show_default="the agreement on --images decides"),
+    ] = None,
+    split: Annotated[str, typer.Option(help=f"Images of --data. {PARTS}")] = "test",
+    map_tolerance: Annotated[float, typer.Option(min=0, help="Largest loss of mAP, with --data.")] = 0.01,
+    agreement: Annotated[float, typer.Option(min=0, max=1, help="Least share of equal detections, without --data.")] = 0.9,
+    score: Annotated[float, typer.Option(min=0, max=1, help="Least score of a detection in the certificate.")] = 0.5,
+    float_first: Annotated[
+        Optional[int],
+        typer.Option(min=0, help="Convolutions that stay in float, from the image on.", show_default="as few as needed"),
+    ] = None,
+    weights: Weights = None,
+    as_json: Json = False,
+) -> None:
+    """Write an int8 ONNX model calibrated on images, and compare it with the float one; exit status 1 where it loses too much."""
+    if images is None and data is None:
+        raise CallError("name images to calibrate on with --images, or a data set with --data")
+    if out.exists() and not out.is_dir():
+        raise CallError(f"--out {out} is a file: name a folder")
+    contexts = contexts_of(None, ((model, "auto"),))
+    from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.export.quantize import quantize_onnx
+    from ssdzoo.predict.certify import open_side
+    from ssdzoo.predict.compare import Tolerance
+
+    side = open_side(model, "onnxruntime", contexts, weights)
+    before = Path(side.detector.backend.path)
+    path = out / f"{side.detector.preset.name}-int8.onnx"
+    chosen = _spread(images, data, side.detector.names, count)
+    with WorkProgress() as progress:
+        batches = (side.detector.prepare(image)[1][None] for image in progress.images(chosen, len(chosen)))
+        done = quantize_onnx(before, path, batches, float_first)
+    sizes = [file.stat().st_size / 1e6 for file in (before, path)]
+    int8 = done["convolutions"] - done["float"]
+    print(
+        f"{path}: {int8} of {done['convolutions']} convolutions in int8, calibrated on {len(chosen)} images; signal to noise "
+        f"of the logits {done['logits_db']} dB; {sizes[0]:.2f} MB before, {sizes[1]:.2f} MB now",
+        file=sys.stderr,
+    )
+    tolerance = Tolerance(map=map_tolerance) if data else Tolerance(agreement=agreement)
+    sides = [side, open_side(path, "onnxruntime")]
+    certificate = compare_sides(sides, None if data else chosen, data, split, score, tolerance, 6, out, as_json)
+    if not certificate.passed:
+        raise typer.Exit(1)
+
+
+def _spread(images, data, names: list, count: int) -> list:
+    """At most `count` of the images, the same ones each time."""
+    from ssdzoo.data import load_dataset
+    from ssdzoo.predict.certify import list_stills
+
+    found = list_stills([record.image for record in load_dataset(data, "train", names).records] if images is None else images)
+    step = max(1.0, len(found) / count)
+    return [found[int(i * step)] for i in range(min(count, len(found)))]
