@@ -40,10 +40,11 @@ def trained(tmp_path_factory):
 
 def test_models():
     out, _ = ssdzoo("models", "*mobilenet1.0*custom")
-    assert [line.split()[0] for line in out.splitlines()[1:]] == [
+    assert [line.split()[0] for line in out.splitlines()[1:-1]] == [
         "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom", "ssd_512_mobilenet1.0_custom",
         "ssd_512_mobilenet1.0_s8_custom",
     ]  # fmt: skip
+    assert out.splitlines()[-1] == "params and GMACs are those of 20 classes where the classes are yours"
     rows = json.loads(ssdzoo("models", "--json")[0])
     assert len(rows) == 43
     assert next(row for row in rows if row["name"] == "ssd_512_vgg16_atrous_voc") == {
@@ -52,7 +53,28 @@ def test_models():
         "height": 512,
         "width": 512,
         "classes": 20,
+        "parameters": 27188676,
+        "macs": 90207908864,
+        "cost_classes": 20,
+        "measured": [],
     }
+
+
+def test_models_in_narrow_terminals():
+    command = [sys.executable, "-c", "from ssdzoo.cli import main; main()", "models", "*_lite_*"]
+    for columns, header in ((70, "name input classes params GMACs"), (100, "name backbone input classes params GMACs")):
+        env = {**os.environ, "NO_COLOR": "1", "COLUMNS": str(columns)}
+        lines = subprocess.run(command, capture_output=True, text=True, env=env).stdout.splitlines()
+        assert lines[0].split() == header.split() and len(lines) == 4 and max(map(len, lines)) <= columns
+        assert lines[2].split()[-4:] == ["300x300", "yours", "5.8M", "1.15"]
+
+
+def test_models_of_ones_own(tmp_path):
+    (tmp_path / "mine.toml").write_text(TABLE)
+    line = ssdzoo("models", tmp_path / "mine.toml")[0].splitlines()[1]
+    assert line.split()[0] == "mine" and line.split()[-2].endswith("M")
+    _, shown = ssdzoo("models", "mobilenet", status=2)
+    assert shown == "ssdzoo: no model matches 'mobilenet'; a pattern has stars, such as \"*mobilenet*\"\n"
 
 
 def test_models_with_weights(tmp_path):
@@ -70,6 +92,9 @@ def test_models_with_weights(tmp_path):
         {"path": f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params", "state": "other", "usable": True}
     ]
     assert "no weights in" in ssdzoo("models", "*vgg*", "--weights", "--root", tmp_path / "none")[0]
+    write_params(tmp_path / "resnet50_v1b-0a1b2c3d.params", {"x": np.zeros(3)})  # the classifier under a pyramid
+    out, _ = ssdzoo("models", "*300_resnet50_fpn_voc", "--weights", "--root", tmp_path)
+    assert out.splitlines()[1].split() == ["ssd_300_resnet50_fpn_voc", "-", "resnet50_v1b:", "other"]
 
 
 def test_convert(tmp_path):
