@@ -8,6 +8,7 @@ import ssdzoo
 from ssdzoo.data.images import read_image
 from ssdzoo.data.transforms import eval_transform
 from ssdzoo.export.onnx.builder import Builder
+from ssdzoo.export.onnx.fold import fold_norms
 from ssdzoo.export.onnx.symbol_graph import read_symbol
 from ssdzoo.export.onnx.translate import data_variable, translate
 from ssdzoo.registry import find_preset
@@ -86,13 +87,16 @@ def assert_same_detections(expected, found, pixels=0.05, score=1e-4, tie=1e-5):
     return int((ids >= 0).sum())
 
 
-def run_symbol(symbol, opset=17, dims=None, **arrays):
-    """Outputs of a symbol of the variable `data` and of parameters, in mxnet and through ONNX: two lists."""
+def run_symbol(symbol, opset=17, dims=None, fold=False, **arrays):
+    """Outputs of a symbol of the variable `data` and of parameters, in mxnet and through ONNX: two lists. With `fold` batch norms
+    are folded before."""
     given = {name: mx.nd.array(array) for name, array in arrays.items()}
     auxiliary = {name: given.pop(name) for name in symbol.list_auxiliary_states()}
     expected = [o.asnumpy() for o in symbol.bind(mx.cpu(), given, aux_states=auxiliary).forward(is_train=False)]
     data = np.asarray(arrays.pop("data"), np.float32)
     graph, g = read_symbol(symbol.tojson()), Builder(opset)
+    if fold:
+        graph, arrays = fold_norms(graph, arrays)
     image = g.input("images", dims or ["batch", *data.shape[1:]])
     done = translate(g, graph, arrays, data_variable(graph, arrays), image, image)
     model = g.model({f"out{i}": (v, [None] * v.rank) for i, v in enumerate(done.outputs)}, {}, "")
