@@ -22,7 +22,7 @@ DATA = sym.var("data")
 
 @pytest.fixture(autouse=True)
 def no_fusion(monkeypatch):
-    """mxnet 1.9.1 fuses norms into convolutions itself, also where the convolution's output is used again, and answers wrongly."""
+    """mxnet 1.9.1 fuses norms and convolutions itself, also where the output of a convolution is used again: a wrong answer."""
     monkeypatch.setenv("MXNET_SUBGRAPH_BACKEND", "NONE")
 
 
