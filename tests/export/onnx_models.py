@@ -39,10 +39,15 @@ def trained_looking(name, batch):
     for feature_map, classes, boxes in zip(net.features(x), net.class_predictors, net.box_predictors):
         for head, spread in ((classes, 1.5), (boxes, 0.8)):
             conv = head.predictor
-            conv.weight.set_data(conv.weight.data() * (spread / head(feature_map).asnumpy().std()))
-            bias = np.zeros(conv.bias.shape, np.float32)
+            # Features are positive, so a random head gives each channel a level of its own, above which it hardly moves: on a
+            # pyramid one class then wins everywhere. The bias takes that level away.
+            outputs = head(feature_map).asnumpy()
+            level = outputs.mean((0, 2, 3))
+            scale = spread / max((outputs - level[:, None, None]).std(), 0.1 * outputs.std())
+            conv.weight.set_data(conv.weight.data() * scale)
+            bias = -level * scale
             if head is classes:
-                bias = rng.normal(0, 0.5, conv.bias.shape)
+                bias += rng.normal(0, 0.5, conv.bias.shape)
                 bias[:: net.num_classes + 1] += 2
             conv.bias.set_data(mx.nd.array(bias))
     return net
