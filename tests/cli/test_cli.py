@@ -130,6 +130,28 @@ def test_evaluation(trained):
     assert json.loads((trained / "run" / "eval-val" / "eval.json").read_text()) == value
 
 
+def test_evaluation_with_each_backend(trained, tmp_path):
+    """The same mAP, of a run and of an exported .onnx, for which mxnet is not even imported."""
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    ssdzoo("export", trained / "run", "--out", tmp_path, "--format", "onnx")
+    call = ("eval", trained / "run", trained / "data", "--json")
+    expected = json.loads(ssdzoo(*call)[0])
+    assert expected["runtime"] == "mxnet 1.9.1" and expected["counts"]["detections"] > 50
+    for backend in ("onnxruntime", "openvino"):
+        if backend == "openvino":
+            pytest.importorskip("openvino", reason="needs the extra openvino")
+        value = json.loads(ssdzoo(*call, "--backend", backend, "--out", tmp_path / backend)[0])
+        assert value["runtime"].startswith(backend) and value["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
+        assert value["counts"]["detections"] == pytest.approx(expected["counts"]["detections"], abs=3)
+    code = "import sys; sys.modules['mxnet'] = None\nfrom ssdzoo.cli import main; main()"
+    command = [sys.executable, "-c", code, "eval", str(tmp_path / "table.onnx"), str(trained / "data"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
+    _, shown = ssdzoo("eval", tmp_path / "table.onnx", trained / "data", "--backend", "mxnet", status=2)
+    assert shown == f"ssdzoo: {tmp_path}/table.onnx: mxnet runs no ONNX file; its backends are onnxruntime and openvino\n"
+
+
 def test_evaluation_as_coco(trained, tmp_path):
     arguments = ("eval", trained / "run", trained / "data", "--metric", "coco", "--format", "coco-results", "--iou", 0.4)
     out, shown = ssdzoo(*arguments, "--score", 0.05, "--out", tmp_path / "out")
@@ -208,6 +230,7 @@ def test_resume(trained):
         ),
         (("eval", "RUN", "DATA", "--format", "voc", "--format", "csv"), 2, "--format voc and csv: the data have one format"),
         (("eval", "RUN", "DATA", "--iou", "1.5"), 2, "--iou"),
+        (("eval", "RUN", "DATA", "--backend", "tensorrt"), 2, "no backend 'tensorrt'; there are auto, mxnet, onnxruntime"),
         (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),
         (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),
         (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image"),
