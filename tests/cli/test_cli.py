@@ -137,12 +137,9 @@ def test_evaluation_with_each_backend(trained, tmp_path):
     call = ("eval", trained / "run", trained / "data", "--json")
     expected = json.loads(ssdzoo(*call)[0])
     assert expected["runtime"] == "mxnet 1.9.1" and expected["counts"]["detections"] > 50
-    for backend in ("onnxruntime", "openvino"):
-        if backend == "openvino":
-            pytest.importorskip("openvino", reason="needs the extra openvino")
-        value = json.loads(ssdzoo(*call, "--backend", backend, "--out", tmp_path / backend)[0])
-        assert value["runtime"].startswith(backend) and value["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
-        assert value["counts"]["detections"] == pytest.approx(expected["counts"]["detections"], abs=3)
+    value = json.loads(ssdzoo(*call, "--backend", "onnxruntime", "--out", tmp_path / "out")[0])
+    assert value["runtime"].startswith("onnxruntime") and value["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
+    assert value["counts"]["detections"] == pytest.approx(expected["counts"]["detections"], abs=3)
     code = "import sys; sys.modules['mxnet'] = None\nfrom ssdzoo.cli import main; main()"
     command = [sys.executable, "-c", code, "eval", str(tmp_path / "table.onnx"), str(trained / "data"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)

@@ -9,6 +9,7 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="needs the extra onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
+from ssdzoo.errors import ExportError
 from ssdzoo.export import to_onnx
 from ssdzoo.export.onnx.fold import fold_norms
 from ssdzoo.export.onnx.symbol_graph import read_symbol
@@ -137,6 +138,19 @@ def test_parameters_that_do_not_fit_are_left_to_the_translator():
         assert graph.nodes[graph.heads[0][0]].op == "BatchNorm" and params == wrong
 
 
+@pytest.mark.parametrize(
+    "change", [{"inputs": []}, {"inputs": [[0, 0, 0]] * 7}, {"attrs": {"eps": "x"}}, {"attrs": {"axis": "3"}}]
+)
+def test_damaged_norms_are_left_to_the_translator(change, tmp_path):
+    symbol = norm(conv(DATA, name="c"), name="n")
+    data = json.loads(symbol.tojson())
+    data["nodes"][-1].update(change)
+    graph, _ = fold_norms(read_symbol(json.dumps(data)), arrays_of(symbol))
+    assert graph.nodes[graph.heads[0][0]].op == "BatchNorm"
+    with pytest.raises(ExportError, match=r"node 'n' \(BatchNorm\)|one, `data`, was expected"):
+        to_onnx(json.dumps(data), {k: v for k, v in arrays_of(symbol).items() if k != "data"}, tmp_path / "x.onnx")
+
+
 def test_statistics_that_the_file_does_not_list():
     """As in files of MXNet 0.8."""
     symbol = norm(conv(DATA), name="n")
@@ -157,7 +171,7 @@ def test_statistics_that_the_file_does_not_list():
         ("ssd_300_mobilenet0.25_custom", 0),
         ("ssd_300_resnet18_v1_custom", 0),
         # A v2 norms what goes into its blocks: the image, what the first block begins with, and each sum.
-        ("ssd_512_resnet101_v2_custom", 32),
+        pytest.param("ssd_512_resnet101_v2_custom", 32, marks=pytest.mark.long),
         ("ssd_300_resnet50_fpn_custom", 0),
     ],
 )

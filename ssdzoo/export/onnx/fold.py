@@ -40,16 +40,18 @@ def fold_norms(graph: SymbolGraph, params: dict) -> tuple:
 
 def _foldable(graph: SymbolGraph, norm: Node, readers: Counter, params: dict):
     """The convolution that a node is folded into, or None."""
-    if norm.op not in _NORMS or norm.get("axis", 1) != 1 or any((norm.index, i) in readers for i in (1, 2)):
+    if norm.op not in _NORMS or len(norm.inputs) not in (3, 5) or any((norm.index, i) in readers for i in (1, 2)):
+        return None
+    if norm.get("axis", 1) != 1 or not isinstance(norm.get("eps", 1e-3), (int, float)):
         return None
     conv = graph.producer(norm, 0)
-    if conv.op not in _CONVOLUTIONS or readers[norm.inputs[0]] > 1:
+    if conv.op not in _CONVOLUTIONS or len(conv.inputs) not in (2, 3) or readers[norm.inputs[0]] > 1:
         return None
     own = [*conv.inputs[1:], *norm.inputs[1:]]
     if any(graph.nodes[source[0]].op != "null" or readers[_key(graph, source)] > 1 for source in own):
         return None
     arrays = [params.get(name) for name in (*_names(graph, conv), *_names(graph, norm))]
-    if len(norm.inputs) < 3 or any(array is None for array in arrays):
+    if any(array is None for array in arrays):
         return None
     weight, *vectors = map(np.shape, arrays)
     return conv if len(weight) > 2 and all(shape == weight[:1] for shape in vectors) else None
