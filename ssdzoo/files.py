@@ -28,6 +28,12 @@ def replacing(path):
         temporary.unlink(missing_ok=True)
 
 
+def user_cache() -> Path:
+    """Where what can be made again is kept for this user: `SSDZOO_CACHE`, or `ssdzoo` in `XDG_CACHE_HOME` (~/.cache)."""
+    own = os.environ.get("SSDZOO_CACHE")
+    return Path(own).expanduser() if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssdzoo"
+
+
 def write_text(path, text: str) -> None:
     """Replaces a file by `text` in UTF-8."""
     with replacing(path) as temporary:

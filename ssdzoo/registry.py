@@ -73,6 +73,11 @@ class Preset:
         args.update({k: getattr(self, k) for k in ("min_depth", "reduce_ratio") if getattr(self, k) is not None})
         return args
 
+    @property
+    def base(self) -> str:
+        """The classifier whose weights the backbone starts from; see `base_network`."""
+        return base_network(self.backbone)
+
     def with_classes(self, classes) -> "Preset":
         """The same model for other classes."""
         return replace(self, classes=tuple(classes))
@@ -80,6 +85,11 @@ class Preset:
     def to_toml(self) -> str:
         """The row as a user's table; `read_preset` reads it back."""
         return tomli_w.dumps({k: v for k, v in _plain(asdict(self)).items() if v is not None})
+
+
+def base_network(backbone: str) -> str:
+    """The name of a backbone's classifier: that under a feature pyramid, or the backbone itself."""
+    return backbone.removesuffix("_fpn")
 
 
 def _plain(value):

@@ -1,7 +1,9 @@
-"""Everything in the tests starts with mxnet's engine as the command line sets it on a CPU, and without MXNet's server."""
+"""Everything in the tests starts with mxnet's engine as the command line sets it on a CPU, without MXNet's server, and with a
+cache of its own."""
 
 import gc
 import os
+import tempfile
 
 import pytest
 
@@ -9,6 +11,8 @@ from ssdzoo import runtime
 
 runtime.tune_cpu()
 os.environ["SSDZOO_OFFLINE"] = "1"
+_cache = tempfile.TemporaryDirectory()
+os.environ["SSDZOO_CACHE"] = _cache.name
 for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME"):
     os.environ.pop(variable, None)
 

@@ -30,6 +30,7 @@ def benchmark(
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict import benchmark as measure
     from ssdzoo.predict.load import BACKENDS, available
+    from ssdzoo.predict.timings import remember
 
     known = BACKENDS[1:]
     chosen = backends.split(",") if backends else available()
@@ -46,6 +47,7 @@ def benchmark(
         table, params, name = measure.write_model(model, folder, weights)
         paths = measure.list_jpegs(images, count, folder)
         rows = measure.benchmark(table, params, name, paths, chosen, batches, rounds, gluoncv, progress.say)
+        remember(table, rows)
     if as_json:
         print(json.dumps({"model": model, "count": count, "rounds": rounds, "rows": rows}, indent=1))
     else:

@@ -35,6 +35,16 @@ def evaluate(
             show_default="recognized from the path",
         ),
     ] = None,
+    backend: Annotated[
+        Optional[str],
+        typer.Option(
+            help="What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed.",
+            show_default="mxnet; auto for an .onnx",
+        ),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="Of openvino: f32, bf16, or auto, which is bf16 where the processor has it.")
+    ] = "f32",
     weights: Weights = None,
     gpus: Gpus = None,
     as_json: Json = False,
@@ -45,7 +55,8 @@ def evaluate(
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
-    contexts = prepare(gpus)
+    backend = _backend(backend, model)
+    contexts = _contexts(backend, gpus)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
     from ssdzoo.machine import versions
@@ -53,10 +64,10 @@ def evaluate(
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    detector = load(model, ctx=contexts, weights=weights)
+    detector = load(model, backend, contexts, weights, precision)
     dataset = load_dataset(data, split, detector.names, data_format)
     ids = coco_ids(data, split, dataset)
-    about = {"model": model, "data": str(data), "split": split}
+    about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     with WorkProgress() as progress:
@@ -72,6 +83,23 @@ def evaluate(
         print(as_text(result))
     else:
         Console().print(_table(result))
+
+
+def _backend(given: str | None, model: str) -> str:
+    is_onnx = model.endswith(".onnx")
+    if is_onnx and given == "mxnet":
+        raise CallError(f"{model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
+    return given or ("auto" if is_onnx else "mxnet")
+
+
+def _contexts(backend: str, gpus):
+    """mxnet's contexts where it is needed; it may not be installed. The others get the settings of the CPU alone."""
+    if gpus or backend == "mxnet":
+        return prepare(gpus)
+    from ssdzoo.runtime import tune_cpu
+
+    tune_cpu()
+    return None
 
 
 def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | None:

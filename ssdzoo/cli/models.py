@@ -1,4 +1,4 @@
-"""`ssdzoo models`: the zoo, and which of it has weights on this machine."""
+"""`ssdzoo models`: the zoo, what its models cost, and which of them have weights on this machine."""
 
 import json
 from pathlib import Path
@@ -9,51 +9,106 @@ from rich.console import Console
 from rich.table import Table
 
 from ssdzoo.cli.options import Json
+from ssdzoo.errors import CallError
 from ssdzoo.registry import find_preset, list_models
 
 
 def models(
-    pattern: Annotated[Optional[str], typer.Argument(help='Only names that match, such as "*mobilenet*".')] = None,
+    pattern: Annotated[
+        Optional[str], typer.Argument(help="Only names that match, such as `*mobilenet*`; or a table of your own (.toml).")
+    ] = None,
     weights: Annotated[
         bool, typer.Option("--weights", help="Show which have weights on this machine, of their own or of their backbone.")
     ] = False,
     root: Annotated[Optional[Path], typer.Option(help="Folder of the published weights.", show_default="~/.mxnet/models")] = None,
     as_json: Json = False,
 ) -> None:
-    """List the models of the zoo."""
-    presets = [find_preset(name) for name in list_models(pattern)]
+    """List the models of the zoo: millions of parameters, billions of multiply-accumulates (GMACs) of an image, and
+    milliseconds of an image where `ssdzoo benchmark` has measured it on this machine."""
+    own_table = pattern is not None and pattern.endswith(".toml")
+    presets = [find_preset(name) for name in ([pattern] if own_table else list_models(pattern))]
+    if not presets:
+        raise CallError(f'no model matches {pattern!r}; a pattern has stars, such as "*mobilenet*"')
     if weights:
         _show_weights(presets, root, as_json)
-        return
-    if as_json:
-        rows = [
-            {"name": p.name, "backbone": p.backbone, "height": p.base_size[0], "width": p.base_size[1],
-             "classes": len(p.classes) if p.classes else None}
-            for p in presets
-        ]  # fmt: skip
-        print(json.dumps(rows, indent=1))
-        return
-    table = Table("name", "backbone", "input", "classes", box=None, header_style="bold")
+    elif as_json:
+        print(json.dumps(_rows(presets), indent=1))
+    else:
+        _show(presets)
+
+
+def _rows(presets: list) -> list:
+    from ssdzoo.costs import find_cost, with_some_classes
+    from ssdzoo.predict.timings import timings
+
+    measured, rows = timings(presets), []
     for p in presets:
-        table.add_row(p.name, p.backbone, "x".join(map(str, p.base_size)), str(len(p.classes)) if p.classes else "yours")
-    Console().print(table)
+        cost = find_cost(p)
+        times = [
+            {k: e[k] for k in ("runtime", "version", "batch", "image_ms", "date")} for e in measured.get(p.name, {}).values()
+        ]
+        rows.append(
+            {"name": p.name, "backbone": p.backbone, "height": p.base_size[0], "width": p.base_size[1],
+             "classes": len(p.classes) if p.classes else None, "parameters": cost.parameters, "macs": cost.macs,
+             "cost_classes": len(with_some_classes(p).classes), "measured": times}
+        )  # fmt: skip
+    return rows
+
+
+def _show(presets: list) -> None:
+    from ssdzoo.costs import CUSTOM_CLASSES
+    from ssdzoo.predict.timings import this_machine, timings
+
+    console, measured = Console(), timings(presets)
+    # Where it is narrow, without the backbone, which the name nearly tells, and then closer together.
+    for with_backbone, gap in ((True, 2), (False, 2), (False, 1)):
+        table = _table(presets, measured, with_backbone, gap)
+        if Console(width=1000).measure(table).maximum <= console.width:
+            break
+    console.print(table)
+    if any(not p.classes for p in presets):
+        console.print(f"params and GMACs are those of {CUSTOM_CLASSES} classes where the classes are yours", highlight=False)
+    if measured:
+        about = f"ms: an image from its file to its detections, with the fastest runtime measured, on {this_machine()}"
+        console.print(about, highlight=False)
+
+
+def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Table:
+    from ssdzoo.costs import find_cost
+    from ssdzoo.predict.timings import fastest
+
+    table = Table(box=None, header_style="bold", padding=(0, gap, 0, 0), pad_edge=False)
+    for header in ("name", *(["backbone"] if with_backbone else []), "input"):
+        table.add_column(header, no_wrap=True)
+    for header in ("classes", "params", "GMACs", *(["ms"] if measured else [])):
+        table.add_column(header, no_wrap=True, justify="right")
+    if measured:
+        table.add_column("with", no_wrap=True)
+    for p in presets:
+        cost, best = find_cost(p), fastest(measured.get(p.name, {}))
+        table.add_row(
+            p.name, *([p.backbone] if with_backbone else []), "x".join(map(str, p.base_size)),
+            str(len(p.classes)) if p.classes else "yours", f"{cost.parameters / 1e6:.1f}M", f"{cost.macs / 1e9:.2f}",
+            *([f"{best['image_ms']:.1f}", best["runtime"]] if best else []),
+        )  # fmt: skip
+    return table
 
 
 def _show_weights(presets: list, root, as_json: bool) -> None:
     from ssdzoo.weights.store import ROOT, model_folder, survey
 
     folder = model_folder(root or ROOT)
-    names = dict.fromkeys([*(p.name for p in presets), *(p.backbone for p in presets)])
+    names = dict.fromkeys([*(p.name for p in presets), *(p.base for p in presets)])
     found = {name: survey(name, folder) for name in names}
     if as_json:
         files = {name: [{"path": str(f.path), "state": f.state, "usable": f.usable} for f in fs] for name, fs in found.items()}
-        rows = [{"name": p.name, "model": files[p.name], "backbone": {p.backbone: files[p.backbone]}} for p in presets]
+        rows = [{"name": p.name, "model": files[p.name], "backbone": {p.base: files[p.base]}} for p in presets]
         print(json.dumps(rows, indent=1))
         return
     table = Table("name", "its weights", "weights of its backbone", box=None, header_style="bold")
     for p in presets:
-        own, base = _word(found[p.name]), _word(found[p.backbone])
-        table.add_row(p.name, own, f"{p.backbone}: {base}" if base != "-" else base)
+        own, base = _word(found[p.name]), _word(found[p.base])
+        table.add_row(p.name, own, f"{p.base}: {base}" if base != "-" else base)
     console = Console()
     console.print(table)
     files = [f for fs in found.values() for f in fs]

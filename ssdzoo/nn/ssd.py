@@ -11,6 +11,7 @@ from ssdzoo.nn.backbones import make_features
 from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
 from ssdzoo.nn.predictors import ConvPredictor, flatten_maps
+from ssdzoo.registry import base_network
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
@@ -279,5 +280,5 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
         from ssdzoo.weights.store import find_weights
 
         net.initialize(ctx=ctx or mx.cpu())
-        load_base(net, find_weights(name.removesuffix("_fpn"), pretrained_base, root))
+        load_base(net, find_weights(base_network(name), pretrained_base, root))
     return net

@@ -8,6 +8,7 @@ from ssdzoo import __version__
 from ssdzoo.errors import CallError
 from ssdzoo.export.job import export_onnx
 from ssdzoo.export.pair import find_pair
+from ssdzoo.files import user_cache
 
 
 def cached_onnx(model, weights=None, ctx=None) -> Path:
@@ -41,4 +42,4 @@ def _folder(beside: Path) -> Path:
         raise CallError(f"{beside}: no such folder")
     if os.access(beside, os.W_OK):
         return beside / ".onnx"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ssdzoo" / "onnx"
+    return user_cache() / "onnx"

@@ -10,7 +10,7 @@ import numpy as np
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
 from ssdzoo.export.pair import find_pair
-from ssdzoo.machine import cores, package_version, processor, versions
+from ssdzoo.machine import cores, processor, versions
 from ssdzoo.predict import compare
 from ssdzoo.predict.detector import list_images
 from ssdzoo.predict.evaluate import plain
@@ -146,9 +146,8 @@ def _difference(index: int, item, match) -> dict:
 
 
 def _describe(side: Side) -> dict:
-    backend = side.detector.backend
-    runtime = getattr(backend, "version", None) or f"mxnet {package_version('mxnet')}"
-    return {"model": side.model, "runtime": runtime, "files": [{"path": str(f), "sha256": _sha256(f)} for f in side.files]}
+    files = [{"path": str(f), "sha256": _sha256(f)} for f in side.files]
+    return {"model": side.model, "runtime": side.detector.runtime, "files": files}
 
 
 def _files(model, weights, detector) -> list:

@@ -14,6 +14,7 @@ from ssdzoo.data.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
+from ssdzoo.machine import package_version
 
 READ_AHEAD = 8  # images that are decoded while the network works
 
@@ -39,6 +40,11 @@ class Detector:
         self._takes_pixels = takes_pixels
         self.preset = preset
         self.names = list(preset.classes)
+
+    @property
+    def runtime(self) -> str:
+        """What runs the network, with its version: "onnxruntime 1.31.1 CPU"."""
+        return getattr(self.backend, "version", None) or f"mxnet {package_version('mxnet')}"
 
     def __call__(self, images, score: float = 0.5) -> list:
         """Detections with at least `score`, best first, one `Detections` per image, boxes in pixels of that image.

@@ -9,15 +9,23 @@ import cv2
 from ssdzoo.data.images import read_image
 from ssdzoo.errors import DataError
 from ssdzoo.files import write_text
+from ssdzoo.report.differences import draw_difference
 from ssdzoo.report.evaluation import as_text
-from ssdzoo.report.pictures import draw_detections, picture_grid
 
+_WIDTH = 640  # pixels of a picture of one side
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222; background: #fff }
-table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .2em 1.2em .2em 0; text-align: left; vertical-align: top }
-th { border-bottom: 1px solid #999 } img { max-width: 100% } code { word-break: break-all; font-size: 85% }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #555; --line: #bbb }
+@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #191919; --soft: #aaa; --line: #555 } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: var(--ink);
+  background: var(--paper) }
+h1 { font-size: 160% } h2 { font-size: 120%; margin-top: 2em }
+table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .25em 1.2em .25em 0; text-align: left; vertical-align: top }
+th { border-bottom: 1px solid var(--line) } td { overflow-wrap: anywhere } td:first-child { overflow-wrap: normal }
+code { word-break: break-all; font-size: 85%; color: var(--soft) } .file { margin-bottom: .5em }
 .verdict { padding: .6em 1em; color: #fff; font-size: 120%; background: #17693a } .failed { background: #a3231f }
-figure { margin: 1.5em 0 } figcaption { color: #444; word-break: break-word }
+figure { margin: 2em 0 } figcaption { color: var(--soft); overflow-wrap: anywhere }
+.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22em, 100%), 1fr)); gap: .8em }
+.sides img { display: block; width: 100% }
 """
 
 
@@ -74,7 +82,7 @@ def verdict(summary: dict) -> str:
         within = ", ".join(parts)
     else:
         within = f"boxes within {limits['box']:g} pixels, scores within {limits['score']:g}, nothing missing or extra"
-    return f"{'PASSED' if summary['passed'] else 'FAILED'}: {within}"
+    return f"PASSED: {within}" if summary["passed"] else f"FAILED: expected {within}"
 
 
 def page(certificate) -> str:
@@ -114,7 +122,9 @@ def _models(summary: dict) -> str:
     lines = []
     for side in ("a", "b"):
         known = summary[side]
-        files = "<br>".join(f"{escape(f['path'])}<br><code>{escape(f['sha256'])}</code>" for f in known["files"])
+        files = "".join(
+            f'<div class="file">{escape(f["path"])}<br><code>{escape(f["sha256"])}</code></div>' for f in known["files"]
+        )
         lines.append(
             f"<tr><td>{side.upper()}</td><td>{escape(known['model'])}</td><td>{escape(known['runtime'])}</td><td>{files}</td></tr>"
         )
@@ -122,21 +132,32 @@ def _models(summary: dict) -> str:
 
 
 def _figure(certificate, index: int, row: dict) -> str:
-    """A and B side by side, above a line with what differs."""
-    differs = f"{row['missing']} missing, {row['extra']} extra, {row['matched']} matched"
+    """A and B side by side, above lines with what differs; one above the other where the window is narrow."""
+    summary, name = certificate.summary, escape(row["image"])
+    differs = f"{row['missing']} missing in B, {row['extra']} extra in B, {row['matched']} matched"
     if row["matched"]:
-        differs += f", scores differ by up to {row['largest_score']:.3g}, boxes by up to {row['largest_pixels']:.3g} pixels"
-    name = escape(row["image"])
-    caption = f"<figcaption>{name}<br>{escape(differs)}</figcaption>"
+        differs += f"; scores differ by up to {row['largest_score']:.3g}, boxes by up to {row['largest_pixels']:.3g} pixels"
+    lines = [f"<b>{name}</b>", escape(differs)]
     try:
         item = certificate.items[index]
         image = read_image(item) if not hasattr(item, "shape") else item
     except DataError as error:  # it was there when the detectors read it
-        return f"<figure><p>{escape(str(error))}</p>{caption}</figure>"
-    score = certificate.summary["score"]
-    sides = [draw_detections(image, found[index], score) for found in certificate.found]
-    height, width = image.shape[:2]
-    cell = (round(height * 460 / width), 460) if height < 2 * width else (920, round(width * 920 / height) or 1)
-    grid = picture_grid(sides, 2, cell, captions=["A", "B"])
-    data = base64.b64encode(cv2.imencode(".jpg", grid[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]).decode()
-    return f'<figure><img alt="A and B on {name}" src="data:image/jpeg;base64,{data}">{caption}</figure>\n'
+        return f"<figure><p>{escape(str(error))}</p><figcaption>{'<br>'.join(lines)}</figcaption></figure>"
+    pair = tuple(found[index] for found in certificate.found)
+    *sides, marked = draw_difference(image, pair, certificate.matches[index], summary["tolerance"], summary["score"])
+    if marked:
+        lines.append("In color: what differs by more than the tolerance. In thin gray: the rest.")
+    pictures = "".join(
+        f'<div>{letter}<img alt="{letter} on {name}" src="data:image/jpeg;base64,{_jpeg(side)}"></div>'
+        for letter, side in zip("AB", sides)
+    )
+    return f'<figure><div class="sides">{pictures}</div><figcaption>{"<br>".join(lines)}</figcaption></figure>\n'
+
+
+def _jpeg(picture) -> str:
+    """Base64 of a JPEG, no wider than it is shown."""
+    height, width = picture.shape[:2]
+    scale = min(1, _WIDTH / width, 2 * _WIDTH / height)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]).decode()

@@ -40,10 +40,11 @@ def trained(tmp_path_factory):
 
 def test_models():
     out, _ = ssdzoo("models", "*mobilenet1.0*custom")
-    assert [line.split()[0] for line in out.splitlines()[1:]] == [
+    assert [line.split()[0] for line in out.splitlines()[1:-1]] == [
         "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom", "ssd_512_mobilenet1.0_custom",
         "ssd_512_mobilenet1.0_s8_custom",
     ]  # fmt: skip
+    assert out.splitlines()[-1] == "params and GMACs are those of 20 classes where the classes are yours"
     rows = json.loads(ssdzoo("models", "--json")[0])
     assert len(rows) == 43
     assert next(row for row in rows if row["name"] == "ssd_512_vgg16_atrous_voc") == {
@@ -52,7 +53,28 @@ def test_models():
         "height": 512,
         "width": 512,
         "classes": 20,
+        "parameters": 27188676,
+        "macs": 90207908864,
+        "cost_classes": 20,
+        "measured": [],
     }
+
+
+def test_models_in_narrow_terminals():
+    command = [sys.executable, "-c", "from ssdzoo.cli import main; main()", "models", "*_lite_*"]
+    for columns, header in ((70, "name input classes params GMACs"), (100, "name backbone input classes params GMACs")):
+        env = {**os.environ, "NO_COLOR": "1", "COLUMNS": str(columns)}
+        lines = subprocess.run(command, capture_output=True, text=True, env=env).stdout.splitlines()
+        assert lines[0].split() == header.split() and len(lines) == 4 and max(map(len, lines)) <= columns
+        assert lines[2].split()[-4:] == ["300x300", "yours", "5.8M", "1.15"]
+
+
+def test_models_of_ones_own(tmp_path):
+    (tmp_path / "mine.toml").write_text(TABLE)
+    line = ssdzoo("models", tmp_path / "mine.toml")[0].splitlines()[1]
+    assert line.split()[0] == "mine" and line.split()[-2].endswith("M")
+    _, shown = ssdzoo("models", "mobilenet", status=2)
+    assert shown == "ssdzoo: no model matches 'mobilenet'; a pattern has stars, such as \"*mobilenet*\"\n"
 
 
 def test_models_with_weights(tmp_path):
@@ -70,6 +92,9 @@ def test_models_with_weights(tmp_path):
         {"path": f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params", "state": "other", "usable": True}
     ]
     assert "no weights in" in ssdzoo("models", "*vgg*", "--weights", "--root", tmp_path / "none")[0]
+    write_params(tmp_path / "resnet50_v1b-0a1b2c3d.params", {"x": np.zeros(3)})  # the classifier under a pyramid
+    out, _ = ssdzoo("models", "*300_resnet50_fpn_voc", "--weights", "--root", tmp_path)
+    assert out.splitlines()[1].split() == ["ssd_300_resnet50_fpn_voc", "-", "resnet50_v1b:", "other"]
 
 
 def test_convert(tmp_path):
@@ -103,6 +128,25 @@ def test_evaluation(trained):
     assert list(value)[:3] == ["model", "data", "split"] and value["counts"]["images"] == 2
     assert (trained / "run" / "eval-test" / "pr.png").is_file()  # a run keeps its evaluations
     assert json.loads((trained / "run" / "eval-val" / "eval.json").read_text()) == value
+
+
+def test_evaluation_with_each_backend(trained, tmp_path):
+    """The same mAP, of a run and of an exported .onnx, for which mxnet is not even imported."""
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    ssdzoo("export", trained / "run", "--out", tmp_path, "--format", "onnx")
+    call = ("eval", trained / "run", trained / "data", "--json")
+    expected = json.loads(ssdzoo(*call)[0])
+    assert expected["runtime"] == "mxnet 1.9.1" and expected["counts"]["detections"] > 50
+    value = json.loads(ssdzoo(*call, "--backend", "onnxruntime", "--out", tmp_path / "out")[0])
+    assert value["runtime"].startswith("onnxruntime") and value["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
+    assert value["counts"]["detections"] == pytest.approx(expected["counts"]["detections"], abs=3)
+    code = "import sys; sys.modules['mxnet'] = None\nfrom ssdzoo.cli import main; main()"
+    command = [sys.executable, "-c", code, "eval", str(tmp_path / "table.onnx"), str(trained / "data"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
+    _, shown = ssdzoo("eval", tmp_path / "table.onnx", trained / "data", "--backend", "mxnet", status=2)
+    assert shown == f"ssdzoo: {tmp_path}/table.onnx: mxnet runs no ONNX file; its backends are onnxruntime and openvino\n"
 
 
 def test_evaluation_as_coco(trained, tmp_path):
@@ -183,6 +227,7 @@ def test_resume(trained):
         ),
         (("eval", "RUN", "DATA", "--format", "voc", "--format", "csv"), 2, "--format voc and csv: the data have one format"),
         (("eval", "RUN", "DATA", "--iou", "1.5"), 2, "--iou"),
+        (("eval", "RUN", "DATA", "--backend", "tensorrt"), 2, "no backend 'tensorrt'; there are auto, mxnet, onnxruntime"),
         (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),
         (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),
         (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image"),

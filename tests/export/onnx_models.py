@@ -8,6 +8,7 @@ import ssdzoo
 from ssdzoo.data.images import read_image
 from ssdzoo.data.transforms import eval_transform
 from ssdzoo.export.onnx.builder import Builder
+from ssdzoo.export.onnx.fold import fold_norms
 from ssdzoo.export.onnx.symbol_graph import read_symbol
 from ssdzoo.export.onnx.translate import data_variable, translate
 from ssdzoo.registry import find_preset
@@ -38,10 +39,15 @@ def trained_looking(name, batch):
     for feature_map, classes, boxes in zip(net.features(x), net.class_predictors, net.box_predictors):
         for head, spread in ((classes, 1.5), (boxes, 0.8)):
             conv = head.predictor
-            conv.weight.set_data(conv.weight.data() * (spread / head(feature_map).asnumpy().std()))
-            bias = np.zeros(conv.bias.shape, np.float32)
+            # Features are positive, so a random head gives each channel a level of its own, above which it hardly moves: on a
+            # pyramid one class then wins everywhere. The bias takes that level away.
+            outputs = head(feature_map).asnumpy()
+            level = outputs.mean((0, 2, 3))
+            scale = spread / max((outputs - level[:, None, None]).std(), 0.1 * outputs.std())
+            conv.weight.set_data(conv.weight.data() * scale)
+            bias = -level * scale
             if head is classes:
-                bias = rng.normal(0, 0.5, conv.bias.shape)
+                bias += rng.normal(0, 0.5, conv.bias.shape)
                 bias[:: net.num_classes + 1] += 2
             conv.bias.set_data(mx.nd.array(bias))
     return net
@@ -86,13 +92,16 @@ def assert_same_detections(expected, found, pixels=0.05, score=1e-4, tie=1e-5):
     return int((ids >= 0).sum())
 
 
-def run_symbol(symbol, opset=17, dims=None, **arrays):
-    """Outputs of a symbol of the variable `data` and of parameters, in mxnet and through ONNX: two lists."""
+def run_symbol(symbol, opset=17, dims=None, fold=False, **arrays):
+    """Outputs of a symbol of the variable `data` and of parameters, in mxnet and through ONNX: two lists. With `fold` batch norms
+    are folded before."""
     given = {name: mx.nd.array(array) for name, array in arrays.items()}
     auxiliary = {name: given.pop(name) for name in symbol.list_auxiliary_states()}
     expected = [o.asnumpy() for o in symbol.bind(mx.cpu(), given, aux_states=auxiliary).forward(is_train=False)]
     data = np.asarray(arrays.pop("data"), np.float32)
     graph, g = read_symbol(symbol.tojson()), Builder(opset)
+    if fold:
+        graph, arrays = fold_norms(graph, arrays)
     image = g.input("images", dims or ["batch", *data.shape[1:]])
     done = translate(g, graph, arrays, data_variable(graph, arrays), image, image)
     model = g.model({f"out{i}": (v, [None] * v.rank) for i, v in enumerate(done.outputs)}, {}, "")

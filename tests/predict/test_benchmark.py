@@ -6,6 +6,8 @@ import pytest
 from ssdzoo.cli import main
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.predict import benchmark as B
+from ssdzoo.predict.timings import timings
+from ssdzoo.registry import find_preset
 
 
 def test_percentiles_over_all_rounds():
@@ -39,6 +41,8 @@ def test_on_the_command_line(capsys):
     assert exit.value.code == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [row["runtime"] for row in rows] == ["gluoncv", "mxnet"]
+    kept = timings([find_preset("ssd_300_mobilenet0.25_custom")])["ssd_300_mobilenet0.25_custom"]
+    assert kept["mxnet"]["image_ms"] == rows[1]["image_ms"]["p50"]
     for row in rows:
         assert 0 < row["net_ms"]["p50"] <= row["net_ms"]["p99"] and row["images_per_s"] > 0
 

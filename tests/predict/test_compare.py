@@ -214,7 +214,7 @@ def test_a_certificate_of_another_network(models, tmp_path, capsys):
     assert not found["passed"] and found["heads"]["logits"] == pytest.approx(0.05, abs=1e-4)
     assert found["a"]["files"][0]["sha256"] != found["b"]["files"][0]["sha256"]
     page = (tmp_path / "certificate.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 2 and "<script" not in page and "one &lt;script&gt;alert(1)" in page
+    assert page.count("data:image/jpeg;base64,") == 4 and "<script" not in page and "one &lt;script&gt;alert(1)" in page
 
 
 def test_wrong_calls(models, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """SSD symbols as ONNX: `to_onnx` translates the symbol's file itself, without mxnet.
 
-`symbol_graph` reads the file; `translate` goes through its nodes with the translators of `layers`, `tensors` and `boxes`;
-`contract` gives the model its input and outputs.
+`symbol_graph` reads the file; `fold` makes batch norms a part of convolutions; `translate` goes through its nodes with the
+translators of `layers`, `tensors` and `boxes`; `contract` gives the model its input and outputs.
 """
 
 import importlib.util

@@ -9,6 +9,7 @@ from ssdzoo import __version__
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.export.onnx import contract
 from ssdzoo.export.onnx.builder import Builder
+from ssdzoo.export.onnx.fold import fold_norms
 from ssdzoo.export.onnx.symbol_graph import read_symbol
 from ssdzoo.export.onnx.translate import data_variable, takes_pixels, translate
 from ssdzoo.files import replacing
@@ -26,6 +27,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
 
     Input `images`: (B, 3, H, W) float32 RGB, normalized as the network takes it (pixels 0 to 255 where its symbol normalizes them
     itself, as those of GluonCV's `export_block` do); with `with_preprocess` (B, H, W, 3) uint8 RGB. B is free.
+    Batch norms become part of the convolutions before them.
     Outputs: `boxes` (B, 100, 4) float32, corners in pixels of the input; `scores` (B, 100) float32; `class_ids` (B, 100) float32,
     from 0; best first, -1 where there is no detection. Threshold, limits and suppression are those of the symbol. With `raw`:
     `logits` (B, N, C + 1), background first; `offsets` (B, N, 4); `anchors` (1, N, 4), center form, pixels.
@@ -53,7 +55,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise CallError(f"opset {opset}: expected {OLDEST_OPSET} to {newest} (the newest one that onnx {onnx.__version__} has)")
-    graph, arrays = read_symbol(symbol_json), _arrays(params)
+    graph, arrays = fold_norms(read_symbol(symbol_json), _arrays(params))
     data = data_variable(graph, arrays)
     if takes_pixels(graph, data):
         mean, std = PIXELS

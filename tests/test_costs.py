@@ -1,0 +1,49 @@
+"""The counted costs of the zoo, and costs of other rows."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from importlib import resources
+
+import pytest
+
+import ssdzoo
+from ssdzoo import costs
+from ssdzoo.costs import Cost, count_cost, find_cost, row_key
+from ssdzoo.registry import find_preset, parse_toml
+
+
+def test_the_counted_costs_are_those_of_the_rows():
+    """Where this fails, run tools/count_costs.py."""
+    rows = parse_toml((resources.files("ssdzoo") / "costs.toml").read_text("utf-8"), "costs.toml")
+    assert list(rows) == ssdzoo.list_models()
+    assert {name: row["row"] for name, row in rows.items()} == {name: row_key(find_preset(name)) for name in rows}
+    for name in ssdzoo.list_models():
+        assert Cost(rows[name]["parameters"], rows[name]["macs"]) == count_cost(find_preset(name)), name
+
+
+def test_other_rows_are_counted(monkeypatch):
+    preset = find_preset("ssd_300_mobilenet0.25_custom")
+    known = find_cost(preset)
+    # One class less is one output less of each of 2268 anchors' class heads.
+    fewer = find_cost(preset.with_classes([f"other {i}" for i in range(19)]))
+    assert 0 < known.parameters - fewer.parameters < 0.05 * known.parameters and fewer.macs < known.macs
+    monkeypatch.setattr(costs, "count_cost", lambda preset: pytest.fail("counted again"))
+    assert find_cost(replace(preset, name="mine").with_classes([f"other {i}" for i in range(20)])) == known
+
+
+def test_a_row_key_is_of_what_is_built():
+    preset = find_preset("ssd_300_mobilenet0.25_custom")
+    assert row_key(preset) == row_key(replace(preset, name="x")) == row_key(preset.with_classes(map(str, range(20))))
+    others = [replace(preset, base_size=(320, 300)), preset.with_classes("ab"), find_preset("ssd_300_mobilenet0.25_s8_custom")]
+    assert len({row_key(p) for p in [preset, *others]}) == 4
+
+
+def test_the_zoo_is_listed_without_mxnet():
+    code = (
+        "import sys; sys.modules['mxnet'] = sys.modules['gluoncv'] = None\n"
+        "from ssdzoo.cli import main\nmain(['models', '*300_vgg16_atrous*'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[3].split()[-2:] == ["26.3M", "31.37"]
