@@ -1,11 +1,13 @@
 """The Detector: images of any size in, `Detections` in their pixels out, whatever runs the network."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from ssdzoo import boxes as geometry
@@ -34,8 +36,8 @@ class Detector:
     def __init__(self, backend, preset, batch_size: int = 1, takes_pixels: bool = False):
         self.backend = backend
         self._size = preset.base_size
-        self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32).reshape(3, 1, 1)
-        self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32).reshape(3, 1, 1)
+        self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32)
+        self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32)
         self.batch_size = batch_size
         self._takes_pixels = takes_pixels
         self.preset = preset
@@ -61,24 +63,36 @@ class Detector:
 
     def stream(self, images, score: float = 0.5):
         """Yields (image (H, W, 3) uint8 RGB, Detections) of each of `images`, reading ahead while the network works."""
-        items = iter_images(images)
         flying = getattr(self.backend, "in_flight", 1)
-        with ThreadPoolExecutor(2) as readers, ThreadPoolExecutor(flying) as runners:
+        with ThreadPoolExecutor(2) as readers:
             try:
-                waiting = [
-                    readers.submit(self.prepare, item) for item in islice(items, max(READ_AHEAD, flying * self.batch_size))
-                ]
-                running = []
-                while waiting or running:
-                    while waiting and len(running) <= flying:
-                        batch = [future.result() for future in waiting[: self.batch_size]]
-                        waiting = waiting[self.batch_size :]
-                        waiting += [readers.submit(self.prepare, item) for item in islice(items, len(batch))]
-                        running.append((batch, runners.submit(self._run, batch)))
-                    batch, future = running.pop(0)
-                    yield from zip([image for image, _ in batch], self._found(batch, future.result(), score))
+                batches = self._read(iter_images(images), readers, max(READ_AHEAD, flying * self.batch_size))
+                # One at a time runs in this thread: for each new thread OpenMP would start others, and leave the old ones spinning.
+                outputs = self._fly(batches, flying) if flying > 1 else ((batch, self._run(batch)) for batch in batches)
+                for batch, found in outputs:
+                    yield from zip([image for image, _ in batch], self._found(batch, found, score))
             finally:
                 readers.shutdown(cancel_futures=True)
+
+    def _read(self, items, readers, ahead: int):
+        """Yields batches of prepared images, with that many in the making."""
+        waiting = deque(readers.submit(self.prepare, item) for item in islice(items, ahead))
+        while waiting:
+            batch = [waiting.popleft().result() for _ in range(min(self.batch_size, len(waiting)))]
+            waiting.extend(readers.submit(self.prepare, item) for item in islice(items, len(batch)))
+            yield batch
+
+    def _fly(self, batches, flying: int):
+        """Yields (batch, outputs) in order, with that many batches in the network at once."""
+        with ThreadPoolExecutor(flying) as runners:
+            try:
+                running = deque((batch, runners.submit(self._run, batch)) for batch in islice(batches, flying + 1))
+                while running:
+                    batch, future = running.popleft()
+                    found = future.result()
+                    running.extend((batch, runners.submit(self._run, batch)) for batch in islice(batches, 1))
+                    yield batch, found
+            finally:
                 runners.shutdown(cancel_futures=True)
 
     def prepare(self, item) -> tuple:
@@ -92,7 +106,15 @@ class Detector:
         pixels = eval_transform(image, self._size)
         if self._takes_pixels:
             return image, pixels
-        return image, pixels.transpose(2, 0, 1) * self._scale + self._shift
+        return image, self._normalized(pixels)
+
+    def _normalized(self, pixels: np.ndarray) -> np.ndarray:
+        # Plane by plane, which is 30 times as fast as a transposed view of them all.
+        planes = np.empty((3, *pixels.shape[:2]), np.float32)
+        for plane, channel, scale, shift in zip(planes, cv2.split(pixels), self._scale, self._shift):
+            np.multiply(channel, scale, out=plane)
+            plane += shift
+        return planes
 
     def _run(self, batch: list) -> tuple:
         return self.backend(np.stack([pixels for _, pixels in batch]))

@@ -17,11 +17,12 @@ def draw_difference(image: np.ndarray, found: tuple, match, tolerance: dict, sco
         image: (H, W, 3) uint8 RGB.
         found: the Detections of A and of B.
         match: their Match.
-        tolerance: {"box", "score", "map"}; where "map" decides, only detections without a partner differ.
+        tolerance: {"box", "score", "map", "agreement"}; where one of the last two decides, only what has no partner differs.
         score: least score of what is drawn.
     """
     beyond = (match.pixels > tolerance["box"]) | (match.scores > tolerance["score"])
-    pairs = match.pairs[beyond] if tolerance["map"] is None else match.pairs[:0]
+    exact = tolerance["map"] is None and tolerance["agreement"] is None
+    pairs = match.pairs[beyond] if exact else match.pairs[:0]
     loud = [np.concatenate([alone, pairs[:, side]]) for side, alone in enumerate((match.missing, match.extra))]
     if not any(map(len, loud)):
         return *(draw_detections(image, side, score) for side in found), False

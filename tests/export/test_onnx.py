@@ -1,6 +1,6 @@
 """Whole networks as ONNX, against mxnet: ours, GluonCV's exports, older symbols, and what the file says about itself."""
 
-import importlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,6 +15,7 @@ pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 import ssdzoo
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.export import to_onnx
+from ssdzoo.predict.onnx_model import OpenVINOBackend
 from ssdzoo.registry import IMAGENET_MEAN, IMAGENET_STD, find_preset
 from ssdzoo.runtime import gluoncv, mxnet
 from tests.export.onnx_models import assert_same_detections, pair, photos, run_mxnet, run_onnx, trained_looking
@@ -41,8 +42,15 @@ def has_twin(name):
     return hasattr(importlib.import_module("gluoncv.model_zoo.ssd.presets"), name.replace(".", "_"))
 
 
+def check_runtimes(path, images, expected):
+    """onnxruntime, and OpenVINO where it is installed."""
+    assert_same_detections(expected, run_onnx(path, images))
+    if importlib.util.find_spec("openvino"):
+        assert_same_detections(expected, OpenVINOBackend(path, "f32").run(images), tie=2e-5)
+
+
 def check_preset(name, count, tmp_path):
-    """mxnet and onnxruntime on photos, for our symbol and for GluonCV's."""
+    """The runtimes against mxnet on photos, for our symbol and for GluonCV's."""
     size = find_preset(name).base_size
     images = photos(size, count)
     net = trained_looking(name, images[:2])
@@ -50,7 +58,7 @@ def check_preset(name, count, tmp_path):
     expected = run_mxnet(net, images)
     net.export(str(tmp_path / "ours"))
     to_onnx(*pair(tmp_path / "ours"), tmp_path / "ours.onnx", size=size)
-    assert_same_detections(expected, run_onnx(tmp_path / "ours.onnx", images))
+    check_runtimes(tmp_path / "ours.onnx", images, expected)
     assert (expected[0] >= 0).sum(1).tolist() == [100] * count  # hundreds pass the threshold, 100 come out
     assert len(np.unique(expected[0])) >= 3 and np.ptp(expected[1]) > 0.01
     if has_twin(name):
@@ -59,7 +67,7 @@ def check_preset(name, count, tmp_path):
         theirs(mx.nd.array(images[:1]))
         theirs.export(str(tmp_path / "theirs"))
         to_onnx(*pair(tmp_path / "theirs"), tmp_path / "theirs.onnx", size=size)
-        assert_same_detections(expected, run_onnx(tmp_path / "theirs.onnx", images))
+        check_runtimes(tmp_path / "theirs.onnx", images, expected)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -7,7 +7,7 @@ from ssdzoo.report.differences import _QUIET, draw_difference
 from ssdzoo.report.pictures import PALETTE
 
 IMAGE = np.zeros((100, 160, 3), np.uint8)
-EXACT = {"box": 0.05, "score": 1e-4, "map": None}
+EXACT = {"box": 0.05, "score": 1e-4, "map": None, "agreement": None}
 A = Detections([[10, 20, 40, 60], [60, 20, 90, 60], [110, 20, 140, 60]], [0.9, 0.8, 0.7], [0, 1, 2], "abc")
 
 
@@ -43,6 +43,7 @@ def test_what_differs_has_colors_and_the_rest_is_gray(boxes, scores, a, b):
 def test_where_map_decides_scores_do_not_differ():
     other = Detections(A.boxes, [0.9, 0.8, 0.6], A.class_ids, "abc")
     assert not drawn(other, {**EXACT, "map": 0.01})[2] and drawn(other)[2]
+    assert not drawn(other, {**EXACT, "agreement": 0.9})[2]
 
 
 def test_boxes_beyond_the_image_and_below_the_score():
