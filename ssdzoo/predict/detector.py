@@ -67,7 +67,7 @@ class Detector:
         with ThreadPoolExecutor(2) as readers:
             try:
                 batches = self._read(iter_images(images), readers, max(READ_AHEAD, flying * self.batch_size))
-                # One at a time runs in this thread: for each new thread OpenMP would start others, and leave the old ones spinning.
+                # One at a time runs in this thread: OpenMP starts threads for each new one, and leaves the old ones spinning.
                 outputs = self._fly(batches, flying) if flying > 1 else ((batch, self._run(batch)) for batch in batches)
                 for batch, found in outputs:
                     yield from zip([image for image, _ in batch], self._found(batch, found, score))
