@@ -6,7 +6,7 @@ from bisect import bisect_left
 import numpy as np
 
 from ssdzoo.errors import CallError
-from ssdzoo.nn.anchors import SSDAnchorGenerator
+from ssdzoo.nn.anchors import ListedAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.backbones import make_features
 from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
@@ -24,14 +24,14 @@ class SSD(mx.gluon.HybridBlock):
         make_features: returns the extractor, a HybridBlock that maps images to a list of feature maps, finest first; it is
             called inside the name scope of the network.
         base_size: input size that the anchors are made for, in pixels: one number or (H, W).
-        sizes: anchor sizes in pixels, one for each map and one more.
-        ratios: for each map the aspect ratios, beginning with 1; or one list for all maps.
+        sizes: anchor sizes in pixels: one for each map and one more; or a list for each map, which goes with its ratios one by one.
+        ratios: for each map the aspect ratios, beginning with 1 unless the sizes are lists; or one list for all maps.
         steps: for each map the distance of anchor centers in pixels; None derives base size / map size.
         classes: names of the classes, without the background.
         stds, nms_thresh, nms_topk, post_nms: see `Detect`.
         anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least.
         predictors_kernel, predictors_pad: (H, W) of the heads' convolutions and of their padding.
-        anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`.
+        anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`; lists of sizes have a `ListedAnchorGenerator`.
 
     Called with images (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std, it returns
       - while training (inside `autograd.record()`): class logits (B, N, C + 1), background first; box offsets (B, N, 4); anchors
@@ -56,17 +56,22 @@ class SSD(mx.gluon.HybridBlock):
             maps = self.map_sizes(*self.base_size)
             ratios = _one_per_map(ratios, len(maps))
             steps = steps or [(self.base_size[0] / h, self.base_size[1] / w) for h, w in maps]
-            if not len(sizes) - 1 == len(ratios) == len(steps) == len(maps):
+            if np.isscalar(sizes[0]):
+                sizes = list(zip(sizes, sizes[1:]))
+            else:
+                anchor_generator = ListedAnchorGenerator
+            if not len(sizes) == len(ratios) == len(steps) == len(maps):
                 raise CallError(
-                    f"the extractor has {len(maps)} feature maps, so {len(maps) + 1} sizes, {len(maps)} lists of ratios and "
-                    f"{len(maps)} steps are expected, not {len(sizes)}, {len(ratios)} and {len(steps)}"
+                    f"the extractor has {len(maps)} feature maps, so {len(maps) + 1} sizes or {len(maps)} lists of them, {len(maps)} "
+                    f"lists of ratios and {len(maps)} steps are expected; there are enough for {len(sizes)}, {len(ratios)} and "
+                    f"{len(steps)} maps"
                 )
             self.class_predictors = nn.HybridSequential()
             self.box_predictors = nn.HybridSequential()
             self.anchor_generators = nn.HybridSequential()
             for i, (ratio, step) in enumerate(zip(ratios, steps)):
                 alloc = max(anchor_alloc_size >> i, 16)
-                generator = anchor_generator(i, self.base_size, sizes[i : i + 2], ratio, step, (alloc, alloc))
+                generator = anchor_generator(i, self.base_size, sizes[i], ratio, step, (alloc, alloc))
                 self.anchor_generators.add(generator)
                 self.class_predictors.add(self._head(generator.num_depth * (self.num_classes + 1)))
                 self.box_predictors.add(self._head(generator.num_depth * 4))

@@ -92,6 +92,15 @@ def load_network(model, ctx=None, weights=None) -> tuple:
     return net, preset
 
 
+def load_anchors(model, weights=None) -> tuple:
+    """The SSD and the Preset of a run or of a preset's name, for a look at its anchors: those that its parameters bring where there
+    are any, else a preset's, whose classes, being of no consequence, are ["object"] in the network."""
+    if Path(model).is_dir() or weights:
+        return load_network(model, weights=weights)
+    preset = find_preset(model)
+    return get_model(preset.with_classes(["object"])), preset
+
+
 def find_network(model, weights=None) -> tuple:
     """The Preset, with classes, and the weights (a path, or True for published ones) that a user named."""
     from ssdzoo.weights.transfer import find_params, known_classes
