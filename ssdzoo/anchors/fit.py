@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssdzoo.anchors.levels import best_of_all
-from ssdzoo.anchors.propose import propose, with_shapes
+from ssdzoo.anchors.propose import farthest_iou, propose, with_shapes
 from ssdzoo.anchors.recall import THRESHOLDS, Objects, collect_objects, recall_table
 from ssdzoo.anchors.table import fitted_preset
 from ssdzoo.data.record import Dataset
@@ -36,6 +36,11 @@ class Fit:
         missed = np.flatnonzero(before < least)
         return [self._example(i, before[i], after[i]) for i in missed[np.argsort(before[missed], kind="stable")]]
 
+    def too_small(self) -> int:
+        """Number of the objects that even an anchor of their own shape, on the finest map, would miss in some places."""
+        shapes = self.objects.boxes[:, 2:] - self.objects.boxes[:, :2]
+        return int((farthest_iou(shapes, self.levels[0][0].steps) < THRESHOLDS[0]).sum())
+
     def _example(self, i: int, before: float, after: float) -> dict:
         record, size = self.dataset.records[self.objects.images[i]], self.presets[0].base_size
         box = self.objects.boxes[i] * np.float32([record.width / size[1], record.height / size[0]] * 2)
@@ -58,6 +63,7 @@ class Fit:
             "after": self.tables[1],
             "sizes": [list(sizes) for sizes in proposal.sizes],
             "ratios": [list(ratios) for ratios in proposal.ratios],
+            "too_small": self.too_small(),
             "uncovered": self.uncovered(),
         }
 

@@ -26,8 +26,8 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
     Args:
         objects: at least one.
         levels: of the model, finest first.
-        count: shapes over all levels, at least one for each; fewer are proposed where the objects have fewer. None takes as many as
-            the model has, or as many fewer as keep the number of anchors, over all cells, from growing.
+        count: shapes over all levels, at least one for each; fewer are proposed where the objects have fewer. None takes as many
+            as the model has, or as many fewer as keep the number of anchors, over all cells, from growing.
         seed: draws the beginnings.
 
     Returns:
@@ -55,13 +55,14 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
 def level_of(shape, levels: list) -> int:
     """Where a shape (width, height) belongs: on the coarsest level on which an object of this shape has an anchor at IoU 0.5
     wherever it lies, or on the finest. For a square, that is the coarsest one with a step of up to 0.36 times its size."""
-    return max((i for i, level in enumerate(levels) if _farthest_iou(shape, level.steps) >= COVERED), default=0)
+    return max((i for i, level in enumerate(levels) if farthest_iou(shape, level.steps) >= COVERED), default=0)
 
 
-def _farthest_iou(shape, steps) -> float:
-    """IoU of an anchor with an object of its shape whose center is half a step away on both axes."""
-    common = max(shape[0] - steps[1] / 2, 0) * max(shape[1] - steps[0] / 2, 0)
-    return common / (2 * shape[0] * shape[1] - common)
+def farthest_iou(shapes, steps) -> np.ndarray:
+    """(...) IoU of anchors with objects of their widths and heights (..., 2) whose centers are half a step (vertical, horizontal)
+    away on both axes: the least that they have wherever they lie."""
+    common = (shapes - np.array(steps[::-1]) / 2).clip(0).prod(axis=-1)
+    return common / (2 * np.prod(shapes, axis=-1) - common)
 
 
 def as_table(levels: list) -> tuple:

@@ -21,6 +21,6 @@ def table_text(preset: Preset) -> str:
     return to_toml(values)
 
 
-def write_table(path, preset: Preset, comments: list) -> None:
+def write_table(path, preset: Preset, comments) -> None:
     """Writes a preset as a table, with comments, a line each, before it."""
     write_text(path, "".join(f"# {' '.join(comment.split())}\n" for comment in comments) + table_text(preset))

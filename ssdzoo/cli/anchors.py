@@ -56,7 +56,7 @@ def anchors(
     if out:
         _write(out, fit, f"{data}, split {split}")
     if picture:
-        from ssdzoo.report.anchors import draw_fit
+        from ssdzoo.report.anchor_picture import draw_fit
         from ssdzoo.report.pictures import save_image
 
         save_image(picture, draw_fit(fit))
@@ -67,10 +67,12 @@ def anchors(
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
     print_fit(fit, str(data), split, Console(width=wide))
+    if out or picture:
+        print()
     if out:
-        print(f"\n{out}: ssdzoo train {out} {data} --out RUN")
+        print(f"{out}: train it with ssdzoo train {out} {data} --out RUN")
     if picture:
-        print(f"\n{picture}: the anchors of each level over an image")
+        print(f"{picture}: the anchors of each map over an image")
 
 
 def _check_files(out: Path | None, picture: Path | None) -> None:
@@ -88,5 +90,8 @@ def _write(out: Path, fit, data: str) -> None:
 
     model, proposal = fit.presets
     before, after = (table["all"]["0.5"] for table in fit.tables)
-    covered = f"{after:.1%} of its objects have an anchor at IoU 0.5, {before:.1%} with those of {model.name}."
-    write_table(out, proposal, [f"Anchors fitted to {data} by ssdzoo anchors: {covered}"])
+    comments = (
+        f"{model.name} with anchors that `ssdzoo anchors` fitted to {data}: {after:.1%} of the objects have one at IoU 0.5,",
+        f"{before:.1%} before. At each cell of a map: one anchor for each of its sizes (root of the area, in pixels) and ratios.",
+    )
+    write_table(out, proposal, comments)

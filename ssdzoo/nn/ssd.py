@@ -2,6 +2,7 @@
 
 import warnings
 from bisect import bisect_left
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class SSD(mx.gluon.HybridBlock):
         make_features: returns the extractor, a HybridBlock that maps images to a list of feature maps, finest first; it is
             called inside the name scope of the network.
         base_size: input size that the anchors are made for, in pixels: one number or (H, W).
-        sizes: anchor sizes in pixels: one for each map and one more; or a list for each map, which goes with its ratios one by one.
+        sizes: anchor sizes in pixels: one for each map and one more; or for each map a list, one for each of its ratios.
         ratios: for each map the aspect ratios, beginning with 1 unless the sizes are lists; or one list for all maps.
         steps: for each map the distance of anchor centers in pixels; None derives base size / map size.
         classes: names of the classes, without the background.
@@ -57,14 +58,14 @@ class SSD(mx.gluon.HybridBlock):
             ratios = _one_per_map(ratios, len(maps))
             steps = steps or [(self.base_size[0] / h, self.base_size[1] / w) for h, w in maps]
             if np.isscalar(sizes[0]):
-                sizes = list(zip(sizes, sizes[1:]))
+                sizes = list(pairwise(sizes))
             else:
                 anchor_generator = ListedAnchorGenerator
             if not len(sizes) == len(ratios) == len(steps) == len(maps):
                 raise CallError(
-                    f"the extractor has {len(maps)} feature maps, so {len(maps) + 1} sizes or {len(maps)} lists of them, {len(maps)} "
-                    f"lists of ratios and {len(maps)} steps are expected; there are enough for {len(sizes)}, {len(ratios)} and "
-                    f"{len(steps)} maps"
+                    f"the extractor has {len(maps)} feature maps, so {len(maps) + 1} sizes (or {len(maps)} lists of them), "
+                    f"{len(maps)} lists of ratios and {len(maps)} steps are expected; those that are given are for "
+                    f"{len(sizes)}, {len(ratios)} and {len(steps)} maps"
                 )
             self.class_predictors = nn.HybridSequential()
             self.box_predictors = nn.HybridSequential()

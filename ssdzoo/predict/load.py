@@ -93,8 +93,8 @@ def load_network(model, ctx=None, weights=None) -> tuple:
 
 
 def load_anchors(model, weights=None) -> tuple:
-    """The SSD and the Preset of a run or of a preset's name, for a look at its anchors: those that its parameters bring where there
-    are any, else a preset's, whose classes, being of no consequence, are ["object"] in the network."""
+    """An SSD whose anchors are right, and its Preset: a run's, with the anchors of its parameters, or a preset's without any
+    weights and with a class of no consequence."""
     if Path(model).is_dir() or weights:
         return load_network(model, weights=weights)
     preset = find_preset(model)

@@ -1,30 +1,38 @@
-"""How anchors fit objects, as tables and as a picture."""
+"""How anchors fit objects, as tables."""
 
 from rich.markup import escape
 from rich.table import Table
 
-from ssdzoo.anchors.recall import THRESHOLDS
+from ssdzoo.anchors.recall import SIDES, THRESHOLDS
 
 EXAMPLES = 10  # objects without an anchor that are shown; --json has all
-COLUMNS = (*map(str, THRESHOLDS), "IoU")
+WORTH_A_WORD = 0.01  # share of objects that are too small for the finest map
+SIZES = {"small": "small, below 32x32", "medium": "medium, below 96x96", "large": "large"}
 
 
 def print_fit(fit, data: str, split: str, console) -> None:
     """Prints a `ssdzoo.anchors.fit.Fit` on a rich Console."""
     (model, _), (before, after) = fit.presets, fit.tables
     height, width = model.base_size
-    objects = before["all"]["objects"]
-    title = f"{data}, split {split}: {len(fit.dataset)} images, {objects:,} objects, stretched to {width}x{height}"
-    console.print(title, style="bold", markup=False, highlight=False)
+    images = f"{len(fit.dataset)} images, {before['all']['objects']:,} objects, stretched to {width}x{height}"
+    console.print(f"{data}, split {split}: {images}", style="bold", markup=False, highlight=False)
+    anchors = f"now: {before['anchors']:,} anchors of {model.name}; proposed: {after['anchors']:,}"
+    console.print(anchors, style="bold", markup=False, highlight=False)
     console.print()
-    console.print(_recall(model.name, before, after))
-    note = "share of the objects with an anchor of at least that IoU, and mean of the best IoUs; sizes are those in the input"
-    console.print(note, style="dim", highlight=False)
+    console.print(_recall(before, after))
+    _note(
+        console,
+        "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs; sizes as in the input",
+    )
     console.print()
-    console.print(_levels(before["levels"], after["levels"]))
-    note = "objects whose best anchor is of that map, and the share of them that it covers at IoU 0.5"
-    console.print(note, style="dim", highlight=False)
+    console.print(_levels(fit))
+    _note(console, "objects whose best anchor is of that map, and the share of them with an IoU of at least 0.5")
+    _too_small(fit, console)
     _uncovered(fit, console)
+
+
+def _note(console, text: str) -> None:
+    console.print(text, style="dim", highlight=False)
 
 
 def _table(*columns) -> Table:
@@ -34,38 +42,59 @@ def _table(*columns) -> Table:
     return table
 
 
-def _recall(name: str, before: dict, after: dict) -> Table:
-    table = _table(f"{before['anchors']:,} anchors of {escape(name)}, {after['anchors']:,} proposed", "objects", *COLUMNS, "proposed",
-                   *COLUMNS[1:])  # fmt: skip
-    table.columns[6].header = f"→ {COLUMNS[0]}"
-    sizes = {"small": "small, below 32x32", "medium": "medium, below 96x96", "large": "large"}
-    sides = {key: f"  side {key.removesuffix('-inf')}{' and more' if key.endswith('inf') else ''}" for key in before["sides"]}
-    groups = [{"all": "all objects"}, {name: escape(name) for name in before["classes"]}, {**sizes, **sides}]
-    for kind, labels in zip(("", "classes", "sizes"), groups):
-        for key, label in labels.items():
-            where = "sides" if key in sides and kind == "sizes" else kind
-            rows = [found[where][key] if where else found[key] for found in (before, after)]
-            if rows[0]["objects"]:
-                values = [cell for row in rows for cell in _cells(row)]
-                table.add_row(label, f"{rows[0]['objects']:,}", *values, style=None if kind else "bold")
-        table.add_section()
+def _recall(before: dict, after: dict) -> Table:
+    table = _table("", "objects", "now 0.5", "0.6", "0.7", "IoU", "  proposed 0.5", "0.6", "0.7", "IoU")
+
+    def add(label: str, *path, **style):
+        rows = [_within(found, path) for found in (before, after)]
+        if rows[0]["objects"]:
+            table.add_row(label, f"{rows[0]['objects']:,}", *(cell for row in rows for cell in _cells(row)), **style)
+
+    add("all objects", "all", style="bold")
+    for name in before["classes"]:
+        add(escape(name), "classes", name)
+    for size, label in SIZES.items():
+        add(label, "sizes", size)
+        finer = [side for side in SIDES[size] if before["sides"][side]["objects"]]
+        for side in finer if len(finer) > 1 else ():
+            add(f"  side {side}", "sides", side)
     return table
+
+
+def _within(found: dict, path) -> dict:
+    for key in path:
+        found = found[key]
+    return found
 
 
 def _cells(row: dict) -> list:
     return [f"{row[str(t)]:.1%}" for t in THRESHOLDS] + [f"{row['IoU']:.2f}"]
 
 
-def _levels(before: list, after: list) -> Table:
-    table = _table("feature map", "step", "anchors at a cell", "objects", "0.5", "→ anchors", "objects", "0.5")
-    for rows in zip(before, after):
+def _levels(fit) -> Table:
+    table = _table("map", "step", "at a cell", "objects", "0.5", "  proposed", "objects", "0.5", "width x height at a cell")
+    table.columns[-1].justify = "left"
+    for rows, level in zip(zip(*(found["levels"] for found in fit.tables)), fit.levels[1]):
         (height, width), steps = rows[0]["cells"], sorted(set(rows[0]["steps"]))
         cells = []
         for row in rows:
-            share = f"{row['0.5']:.1%}" if row["objects"] else ""
-            cells += [str(row["shapes"]), f"{row['objects']:,}", share]
-        table.add_row(f"{height}x{width}", "x".join(f"{s:.1f}" for s in steps), *cells)
+            cells += [str(row["shapes"]), f"{row['objects']:,}", f"{row['0.5']:.1%}" if row["objects"] else ""]
+        shapes = "  ".join(f"{w:.0f}x{h:.0f}" for w, h in level.shapes)
+        table.add_row(f"{height}x{width}", "x".join(f"{s:.1f}" for s in steps), *cells, shapes)
     return table
+
+
+def _too_small(fit, console) -> None:
+    count, objects = fit.too_small(), len(fit.objects.boxes)
+    if count >= WORTH_A_WORD * objects:
+        step = max(fit.levels[0][0].steps)
+        console.print()
+        small = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels:"
+        console.print(
+            f"{small} no shape covers them wherever they lie. Maps with a step of 8 (models with _s8 in their name) or a larger input "
+            "would.",
+            highlight=False,
+        )
 
 
 def _uncovered(fit, console) -> None:
@@ -74,11 +103,11 @@ def _uncovered(fit, console) -> None:
         return
     after = sum(row["proposed"] < THRESHOLDS[0] for row in missed)
     console.print()
-    console.print(f"without an anchor at IoU 0.5: {len(missed):,} objects, {after:,} of them with the proposed anchors too", style="bold",
-                  highlight=False)  # fmt: skip
+    text = f"without an anchor at IoU 0.5: {len(missed):,} objects now, {after:,} of them with the proposed anchors too"
+    console.print(text, style="bold", highlight=False)
     for row in missed[:EXAMPLES]:
         box = ", ".join(f"{v:g}" for v in row["box"])
-        text = f"  {row['file']}: {row['class']} ({box}): IoU {row['iou']:.2f} → {row['proposed']:.2f}"
+        text = f"  {row['file']}: {row['class']} ({box}): IoU {row['iou']:.2f}, proposed {row['proposed']:.2f}"
         console.print(text, soft_wrap=True, markup=False, highlight=False)
     if len(missed) > EXAMPLES:
-        console.print(f"  ... and {len(missed) - EXAMPLES:,} more (--json lists all)", style="dim", highlight=False)
+        _note(console, f"  ... and {len(missed) - EXAMPLES:,} more (--json lists all)")
