@@ -54,7 +54,7 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
 
 def level_of(shape, levels: list) -> int:
     """Where a shape (width, height) belongs: on the coarsest level on which an object of this shape has an anchor at IoU 0.5
-    wherever it lies, or on the finest. For a square, that is the coarsest one with a step of up to 0.36 times its size."""
+    wherever it lies, or on the finest. For a square, that is the coarsest one with a step of up to 0.367 times its size."""
     return max((i for i, level in enumerate(levels) if farthest_iou(shape, level.steps) >= COVERED), default=0)
 
 
@@ -66,10 +66,9 @@ def farthest_iou(shapes, steps) -> np.ndarray:
 
 
 def as_table(levels: list) -> tuple:
-    """(sizes, ratios) of the shapes of each level, in tenths of a pixel and hundredths."""
-    shapes = [level.shapes[np.argsort(level.shapes.prod(axis=1), kind="stable")] for level in levels]
-    sizes = [np.sqrt(table.prod(axis=1)).round(1).tolist() for table in shapes]
-    return sizes, [(table[:, 0] / table[:, 1]).round(2).tolist() for table in shapes]
+    """(sizes, ratios) of the different shapes of each level, in rising order, in tenths of a pixel and hundredths."""
+    pairs = [sorted({(round(float((w * h) ** 0.5), 1), round(float(w / h), 2)) for w, h in level.shapes}) for level in levels]
+    return [[size for size, _ in level] for level in pairs], [[ratio for _, ratio in level] for level in pairs]
 
 
 def with_shapes(levels: list, sizes: list, ratios: list) -> list:

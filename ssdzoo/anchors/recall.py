@@ -49,10 +49,10 @@ def recall_table(objects: Objects, names: list, levels: list) -> dict:
     """How many objects have an anchor, in the real grid of each level.
 
     Returns:
-        {"anchors": how many there are, "all": row, "classes": {name: row}, "sizes": {"small", "medium", "large": row}, "sides": {of
-        SIDES: row}, "levels": [row]}; sizes are those in the network input. A row is {"objects": their number, "0.5", "0.6", "0.7":
-        share with an anchor of at least that IoU, "IoU": mean of the best}, None without objects. A level's row is about the
-        objects whose best anchor is one of its own, and has {"cells": [H, W], "steps", "shapes": number at a cell} too.
+        {"anchors": how many there are, "all": row, "classes": {name: row}, "sizes": {"small", "medium", "large": row}, "sides":
+        {of SIDES: row}, "levels": [row]}; sizes are those in the network input. A row is {"objects": their number, "0.5",
+        "0.6", "0.7": share with an anchor of at least that IoU, "IoU": mean of the best}, None without objects. A level's row is
+        about the objects whose best anchor is one of its own, and has {"cells": [H, W], "steps", "shapes": number at a cell} too.
     """
     best, _, level = best_of_all(objects.boxes, levels)
     areas = (objects.boxes[:, 2:] - objects.boxes[:, :2]).astype(np.float64).prod(axis=1)

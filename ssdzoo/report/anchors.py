@@ -91,8 +91,7 @@ def _too_small(fit, console) -> None:
         console.print()
         small = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels:"
         console.print(
-            f"{small} no shape covers them wherever they lie. Maps with a step of 8 (models with _s8 in their name) or a larger input "
-            "would.",
+            f"{small} no shape covers them wherever they lie. A finer map (models named _s8 have one) or a larger input would.",
             highlight=False,
         )
 
