@@ -113,23 +113,22 @@ def _fit(best: np.ndarray, weights: np.ndarray) -> float:
 
 
 def _refined(boxes, weights, levels: list, clusters: list) -> list:
-    """Clusters whose widths and heights are changed by a factor, one after the other, as long as that fits better."""
+    """Clusters whose widths and heights are changed by a factor, one after the other, as long as that fits better and they belong
+    to the same level."""
     shapes, where = [shape for shape, _ in clusters], [level for _, level in clusters]
     ious = np.stack([shape_ious(boxes, shape, levels[i]) for shape, i in clusters])
     fit = _fit(ious.max(axis=0), weights)
     for factor in FACTORS:
-        changes = [
-            np.array(c) for c in ((factor,) * 2, (1 / factor,) * 2, (factor, 1), (1, factor), (1 / factor, 1), (1, 1 / factor))
-        ]
+        changes = np.array([(factor, factor), (factor, 1), (1, factor)])
         for _ in range(ROUNDS):
             before = fit
             for k, level in enumerate(where):
                 others = np.delete(ious, k, axis=0).max(axis=0, initial=0)
-                for change in changes:
-                    trial = shape_ious(boxes, shapes[k] * change, levels[level])
+                for shape in shapes[k] * np.concatenate([changes, 1 / changes]):
+                    trial = shape_ious(boxes, shape, levels[level])
                     value = _fit(np.maximum(others, trial), weights)
-                    if value > fit + 1e-9:
-                        fit, shapes[k], ious[k] = value, shapes[k] * change, trial
+                    if value > fit + 1e-9 and level_of(shape, levels) == level:
+                        fit, shapes[k], ious[k] = value, shape, trial
             if fit == before:
                 break
     return list(zip(shapes, where))

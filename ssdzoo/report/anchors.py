@@ -89,10 +89,9 @@ def _too_small(fit, console) -> None:
     if count >= WORTH_A_WORD * objects:
         step = max(fit.levels[0][0].steps)
         console.print()
-        small = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels:"
+        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels: no shape"
         console.print(
-            f"{small} no shape covers them wherever they lie. A finer map (models named _s8 have one) or a larger input would.",
-            highlight=False,
+            f"{what} covers them wherever they lie. Take a model with a finer map (_s8) or a larger input.", highlight=False
         )
 
 

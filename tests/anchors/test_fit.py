@@ -37,7 +37,7 @@ def fit_of(name, data, *arguments):
 
 def test_a_written_table_builds_the_network_that_was_measured(tmp_path):
     fit = fit_of("ssd_300_mobilenet0.25_s8_custom", dataset())
-    assert fit.tables[0]["all"]["0.5"] == 0.96 and fit.tables[1]["all"]["0.5"] > 0.98
+    assert fit.tables[0]["all"]["0.5"] == 0.96 and fit.tables[1]["all"]["0.5"] >= 0.98
     path = tmp_path / "fitted.toml"
     write_table(path, fit.presets[1], ["A comment", "of two\nlines"])
     assert path.read_text("utf-8").startswith("# A comment\n# of two lines\nbackbone = ")
@@ -76,7 +76,7 @@ def test_objects_without_an_anchor():
         record = records[row["file"]]
         matches = np.abs(record.boxes - np.array(row["box"])).max(axis=1) < 0.06
         assert matches.any() and row["class"] == NAMES[record.class_ids[matches.argmax()]]
-    assert fit.too_small() == sum(len(r.boxes) for r in fit.dataset.records)  # 36 pixels high and less, at a step of 16
+    assert fit.too_small() == 10  # the bees: 15x15 at a step of 15.8
     plain = json.loads(json.dumps(fit.to_dict()))
     assert plain["uncovered"] == found and plain["after"]["classes"]["bee"]["objects"] == 10
 
