@@ -89,18 +89,14 @@ def _plain(value):
 
 
 def to_toml(fields: dict) -> str:
-    """Fields of a Preset as a table, without those that are None: numbers on one line, lists of them on a line each."""
-    lines = []
+    """Fields of a Preset as a table, without those that are None; a list of numbers is a line."""
+    text = ""
     for field, value in _plain({k: v for k, v in fields.items() if v is not None}).items():
         if _lists(value):
-            lines += [f"{field} = [", *(f"    {_line(v)}," for v in value), "]"]
+            text += f"{field} = [\n" + "".join(f"    {numbers},\n" for numbers in value) + "]\n"
         else:
-            lines.append(f"{field} = {_line(value)}" if _numbers(value) else tomli_w.dumps({field: value}).rstrip())
-    return "\n".join(lines) + "\n"
-
-
-def _line(numbers) -> str:
-    return "[" + ", ".join(map(repr, numbers)) + "]"
+            text += f"{field} = {value}\n" if _numbers(value) else tomli_w.dumps({field: value})
+    return text
 
 
 def _numbers(value, count=None) -> bool:

@@ -8,7 +8,7 @@ ROUNDS = 100  # at most
 
 def shape_iou(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(M, K) IoU of boxes of widths and heights (M, 2) and (K, 2) that share their center."""
-    common = np.minimum(shapes[:, None], others).prod(axis=2)
+    common = np.minimum(shapes[:, :1], others[:, 0]) * np.minimum(shapes[:, 1:], others[:, 1])
     return common / (shapes.prod(axis=1)[:, None] + others.prod(axis=1) - common)
 
 

@@ -45,9 +45,10 @@ def best_of_level(boxes, level: Level) -> tuple:
 def shape_ious(boxes: np.ndarray, shape, level: Level) -> np.ndarray:
     """(M,) IoU of boxes (M, 4) with those anchors of a shape (width, height), on the grid of a level, that overlap them most."""
     centers = nearest_centers(boxes, level)
-    overlap = np.minimum(boxes[:, 2:], centers + shape / 2) - np.maximum(boxes[:, :2], centers - shape / 2)
-    common = overlap.clip(0).prod(axis=1)
-    return common / ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + shape.prod() - common)
+    overlap = (np.minimum(boxes[:, 2:], centers + shape / 2) - np.maximum(boxes[:, :2], centers - shape / 2)).clip(0)
+    common = overlap[:, 0] * overlap[:, 1]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return common / (sides[:, 0] * sides[:, 1] + shape[0] * shape[1] - common)
 
 
 def nearest_centers(boxes: np.ndarray, level: Level) -> np.ndarray:

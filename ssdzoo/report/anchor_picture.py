@@ -12,6 +12,7 @@ from ssdzoo.report.pictures import legend, picture_grid
 
 LEAST, MOST, WIDE = 340, 700, 2000  # pixels of a panel's longer side, and of the picture where it has more panels than one
 COVERED, MISSED, MATCHED, SHAPES, CENTERS = (0, 130, 60), (220, 20, 40), (40, 100, 230), (200, 90, 0), (90, 90, 90)
+SPARSE = 10  # pixels between centers that are drawn larger than a pixel
 LEGEND = [
     (COVERED, "objects whose best anchor is on this map"),
     (MISSED, "those without an anchor at IoU 0.5"),
@@ -41,7 +42,7 @@ def draw_fit(fit) -> np.ndarray:
             parts = (fit.objects.boxes[mine][here & ~missed], fit.objects.boxes[mine][here & missed], anchors[here])
             panels.append(_panel(image, scale, level, *parts))
             note = f", {(here & missed).sum()} missed" if (here & missed).any() else ""
-            captions.append(f"{level.cells[0]}x{level.cells[1]}: {here.sum()} objects{note}")
+            captions.append(f"{level.cells[0]}x{level.cells[1]}: {here.sum()} object{'s' * (here.sum() != 1)}{note}")
         grid = picture_grid(panels, columns, image.shape[:2], captions=captions)
         text = f"{title}: {missed.sum()} of {len(missed)} objects in this image without an anchor at IoU 0.5"
         rows += [legend([("white", text)], grid.shape[1]), grid]
@@ -63,8 +64,9 @@ def _panel(image, scale: float, level, covered, missed, anchors) -> np.ndarray:
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     centers = _centers(level)
+    dot = min(level.steps) * scale >= SPARSE
     for x, y in np.round(centers * scale).tolist():
-        draw.rectangle([x - 1, y - 1, x, y], fill=CENTERS)
+        draw.rectangle([x - dot, y - dot, x, y], fill=CENTERS)
     middle = np.array(image.shape[1::-1]) / 2 / scale
     center = centers[np.abs(centers - middle).sum(axis=1).argmin()]
     shapes = np.concatenate([center - level.shapes / 2, center + level.shapes / 2], axis=1)

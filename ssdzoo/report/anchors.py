@@ -89,10 +89,9 @@ def _too_small(fit, console) -> None:
     if count >= WORTH_A_WORD * objects:
         step = max(fit.levels[0][0].steps)
         console.print()
-        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels: no shape"
-        console.print(
-            f"{what} covers them wherever they lie. Take a model with a finer map (_s8) or a larger input.", highlight=False
-        )
+        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels:"
+        remedy = "no shape covers them wherever they lie. Take a model with a finer map (_s8) or a larger input."
+        console.print(f"{what} {remedy}", highlight=False)
 
 
 def _uncovered(fit, console) -> None:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -96,3 +98,23 @@ def test_blood_cells():
     assert after["anchors"] <= before["anchors"] == 2268
     for name, row in before["classes"].items():
         assert after["classes"][name]["0.5"] > row["0.5"]
+
+
+def test_nothing_of_it_needs_mxnet():
+    code = """
+import sys
+sys.modules["mxnet"] = sys.modules["gluoncv"] = None
+import numpy as np
+import ssdzoo.report.anchor_picture, ssdzoo.report.anchors
+from ssdzoo.anchors.fit import fit_anchors
+from ssdzoo.anchors.levels import Level
+from ssdzoo.anchors.table import table_text
+from ssdzoo.data.record import Dataset, Record
+from ssdzoo.registry import find_preset
+record = Record("a.png", np.float32([[0, 0, 30, 40]]), np.zeros(1, int), *np.zeros((2, 1), bool), 300, 300)
+preset = find_preset("ssd_300_mobilenet0.25_custom")
+levels = [Level((n, n), np.array([[300 / n, 300 / n]]), (300 / n, 300 / n)) for n in (19, 10, 5, 3, 2, 1)]
+print(table_text(fit_anchors(Dataset(["a"], [record], []), preset, levels, 6).presets[1]))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "    [30.0],\n    [60.0],\n    [100.0],\n    [150.0],\n    [300.0],\n]\nratios = [\n" in result.stdout
