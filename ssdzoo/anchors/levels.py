@@ -60,7 +60,10 @@ def nearest_centers(boxes: np.ndarray, level: Level) -> np.ndarray:
 
 def best_of_all(boxes, levels: list) -> tuple:
     """IoU (M,), corners (M, 4) and level (M,) of the anchor that overlaps each box most; the finest of equal ones."""
-    ious, corners = (np.stack(part) for part in zip(*(best_of_level(boxes, level) for level in levels)))
-    best = ious.argmax(axis=0)
-    rows = np.arange(len(best))
-    return ious[best, rows], corners[best, rows], best
+    ious, corners = best_of_level(boxes, levels[0])
+    where = np.zeros(len(boxes), int)
+    for i, level in enumerate(levels[1:], 1):
+        found, anchors = best_of_level(boxes, level)
+        better = found > ious
+        ious[better], corners[better], where[better] = found[better], anchors[better], i
+    return ious, corners, where

@@ -23,4 +23,5 @@ def table_text(preset: Preset) -> str:
 
 def write_table(path, preset: Preset, comments) -> None:
     """Writes a preset as a table, with comments, a line each, before it."""
-    write_text(path, "".join(f"# {' '.join(comment.split())}\n" for comment in comments) + table_text(preset))
+    printable = ("".join(c if c.isprintable() else "?" for c in comment) for comment in comments)
+    write_text(path, "".join(f"# {comment}\n" for comment in printable) + table_text(preset))

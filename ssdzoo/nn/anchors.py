@@ -89,9 +89,9 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         return cells[0, 0, :, 2:], steps, (first[1] / steps[0], first[0] / steps[1])
 
     def _stored(self) -> np.ndarray:
-        if self.anchors._data is None:
-            self.initialize()
-        return self.anchors.data(self.anchors.list_ctx()[0]).asnumpy().astype(np.float64)
+        anchors = self.anchors
+        data = anchors.value if anchors._data is None else anchors.data(anchors.list_ctx()[0])
+        return data.asnumpy().astype(np.float64)
 
     def assign(self, anchors: "mx.nd.NDArray", ctx=None) -> None:
         """Replaces the stored anchors, (1, 1, any H, any W, 4 * num_depth) float32, on `ctx` or on the contexts they are on.
@@ -143,8 +143,7 @@ class LiteAnchorGenerator(SSDAnchorGenerator):
 
 
 class ListedAnchorGenerator(SSDAnchorGenerator):
-    """Anchors that are listed one by one: the k-th at each pixel has the area sizes[k]^2 and width / height = ratios[k]. There is
-    no other square, and no ratio must be 1."""
+    """Anchors that are listed one by one: the k-th at each pixel has the area sizes[k]^2 and width / height = ratios[k]."""
 
     def _box_shapes(self, sizes, ratios):
         if len(sizes) != len(ratios):

@@ -57,16 +57,15 @@ class SSD(mx.gluon.HybridBlock):
             maps = self.map_sizes(*self.base_size)
             ratios = _one_per_map(ratios, len(maps))
             steps = steps or [(self.base_size[0] / h, self.base_size[1] / w) for h, w in maps]
-            if np.isscalar(sizes[0]):
-                sizes = list(pairwise(sizes))
-            else:
-                anchor_generator = ListedAnchorGenerator
-            if not len(sizes) == len(ratios) == len(steps) == len(maps):
+            listed = not np.isscalar(sizes[0])
+            if not len(sizes) - (not listed) == len(ratios) == len(steps) == len(maps):
+                wanted = f"{len(maps)} lists of sizes" if listed else f"{len(maps) + 1} sizes"
                 raise CallError(
-                    f"the extractor has {len(maps)} feature maps, so {len(maps) + 1} sizes (or {len(maps)} lists of them), "
-                    f"{len(maps)} lists of ratios and {len(maps)} steps are expected; those that are given are for "
-                    f"{len(sizes)}, {len(ratios)} and {len(steps)} maps"
+                    f"the extractor has {len(maps)} feature maps, so {wanted}, {len(maps)} lists of ratios and "
+                    f"{len(maps)} steps are expected, not {len(sizes)}, {len(ratios)} and {len(steps)}"
                 )
+            sizes = sizes if listed else list(pairwise(sizes))
+            anchor_generator = ListedAnchorGenerator if listed else anchor_generator
             self.class_predictors = nn.HybridSequential()
             self.box_predictors = nn.HybridSequential()
             self.anchor_generators = nn.HybridSequential()

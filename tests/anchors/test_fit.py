@@ -41,8 +41,8 @@ def test_a_written_table_builds_the_network_that_was_measured(tmp_path):
     fit = fit_of("ssd_300_mobilenet0.25_s8_custom", dataset())
     assert fit.tables[0]["all"]["0.5"] == 0.96 and fit.tables[1]["all"]["0.5"] >= 0.98
     path = tmp_path / "fitted.toml"
-    write_table(path, fit.presets[1], ["A comment", "of two\nlines"])
-    assert path.read_text("utf-8").startswith("# A comment\n# of two lines\nbackbone = ")
+    write_table(path, fit.presets[1], ["A comment", "on a\npath\udcff"])
+    assert path.read_text("utf-8").startswith("# A comment\n# on a?path?\nbackbone = ")
     read = read_preset(path)
     assert read == fitted_preset(fit.presets[0], fit.presets[1].sizes, fit.presets[1].ratios, "fitted")
     net = ssdzoo.get_model(path, classes=NAMES)

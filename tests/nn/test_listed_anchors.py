@@ -131,6 +131,8 @@ def test_wrong_lists():
 
     with pytest.raises(CallError, match="map 1 has 1 sizes and 2 ratios; listed anchors need one of each"):
         build([[10, 20], [30]], [[1, 1], [1, 2]])
-    with pytest.raises(CallError, match=r"2 feature maps, so 3 sizes \(or 2 lists of them\), 2 lists of ratios and 2 steps"):
+    with pytest.raises(
+        CallError, match="2 feature maps, so 2 lists of sizes, 2 lists of ratios and 2 steps are expected, not 3, 2"
+    ):
         build([[10, 20], [30], [40]], [[1, 1], [1]])
     build([[10, 20], [30]], [[1, 1], [1]], anchor_generator=LiteAnchorGenerator)  # the lists say all
