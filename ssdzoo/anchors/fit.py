@@ -29,6 +29,11 @@ class Fit:
     levels: tuple
     tables: tuple
 
+    @property
+    def missed(self) -> tuple:
+        """Numbers of objects without an anchor at IoU 0.5, of the model and of the proposal."""
+        return tuple(int((best_of_all(self.objects.boxes, each)[0] < THRESHOLDS[0]).sum()) for each in self.levels)
+
     def uncovered(self, least: float = THRESHOLDS[0]) -> list:
         """The objects without an anchor of the model of at least that IoU, the worst first: {"file", "class", "box" in pixels of
         the image, "iou", "proposed": best IoU with the proposed anchors}."""
@@ -63,6 +68,7 @@ class Fit:
             "after": self.tables[1],
             "sizes": [list(sizes) for sizes in proposal.sizes],
             "ratios": [list(ratios) for ratios in proposal.ratios],
+            "missed": list(self.missed),
             "too_small": self.too_small(),
             "uncovered": self.uncovered(),
         }

@@ -67,8 +67,13 @@ def farthest_iou(shapes, steps) -> np.ndarray:
 
 def as_table(levels: list) -> tuple:
     """(sizes, ratios) of the different shapes of each level, in rising order, in tenths of a pixel and hundredths."""
-    pairs = [sorted({(round(float((w * h) ** 0.5), 1), round(float(w / h), 2)) for w, h in level.shapes}) for level in levels]
+    pairs = [sorted({(_rounded((w * h) ** 0.5, 1), _rounded(w / h, 2)) for w, h in level.shapes}) for level in levels]
     return [[size for size, _ in level] for level in pairs], [[ratio for _, ratio in level] for level in pairs]
+
+
+def _rounded(value, decimals: int) -> float:
+    """So many decimals, or two digits where that is finer: never 0."""
+    return float(f"{value:.2g}") if value < 10 ** (1 - decimals) else round(float(value), decimals)
 
 
 def with_shapes(levels: list, sizes: list, ratios: list) -> list:

@@ -98,9 +98,8 @@ def _uncovered(fit, console) -> None:
     missed = fit.uncovered()
     if not missed:
         return
-    after = sum(row["proposed"] < THRESHOLDS[0] for row in missed)
     console.print()
-    text = f"without an anchor at IoU 0.5: {len(missed):,} objects now, {after:,} of them with the proposed anchors too"
+    text = f"objects without an anchor at IoU 0.5: {len(missed):,} now, {fit.missed[1]:,} with those proposed"
     console.print(text, style="bold", highlight=False)
     for row in missed[:EXAMPLES]:
         box = ", ".join(f"{v:g}" for v in row["box"])

@@ -72,6 +72,7 @@ def test_objects_without_an_anchor():
     fit = fit_of("ssd_300_mobilenet0.25_custom", dataset(), 8)
     found = fit.uncovered()
     assert len(found) == 100 - 100 * fit.tables[0]["all"]["0.5"] > 0
+    assert fit.missed == (len(found), round(100 - 100 * fit.tables[1]["all"]["0.5"]))
     assert [row["iou"] for row in found] == sorted(row["iou"] for row in found) and found[-1]["iou"] <= 0.5
     records = {str(record.image): record for record in fit.dataset.records}
     for row in found:

@@ -98,6 +98,11 @@ def test_fewer_shapes_than_asked_for_and_too_few():
         propose(objects_of([[50, 50]]), LEVELS, 5)
 
 
+def test_thin_and_tiny_objects_keep_a_size_and_a_ratio():
+    sizes, ratios = propose(objects_of([[1, 290]] * 5 + [[0.03, 0.02]] * 5), LEVELS[:1], 2)
+    assert sizes[0][0] < 0.1 < sizes[0][1] and 0.001 < min(ratios[0]) < 0.02 and min(sizes[0]) > 0
+
+
 def test_a_rare_class_counts_as_much_as_a_frequent_one():
     shapes = np.concatenate([np.repeat([[40.0, 60]], 2000, axis=0), np.repeat([[90.0, 20]], 10, axis=0)])
     objects = objects_of(shapes, [0] * 2000 + [1] * 10)
