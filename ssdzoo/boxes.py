@@ -47,6 +47,13 @@ def anchor_shapes(size: float, geometric_mean: float, ratios) -> np.ndarray:
     return np.array(shapes, np.float64)
 
 
+def listed_shapes(sizes, ratios) -> np.ndarray:
+    """(A, 2) float64: width and height of the anchors at a pixel where they are listed one by one: the k-th has area sizes[k]^2
+    and width / height = ratios[k]."""
+    sizes, roots = np.array(sizes, np.float64), np.sqrt(np.array(ratios, np.float64))
+    return np.stack([sizes * roots, sizes / roots], axis=1)
+
+
 def anchor_grid(shapes: np.ndarray, steps, offsets, cells) -> np.ndarray:
     """(H, W, A, 4) float64 center-form anchors of `shapes` (A, 2) at each of `cells` (H, W).
 

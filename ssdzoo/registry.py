@@ -84,7 +84,7 @@ class Preset:
 
     def to_toml(self) -> str:
         """The row as a user's table; `read_preset` reads it back."""
-        return tomli_w.dumps({k: v for k, v in _plain(asdict(self)).items() if v is not None})
+        return to_toml(asdict(self))
 
 
 def base_network(backbone: str) -> str:
@@ -98,9 +98,24 @@ def _plain(value):
     return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
+def to_toml(fields: dict) -> str:
+    """Fields of a Preset as a table, without those that are None; a list of numbers is a line."""
+    text = ""
+    for field, value in _plain({k: v for k, v in fields.items() if v is not None}).items():
+        if _lists(value):
+            text += f"{field} = [\n" + "".join(f"    {numbers},\n" for numbers in value) + "]\n"
+        else:
+            text += f"{field} = {value}\n" if _numbers(value) else tomli_w.dumps({field: value})
+    return text
+
+
 def _numbers(value, count=None) -> bool:
     ok = isinstance(value, (list, tuple)) and all(_number(v) for v in value)
     return ok and (count is None or len(value) == count)
+
+
+def _lists(value) -> bool:
+    return isinstance(value, (list, tuple)) and bool(value) and all(_numbers(v) and v for v in value)
 
 
 def _number(value) -> bool:
@@ -120,11 +135,11 @@ _CHECKS = {
     "name": (lambda v: isinstance(v, str) and v, "a name"),
     "backbone": (lambda v: isinstance(v, str) and v, "the name of a backbone"),
     "base_size": (lambda v: _numbers(v, 2) and all(map(_integer, v)), "pixels, one whole number or [height, width]"),
-    "sizes": (lambda v: _numbers(v) and len(v) > 1 and list(v) == sorted(v), f"rising {_POSITIVE}, in pixels"),
-    "ratios": (
-        lambda v: isinstance(v, (list, tuple)) and v and all(_numbers(r) and r and r[0] == 1 for r in v),
-        f"a list of {_POSITIVE} for each feature map, each beginning with 1",
+    "sizes": (
+        lambda v: _lists(v) or (_numbers(v) and len(v) > 1 and list(v) == sorted(v)),
+        f"rising {_POSITIVE}, in pixels, or a list of {_POSITIVE} for each feature map",
     ),
+    "ratios": (lambda v: _lists(v), f"a list of {_POSITIVE} for each feature map, each beginning with 1 unless sizes are lists"),
     "features": (_names, "names of layers"),
     "filters": (lambda v: _numbers(v) and all(map(_integer, v)), "whole numbers of channels"),
     "steps": (
@@ -176,13 +191,19 @@ def check_preset(row: dict, where: str) -> Preset:
     missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in row]
     if missing:
         raise CallError(f"{where}: field {missing[0]!r} is missing")
-    maps = len(row["ratios"])
-    for field, count in (("sizes", maps + 1), ("steps", maps)):
+    maps, listed = len(row["ratios"]), _lists(row["sizes"])
+    for field, count in (("sizes", maps if listed else maps + 1), ("steps", maps)):
         if field in row and len(row[field]) != count:
             raise CallError(f"{where}: field {field!r} has {len(row[field])} values; {maps} lists of ratios need {count}")
     if "features" in row and len(row["features"]) + len(row.get("filters", ())) != maps:
         count = len(row["features"]) + len(row.get("filters", ()))
         raise CallError(f"{where}: field 'features' with 'filters' makes {count} maps; there are {maps} lists of ratios")
+    if not listed and any(r[0] != 1 for r in row["ratios"]):
+        raise CallError(f"{where}: field 'ratios' is {_plain(row['ratios'])!r}; expected {_CHECKS['ratios'][1]}")
+    if listed and [*map(len, row["sizes"])] != [*map(len, row["ratios"])]:
+        i = next(i for i in range(maps) if len(row["sizes"][i]) != len(row["ratios"][i]))
+        counts = f"{len(row['sizes'][i])} sizes and {len(row['ratios'][i])} ratios"
+        raise CallError(f"{where}: map {i} has {counts}; sizes in lists need a ratio each")
     return Preset(**row)
 
 

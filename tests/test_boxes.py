@@ -46,6 +46,11 @@ def test_forms_undo_each_other_and_copy():
     assert geometry.area(boxes).tolist() == [800, 25]
 
 
+def test_shapes_of_anchors():
+    np.testing.assert_allclose(geometry.anchor_shapes(30, 42, [1, 4]), [[30, 30], [42, 42], [60, 15]])
+    np.testing.assert_allclose(geometry.listed_shapes([30, 42, 10], [1, 1, 0.25]), [[30, 30], [42, 42], [5, 20]])
+
+
 def test_clip():
     boxes = geometry.as_boxes([[-5, -5, 50, 10], [90, 30, 120, 60]])
     assert geometry.clip(boxes, 40, 100).tolist() == [[0, 0, 50, 10], [90, 30, 100, 40]]

@@ -76,11 +76,31 @@ def test_a_users_table(tmp_path):
     assert [g.num_depth for g in net.anchor_generators] == [3, 4, 2]
 
 
+def test_a_table_that_lists_its_anchors(tmp_path):
+    path = tmp_path / "listed.toml"
+    listed = {"sizes": [[20.5, 30], [60], [90, 80]], "ratios": [[1, 0.4], [2], [1, 1]]}
+    preset = check_preset({**ROW, **listed, "classes": ["a b", 'c"d']}, "row")
+    path.write_text(preset.to_toml(), "utf-8")
+    assert "sizes = [\n    [20.5, 30],\n    [60],\n    [90, 80],\n]\n" in path.read_text("utf-8")
+    assert "filters = [64]\n" in path.read_text("utf-8")
+    assert read_preset(path) == preset
+    net = ssdzoo.get_model(path)
+    assert [g.num_depth for g in net.anchor_generators] == [2, 1, 2]
+
+
 @pytest.mark.parametrize(
     "change, message",
     [
         ({"sizes": [40, 20, 80, 160]}, r"field 'sizes' is \[40, 20, 80, 160\]; expected rising positive numbers"),
         ({"sizes": [20, 40, 80]}, "field 'sizes' has 3 values; 3 lists of ratios need 4"),
+        ({"sizes": [[20], [40, 50]]}, "field 'sizes' has 2 values; 3 lists of ratios need 3"),
+        ({"sizes": [[20], [40, -1], [9]]}, "expected rising positive numbers, in pixels, or a list of positive numbers for each"),
+        ({"sizes": [[20], 40, 80]}, r"field 'sizes' is \[\[20\], 40, 80\]; expected rising"),
+        ({"sizes": [[20], [], [80]]}, "expected rising"),
+        (
+            {"sizes": [[20], [40, 50], [80]], "ratios": [[1], [1], [1]]},
+            "map 1 has 2 sizes and 1 ratios; sizes in lists need a ratio each",
+        ),
         ({"steps": [8, 16]}, "field 'steps' has 2 values; 3 lists of ratios need 3"),
         ({"ratios": [[2, 1], [1], [1]]}, "each beginning with 1"),
         ({"ratios": [[1], [1], []]}, "each beginning with 1"),

@@ -7,6 +7,7 @@ import typer
 
 from ssdzoo import __version__
 from ssdzoo.cli import (
+    anchors,
     benchmark,
     check_data,
     compare,
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command("models")(models.models)
 app.command("quickstart")(quickstart.quickstart)
 app.command("check-data")(check_data.check_data)
+app.command("anchors")(anchors.anchors)
 app.command("train")(train.train)
 app.command("launch")(launch.launch)
 app.command("eval")(evaluate.evaluate)

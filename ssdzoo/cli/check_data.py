@@ -63,15 +63,11 @@ def _anchors(model: str, weights, data: Path, format) -> tuple:
 
     runtime.tune_cpu()
     from ssdzoo.nn.anchors import network_anchors
-    from ssdzoo.predict.load import load_network
-    from ssdzoo.registry import find_preset, get_model
+    from ssdzoo.predict.load import load_anchors
 
-    if Path(model).is_dir() or weights:
-        net, preset = load_network(model, weights=weights)
-        return str(model), preset.base_size, network_anchors(net), preset.classes
-    preset = find_preset(model)
-    # Any classes will do: anchors are the same for all.
-    return preset.name, preset.base_size, network_anchors(get_model(preset.with_classes(["object"]))), None
+    net, preset = load_anchors(model, weights)
+    trained = Path(model).is_dir() or weights
+    return str(model) if trained else preset.name, preset.base_size, network_anchors(net), preset.classes if trained else None
 
 
 def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:

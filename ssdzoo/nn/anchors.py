@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from ssdzoo.boxes import anchor_grid, anchor_shapes
+from ssdzoo.anchors.levels import Level
+from ssdzoo.boxes import anchor_grid, anchor_shapes, listed_shapes
+from ssdzoo.errors import CallError
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
@@ -46,14 +48,14 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         self._index = index
         self._im_size = im_size
         self._clip = clip
-        self._shapes = self._box_shapes(sizes[0], np.sqrt(sizes[0] * sizes[1]), ratios)
+        self._shapes = self._box_shapes(sizes, ratios)
         steps = (step, step) if np.isscalar(step) else tuple(step)
         with self.name_scope():
             self.anchors = self.params.get_constant(f"anchor_{index}", self._grid(self._shapes, steps, offsets, alloc_size))
 
-    def _box_shapes(self, size: float, geometric_mean: float, ratios) -> np.ndarray:
+    def _box_shapes(self, sizes, ratios) -> np.ndarray:
         """(num_depth, 2) float64: width and height of each box at a pixel."""
-        return anchor_shapes(size, geometric_mean, ratios)
+        return anchor_shapes(sizes[0], np.sqrt(sizes[0] * sizes[1]), ratios)
 
     @staticmethod
     def _grid(shapes, steps, offsets, alloc_size) -> np.ndarray:
@@ -71,16 +73,25 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
 
         Shapes, steps and offsets are read back from the stored anchors, because a loaded file may have brought its own.
         """
-        stored = self.anchors.data(self.anchors.list_ctx()[0]).asnumpy().astype(np.float64)
-        _, _, old_height, old_width, depth = stored.shape
-        cells = stored.reshape(old_height, old_width, depth // 4, 4)
-        first = cells[0, 0, 0]
-        steps = (cells[1, 0, 0, 1] - first[1], cells[0, 1, 0, 0] - first[0])
-        offsets = (first[1] / steps[0], first[0] / steps[1])
+        stored = self._stored()
+        old_height, old_width = stored.shape[2:4]
         size = max(height, old_height), max(width, old_width)
-        grown = self._grid(cells[0, 0, :, 2:], steps, offsets, size)
+        grown = self._grid(*self.layout(), size)
         grown[:, :, :old_height, :old_width] = stored
         self.assign(mx.nd.array(grown))
+
+    def layout(self) -> tuple:
+        """Shapes (num_depth, 2), (vertical, horizontal) steps and offsets of the stored anchors, float64."""
+        stored = self._stored()
+        cells = stored.reshape(*stored.shape[2:4], -1, 4)
+        first = cells[0, 0, 0]
+        steps = (cells[1, 0, 0, 1] - first[1], cells[0, 1, 0, 0] - first[0])
+        return cells[0, 0, :, 2:], steps, (first[1] / steps[0], first[0] / steps[1])
+
+    def _stored(self) -> np.ndarray:
+        anchors = self.anchors
+        data = anchors.value if anchors._data is None else anchors.data(anchors.list_ctx()[0])
+        return data.asnumpy().astype(np.float64)
 
     def assign(self, anchors: "mx.nd.NDArray", ctx=None) -> None:
         """Replaces the stored anchors, (1, 1, any H, any W, 4 * num_depth) float32, on `ctx` or on the contexts they are on.
@@ -108,21 +119,33 @@ def network_anchors(net) -> np.ndarray:
     """(N, 4) float32 anchors of an SSD for an input of its base size, center form, pixels; it need not be initialized."""
     parts = []
     for generator, (height, width) in zip(net.anchor_generators, net.map_sizes(*net.base_size)):
-        if generator.anchors._data is None:
-            generator.initialize()
-        stored = generator.anchors.data(generator.anchors.list_ctx()[0]).asnumpy()
-        parts.append(stored[:, :, :height, :width].reshape(-1, 4))
-    return np.concatenate(parts)
+        parts.append(generator._stored()[:, :, :height, :width].reshape(-1, 4))
+    return np.concatenate(parts).astype(np.float32)
+
+
+def network_levels(net) -> list:
+    """A `Level` for each feature map of an SSD at its base size; it need not be initialized."""
+    return [Level(cells, *g.layout()) for g, cells in zip(net.anchor_generators, net.map_sizes(*net.base_size))]
 
 
 class LiteAnchorGenerator(SSDAnchorGenerator):
     """The anchors of TensorFlow's ssd_mobilenet_v1_coco: three at each pixel of the first map, the square of half the size;
     on the other maps the square of the geometric mean comes last."""
 
-    def _box_shapes(self, size, geometric_mean, ratios):
+    def _box_shapes(self, sizes, ratios):
+        size = sizes[0]
         # The square of the other maps is half the size too: that is how the published weights were trained.
         shapes = [(size / 2, size / 2)]
         shapes += [(size * np.sqrt(ratio), size / np.sqrt(ratio)) for ratio in ratios[1:]]
         if self._index > 0:
-            shapes.append((geometric_mean, geometric_mean))
+            shapes.append((np.sqrt(size * sizes[1]),) * 2)
         return np.array(shapes, np.float64)
+
+
+class ListedAnchorGenerator(SSDAnchorGenerator):
+    """Anchors that are listed one by one: the k-th at each pixel has the area sizes[k]^2 and width / height = ratios[k]."""
+
+    def _box_shapes(self, sizes, ratios):
+        if len(sizes) != len(ratios):
+            raise CallError(f"map {self._index} has {len(sizes)} sizes and {len(ratios)} ratios; listed anchors need one of each")
+        return listed_shapes(sizes, ratios)

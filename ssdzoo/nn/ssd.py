@@ -2,11 +2,12 @@
 
 import warnings
 from bisect import bisect_left
+from itertools import pairwise
 
 import numpy as np
 
 from ssdzoo.errors import CallError
-from ssdzoo.nn.anchors import SSDAnchorGenerator
+from ssdzoo.nn.anchors import ListedAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.backbones import make_features
 from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
@@ -25,14 +26,14 @@ class SSD(mx.gluon.HybridBlock):
         make_features: returns the extractor, a HybridBlock that maps images to a list of feature maps, finest first; it is
             called inside the name scope of the network.
         base_size: input size that the anchors are made for, in pixels: one number or (H, W).
-        sizes: anchor sizes in pixels, one for each map and one more.
-        ratios: for each map the aspect ratios, beginning with 1; or one list for all maps.
+        sizes: anchor sizes in pixels: one for each map and one more; or for each map a list, one for each of its ratios.
+        ratios: for each map the aspect ratios, beginning with 1 unless the sizes are lists; or one list for all maps.
         steps: for each map the distance of anchor centers in pixels; None derives base size / map size.
         classes: names of the classes, without the background.
         stds, nms_thresh, nms_topk, post_nms: see `Detect`.
         anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least.
         predictors_kernel, predictors_pad: (H, W) of the heads' convolutions and of their padding.
-        anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`.
+        anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`; lists of sizes have a `ListedAnchorGenerator`.
 
     Called with images (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std, it returns
       - while training (inside `autograd.record()`): class logits (B, N, C + 1), background first; box offsets (B, N, 4); anchors
@@ -57,17 +58,21 @@ class SSD(mx.gluon.HybridBlock):
             maps = self.map_sizes(*self.base_size)
             ratios = _one_per_map(ratios, len(maps))
             steps = steps or [(self.base_size[0] / h, self.base_size[1] / w) for h, w in maps]
-            if not len(sizes) - 1 == len(ratios) == len(steps) == len(maps):
+            listed = not np.isscalar(sizes[0])
+            if not len(sizes) - (not listed) == len(ratios) == len(steps) == len(maps):
+                wanted = f"{len(maps)} lists of sizes" if listed else f"{len(maps) + 1} sizes"
                 raise CallError(
-                    f"the extractor has {len(maps)} feature maps, so {len(maps) + 1} sizes, {len(maps)} lists of ratios and "
+                    f"the extractor has {len(maps)} feature maps, so {wanted}, {len(maps)} lists of ratios and "
                     f"{len(maps)} steps are expected, not {len(sizes)}, {len(ratios)} and {len(steps)}"
                 )
+            sizes = sizes if listed else list(pairwise(sizes))
+            anchor_generator = ListedAnchorGenerator if listed else anchor_generator
             self.class_predictors = nn.HybridSequential()
             self.box_predictors = nn.HybridSequential()
             self.anchor_generators = nn.HybridSequential()
             for i, (ratio, step) in enumerate(zip(ratios, steps)):
                 alloc = max(anchor_alloc_size >> i, 16)
-                generator = anchor_generator(i, self.base_size, sizes[i : i + 2], ratio, step, (alloc, alloc))
+                generator = anchor_generator(i, self.base_size, sizes[i], ratio, step, (alloc, alloc))
                 self.anchor_generators.add(generator)
                 self.class_predictors.add(self._head(generator.num_depth * (self.num_classes + 1)))
                 self.box_predictors.add(self._head(generator.num_depth * 4))

@@ -92,6 +92,15 @@ def load_network(model, ctx=None, weights=None) -> tuple:
     return net, preset
 
 
+def load_anchors(model, weights=None) -> tuple:
+    """An SSD whose anchors are right, and its Preset: a run's, with the anchors of its parameters, or a preset's without any
+    weights and with a class of no consequence."""
+    if Path(model).is_dir() or weights:
+        return load_network(model, weights=weights)
+    preset = find_preset(model)
+    return get_model(preset.with_classes(["object"])), preset
+
+
 def find_network(model, weights=None) -> tuple:
     """The Preset, with classes, and the weights (a path, or True for published ones) that a user named."""
     from ssdzoo.weights.transfer import find_params, known_classes

@@ -144,6 +144,25 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
     return np.array(picture)
 
 
+def legend(entries: list, width: int) -> np.ndarray:
+    """(H, width, 3) uint8: (color, text) of each entry, in as many lines as it takes."""
+    font, gap = _font(20), 12
+    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
+    places, x, y = [], gap, gap
+    for color, text in entries:
+        needed = 20 + 8 + int(draw.textlength(text, font=font)) + 2 * gap
+        if x + needed > width and x > gap:
+            x, y = gap, y + 30
+        places.append((color, text, x, y))
+        x += needed
+    picture = Image.new("RGB", (width, y + 30), "white")
+    draw = ImageDraw.Draw(picture)
+    for color, text, x, y in places:
+        draw.rectangle([x, y, x + 20, y + 20], fill=color)
+        draw.text((x + 28, y + 10), text, font=font, fill="black", anchor="lm")
+    return np.array(picture)
+
+
 def save_image(path, image: np.ndarray) -> None:
     """Writes a .png or .jpg.
 

@@ -10,7 +10,7 @@ from ssdzoo.data.images import read_image
 from ssdzoo.data.transforms import AUGMENTATIONS, train_transform
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
-from ssdzoo.report.pictures import PALETTE, _font, draw_detections, picture_grid
+from ssdzoo.report.pictures import PALETTE, draw_detections, legend, picture_grid
 
 CELL = 400  # pixels of a sample's longer side
 WIDEST = 6  # samples in a row
@@ -41,7 +41,11 @@ def sample_grid(records: list, names: list, count: int, size: tuple, augment: st
     pictures = [_drawn(image, boxes, ids, names, tags) for image, boxes, ids, _ in views]
     cell = tuple(round(side * CELL / max(size)) for side in size)
     grid = picture_grid(pictures, _columns(count), cell, captions=[text for *_, text in views])
-    return grid if tags or not shown else np.concatenate([_legend(shown, names, grid.shape[1]), grid])
+    return (
+        grid
+        if tags or not shown
+        else np.concatenate([legend([(PALETTE[i % len(PALETTE)], names[i]) for i in shown], grid.shape[1]), grid])
+    )
 
 
 def _columns(count: int) -> int:
@@ -70,23 +74,4 @@ def _drawn(image, boxes, ids, names: list, tags: bool) -> np.ndarray:
     for box, i in zip(np.round(boxes).tolist(), ids):
         x1, y1, x2, y2 = (min(max(0, v), side - 1) for v, side in zip(box, picture.size * 2))
         draw.rectangle([x1, y1, x2, y2], outline=PALETTE[i % len(PALETTE)], width=2)
-    return np.array(picture)
-
-
-def _legend(ids: list, names: list, width: int) -> np.ndarray:
-    """(H, width, 3) uint8: the color and the name of each class, in as many lines as it takes."""
-    font, gap = _font(20), 12
-    draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    places, x, y = [], gap, gap
-    for i in ids:
-        needed = 20 + 8 + int(draw.textlength(names[i], font=font)) + 2 * gap
-        if x + needed > width and x > gap:
-            x, y = gap, y + 30
-        places.append((i, x, y))
-        x += needed
-    picture = Image.new("RGB", (width, y + 30), "white")
-    draw = ImageDraw.Draw(picture)
-    for i, x, y in places:
-        draw.rectangle([x, y, x + 20, y + 20], fill=PALETTE[i % len(PALETTE)])
-        draw.text((x + 28, y + 10), names[i], font=font, fill="black", anchor="lm")
     return np.array(picture)

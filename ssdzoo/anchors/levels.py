@@ -1,0 +1,69 @@
+"""The anchors of each feature map, and the best of them for each object."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Level(NamedTuple):
+    """The anchors of one feature map, in pixels of the network input.
+
+    Attributes:
+        cells: (H, W) of the map.
+        shapes: (A, 2) float64: width and height of the anchors at a cell.
+        steps: (vertical, horizontal) distance of their centers.
+        offsets: (vertical, horizontal) position of a center in its cell, in cells.
+    """
+
+    cells: tuple
+    shapes: np.ndarray
+    steps: tuple
+    offsets: tuple = (0.5, 0.5)
+
+    @property
+    def count(self) -> int:
+        """Anchors of the whole map."""
+        return self.cells[0] * self.cells[1] * len(self.shapes)
+
+
+def best_of_level(boxes, level: Level) -> tuple:
+    """IoU (M,) float64 and corners (M, 4) float64 of the anchor of a level that overlaps each box (M, 4) most.
+
+    Of anchors of one shape it is the one with the nearest center, because the overlap falls with the distance on either axis: A
+    candidates are compared for a box, whatever the number of cells.
+    """
+    boxes = np.asarray(boxes, np.float64)
+    best, iou = np.zeros((len(boxes), 2)), np.full(len(boxes), -1.0)
+    for shape in level.shapes:
+        found = shape_ious(boxes, shape, level)
+        better = found > iou
+        best[better], iou[better] = shape, found[better]
+    centers = nearest_centers(boxes, level)
+    return iou, np.concatenate([centers - best / 2, centers + best / 2], axis=1)
+
+
+def shape_ious(boxes: np.ndarray, shape, level: Level) -> np.ndarray:
+    """(M,) IoU of boxes (M, 4) with those anchors of a shape (width, height), on the grid of a level, that overlap them most."""
+    centers = nearest_centers(boxes, level)
+    overlap = (np.minimum(boxes[:, 2:], centers + shape / 2) - np.maximum(boxes[:, :2], centers - shape / 2)).clip(0)
+    common = overlap[:, 0] * overlap[:, 1]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return common / (sides[:, 0] * sides[:, 1] + shape[0] * shape[1] - common)
+
+
+def nearest_centers(boxes: np.ndarray, level: Level) -> np.ndarray:
+    """(M, 2) x and y of the center of a level's grid that is nearest to the center of each box (M, 4)."""
+    steps, offsets, cells = (np.array(pair[::-1], np.float64) for pair in (level.steps, level.offsets, level.cells))
+    points = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return (np.round(points / steps - offsets).clip(0, cells - 1) + offsets) * steps
+
+
+def best_of_all(boxes, levels: list) -> tuple:
+    """IoU (M,), corners (M, 4) and level (M,) of the anchor that overlaps each box most; the finest of equal ones."""
+    ious, corners = best_of_level(boxes, levels[0])
+    where = np.zeros(len(boxes), int)
+    for i, level in enumerate(levels[1:], 1):
+        found, anchors = best_of_level(boxes, level)
+        better = found > ious
+        ious[better], corners[better], where[better] = found[better], anchors[better], i
+    return ious, corners, where

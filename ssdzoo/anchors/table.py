@@ -1,0 +1,27 @@
+"""Fitted anchors as a preset table."""
+
+from dataclasses import asdict, fields, replace
+
+from ssdzoo.files import write_text
+from ssdzoo.registry import Preset, to_toml
+
+
+def fitted_preset(preset: Preset, sizes: list, ratios: list, name: str | None = None) -> Preset:
+    """The preset with other anchors, listed one by one, for whatever classes the data have."""
+    listed = {"sizes": tuple(map(tuple, sizes)), "ratios": tuple(map(tuple, ratios)), "anchor_generator": "ssd"}
+    return replace(preset, name=name or preset.name, classes=None, **listed)
+
+
+def table_text(preset: Preset) -> str:
+    """The fields of a preset that are not as they are by default, but for its name, as a table to read and to change."""
+    defaults = {field.name: field.default for field in fields(Preset)}
+    values = {k: v for k, v in asdict(preset).items() if k not in ("name", "classes") and v != defaults[k]}
+    if len(set(preset.base_size)) == 1:
+        values["base_size"] = preset.base_size[0]
+    return to_toml(values)
+
+
+def write_table(path, preset: Preset, comments) -> None:
+    """Writes a preset as a table, with comments, a line each, before it."""
+    printable = ("".join(c if c.isprintable() else "?" for c in comment) for comment in comments)
+    write_text(path, "".join(f"# {comment}\n" for comment in printable) + table_text(preset))
