@@ -217,7 +217,9 @@ def _class_names(classes) -> list:
 def _only(values: list, what: str) -> list:
     """The one value that all maps share, as a list."""
     if len(set(values)) > 1:
-        raise CallError(f"shared_predictors = true: all maps need equally many {what}, not {values}; make them equal or leave it out")
+        raise CallError(
+            f"shared_predictors = true: all maps need equally many {what}, not {values}; make them equal or leave it out"
+        )
     return values[:1]
 
 
@@ -273,8 +275,9 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
             server of the published files is gone.
         ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
         root: folder of the published weights.
-        kwargs: of `SSD`; `dilation` of a VGG's conv6; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
-            GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing but the usual.
+        kwargs: of `SSD`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
+            `dilation` of a VGG's conv6; GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing
+            but the usual.
     """
     make, ssd_args = make_features(name, base_size, features, filters, kwargs)
     net = SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
