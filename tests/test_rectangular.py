@@ -12,9 +12,13 @@ import ssdzoo
 from ssdzoo.boxes import iou
 from ssdzoo.cli.app import app
 from ssdzoo.data import load_dataset
+from ssdzoo.data.images import read_image
 from ssdzoo.data.loader import Loader
+from ssdzoo.nn.anchors import network_anchors
+from ssdzoo.predict.load import load_symbol
 from ssdzoo.registry import read_preset
 from tests.data.voc_folder import xml
+from tests.networks import as_numpy, images
 
 HEIGHT, WIDTH = 900, 600  # of the images, large enough for the cache
 TABLE = """\
@@ -67,9 +71,6 @@ def call(*arguments):
     return done.output
 
 
-BACKENDS = ["mxnet", "onnxruntime", "openvino"]
-
-
 def assert_all_found(found, record):
     """The best detection of each class lies on its object, in pixels of the image."""
     for box, class_id in zip(record.boxes, record.class_ids):
@@ -91,7 +92,7 @@ def test_batches(trained):
         batch = next(iter(loader.epoch(0)))
     assert batch.images.shape == (8, 96, 160, 3)
     for record, boxes in zip(data.records, batch.boxes):
-        np.testing.assert_allclose(boxes[:2], record.boxes * [160 / 600, 96 / 900] * 2, rtol=1e-5)
+        np.testing.assert_allclose(boxes[:2], record.boxes * np.tile([160 / 600, 96 / 900], 2), rtol=1e-5)
 
 
 @pytest.mark.parametrize("augment", ["ssd", "light", "none"])
@@ -110,3 +111,73 @@ def test_views_of_a_training_show_their_objects(augment, trained):
 def test_evaluation(trained):
     result = json.loads(call("eval", trained / "run", trained / "data", "--split", "test", "--json"))
     assert result["mAP"] > 0.8
+
+
+def test_every_backend_finds_the_objects_in_the_image(trained):
+    """From the run, the exported pair, the pair without its sidecar, and ONNX for images and for pixels."""
+    pytest.importorskip("onnxruntime", reason="needs the extra onnx")
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    records = load_dataset(trained / "data", "test", list(COLORS)).records
+    images = [record.image for record in records]
+    call("export", trained / "run", "--out", trained / "pair")
+    call("export", trained / "run", "--out", trained / "onnx", "--format", "onnx")
+    call("export", trained / "run", "--out", trained / "pixels", "--format", "onnx", "--with-preprocess")
+    call("export", trained / "run", "--out", trained / "any", "--format", "onnx", "--dynamic-size")
+    expected = ssdzoo.load(trained / "run")(images, score=0.3)
+    for found, record in zip(expected, records, strict=True):
+        assert_all_found(found, record)
+    (bare,) = (trained / "pair").glob("*.toml")
+    detectors = [ssdzoo.load(trained / "pair")]
+    bare.rename(trained / "sidecar")
+    detectors.append(ssdzoo.load(trained / "pair"))
+    assert detectors[1].preset.base_size == (96, 160)
+    for folder in ("onnx", "pixels", "any"):
+        (model,) = (trained / folder).glob("*.onnx")
+        detectors += [ssdzoo.load(model, backend=backend, precision="f32") for backend in ("onnxruntime", "openvino")]
+    for detector in detectors:
+        for a, b in zip(expected, detector(images, score=0.3), strict=True):
+            np.testing.assert_array_equal(a.class_ids, b.class_ids)
+            np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
+            np.testing.assert_allclose(a.boxes, b.boxes, atol=0.2)  # of 900 pixels
+    assert "the same" in call(
+        "compare", trained / "run", next((trained / "onnx").glob("*.onnx")), "--data", trained / "data", "--box-tolerance", 0.2,
+        "--out", trained / "certificate",
+    )  # fmt: skip
+
+
+def test_prediction_and_the_picture_of_the_data(trained):
+    call("predict", trained / "run", trained / "data" / "JPEGImages" / "test3.jpg", "--out", trained / "found", "--score", 0.3)
+    (found,) = json.loads((trained / "found" / "detections.json").read_text())
+    assert (found["width"], found["height"]) == (WIDTH, HEIGHT)
+    record = load_dataset(trained / "data", "test", list(COLORS)).records[3]
+    best = {d["class"]: d["box"] for d in reversed(found["detections"])}
+    for box, name in zip(record.boxes, COLORS):
+        assert iou(np.float32([best[name]]), box[None])[0, 0] > 0.6
+    picture = read_image(trained / "found" / "test3.jpg")
+    assert picture.shape == (HEIGHT, WIDTH, 3)
+
+
+def test_objects_against_the_anchors(trained):
+    """With the sides of the input exchanged, as (160, 96), a third of the objects would have no anchor."""
+    shown = json.loads(call("check-data", trained / "data", "--model", trained / "wide.toml", "--json", "--workers", 0))
+    assert shown["anchors"]["size"] == [96, 160] and shown["anchors"]["all"]["all"] > 0.9
+
+
+def test_a_vgg_and_steps_of_both_axes():
+    net = ssdzoo.get_model("ssd_512_vgg16_bn_atrous_custom", classes=["a"], base_size=(320, 512))
+    maps = [(40, 64), (20, 32), (10, 16), (5, 8), (3, 4), (2, 2), (1, 1)]
+    assert net.map_sizes(320, 512) == maps
+    for (rows, columns), generator in zip(maps, net.anchor_generators):
+        first, other = generator.anchors.value.asnumpy()[0, 0, [0, 1], [0, 1], :2]
+        np.testing.assert_allclose(other - first, [512 / columns, 320 / rows], rtol=1e-5)
+
+
+def test_a_map_wider_than_the_usual_grid(tmp_path):
+    net = ssdzoo.get_model("ssd_300_mobilenet0.25_s8_custom", classes=["a"], base_size=(96, 1280))
+    net.initialize()
+    assert net.anchor_generators[0].anchors.shape[2:4] == (128, 160)
+    assert network_anchors(net)[:, 0].max() > 1270
+    net.export(str(tmp_path / "net"))
+    x = images(1, 96, 1280)
+    for a, b in zip(as_numpy(net(x)), as_numpy(load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")(x))):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

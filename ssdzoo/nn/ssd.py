@@ -281,7 +281,8 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
     """
     make, ssd_args = make_features(name, base_size, features, filters, kwargs)
     net = SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
-    full_name = "_".join(("ssd", str(base_size), str(name), dataset))
+    size = base_size if np.isscalar(base_size) else "x".join(map(str, base_size))
+    full_name = f"ssd_{size}_{name}_{dataset}"
     if pretrained:
         from ssdzoo.weights.store import find_weights
 
