@@ -159,6 +159,8 @@ def test_objects_against_the_anchors(trained):
     for record in [r for split in ("train", "test") for r in load_dataset(trained / "data", split, list(COLORS)).records]:
         boxes = record.boxes * np.tile([160 / WIDTH, 96 / HEIGHT], 2)
         best += list(iou(boxes, center_to_corner(network_anchors(net))).max(axis=1))
+    text = " ".join(call("check-data", trained / "data", "--model", trained / "run", "--workers", 0).split())
+    assert "stretched to 96x160 (H x W)" in text
     anchors = shown["anchors"]
     assert (anchors["size"], anchors["anchors"], anchors["objects"]) == ([96, 160], (12 * 20 + 6 * 10) * 4, 96)
     assert anchors["all"]["all"] == pytest.approx(np.mean(np.array(best) > 0.5), abs=1e-4) and anchors["all"]["all"] > 0.8

@@ -1,0 +1,62 @@
+"""Shared and separable heads through a whole training: focal loss, frozen parts, evaluation, other classes."""
+
+import numpy as np
+import pytest
+
+import ssdzoo
+from ssdzoo.data.shapes import write_shapes
+from ssdzoo.registry import check_preset, read_preset
+from ssdzoo.runtime import mxnet
+from ssdzoo.train.job import TrainingJob, run_job
+from ssdzoo.weights.gluoncv import load_base
+from ssdzoo.weights.transfer import load_for_classes
+from tests.train.test_loop import Silent
+
+mx = mxnet()
+
+COMMON = {"base_size": [64, 96], "sizes": [12, 24, 40, 60], "ratios": [[1, 2, 0.5]] * 3}
+SHARED = {
+    **COMMON, "name": "shared", "backbone": "resnet18_v1_fpn", "features": ["stage2", "stage3"], "filters": [32],
+    "class_loss": "focal", "shared_predictors": True,
+}  # fmt: skip
+LITE = {
+    **COMMON, "name": "lite", "backbone": "mobilenetv2_0.25", "separable": True, "min_depth": 16, "reduce_ratio": 0.5,
+    "features": ["features_linearbottleneck13_relu60_relu6", "features_relu61_relu6"], "filters": [32],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", [SHARED, LITE], ids=["shared", "lite"])
+def test_a_training(row, tmp_path):
+    data, preset = write_shapes(tmp_path / "data", 8, 4, 2), check_preset(row, "here")
+    (tmp_path / "table.toml").write_text(preset.to_toml())
+    job = TrainingJob.of(
+        model=str(tmp_path / "table.toml"), data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0, eval_every=1,
+        freeze=1, freeze_norm=True,
+    )  # fmt: skip
+    result = run_job(job, [mx.cpu()], progress := Silent())
+    assert np.isfinite(progress.losses).all() and len(progress.losses) == 4 and 0 <= result["mAP"] <= 1
+    trained = read_preset(tmp_path / "run" / "model.toml")
+    assert trained == check_preset({**row, "name": "table"}, "here").with_classes(trained.classes)
+    net, story = load_for_classes(preset.with_classes(["circle", "moon"]), tmp_path / "run", mx.cpu())
+    assert story.endswith("best.params: circle")
+    was = ssdzoo.get_model(trained, pretrained=tmp_path / "run" / "best.params")
+    for new, old in zip(net.class_predictors, was.class_predictors, strict=True):
+        kept = old.predictor.weight.data().asnumpy()[1 + trained.classes.index("circle") :: len(trained.classes) + 1]
+        np.testing.assert_array_equal(new.predictor.weight.data().asnumpy()[1::3], kept)
+    assert (len(net.class_predictors), len(net.box_predictors)) == ((1, 1) if row is SHARED else (3, 3))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_a_classifier_of_mobilenet_v2_as_the_base(flat, tmp_path):
+    for _ in range(2):  # the second one of the process has another number in its names
+        theirs = mx.gluon.model_zoo.vision.get_model("mobilenetv2_0.25")
+    theirs.initialize(mx.init.Xavier())
+    theirs(mx.nd.zeros((1, 3, 64, 64)))
+    (theirs.collect_params().save if flat else theirs.save_parameters)(str(tmp_path / "base.params"))
+    net = ssdzoo.get_model(check_preset(LITE, "here"), classes=["a"])
+    net.initialize()
+    load_base(net, tmp_path / "base.params")
+    last = theirs.features[-3].weight.data().asnumpy()
+    name = next(n for n, p in net.features.base_parameters.items() if p.shape == last.shape)
+    np.testing.assert_array_equal(net.features.base_parameters[name].data().asnumpy(), last)
+    assert last.shape == (1280, 80, 1, 1)
