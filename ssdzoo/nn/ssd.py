@@ -30,7 +30,8 @@ class SSD(mx.gluon.HybridBlock):
         steps: for each map the distance of anchor centers in pixels; None derives base size / map size.
         classes: names of the classes, without the background.
         stds, nms_thresh, nms_topk, post_nms: see `Detect`.
-        anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least.
+        anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least; more where
+            an input of base_size needs it.
         predictors_kernel, predictors_pad: (H, W) of the heads' convolutions and of their padding.
         anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`.
         shared_predictors: one class head and one box head for all maps, which then need equally many channels, and anchors at a

@@ -24,7 +24,7 @@ def network(name, seed):
 def rows():
     """The largest ones take a minute together."""
     for name in ssdzoo.list_models("*_custom"):
-        large = any(part in name for part in ("resnet101", "resnet152", "512_vgg16", "vgg13", "vgg19"))
+        large = any(part in name for part in ("resnet101", "resnet152", "512_vgg16", "vgg13", "vgg19", "vgg16_bn_custom"))
         yield pytest.param(name, marks=[pytest.mark.long] if large else [])
 
 
