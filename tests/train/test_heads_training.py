@@ -8,6 +8,8 @@ from ssdzoo.data.shapes import write_shapes
 from ssdzoo.registry import check_preset, read_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.job import TrainingJob, run_job
+from ssdzoo.train.loop import training_graph
+from ssdzoo.train.settings import Settings
 from ssdzoo.weights.gluoncv import load_base
 from ssdzoo.weights.transfer import load_for_classes
 from tests.train.test_loop import Silent
@@ -60,3 +62,32 @@ def test_a_classifier_of_mobilenet_v2_as_the_base(flat, tmp_path):
     name = next(n for n, p in net.features.base_parameters.items() if p.shape == last.shape)
     np.testing.assert_array_equal(net.features.base_parameters[name].data().asnumpy(), last)
     assert last.shape == (1280, 80, 1, 1)
+
+
+def test_the_graph_of_a_step_for_any_number_of_objects():
+    """One that keeps its buffers for the next step (static_alloc) computes wrong targets here, or reads beyond them."""
+    row = {
+        **COMMON, "name": "wide", "backbone": "mobilenet0.25", "base_size": 160, "separable": True, "min_depth": 64,
+        "features": ["relu10_fwd", "relu22_fwd", "relu26_fwd"], "filters": [128], "sizes": [24, 40, 64, 96, 140],
+        "ratios": [[1, 2, 0.5]] * 4, "reduce_ratio": 0.5,
+    }  # fmt: skip
+    preset, rng = check_preset(row, "here"), np.random.default_rng(0)
+    mx.random.seed(0)
+    net = ssdzoo.get_model(preset, classes=list("abcde"))
+    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    graph, plain = (training_graph(net, preset, Settings()) for _ in range(2))
+    plain.hybridize(False)
+    for objects in (1, 2, 3, 2, 5, 6, 2, 7):
+        images = mx.nd.array(rng.integers(0, 256, (4, 160, 160, 3)), dtype="uint8")
+        corners = rng.uniform(0, 100, (4, objects, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(15, 60, (4, objects, 2))], axis=2)
+        given = images, mx.nd.array(boxes), mx.nd.array(rng.integers(0, 5, (4, objects)))
+        losses = []
+        for block in (plain, graph):
+            with mx.autograd.record():
+                outputs = block(*given)
+                total = outputs[0] + outputs[1]
+            total.backward()
+            losses.append([o.asnumpy() for o in outputs])
+        for a, b in zip(*losses):
+            np.testing.assert_allclose(a, b, rtol=1e-3)
