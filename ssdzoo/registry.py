@@ -51,6 +51,9 @@ class Preset:
     nms_topk: int = 400
     post_nms: int = 100
     class_loss: str = "ohem"
+    shared_predictors: bool = False
+    separable: bool = False
+    dilation: int | None = None
 
     @property
     def network_args(self) -> dict:
@@ -69,8 +72,11 @@ class Preset:
             nms_thresh=self.nms_thresh,
             nms_topk=self.nms_topk,
             post_nms=self.post_nms,
+            shared_predictors=self.shared_predictors,
+            separable=self.separable,
         )
-        args.update({k: getattr(self, k) for k in ("min_depth", "reduce_ratio") if getattr(self, k) is not None})
+        optional = ("min_depth", "reduce_ratio", "dilation")
+        args.update({k: getattr(self, k) for k in optional if getattr(self, k) is not None})
         return args
 
     @property
@@ -157,6 +163,9 @@ _CHECKS = {
     "nms_topk": (_integer, "a whole number"),
     "post_nms": (_integer, "a whole number"),
     "class_loss": (lambda v: v in ("ohem", "focal"), '"ohem" or "focal"'),
+    "shared_predictors": (lambda v: isinstance(v, bool), "true or false"),
+    "separable": (lambda v: isinstance(v, bool), "true or false"),
+    "dilation": (lambda v: _integer(v) and v > 0, "a whole number, 6 or 1"),
 }
 
 

@@ -57,4 +57,4 @@ places = [Path(m.__file__).parent.relative_to({str(tmp_path)!r}) for m in (ssdzo
 print(len(ssdzoo.list_models()), *places)
 """
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert result.stdout.strip() == "43 site/ssdzoo site/ssdzoo/presets"
+    assert result.stdout.strip() == "49 site/ssdzoo site/ssdzoo/presets"

@@ -12,11 +12,12 @@ ROW = {
 
 def test_names():
     names = ssdzoo.list_models()
-    assert len(names) == 43 and names == sorted(names)
+    assert len(names) == 49 and names == sorted(names)
     assert ssdzoo.list_models("*mobilenet*") == [
         "ssd_300_mobilenet0.25_coco", "ssd_300_mobilenet0.25_custom", "ssd_300_mobilenet0.25_s8_custom",
         "ssd_300_mobilenet0.25_voc", "ssd_300_mobilenet0.5_custom", "ssd_300_mobilenet0.5_s8_custom",
         "ssd_300_mobilenet1.0_lite_coco", "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom",
+        "ssd_320_mobilenetv2_1.0_lite_custom", "ssd_320x512_mobilenet1.0_s8_custom",
         "ssd_512_mobilenet0.25_s8_custom", "ssd_512_mobilenet0.5_s8_custom",
         "ssd_512_mobilenet1.0_coco", "ssd_512_mobilenet1.0_custom", "ssd_512_mobilenet1.0_s8_custom",
         "ssd_512_mobilenet1.0_voc",
@@ -115,6 +116,9 @@ def test_a_table_that_lists_its_anchors(tmp_path):
         ({"anchor_generator": "yolo"}, '"ssd" or "lite"'),
         ({"predictor_kernel": 5}, "1 or 3"),
         ({"class_loss": "hinge"}, '"ohem" or "focal"'),
+        ({"separable": "yes"}, "field 'separable' is 'yes'; expected true or false"),
+        ({"shared_predictors": 1}, "field 'shared_predictors' is 1; expected true or false"),
+        ({"dilation": 0}, "field 'dilation' is 0; expected a whole number, 6 or 1"),
         ({"sizes": None}, "field 'sizes' is missing"),
     ],
 )

@@ -7,9 +7,10 @@ from ssdzoo.registry import Preset, to_toml
 
 
 def fitted_preset(preset: Preset, sizes: list, ratios: list, name: str | None = None) -> Preset:
-    """The preset with other anchors, listed one by one, for whatever classes the data have."""
+    """The preset with other anchors, listed one by one, for whatever classes the data have; with heads for each map, because
+    maps get different numbers of them."""
     listed = {"sizes": tuple(map(tuple, sizes)), "ratios": tuple(map(tuple, ratios)), "anchor_generator": "ssd"}
-    return replace(preset, name=name or preset.name, classes=None, **listed)
+    return replace(preset, name=name or preset.name, classes=None, shared_predictors=False, **listed)
 
 
 def table_text(preset: Preset) -> str:

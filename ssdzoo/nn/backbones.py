@@ -6,13 +6,13 @@ import numpy as np
 
 from ssdzoo.errors import CallError
 from ssdzoo.nn.expander import FeatureExpander
-from ssdzoo.nn.vgg_atrous import extra_spec, vgg_atrous_extractor, vgg_spec
+from ssdzoo.nn.vgg_atrous import DILATION, extra_spec, vgg_atrous_extractor, vgg_spec
 from ssdzoo.registry import base_network
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 
-_EXPANDER_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool")
+_EXPANDER_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool", "separable")
 
 
 def make_features(name, base_size, features, filters, kwargs: dict):
@@ -24,22 +24,25 @@ def make_features(name, base_size, features, filters, kwargs: dict):
         features: names of layers of the classifier, or of stages under a feature pyramid ("stage2"); or an extractor; or a
             callable that makes one; or None.
         filters: channels of the convolutions appended to a classifier or a pyramid; all maps of a pyramid have equally many.
-        kwargs: keyword arguments of `FeatureExpander` and of `SSD`.
+        kwargs: keyword arguments of `FeatureExpander` and of `SSD`, and `dilation` of conv6 for a VGG.
 
     Raises:
         CallError: an unknown backbone, or arguments that don't fit it.
     """
     expander = {k: v for k, v in kwargs.items() if k in _EXPANDER_ARGS}
-    rest = {k: v for k, v in kwargs.items() if k not in _EXPANDER_ARGS}
+    rest = {k: v for k, v in kwargs.items() if k not in _EXPANDER_ARGS or k == "separable"}  # which is the heads' too
+    dilation = rest.pop("dilation", None)
     _refuse_other_norms(rest.pop("norm_layer", None), rest.pop("norm_kwargs", None))
     rest.pop("minimal_opset", None)  # chose in GluonCV which operators decode the boxes, with equal results
+    vgg = re.fullmatch(r"vgg(\d+)(_bn)?_atrous", name or "")
+    if dilation is not None and (features or not vgg):
+        raise CallError(f"dilation={dilation}: is for the conv6 of vgg16_atrous and its kin, not for backbone {name!r}")
     if isinstance(features, mx.gluon.HybridBlock):
         return (lambda: features), rest
     if callable(features):
         return features, rest
-    vgg = re.fullmatch(r"vgg(\d+)(_bn)?_atrous", name or "")
     if vgg:
-        return _make_vgg(int(vgg[1]), bool(vgg[2]), base_size), rest
+        return _make_vgg(int(vgg[1]), bool(vgg[2]), base_size, dilation or DILATION), rest
     if name == "resnet34_v1b":
         from ssdzoo.nn.resnet_v1b import ResNetV1bExtractor
 
@@ -58,13 +61,13 @@ def _refuse_other_norms(layer, arguments) -> None:
         )
 
 
-def _make_vgg(layers: int, batch_norm: bool, base_size):
+def _make_vgg(layers: int, batch_norm: bool, base_size, dilation: int):
     if layers not in vgg_spec:
         raise CallError(f"there is no VGG-{layers}; vgg_spec has {sorted(vgg_spec)}")
     size = base_size if np.isscalar(base_size) else max(base_size)
     if size not in extra_spec:
         raise CallError(f"vgg{layers}_atrous has extra layers for sizes {sorted(extra_spec)}, not for {base_size}")
-    return lambda: vgg_atrous_extractor(layers, size, batch_norm)
+    return lambda: vgg_atrous_extractor(layers, size, batch_norm, dilation=dilation)
 
 
 def _make_fpn(name: str, features, filters):

@@ -29,13 +29,16 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         use_bn: BatchNorm after each appended convolution.
         reduce_ratio, min_depth: see use_1x1_transition.
         global_pool: appends a global average pool as the last map.
+        separable: makes the appended convolutions depthwise 3x3 and then 1x1, with a BatchNorm and ReLU6 after each (SSDLite).
 
     It is a SymbolBlock because the parameter files of GluonCV hold the backbone's flat symbol names
     (`features.resnetv10_conv0_weight`).
     """
 
     def __init__(self, network, outputs, num_filters, use_1x1_transition=True, use_bn=True,
-                 reduce_ratio=1.0, min_depth=128, global_pool=False):  # fmt: skip
+                 reduce_ratio=1.0, min_depth=128, global_pool=False, separable=False):  # fmt: skip
+        if separable and not (use_1x1_transition and use_bn):
+            raise CallError("separable=True: use_1x1_transition and use_bn belong to it; leave them True")
         data = mx.sym.var("data", dtype="float32")
         symbol = network(data)
         maps = [_tap(symbol, name, network.prefix) for name in outputs]
@@ -43,8 +46,10 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         for i, filters in enumerate(num_filters):
             if use_1x1_transition:
                 depth = max(min_depth, round(filters * reduce_ratio))
-                x = self._conv(x, depth, 1, use_bn, "expand_trans_{}" + str(i))
-            x = self._conv(x, filters, 3, use_bn, "expand_{}" + str(i))
+                x = self._conv(x, depth, 1, use_bn, "expand_trans_{}" + str(i), relu6=separable)
+            if separable:
+                x = self._conv(x, depth, 3, True, "expand_depthwise_{}" + str(i), relu6=True, groups=depth)
+            x = self._conv(x, filters, 1 if separable else 3, use_bn, "expand_{}" + str(i), relu6=separable)
             maps.append(x)
         if global_pool:
             maps.append(mx.sym.Pooling(x, pool_type="avg", global_pool=True, kernel=(1, 1)))
@@ -54,19 +59,24 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         self._give_initializers()
 
     @staticmethod
-    def _conv(x, filters: int, kernel: int, use_bn: bool, name: str):
+    def _conv(x, filters: int, kernel: int, use_bn: bool, name: str, relu6: bool = False, groups: int = 1):
         stride, pad = (2, 1) if kernel == 3 else (1, 0)
         x = mx.sym.Convolution(
             x, num_filter=filters, kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad),
-            no_bias=use_bn, name=name.format("conv"),
+            num_group=groups, no_bias=use_bn, name=name.format("conv"),
         )  # fmt: skip
         if use_bn:
-            x = mx.sym.BatchNorm(x, name=name.format("bn"))
+            x = mx.sym.BatchNorm(x, fix_gamma=not relu6, name=name.format("bn"))
+        if relu6:
+            return mx.sym.clip(x, 0, 6, name=name.format("relu6"))
         return mx.sym.Activation(x, act_type="relu", name=name.format("relu"))
 
     def _give_initializers(self) -> None:
         # A symbol's parameters come without initializers, and Xavier refuses the vectors of a BatchNorm.
         he = mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
+        # The fan-out of a depthwise convolution is not what its shape says.
+        fan_in = mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
         for name, parameter in self.params.items():
             if parameter.init is None and "expand_" in name:
-                parameter.init = _INIT_BY_SUFFIX.get(name.rsplit("_", 1)[-1], he)
+                weights = fan_in if "depthwise" in name else he
+                parameter.init = _INIT_BY_SUFFIX.get(name.rsplit("_", 1)[-1], weights)

@@ -1,8 +1,9 @@
-"""The class and box heads: one convolution for each feature map."""
+"""The class and box heads of the feature maps: one convolution each, or a depthwise one before it."""
 
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
+nn = mx.gluon.nn
 
 
 class ConvPredictor(mx.gluon.HybridBlock):
@@ -17,13 +18,47 @@ class ConvPredictor(mx.gluon.HybridBlock):
     def __init__(self, num_channel, kernel=(3, 3), pad=(1, 1), in_channels=0, **kwargs):
         super().__init__(**kwargs)
         with self.name_scope():
-            self.predictor = mx.gluon.nn.Conv2D(
-                num_channel, kernel, padding=pad, in_channels=in_channels,
-                weight_initializer=mx.init.Xavier(magnitude=2), bias_initializer="zeros",
-            )  # fmt: skip
+            self.predictor = _last(num_channel, kernel, padding=pad, in_channels=in_channels)
+
+    def _alias(self):
+        return "convpredictor"  # the name in flat parameter files, of the subclass too
 
     def hybrid_forward(self, F, x):
         return self.predictor(x)
+
+    def replace(self, num_channel: int) -> nn.Conv2D:
+        """Puts a fresh convolution of `num_channel` outputs in the place of the last one, which is returned."""
+        old = self.predictor
+        kernel, padding = old._kwargs["kernel"], old._kwargs["pad"]
+        self.predictor = _last(num_channel, kernel, padding=padding, in_channels=old.weight.shape[1], prefix=old.prefix)
+        return old
+
+
+class SeparablePredictor(ConvPredictor):
+    """A depthwise convolution, batch norm and ReLU6, then a 1x1 convolution: SSDLite (Sandler et al. 2018, section 6.2).
+
+    Args:
+        num_channel, kernel, pad: see `ConvPredictor`; kernel and padding are the depthwise convolution's.
+        in_channels: channels of the feature map.
+    """
+
+    def __init__(self, num_channel, kernel, pad, in_channels, **kwargs):
+        super().__init__(num_channel, (1, 1), (0, 0), in_channels, **kwargs)
+        with self.name_scope():
+            self.depthwise = nn.Conv2D(
+                in_channels, kernel, padding=pad, groups=in_channels, in_channels=in_channels, use_bias=False,
+                weight_initializer=mx.init.Xavier(magnitude=2, factor_type="in"),
+            )  # fmt: skip
+            self.norm = nn.BatchNorm(epsilon=1e-3, in_channels=in_channels)
+
+    def hybrid_forward(self, F, x):
+        return self.predictor(F.clip(self.norm(self.depthwise(x)), 0, 6))
+
+
+def _last(channels: int, kernel, **kwargs) -> nn.Conv2D:
+    return nn.Conv2D(
+        channels, kernel, weight_initializer=mx.init.Xavier(magnitude=2), bias_initializer="zeros", **kwargs
+    )  # fmt: skip
 
 
 def flatten_maps(F, maps: list, values: int):

@@ -2,7 +2,7 @@
 
 import warnings
 from bisect import bisect_left
-from itertools import pairwise
+from itertools import cycle, pairwise
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from ssdzoo.nn.anchors import ListedAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.backbones import make_features
 from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
-from ssdzoo.nn.predictors import ConvPredictor, flatten_maps
+from ssdzoo.nn.predictors import ConvPredictor, SeparablePredictor, flatten_maps
 from ssdzoo.registry import base_network
 from ssdzoo.runtime import mxnet
 
@@ -31,9 +31,13 @@ class SSD(mx.gluon.HybridBlock):
         steps: for each map the distance of anchor centers in pixels; None derives base size / map size.
         classes: names of the classes, without the background.
         stds, nms_thresh, nms_topk, post_nms: see `Detect`.
-        anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least.
+        anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least; more where
+            an input of base_size needs it.
         predictors_kernel, predictors_pad: (H, W) of the heads' convolutions and of their padding.
         anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`; lists of sizes have a `ListedAnchorGenerator`.
+        shared_predictors: one class head and one box head for all maps, which then need equally many channels, and anchors at a
+            pixel (Lin et al. 2017, "Focal Loss", section 4).
+        separable: makes the heads' convolutions depthwise separable: see `SeparablePredictor`.
 
     Called with images (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std, it returns
       - while training (inside `autograd.record()`): class logits (B, N, C + 1), background first; box offsets (B, N, 4); anchors
@@ -47,12 +51,12 @@ class SSD(mx.gluon.HybridBlock):
 
     def __init__(self, make_features, base_size, sizes, ratios, steps, classes, stds=STDS, nms_thresh=0.45,
                  nms_topk=400, post_nms=100, anchor_alloc_size=128, predictors_kernel=(3, 3),
-                 predictors_pad=(1, 1), anchor_generator=SSDAnchorGenerator, **kwargs):  # fmt: skip
+                 predictors_pad=(1, 1), anchor_generator=SSDAnchorGenerator, shared_predictors=False,
+                 separable=False, **kwargs):  # fmt: skip
         super().__init__(**kwargs)
         self.classes = _class_names(classes)
         self.base_size = (base_size, base_size) if np.isscalar(base_size) else tuple(base_size)
-        self._kernel, self._pad = predictors_kernel, predictors_pad
-        self._map_sizes = {}
+        self._map_shapes = {}
         with self.name_scope():
             self.features = make_features()
             maps = self.map_sizes(*self.base_size)
@@ -71,17 +75,19 @@ class SSD(mx.gluon.HybridBlock):
             self.box_predictors = nn.HybridSequential()
             self.anchor_generators = nn.HybridSequential()
             for i, (ratio, step) in enumerate(zip(ratios, steps)):
-                alloc = max(anchor_alloc_size >> i, 16)
-                generator = anchor_generator(i, self.base_size, sizes[i], ratio, step, (alloc, alloc))
-                self.anchor_generators.add(generator)
-                self.class_predictors.add(self._head(generator.num_depth * (self.num_classes + 1)))
-                self.box_predictors.add(self._head(generator.num_depth * 4))
+                alloc = [max(anchor_alloc_size >> i, 16, side) for side in maps[i]]
+                self.anchor_generators.add(anchor_generator(i, self.base_size, sizes[i], ratio, step, tuple(alloc)))
+            depths = [generator.num_depth for generator in self.anchor_generators]
+            channels = [c for c, _, _ in self._map_shapes[self.base_size]]
+            if shared_predictors:
+                depths, channels = _only(depths, "anchors at a pixel (field 'ratios')"), _only(channels, "channels")
+            make = SeparablePredictor if separable else ConvPredictor
+            for depth, in_channels in zip(depths, channels):
+                for heads, values in ((self.class_predictors, self.num_classes + 1), (self.box_predictors, 4)):
+                    heads.add(make(depth * values, predictors_kernel, predictors_pad, in_channels))
             self.detect = Detect(self.num_classes, nms_thresh, nms_topk, post_nms, stds)
         # Every shape is known from here on: weights can be checked, saved and classes reset before the first forward.
         self.infer_shape(mx.nd.zeros((1, 3, *self.base_size)))
-
-    def _head(self, channels: int, in_channels: int = 0, **kwargs) -> ConvPredictor:
-        return ConvPredictor(channels, self._kernel, self._pad, in_channels, **kwargs)
 
     @property
     def num_classes(self) -> int:
@@ -102,29 +108,30 @@ class SSD(mx.gluon.HybridBlock):
         Raises:
             CallError: a map would vanish; the message names the least size.
         """
-        if (height, width) not in self._map_sizes:
-            self._map_sizes[height, width] = self._infer_map_sizes(height, width)
-        sizes = self._map_sizes[height, width]
-        if sizes is None:
-            least = bisect_left(range(4096), True, key=lambda side: bool(self._infer_map_sizes(side, side)))
+        if (height, width) not in self._map_shapes:
+            self._map_shapes[height, width] = self._infer_map_shapes(height, width)
+        shapes = self._map_shapes[height, width]
+        if shapes is None:
+            least = bisect_left(range(4096), True, key=lambda side: bool(self._infer_map_shapes(side, side)))
             raise CallError(
                 f"an input of {height}x{width} (H x W) is too small for this network: its last feature map would vanish; "
                 f"{least}x{least} is the least"
             )
-        return sizes
+        return [shape[1:] for shape in shapes]
 
-    def _infer_map_sizes(self, height: int, width: int):
+    def _infer_map_shapes(self, height: int, width: int):
         maps = mx.sym.Group(list(self.features(mx.sym.var("data"))))
         try:
             # The other infer_shape prints to standard output before it raises.
             _, shapes, _ = maps.infer_shape_partial(data=(1, 3, height, width))
         except mx.base.MXNetError:
             return None
-        return [s[2:] for s in shapes] if all(min(s) > 0 for s in shapes) else None
+        return [s[1:] for s in shapes] if all(min(s) > 0 for s in shapes) else None
 
     def hybrid_forward(self, F, x):
         maps = self.features(x)
-        heads = zip(maps, self.class_predictors, self.box_predictors, self.anchor_generators)
+        # Where the heads are shared there is one of each.
+        heads = zip(maps, cycle(self.class_predictors), cycle(self.box_predictors), self.anchor_generators)
         logits, offsets, anchors = zip(*((c(m), b(m), a(m)) for m, c, b, a in heads))
         return (
             flatten_maps(F, logits, self.num_classes + 1),
@@ -168,18 +175,13 @@ class SSD(mx.gluon.HybridBlock):
         """
         old, new = self.classes, _class_names(classes)
         kept = _rows_to_keep(old, new, reuse_weights)
+        for head, generator in zip(self.class_predictors, self.anchor_generators):
+            conv = head.replace(generator.num_depth * (len(new) + 1))
+            if conv.weight._data is not None:
+                head.predictor.initialize(ctx=conv.weight.list_ctx())
+                if kept:
+                    _copy_rows(conv, head.predictor, kept, len(old) + 1, len(new) + 1)
         with self.name_scope():
-            heads = nn.HybridSequential(prefix=self.class_predictors.prefix)
-            for head, generator in zip(self.class_predictors, self.anchor_generators):
-                conv = head.predictor
-                in_channels = conv.weight.shape[1]
-                fresh = self._head(generator.num_depth * (len(new) + 1), in_channels, prefix=head.prefix)
-                if conv.weight._data is not None:
-                    fresh.initialize(ctx=conv.weight.list_ctx())
-                    if kept:
-                        _copy_rows(conv, fresh.predictor, kept, len(old) + 1, len(new) + 1)
-                heads.add(fresh)
-            self.class_predictors = heads
             self.classes = new
             self.detect = Detect(len(new), self.nms_thresh, self.nms_topk, self.post_nms, self.detect._stds)
         self._clear_cached_op()
@@ -216,6 +218,15 @@ def _class_names(classes) -> list:
     if not names or len(set(names)) < len(names):
         raise CallError(f"class names must be a list of different names, got {names}")
     return names
+
+
+def _only(values: list, what: str) -> list:
+    """The one value that all maps share, as a list."""
+    if len(set(values)) > 1:
+        raise CallError(
+            f"shared_predictors = true: all maps need equally many {what}, not {values}; make them equal or leave it out"
+        )
+    return values[:1]
 
 
 def _one_per_map(ratios, count: int) -> list:
@@ -271,11 +282,13 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
         ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
         root: folder of the published weights.
         kwargs: of `SSD`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
-            GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing but the usual.
+            `dilation` of a VGG's conv6; GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing
+            but the usual.
     """
     make, ssd_args = make_features(name, base_size, features, filters, kwargs)
     net = SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
-    full_name = "_".join(("ssd", str(base_size), str(name), dataset))
+    size = base_size if np.isscalar(base_size) else "x".join(map(str, base_size))
+    full_name = f"ssd_{size}_{name}_{dataset}"
     if pretrained:
         from ssdzoo.weights.store import find_weights
 

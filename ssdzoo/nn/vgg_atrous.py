@@ -28,6 +28,7 @@ extra_spec = {
     512: [_HALVE, _HALVE_NARROW, _HALVE_NARROW, _HALVE_NARROW, ((128, 1, 1, 0), (256, 4, 1, 1))],
 }
 
+DILATION = 6  # of conv6
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
@@ -73,13 +74,14 @@ class VGGAtrousBase(gluon.HybridBlock):
         layers: number of convolutions of each stage.
         filters: channels of each stage.
         batch_norm: adds a BatchNorm after each convolution.
+        dilation: of conv6; 1 makes it a plain 3x3 convolution, which sees 3 pixels of its map instead of 13.
 
     Input is (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std; `init_scale` multiplies it by
     std * 255 again, because the published weights come from Caffe, which only subtracts the mean. How the features are taken
     is up to the subclass.
     """
 
-    def __init__(self, layers: list, filters: list, batch_norm: bool = False, **kwargs):
+    def __init__(self, layers: list, filters: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs):
         super().__init__(**kwargs)
         if len(layers) != len(filters):
             raise ValueError(f"{len(layers)} stages in layers but {len(filters)} in filters")
@@ -95,7 +97,7 @@ class VGGAtrousBase(gluon.HybridBlock):
                 self.stages.add(stage)
             dilated = nn.HybridSequential(prefix="dilated_")
             with dilated.name_scope():
-                _add_conv(dilated, batch_norm, 1024, kernel_size=3, padding=6, dilation=6)
+                _add_conv(dilated, batch_norm, 1024, kernel_size=3, padding=dilation, dilation=dilation)
                 _add_conv(dilated, batch_norm, 1024, kernel_size=1)
             self.stages.add(dilated)
             self.norm4 = Normalize(filters[3], 20)
@@ -113,14 +115,14 @@ class VGGAtrousExtractor(VGGAtrousBase):
     """Feature maps of conv4_3 (normalized), conv7 and each extra stage, finest first.
 
     Args:
-        layers, filters, batch_norm: see VGGAtrousBase.
+        layers, filters, batch_norm, dilation: see VGGAtrousBase.
         extras: for each extra stage, a tuple of (channels, kernel, stride, padding): see `extra_spec`.
 
     At 300x300 with `extra_spec[300]` the maps are 38, 19, 10, 5, 3 and 1 pixels wide. Pooling rounds up, as in Caffe.
     """
 
-    def __init__(self, layers: list, filters: list, extras: list, batch_norm: bool = False, **kwargs):
-        super().__init__(layers, filters, batch_norm, **kwargs)
+    def __init__(self, layers: list, filters: list, extras: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs):
+        super().__init__(layers, filters, batch_norm, dilation, **kwargs)
         with self.name_scope():
             self.extras = nn.HybridSequential()
             for i, config in enumerate(extras):

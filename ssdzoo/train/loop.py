@@ -76,6 +76,7 @@ def training_graph(net, preset, settings: Settings) -> TrainingGraph:
         box_weight=settings.box_weight,
     )  # fmt: skip
     graph = TrainingGraph(fixed_norms(net, still) if still else net.heads, preset.mean, preset.std, loss)
+    # Not static_alloc: with it mxnet gives buffers that are still in use to others when the number of objects changes.
     graph.hybridize()
     return graph
 

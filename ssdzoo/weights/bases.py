@@ -41,7 +41,7 @@ def read_base(path, wanted) -> dict:
         raise WeightsError(f"{path}: neither a VGG-16 nor a ResNet: its first array is {next(iter(arrays))!r}")
     if "stages.5.0.weight" not in wanted:
         raise WeightsError(f"{path}: a VGG-16, for ssd_*_vgg16_atrous models; this backbone begins with {next(iter(wanted))!r}")
-    if set(wanted) - {f"{layer}.{part}" for layer in base_layers() for part in ("weight", "bias")}:
+    if set(wanted) != {f"{layer}.{part}" for layer in base_layers() for part in ("weight", "bias")}:
         raise WeightsError(f"{path}: a VGG-16 without batch norm; this backbone is another VGG")
     return vgg16_base(path, arrays)
 

@@ -19,7 +19,7 @@ from ssdzoo.weights.sources import read_named, renamed
 mx = mxnet()
 
 # The counters that Gluon puts behind a block's name; a VGG's own are attribute paths.
-_COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_|mobilenet|vggatrousextractor)\d+_")
+_COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_?|mobilenet|vggatrousextractor)\d+_")
 
 
 def _canonical(name: str) -> str:

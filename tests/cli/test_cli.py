@@ -41,12 +41,12 @@ def trained(tmp_path_factory):
 def test_models():
     out, _ = ssdzoo("models", "*mobilenet1.0*custom")
     assert [line.split()[0] for line in out.splitlines()[1:-1]] == [
-        "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom", "ssd_512_mobilenet1.0_custom",
-        "ssd_512_mobilenet1.0_s8_custom",
+        "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom",
+        "ssd_320x512_mobilenet1.0_s8_custom", "ssd_512_mobilenet1.0_custom", "ssd_512_mobilenet1.0_s8_custom",
     ]  # fmt: skip
     assert out.splitlines()[-1] == "params and GMACs are those of 20 classes where the classes are yours"
     rows = json.loads(ssdzoo("models", "--json")[0])
-    assert len(rows) == 43
+    assert len(rows) == 49
     assert next(row for row in rows if row["name"] == "ssd_512_vgg16_atrous_voc") == {
         "name": "ssd_512_vgg16_atrous_voc",
         "backbone": "vgg16_atrous",

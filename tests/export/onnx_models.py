@@ -30,7 +30,7 @@ def trained_looking(name, batch):
     """A network whose BatchNorms have seen a batch (B, 3, H, W), and whose heads give hundreds of boxes above the threshold."""
     mx.random.seed(1)
     rng = np.random.default_rng(1)
-    net = ssdzoo.get_model(name, classes=["a", "b", "c"] if name.endswith("custom") else None)
+    net = ssdzoo.get_model(name, classes=["a", "b", "c"] if str(name).endswith("custom") else None)
     net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
     x = mx.nd.array(batch)
     for _ in range(6):

@@ -23,7 +23,9 @@ from tests.networks import as_numpy, small_network
 
 mx = mxnet()
 
-SMALL = ["ssd_300_vgg16_atrous_voc", "ssd_512_resnet18_v1_voc", "ssd_300_mobilenet0.25_coco"]
+SMALL = [
+    "ssd_300_vgg16_atrous_voc", "ssd_512_resnet18_v1_voc", "ssd_300_mobilenet0.25_coco", "ssd_320x512_mobilenet1.0_s8_custom",
+]  # fmt: skip
 
 
 def gluoncv_network(name, params):

@@ -5,6 +5,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError
+from ssdzoo.nn.anchors import network_anchors
 from ssdzoo.predict.load import load_symbol
 from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
@@ -23,7 +24,7 @@ def network(name, seed):
 def rows():
     """The largest ones take a minute together."""
     for name in ssdzoo.list_models("*_custom"):
-        large = any(part in name for part in ("resnet101", "resnet152", "512_vgg16"))
+        large = any(part in name for part in ("resnet101", "resnet152", "512_vgg16", "vgg13", "vgg19", "vgg16_bn_custom"))
         yield pytest.param(name, marks=[pytest.mark.long] if large else [])
 
 
@@ -71,6 +72,10 @@ def test_anchors_cover_the_input(name):
         ("ssd_300_resnet50_fpn_coco", [38, 19, 10, 5, 3, 2], [21, 45, 99, 153, 207, 261]),
         ("ssd_300_vgg16_bn_atrous_custom", [38, 19, 10, 5, 3, 1], [21, 45, 99, 153, 207, 261]),
         ("ssd_512_vgg16_bn_atrous_custom", [64, 32, 16, 8, 4, 2, 1], [20.48, 51.2, 133.12, 215.04, 296.96, 378.88, 460.8]),
+        ("ssd_300_vgg16_bn_custom", [38, 19, 10, 5, 3, 1], [21, 45, 99, 153, 207, 261]),
+        ("ssd_300_vgg11_bn_atrous_custom", [38, 19, 10, 5, 3, 1], [21, 45, 99, 153, 207, 261]),
+        ("ssd_300_vgg19_bn_atrous_custom", [38, 19, 10, 5, 3, 1], [21, 45, 99, 153, 207, 261]),
+        ("ssd_320_mobilenetv2_1.0_lite_custom", [20, 10, 5, 3, 2, 1], [64, 112, 160, 208, 256, 304]),
         ("ssd_300_resnet18_v1_custom", [38, 19, 10, 5, 3, 2], [21, 45, 99, 153, 207, 261]),
         ("ssd_300_mobilenet0.5_custom", [19, 10, 5, 3, 2, 1], [21, 45, 99, 153, 207, 261]),
         ("ssd_300_mobilenet0.25_s8_custom", [38, 19, 10, 5, 3, 2], [21, 45, 99, 153, 207, 261]),
@@ -121,3 +126,28 @@ def test_sizes_of_vgg300_follow_from_the_smallest_and_the_largest_scale():
     expected = [300 * low / 2 / 100] + [300 * (low + k * step) / 100 for k in range(5)]
     assert expected == [30, 60, 111, 162, 213, 264]
     assert list(find_preset("ssd_300_vgg16_atrous_voc").sizes[:-1]) == expected
+
+
+def test_ssdlite():
+    """Sandler et al. 2018, table 6: 4.3 million parameters for COCO, with 3 anchors at a pixel of the first map; here are 6."""
+    net = ssdzoo.get_model("ssd_320_mobilenetv2_1.0_lite_custom", classes=[str(i) for i in range(80)])
+    assert [h.depthwise.weight.shape for h in net.box_predictors] == [(c, 1, 3, 3) for c in (576, 1280, 512, 256, 256, 128)]
+    assert [h.predictor.weight.shape[:2] for h in net.class_predictors][:2] == [(6 * 81, 576), (6 * 81, 1280)]
+    assert network_anchors(net).shape == (6 * (400 + 100 + 25 + 9 + 4 + 1), 4)
+    layers = {n.split("expand_")[1]: p.shape for n, p in net.collect_params(".*expand_.*weight").items()}
+    for i, (depth, filters) in enumerate(((256, 512), (128, 256), (128, 256), (64, 128))):
+        assert layers[f"depthwise_conv{i}_weight"] == (depth, 1, 3, 3)
+        assert layers[f"trans_conv{i}_weight"][0] == depth and layers[f"conv{i}_weight"] == (filters, depth, 1, 1)
+    learned = sum(np.prod(p.shape) for p in net.collect_params().values() if p.grad_req != "null")
+    assert learned == 4_485_236 and round((learned - 3 * (81 + 4) * 577) / 1e6, 1) == 4.3
+
+
+def test_a_rectangular_row():
+    net = ssdzoo.get_model("ssd_320x512_mobilenet1.0_s8_custom", classes=["a"])
+    assert net.base_size == (320, 512)
+    assert net.map_sizes(320, 512) == [(40, 64), (20, 32), (10, 16), (5, 8), (3, 4), (2, 2), (1, 1)]
+    first = [g.anchors.value.asnumpy()[0, 0, 0, 0] for g in net.anchor_generators]
+    np.testing.assert_allclose([a[2] for a in first], [12.8, 32, 83.2, 134.4, 185.6, 236.8, 288], rtol=1e-6)
+    np.testing.assert_allclose(first[4][:2], [512 / 4 / 2, 320 / 3 / 2], rtol=1e-6)
+    anchors = network_anchors(net)
+    assert anchors[:, 0].max() > 500 and 310 < anchors[:, 1].max() < 320

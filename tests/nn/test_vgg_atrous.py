@@ -1,10 +1,15 @@
 import numpy as np
 import pytest
 
+from ssdzoo.errors import CallError
+from ssdzoo.nn.ssd import get_ssd
 from ssdzoo.nn.vgg_atrous import Normalize, VGGAtrousBase, extra_spec, vgg_atrous_extractor, vgg_spec
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
+
+VGG = dict(name="vgg11_atrous", base_size=300, features=None, filters=None, sizes=[21, 45, 99, 153, 207, 261, 315],
+           ratios=[1, 2, 0.5], steps=None, classes=["a"])  # fmt: skip
 
 
 def map_shapes(net, height, width):
@@ -52,6 +57,38 @@ def test_the_dilated_stage():
     conv6, _, conv7, _ = vgg_atrous_extractor(16, 300).stages[5]
     assert [conv6._kwargs[k] for k in ("kernel", "pad", "dilate", "num_filter")] == [(3, 3), (6, 6), (6, 6), 1024]
     assert [conv7._kwargs[k] for k in ("kernel", "pad", "num_filter")] == [(1, 1), (0, 0), 1024]
+
+
+def test_conv6_without_dilation():
+    plain, dilated = vgg_atrous_extractor(16, 300, dilation=1), vgg_atrous_extractor(16, 300)
+    assert [plain.stages[5][0]._kwargs[k] for k in ("kernel", "pad", "dilate", "num_filter")] == [(3, 3), (1, 1), (1, 1), 1024]
+    assert map_shapes(plain, 300, 300) == map_shapes(dilated, 300, 300)
+    assert map_shapes(plain, 300, 411) == map_shapes(dilated, 300, 411)
+    shapes = [{n: p.shape for n, p in get_ssd(**VGG, dilation=d)._collect_params_with_prefix().items()} for d in (None, 1, 6)]
+    assert shapes[0] == shapes[1] == shapes[2] and shapes[1]["features.stages.5.0.weight"] == (1024, 512, 3, 3)
+
+
+def test_what_conv6_sees():
+    """A weight of ones at the centers of the nine taps finds the pixels 6, or 1, away."""
+    for dilation in (6, 1):
+        conv6 = vgg_atrous_extractor(11, 300, dilation=dilation).stages[5][0]
+        conv6.initialize()
+        conv6.weight.set_data(mx.nd.ones((1024, 512, 3, 3)))
+        point = np.zeros((1, 512, 19, 19), np.float32)
+        point[0, 0, 9, 9] = 1
+        rows, columns = np.nonzero(conv6(mx.nd.array(point)).asnumpy()[0, 0] > 0.5)
+        taps = [9 - dilation, 9, 9 + dilation]
+        assert sorted(set(rows)) == sorted(set(columns)) == taps and len(rows) == 9
+
+
+@pytest.mark.parametrize(
+    "change", [{"name": "mobilenet0.25", "features": ["relu26_fwd"], "filters": [64] * 5}, {"name": "resnet34_v1b"}]
+)
+def test_dilation_is_for_vgg(change):
+    with pytest.raises(
+        CallError, match=f"dilation=1: is for the conv6 of vgg16_atrous and its kin, not for backbone '{change['name']}'"
+    ):
+        get_ssd(**{**VGG, **change}, dilation=1)
 
 
 def test_init_scale_undoes_the_division_by_std():

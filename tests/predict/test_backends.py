@@ -17,7 +17,7 @@ from ssdzoo.export.job import export_onnx
 from ssdzoo.export.symbol import export_model
 from ssdzoo.predict.detector import iter_images
 from ssdzoo.predict.onnx_model import read_metadata, read_onnx_preset, split_model
-from ssdzoo.registry import find_preset
+from ssdzoo.registry import check_preset, find_preset
 from ssdzoo.report.predictions import write_predictions
 from tests.export.onnx_models import trained_looking
 
@@ -55,6 +55,26 @@ def test_same_detections(model, backend, models):
         pytest.importorskip("openvino", reason="needs the extra openvino")
     folder, expected = models
     assert_same(expected, ssdzoo.load(folder / model, backend=backend, precision="f32")(IMAGES, score=0.1))
+
+
+SHARED = {
+    "name": "shared", "backbone": "resnet18_v1_fpn", "base_size": [96, 128], "features": ["stage2", "stage3"], "filters": [64],
+    "sizes": [16, 32, 60, 90], "ratios": [[1, 2, 0.5]] * 3, "shared_predictors": True,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", [find_preset("ssd_320_mobilenetv2_1.0_lite_custom"), check_preset(SHARED, "here")])
+def test_ssdlite_and_shared_heads(preset, tmp_path):
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    preset = preset.with_classes(["a", "b", "c"])
+    net = trained_looking(preset, RNG.normal(size=(2, 3, *preset.base_size)).astype(np.float32))
+    export_model(net, preset, tmp_path)
+    found = {
+        backend: ssdzoo.load(tmp_path, backend=backend, precision="f32")(IMAGES, score=0.1)
+        for backend in ("mxnet", "onnxruntime", "openvino")
+    }
+    for backend in ("onnxruntime", "openvino"):
+        assert_same(found["mxnet"], found[backend])
 
 
 def test_throughput_mode(models):

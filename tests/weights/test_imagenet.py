@@ -159,10 +159,11 @@ def test_other_networks_are_refused(change, message, vgg16):
         vgg16_base("x.pth", arrays)
 
 
-def test_batch_norm_in_the_backbone_is_refused(tmp_path):
+@pytest.mark.parametrize("backbone", ["vgg16_bn_atrous", "vgg11_atrous", "vgg19_atrous"])
+def test_another_vgg_as_the_backbone_is_refused(backbone, tmp_path):
     names = ("features.0.weight", "classifier.0.weight")
     write_safetensors(tmp_path / "x.safetensors", {name: np.zeros(1, np.float32) for name in names})
-    net = ssdzoo.get_ssd("vgg16_bn_atrous", 300, None, None, [30, 60, 111, 162, 213, 264, 315], [[1, 2]] * 6, None, ["a"])
+    net = ssdzoo.get_ssd(backbone, 300, None, None, [30, 60, 111, 162, 213, 264, 315], [[1, 2]] * 6, None, ["a"])
     with pytest.raises(WeightsError, match="x.safetensors: a VGG-16 without batch norm; this backbone is another VGG"):
         read_base(tmp_path / "x.safetensors", net.features.base_parameters)
 
