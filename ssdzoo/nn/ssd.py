@@ -80,7 +80,7 @@ class SSD(mx.gluon.HybridBlock):
             depths = [generator.num_depth for generator in self.anchor_generators]
             channels = [c for c, _, _ in self._map_shapes[self.base_size]]
             if shared_predictors:
-                depths, channels = _only(depths, "anchors at a pixel (field 'ratios')"), _only(channels, "channels")
+                depths, channels = _only(depths, "anchors at a pixel (fields 'sizes' and 'ratios')"), _only(channels, "channels")
             make = SeparablePredictor if separable else ConvPredictor
             for depth, in_channels in zip(depths, channels):
                 for heads, values in ((self.class_predictors, self.num_classes + 1), (self.box_predictors, 4)):

@@ -27,7 +27,7 @@ def benchmark(
 
     Args:
         table, params: paths of a model's table and of its parameter file.
-        name: of the preset, under which GluonCV knows the model; None where it doesn't.
+        name: of the preset, under which GluonCV may know the model; None where it can't.
         images: paths of JPEG files.
         backends: names of `ssdzoo.predict.load.available()`.
         batches: images per call of the network.
@@ -48,6 +48,8 @@ def benchmark(
     taken = {task: [] for task in tasks}
     for number in range(rounds):
         for runtime, batch in tasks:
+            if None in taken[runtime, batch]:  # GluonCV does not know the model
+                continue
             if progress:
                 progress(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
             task = {
@@ -55,7 +57,7 @@ def benchmark(
                 "images": [str(path) for path in images],
             }  # fmt: skip
             taken[runtime, batch].append(_measure_apart(task))
-    return [_row(runtime, batch, results) for (runtime, batch), results in taken.items()]
+    return [_row(runtime, batch, results) for (runtime, batch), results in taken.items() if None not in results]
 
 
 def _row(runtime: str, batch: int, results: list) -> dict:
@@ -70,7 +72,8 @@ def _row(runtime: str, batch: int, results: list) -> dict:
     }  # fmt: skip
 
 
-def _measure_apart(task: dict) -> dict:
+def _measure_apart(task: dict):
+    """What `_measure` says, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_CHOSEN)}
     command = [sys.executable, "-m", "ssdzoo.predict.benchmark"]
     done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, env=environment)
@@ -80,7 +83,8 @@ def _measure_apart(task: dict) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _measure(task: dict) -> dict:
+def _measure(task: dict):
+    """{"net", "image": seconds of each call, "images_per_s", "version"}; None for a model that GluonCV does not know."""
     if task["runtime"] == GLUONCV:
         return _measure_gluoncv(task)
     from ssdzoo import runtime
@@ -103,7 +107,7 @@ def _measure(task: dict) -> dict:
     return {"net": net, "image": image, "images_per_s": rate, "version": version}
 
 
-def _measure_gluoncv(task: dict) -> dict:
+def _measure_gluoncv(task: dict):
     """GluonCV's network hybridized, with its own reading and transform, one image after another; threads and engine are MXNet's
     defaults."""
     from ssdzoo.registry import read_preset
@@ -112,6 +116,8 @@ def _measure_gluoncv(task: dict) -> dict:
     mx, gcv = mxnet(), gluoncv()
     from gluoncv.data.transforms.presets.ssd import SSDDefaultValTransform
 
+    if task["name"] not in gcv.model_zoo.get_model_list():
+        return None
     preset = read_preset(task["table"])
     known = {"classes": list(preset.classes)} if task["name"].endswith("_custom") else {}
     net = gcv.model_zoo.get_model(task["name"], pretrained=False, pretrained_base=False, **known)

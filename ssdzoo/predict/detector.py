@@ -75,12 +75,16 @@ class Detector:
                 readers.shutdown(cancel_futures=True)
 
     def _read(self, items, readers, ahead: int):
-        """Yields batches of prepared images, with that many in the making."""
+        """Yields batches of prepared images, with that many in the making. This thread prepares the first one: where there is no
+        other, none competes with a runtime whose threads spin while they wait."""
+        first = list(islice(items, 1))
         waiting = deque(readers.submit(self.prepare, item) for item in islice(items, ahead))
-        while waiting:
-            batch = [waiting.popleft().result() for _ in range(min(self.batch_size, len(waiting)))]
+        batch = [self.prepare(item) for item in first]
+        while batch:
+            batch += [waiting.popleft().result() for _ in range(min(self.batch_size - len(batch), len(waiting)))]
             waiting.extend(readers.submit(self.prepare, item) for item in islice(items, len(batch)))
             yield batch
+            batch = [waiting.popleft().result()] if waiting else []
 
     def _fly(self, batches, flying: int):
         """Yields (batch, outputs) in order, with that many batches in the network at once."""

@@ -34,6 +34,24 @@ def test_runtimes_take_turns(monkeypatch):
     assert turns == [("mxnet", 1), ("mxnet", 8), ("openvino", 1), ("openvino", 8)] * 2 and len(rows) == 4
 
 
+def test_what_gluoncv_does_not_know_is_measured_without_it(monkeypatch):
+    pytest.importorskip("gluoncv")
+    task = {
+        "runtime": B.GLUONCV,
+        "batch": 1,
+        "table": "t",
+        "params": "p",
+        "name": "ssd_300_mobilenet0.25_s8_custom",
+        "images": [],
+    }
+    assert B._measure(task) is None
+    answers = {B.GLUONCV: None, "mxnet": {"net": [1.0], "image": [1.0], "images_per_s": 1.0, "version": "m"}}
+    turns = []
+    monkeypatch.setattr(B, "_measure_apart", lambda task: turns.append(task["runtime"]) or answers[task["runtime"]])
+    rows = B.benchmark("t", "p", task["name"], ["a.jpg"], ["mxnet"], rounds=2)
+    assert [row["runtime"] for row in rows] == ["mxnet"] and turns == [B.GLUONCV, "mxnet", "mxnet"]
+
+
 def test_on_the_command_line(capsys):
     pytest.importorskip("gluoncv")
     with pytest.raises(SystemExit) as exit:
