@@ -84,7 +84,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(folder, sign, afte
     assert_resumes(folder, out)
 
 
-@pytest.mark.parametrize("limit", [2_000, 200_000])  # bytes per file: what is small fits in the second
+@pytest.mark.parametrize("limit", [2_000, pytest.param(200_000, marks=pytest.mark.long)])  # bytes of a file
 def test_a_full_disk_loses_nothing_that_was_saved(folder, limit):
     out = f"full{limit}"
     process = start(folder, out)
