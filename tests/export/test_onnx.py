@@ -48,7 +48,7 @@ def check_runtimes(path, images, expected):
     """onnxruntime, and OpenVINO where it is installed."""
     assert_same_detections(expected, run_onnx(path, images))
     if importlib.util.find_spec("openvino"):
-        assert_same_detections(expected, OpenVINOBackend(path, "f32").run(images), tie=2e-5)
+        assert_same_detections(expected, OpenVINOBackend(path, "f32").run(images))
 
 
 def check_preset(name, count, tmp_path):
