@@ -63,10 +63,10 @@ def assert_resumes(folder, out):
     "sign, after",
     [
         ("last/state.json", 0.0),  # right behind the first saving
-        ("last/state.json", 0.2),
-        ("last/.0002-*.params", 0.0),  # while that file is written
+        pytest.param("last/state.json", 0.2, marks=pytest.mark.long),
+        pytest.param("last/.0002-*.params", 0.0, marks=pytest.mark.long),  # while that file is written
         ("last/.0003.*.ema", 0.0),
-        (".best.*.params", 0.0),
+        pytest.param(".best.*.params", 0.0, marks=pytest.mark.long),
         ("args.toml", 0.0),  # before anything is saved
     ],
 )
