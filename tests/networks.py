@@ -23,3 +23,9 @@ def images(batch=2, height=96, width=96, seed=0):
 
 def as_numpy(outputs):
     return [output.asnumpy() for output in outputs]
+
+
+def network_anchors(net):
+    """(N, 4) float32: the anchors that an SSD stores, for an input of its base size, center form, pixels."""
+    maps = zip(net.anchor_generators, net.map_sizes(*net.base_size))
+    return np.concatenate([g._stored()[:, :, :h, :w].reshape(-1, 4) for g, (h, w) in maps]).astype(np.float32)

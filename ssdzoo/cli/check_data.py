@@ -62,12 +62,12 @@ def _anchors(model: str, weights, data: Path, format) -> tuple:
     from ssdzoo import runtime
 
     runtime.tune_cpu()
-    from ssdzoo.nn.anchors import network_anchors
+    from ssdzoo.nn.anchors import network_levels
     from ssdzoo.predict.load import load_anchors
 
     net, preset = load_anchors(model, weights)
     trained = Path(model).is_dir() or weights
-    return str(model) if trained else preset.name, preset.base_size, network_anchors(net), preset.classes if trained else None
+    return str(model) if trained else preset.name, preset.base_size, network_levels(net), preset.classes if trained else None
 
 
 def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:

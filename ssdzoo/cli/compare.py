@@ -70,7 +70,8 @@ def compare(
         raise CallError("name the images to compare on: either --images DIR, or --data DATA with known boxes")
     if map_tolerance is not None and data is None:
         raise CallError("--map-tolerance needs known boxes: name a data set with --data in place of --images")
-    contexts = contexts_of(gpus, ((a, backend_a), (b, backend_b)))
+    named = (a, backend_a), (b, backend_b)
+    contexts = prepare(gpus, any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in named))
     from ssdzoo.predict.certify import open_side
     from ssdzoo.predict.compare import Tolerance
 
@@ -82,13 +83,6 @@ def compare(
     certificate = compare_sides(sides, images, data, split, score, tolerance, worst, out, as_json)
     if not certificate.passed:
         raise typer.Exit(1)
-
-
-def contexts_of(gpus, sides: tuple):
-    """mxnet's contexts, where a side needs mxnet: it may not be installed."""
-    if any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in sides):
-        return prepare(gpus)
-    return prepare(gpus) if gpus else None
 
 
 def compare_sides(sides: list, images, data, split: str, score: float, tolerance, worst: int, out: Path, as_json: bool):

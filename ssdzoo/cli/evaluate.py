@@ -56,7 +56,7 @@ def evaluate(
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
     backend = _backend(backend, model)
-    contexts = _contexts(backend, gpus)
+    contexts = prepare(gpus, backend == "mxnet")
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
     from ssdzoo.machine import versions
@@ -90,16 +90,6 @@ def _backend(given: str | None, model: str) -> str:
     if is_onnx and given == "mxnet":
         raise CallError(f"{model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
     return given or ("auto" if is_onnx else "mxnet")
-
-
-def _contexts(backend: str, gpus):
-    """mxnet's contexts where it is needed; it may not be installed. The others get the settings of the CPU alone."""
-    if gpus or backend == "mxnet":
-        return prepare(gpus)
-    from ssdzoo.runtime import tune_cpu
-
-    tune_cpu()
-    return None
 
 
 def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | None:

@@ -26,10 +26,14 @@ Weights = Annotated[Optional[Path], typer.Option(help="Parameter file of the who
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]
 
 
-def prepare(gpus) -> list:
-    """The contexts of `--gpus`; on the CPU, threads and engine are set before mxnet is first imported."""
+def prepare(gpus, mxnet: bool = True):
+    """The contexts of `--gpus`; on the CPU, threads and engine are set before mxnet is first imported.
+
+    Args:
+        mxnet: False where another runtime does the work, so that mxnet need not be installed: then None, unless GPUs are named.
+    """
     from ssdzoo import runtime
 
     if not gpus:
         runtime.tune_cpu()
-    return runtime.contexts(gpus)
+    return runtime.contexts(gpus) if gpus or mxnet else None

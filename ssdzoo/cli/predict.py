@@ -29,7 +29,7 @@ def predict(
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json."""
     runtime.tune_cpu()
-    contexts = prepare(gpus) if gpus or backend == "mxnet" else None  # the others may need no mxnet at all
+    contexts = prepare(gpus, backend == "mxnet")
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions

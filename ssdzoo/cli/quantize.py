@@ -6,8 +6,8 @@ from typing import Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.compare import compare_sides, contexts_of
-from ssdzoo.cli.options import PARTS, Json, Model, Weights
+from ssdzoo.cli.compare import compare_sides
+from ssdzoo.cli.options import PARTS, Json, Model, Weights, prepare
 from ssdzoo.errors import CallError
 
 
@@ -41,7 +41,7 @@ def quantize(
         raise CallError("name images to calibrate on with --images, or a data set with --data")
     if out.exists() and not out.is_dir():
         raise CallError(f"--out {out} is a file: name a folder")
-    contexts = contexts_of(None, ((model, "auto"),))
+    contexts = prepare(None, not model.endswith(".onnx"))
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.export.quantize import quantize_onnx
     from ssdzoo.predict.certify import open_side

@@ -72,7 +72,7 @@ def check_dataset(path, splits=None, format=None, model=None, workers=None, prog
     Args:
         path, format: see `ssdzoo.data.load_dataset`.
         splits: names of splits; None takes all.
-        model: (name, (height, width), anchors (N, 4) center form in pixels of that input, classes or None); None leaves the
+        model: (name, (height, width), a `ssdzoo.anchors.levels.Level` for each feature map, classes or None); None leaves the
             anchors out.
         workers: processes that decode; see `inspect_all`.
         progress: wraps an iterable, given the number of its items too.

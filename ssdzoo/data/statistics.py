@@ -3,9 +3,9 @@
 import numpy as np
 
 from ssdzoo import boxes as geometry
+from ssdzoo.anchors.levels import best_of_all
 
 SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's borders of small, medium and large
-DRAWN = 20_000  # objects that are compared with the anchors, where there are more
 PERCENTILES = (5, 50, 95)
 
 
@@ -44,24 +44,21 @@ def class_table(records: dict, names: list) -> dict:
     return table
 
 
-def anchor_table(records: dict, names: list, model: str, size: tuple, anchors: np.ndarray) -> dict:
+def anchor_table(records: dict, names: list, model: str, size: tuple, levels: list) -> dict:
     """How well anchors fit the objects, stretched to the model's input.
 
     Args:
         records: {split: records}; crowds are left out.
         size: (height, width) of the input in pixels.
-        anchors: (N, 4) center form, pixels of the input.
+        levels: the anchors, a `ssdzoo.anchors.levels.Level` for each feature map.
 
     Returns:
-        {"model", "size", "anchors": N, "objects": how many were compared, "classes": {class: shares}, "all": shares}; shares are
+        {"model", "size", "anchors" and "objects": how many there are, "classes": {class: shares}, "all": shares}; shares are
         {"all", "small", "medium", "large": share of the objects with an anchor above IoU 0.5, None without objects, "IoU":
         mean of the best IoUs}; sizes are those in the input.
     """
     ids, boxes, _ = _stacked(records, size)
-    if len(ids) > DRAWN:
-        chosen = np.random.default_rng(0).choice(len(ids), DRAWN, replace=False)
-        ids, boxes = ids[chosen], boxes[chosen]
-    best = best_ious(boxes, geometry.center_to_corner(np.asarray(anchors, np.float32)))
+    best = best_of_all(boxes, levels)[0]
     by_size = _by_size(geometry.area(boxes))
 
     def shares(which):
@@ -71,15 +68,8 @@ def anchor_table(records: dict, names: list, model: str, size: tuple, anchors: n
 
     classes = {name: shares(ids == i) for i, name in enumerate(names)}
     every = shares(np.ones(len(ids), bool))
-    return {"model": model, "size": list(size), "anchors": len(anchors), "objects": len(ids), "classes": classes, "all": every}
-
-
-def best_ious(boxes: np.ndarray, anchors: np.ndarray) -> np.ndarray:
-    """(M,) the greatest IoU of each box (M, 4) with one of the anchors (N, 4), both corner form."""
-    best = np.zeros(len(boxes), np.float32)
-    for start in range(0, len(boxes), 100):
-        best[start : start + 100] = geometry.iou(boxes[start : start + 100], anchors).max(axis=1, initial=0)
-    return best
+    count = sum(level.count for level in levels)
+    return {"model": model, "size": list(size), "anchors": count, "objects": len(ids), "classes": classes, "all": every}
 
 
 def _stacked(records: dict, size: tuple | None = None) -> tuple:

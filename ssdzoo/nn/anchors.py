@@ -115,14 +115,6 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         return anchors
 
 
-def network_anchors(net) -> np.ndarray:
-    """(N, 4) float32 anchors of an SSD for an input of its base size, center form, pixels; it need not be initialized."""
-    parts = []
-    for generator, (height, width) in zip(net.anchor_generators, net.map_sizes(*net.base_size)):
-        parts.append(generator._stored()[:, :, :height, :width].reshape(-1, 4))
-    return np.concatenate(parts).astype(np.float32)
-
-
 def network_levels(net) -> list:
     """A `Level` for each feature map of an SSD at its base size; it need not be initialized."""
     return [Level(cells, *g.layout()) for g, cells in zip(net.anchor_generators, net.map_sizes(*net.base_size))]

@@ -3,9 +3,9 @@ import json
 import numpy as np
 import pytest
 
+from ssdzoo.anchors.levels import Level
 from ssdzoo.data.check import check_dataset
 from ssdzoo.data.class_similarity import similar_names
-from ssdzoo.data.statistics import DRAWN, anchor_table, best_ious
 from ssdzoo.errors import CallError, DataError
 from tests.data.formats import NAMES, OBJECTS, WRITERS, write
 from tests.data.voc_folder import write_voc, xml
@@ -174,12 +174,13 @@ def test_the_published_classes_are_all_different():
 
 def test_anchors_against_literals(tmp_path):
     """Two anchors of 50x40 in an input of 200x160, onto which the images of 100x80 are stretched."""
-    anchors = np.float32([[25, 20, 50, 40], [145, 60, 50, 40]])
+    shape = np.array([[50.0, 40.0]])
+    levels = [Level((1, 1), shape, (40, 50)), Level((1, 1), shape, (120, 290))]  # around (25, 20) and (145, 60)
     report = checked(
         tmp_path,
         # In the input: exactly the first anchor; half of the second, IoU 0.5, not above; none.
         {"a": xml([("cat", 1, 1, 26, 21), ("dog", 61, 21, 86, 31), ("dog", 1, 71, 11, 81)])},
-        model=("m", (160, 200), anchors, None),
+        model=("m", (160, 200), levels, None),
     )
     assert report.anchors == {
         "model": "m",
@@ -196,31 +197,8 @@ def test_anchors_against_literals(tmp_path):
 
 
 def test_classes_that_a_model_does_not_know(tmp_path):
-    model = ("m", (80, 100), np.float32([[20, 30, 20, 20]]), ["dog"])
+    model = ("m", (80, 100), [Level((1, 1), np.array([[20.0, 20.0]]), (60, 40))], ["dog"])
     assert told(checked(tmp_path, {"a": xml([CAT])}, model=model)) == [("warning", "m does not know 'cat'")]
-
-
-def test_anchors_of_many_objects_are_drawn(tmp_path, monkeypatch):
-    from ssdzoo.data import load_dataset, statistics
-
-    assert DRAWN == 20_000
-    monkeypatch.setattr(statistics, "DRAWN", 4)
-    records = {"train": load_dataset(write("voc", tmp_path / "d"), "train").records}
-    assert anchor_table(records, NAMES, "m", (64, 128), np.float32([[4, 4, 8, 8]]))["objects"] == 4
-
-
-def test_best_ious_match_a_loop():
-    rng = np.random.default_rng(0)
-    boxes, anchors = (np.sort(rng.uniform(0, 100, (n, 2, 2)), axis=1).reshape(n, 4).astype(np.float32) for n in (230, 40))
-
-    def iou(a, b):
-        across, down = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
-        both = max(0, across) * max(0, down)
-        return both / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - both)
-
-    expected = [max(iou(a, b) for b in anchors.astype(float)) for a in boxes.astype(float)]
-    np.testing.assert_allclose(best_ious(boxes, anchors), expected, atol=1e-5)
-    assert best_ious(boxes[:0], anchors).shape == (0,)
 
 
 def test_splits_that_cannot_be_read(tmp_path):
@@ -234,7 +212,8 @@ def test_splits_that_cannot_be_read(tmp_path):
 
 
 def test_nothing_that_can_be_used(tmp_path):
-    report = checked(tmp_path, {"a": xml([("cat", 1, 1, 900, 9)], size=(9, 9))}, model=("m", (9, 9), np.ones((3, 4)), None))
+    model = ("m", (9, 9), [Level((1, 1), np.ones((3, 2)), (9, 9))], None)
+    report = checked(tmp_path, {"a": xml([("cat", 1, 1, 900, 9)], size=(9, 9))}, model=model)
     assert report.splits["train"]["images"] == 0 and report.anchors["all"]["all"] is None
     assert [p.severity for p in report.problems] == ["error", "warning"]
 

@@ -7,13 +7,13 @@ import ssdzoo
 from ssdzoo.anchors.levels import best_of_all
 from ssdzoo.boxes import center_to_corner, iou
 from ssdzoo.errors import CallError
-from ssdzoo.nn.anchors import LiteAnchorGenerator, network_anchors, network_levels
+from ssdzoo.nn.anchors import LiteAnchorGenerator, network_levels
 from ssdzoo.predict.load import load_symbol
 from ssdzoo.registry import check_preset, find_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.targets import TargetGenerator
 from tests.anchors.test_levels import random_boxes
-from tests.networks import as_numpy, images
+from tests.networks import as_numpy, images, network_anchors
 
 mx = mxnet()
 

@@ -5,11 +5,10 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError
-from ssdzoo.nn.anchors import network_anchors
 from ssdzoo.predict.load import load_symbol
 from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
-from tests.networks import as_numpy, images
+from tests.networks import as_numpy, images, network_anchors
 
 mx = mxnet()
 
