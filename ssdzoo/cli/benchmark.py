@@ -17,7 +17,11 @@ def benchmark(
     model: Model,
     images: Annotated[Optional[Path], typer.Option(help="Folder with JPEG files.", show_default="drawn, 640x480")] = None,
     backends: Annotated[
-        Optional[str], typer.Option(help="Runtimes, with commas in between.", show_default="all that are installed")
+        Optional[str],
+        typer.Option(
+            help="Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8.",
+            show_default="all that are installed",
+        ),
     ] = None,
     batch: Annotated[str, typer.Option(help="Images per call of the network, with commas in between.")] = "1",
     count: Annotated[int, typer.Option(min=1, help="Images per measurement.")] = 20,
@@ -32,11 +36,15 @@ def benchmark(
     from ssdzoo.predict.load import BACKENDS, available
     from ssdzoo.predict.timings import remember
 
-    known = BACKENDS[1:]
-    chosen = backends.split(",") if backends else available()
+    is_onnx = model.endswith(".onnx")
+    known, installed = measure.runtimes(BACKENDS[1:]), available()
+    if is_onnx:  # it is in int8 or it is not, unless the user asks for both
+        known.remove("mxnet")
+        installed = [name for name in installed if name != "mxnet"]
+    chosen = backends.split(",") if backends else installed if is_onnx else measure.runtimes(installed)
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise CallError(f"no backend {unknown[0]!r}; there are {', '.join(known)}")
+        raise CallError(f"no backend {unknown[0]!r}{' for an .onnx' * is_onnx}; there are {', '.join(known)}")
     try:
         batches = [int(number) for number in batch.split(",")]
     except ValueError:
@@ -44,10 +52,11 @@ def benchmark(
     if min(batches) < 1:
         raise CallError(f"--batch {batch}: expected numbers such as 1,8,32")
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
-        table, params, name = measure.write_model(model, folder, weights)
+        subject = measure.find_subject(model, folder, weights)
         paths = measure.list_jpegs(images, count, folder)
-        rows = measure.benchmark(table, params, name, paths, chosen, batches, rounds, gluoncv, progress.say)
-        remember(table, rows)
+        rows = measure.benchmark(subject, paths, chosen, batches, rounds, gluoncv, progress.say)
+        if subject.weights:  # what was exported does not say its architecture
+            remember(subject.model, rows)
     if as_json:
         print(json.dumps({"model": model, "count": count, "rounds": rounds, "rows": rows}, indent=1))
     else:
@@ -55,13 +64,23 @@ def benchmark(
 
 
 def _table(rows: list) -> Table:
-    """Milliseconds are 50th, 90th and 99th percentiles; x compares the 50th of an image with GluonCV's."""
-    table = Table("runtime", "batch", "network ms", "image ms", "images/s", "x", box=None, header_style="bold")
-    for column in table.columns[1:]:
-        column.justify = "right"
+    caption = "ms: 50th, 90th and 99th percentile; an image is measured from its file to its detections"
     base = next((row["image_ms"]["p50"] for row in rows if row["runtime"] == "gluoncv"), None)
+    if base:
+        caption += "; x: times as fast as GluonCV, by the 50th of an image"
+    table = Table("runtime", "batch", "network ms", "image ms", "images/s", box=None, pad_edge=False, header_style="bold")
+    table.caption, table.caption_justify = caption, "left"
+    if base:
+        table.add_column("x")
+    for column in table.columns[1:]:
+        column.justify, column.no_wrap = "right", True
     for row in rows:
-        times = [" ".join(f"{row[kind][p]:.1f}" for p in ("p50", "p90", "p99")) for kind in ("net_ms", "image_ms")]
-        ratio = f"{base / row['image_ms']['p50']:.2f}" if base else ""
-        table.add_row(row["version"], str(row["batch"]), *times, f"{row['images_per_s']:.1f}", ratio)
+        times = [" ".join(_short(row[kind][p]) for p in ("p50", "p90", "p99")) for kind in ("net_ms", "image_ms")]
+        ratio = [f"{base / row['image_ms']['p50']:.2f}"] if base else []
+        name = row["version"].removesuffix(" latency")  # the only mode that is measured
+        table.add_row(name, str(row["batch"]), *times, f"{row['images_per_s']:.1f}", *ratio)
     return table
+
+
+def _short(ms: float) -> str:
+    return f"{ms:.1f}" if ms < 100 else f"{ms:.0f}"

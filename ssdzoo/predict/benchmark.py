@@ -8,28 +8,54 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.export.pair import find_pair
+from ssdzoo.predict.load import find_network, load
+from ssdzoo.registry import find_preset, get_model, list_models, read_preset
+from ssdzoo.runtime import gluoncv, mxnet, tune_cpu
+from ssdzoo.weights.params_file import write_params
+from ssdzoo.weights.store import find_weights
 
 GLUONCV = "gluoncv"
+INT8 = "-int8"  # after a backend's name: with the network in int8
 _CHOSEN = ("OMP_", "MXNET_", "KMP_", "DMLC_")  # settings that a process of ours makes for itself
 _WARM_UP = 3
+_CALIBRATED = 20  # images; more would change the result, but hardly its speed
 
 
-def benchmark(
-    table, params, name, images: list, backends: list, batches=(1,), rounds: int = 2, against_gluoncv=True, progress=None
-):
+class Subject(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        model, weights: as `ssdzoo.predict.load.load` takes them.
+        name: of the preset, under which GluonCV may know the model, which is then a table with a parameter file; else None.
+        trained: False for random weights.
+    """
+
+    model: str | Path
+    weights: str | Path | None = None
+    name: str | None = None
+    trained: bool = True
+
+
+def runtimes(backends) -> list:
+    """What can be measured of these backends: they themselves, and those that run ONNX with the network in int8, too."""
+    return [*backends, *(name + INT8 for name in backends if name != "mxnet")]
+
+
+def benchmark(subject: Subject, images: list, backends: list, batches=(1,), rounds: int = 2, against_gluoncv=True, progress=None):
     """Rows of measurements, one for each runtime and batch size.
 
     Args:
-        table, params: paths of a model's table and of its parameter file.
-        name: of the preset, under which GluonCV may know the model; None where it can't.
         images: paths of JPEG files.
-        backends: names of `ssdzoo.predict.load.available()`.
+        backends: some of `runtimes()`. What runs in int8 is calibrated on `images` (`ssdzoo.export.quantize`).
         batches: images per call of the network.
         rounds: how often each runtime is measured, in turns, so that a noisy machine is unfair to none.
         progress: called with a line of text before each measurement.
@@ -43,21 +69,38 @@ def benchmark(
         SSDZooError: a measurement failed.
     """
     tasks = [(backend, batch) for backend in backends for batch in batches]
-    if against_gluoncv and name and importlib.util.find_spec("gluoncv"):
+    if against_gluoncv and subject.name and importlib.util.find_spec("gluoncv"):
         tasks.insert(0, (GLUONCV, 1))
     taken = {task: [] for task in tasks}
-    for number in range(rounds):
-        for runtime, batch in tasks:
-            if None in taken[runtime, batch]:  # GluonCV does not know the model
-                continue
+    with tempfile.TemporaryDirectory() as folder:
+        quantized = Path(folder) / "int8.onnx"
+        if any(backend.endswith(INT8) for backend in backends):
             if progress:
-                progress(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
-            task = {
-                "runtime": runtime, "batch": batch, "table": str(table), "params": str(params), "name": name,
-                "images": [str(path) for path in images],
-            }  # fmt: skip
-            taken[runtime, batch].append(_measure_apart(task))
+                progress("calibration of int8")
+            _write_int8(subject, images, quantized)
+        for number in range(rounds):
+            for runtime, batch in tasks:
+                if None in taken[runtime, batch]:  # GluonCV does not know the model
+                    continue
+                if progress:
+                    progress(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
+                which = Subject(quantized) if runtime.endswith(INT8) else subject
+                task = {
+                    "runtime": runtime, "batch": batch, "model": str(which.model), "name": which.name,
+                    "weights": which.weights and str(which.weights), "images": [str(path) for path in images],
+                }  # fmt: skip
+                taken[runtime, batch].append(_measure_apart(task))
     return [_row(runtime, batch, results) for (runtime, batch), results in taken.items() if None not in results]
+
+
+def _write_int8(subject: Subject, images: list, out: Path) -> None:
+    from ssdzoo.export.quantize import quantize_onnx
+
+    detector = load(subject.model, "onnxruntime", weights=subject.weights)
+    chosen = list(dict.fromkeys(images))[:_CALIBRATED]
+    # How many convolutions must stay in float is not to be learned from random weights.
+    float_first = None if subject.trained else 1
+    quantize_onnx(detector.backend.path, out, (detector.prepare(path)[1][None] for path in chosen), float_first)
 
 
 def _row(runtime: str, batch: int, results: list) -> dict:
@@ -87,11 +130,8 @@ def _measure(task: dict):
     """{"net", "image": seconds of each call, "images_per_s", "version"}; None for a model that GluonCV does not know."""
     if task["runtime"] == GLUONCV:
         return _measure_gluoncv(task)
-    from ssdzoo import runtime
-    from ssdzoo.predict.load import load
-
-    runtime.tune_cpu()
-    detector = load(task["table"], task["runtime"], weights=task["params"])
+    tune_cpu()
+    detector = load(task["model"], task["runtime"].removesuffix(INT8), weights=task["weights"])
     detector.batch_size = batch = task["batch"]
     images = task["images"]
     one = [detector.prepare(path)[1] for path in images[:batch]]
@@ -103,25 +143,21 @@ def _measure(task: dict):
     for _ in detector.stream(many, 0.5):
         pass
     rate = len(many) / (time.perf_counter() - started)
-    version = getattr(detector.backend, "version", "mxnet 1.9.1")
-    return {"net": net, "image": image, "images_per_s": rate, "version": version}
+    return {"net": net, "image": image, "images_per_s": rate, "version": detector.runtime}
 
 
 def _measure_gluoncv(task: dict):
     """GluonCV's network hybridized, with its own reading and transform, one image after another; threads and engine are MXNet's
     defaults."""
-    from ssdzoo.registry import read_preset
-    from ssdzoo.runtime import gluoncv, mxnet
-
     mx, gcv = mxnet(), gluoncv()
     from gluoncv.data.transforms.presets.ssd import SSDDefaultValTransform
 
     if task["name"] not in gcv.model_zoo.get_model_list():
         return None
-    preset = read_preset(task["table"])
+    preset = read_preset(task["model"])
     known = {"classes": list(preset.classes)} if task["name"].endswith("_custom") else {}
     net = gcv.model_zoo.get_model(task["name"], pretrained=False, pretrained_base=False, **known)
-    net.load_parameters(task["params"])
+    net.load_parameters(task["weights"])
     net.hybridize()
     transform = SSDDefaultValTransform(preset.base_size[1], preset.base_size[0])
 
@@ -151,20 +187,18 @@ def _times(action, items) -> list:
     return times
 
 
-def write_model(model, folder, weights=None) -> tuple:
-    """(table, params, GluonCV's name or None) of what a user calls a model; a preset without weights gets random ones.
+def find_subject(model, folder, weights=None) -> Subject:
+    """What a user calls a model: a table and a parameter file, written to `folder`, with random parameters for a preset without
+    weights; or an exported model as it is.
 
     Raises:
         CallError: no such model.
     """
-    from ssdzoo.predict.load import find_network
-    from ssdzoo.registry import find_preset, get_model, list_models
-    from ssdzoo.runtime import mxnet
-    from ssdzoo.weights.params_file import write_params
-    from ssdzoo.weights.store import find_weights
-
+    if str(model).endswith(".onnx") or find_pair(model):
+        return Subject(model)
     folder = Path(folder)
-    if weights or Path(model).is_dir() or str(model).endswith(".params"):
+    trained = bool(weights) or Path(model).is_dir() or str(model).endswith(".params")
+    if trained:
         preset, params = find_network(model, weights)
         params = find_weights(preset.name, params)
     else:
@@ -176,7 +210,7 @@ def write_model(model, folder, weights=None) -> tuple:
         write_params(params, {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()})
     table = folder / "model.toml"
     table.write_text(preset.to_toml(), "utf-8")
-    return table, params, preset.name if preset.name in list_models() else None
+    return Subject(table, params, preset.name if preset.name in list_models() else None, trained)
 
 
 def list_jpegs(images, count: int, folder) -> list:

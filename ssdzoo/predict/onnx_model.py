@@ -41,7 +41,9 @@ class OnnxRuntimeBackend:
         except Exception as error:
             raise ExportError(f"{path}: onnxruntime can't run it: {str(error).strip().splitlines()[0]}") from None
         self.path, self.providers = path, self._session.get_providers()
-        self.version = f"onnxruntime {runtime.__version__} {self.providers[0].removesuffix('ExecutionProvider')}"
+        quantized = self._session.get_modelmeta().custom_metadata_map.get("quantized", "")
+        name = f"onnxruntime {runtime.__version__} {self.providers[0].removesuffix('ExecutionProvider')}"
+        self.version = f"{name} {quantized}".strip()
 
     def run(self, images: np.ndarray) -> dict:
         """{output: array} of a batch."""
@@ -82,6 +84,7 @@ class OpenVINOBackend:
         self.precision = ("bf16" if has_bf16 else "f32") if precision == "auto" else precision
         try:
             parts = [core.read_model(str(path))]
+            int8 = any(node.get_type_name() == "FakeQuantize" for node in parts[0].get_ops())
             if self.precision == "bf16":
                 parts = split_model(openvino, parts[0], read_metadata(path)) or parts
                 self.precision = "bf16" if len(parts) == 2 else "f32"
@@ -96,7 +99,7 @@ class OpenVINOBackend:
         self.in_flight = self._parts[0].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if mode == "throughput" else 1
         self._free = [[part.create_infer_request() for part in self._parts] for _ in range(self.in_flight)]
         self._names = [next(iter(OUTPUTS & output.names), output.get_any_name()) for output in self._parts[-1].outputs]
-        self.version = f"openvino {openvino.__version__.split('-')[0]} {self.precision} {mode}"
+        self.version = f"openvino {openvino.__version__.split('-')[0]} {'int8' if int8 else self.precision} {mode}"
 
     def run(self, images: np.ndarray) -> dict:
         """{output: array} of a batch; up to `in_flight` threads may call it at once."""

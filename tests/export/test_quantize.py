@@ -13,7 +13,7 @@ from ssdzoo.cli import main
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.export.equalize import equalize
 from ssdzoo.export.job import export_onnx
-from ssdzoo.export.quantize import nodes_before, quantize_onnx
+from ssdzoo.export.quantize import beginning, nodes_before, quantize_onnx
 from ssdzoo.predict.certify import certify, open_side
 from ssdzoo.predict.compare import Tolerance
 from ssdzoo.predict.onnx_model import read_metadata
@@ -79,11 +79,21 @@ def test_the_first_convolutions_can_stay_in_float(model, tmp_path):
 
 def test_as_few_stay_in_float_as_are_needed(model, tmp_path):
     done = quantize_onnx(model / "float.onnx", tmp_path / "x.onnx", BATCHES)
-    assert done["logits_db"] >= 35 or done["float"] == 13
+    assert done["logits_db"] >= 35 or done["float"] <= 13
     assert len(convolutions_in_int8(tmp_path / "x.onnx")) == 47 - done["float"] < 47
     if done["float"] < 13:
         fewer = {3: 1, 5: 3, 7: 5, 9: 7, 1: 0}[done["float"]]
         assert quantize_onnx(model / "float.onnx", tmp_path / "y.onnx", BATCHES, float_first=fewer)["logits_db"] < 35
+
+
+def test_int8_begins_where_nothing_is_read_in_float_too():
+    """conv a, b with a residual around b, then conv c: b reads what the addition reads, so b can't be the last in float alone."""
+    make = onnx.helper.make_node
+    network = [
+        make("Conv", ["images"], ["a"]), make("Relu", ["a"], ["r"]), make("Conv", ["r"], ["b"]), make("Conv", ["b"], ["c"]),
+        make("Add", ["c", "r"], ["s"]), make("Conv", ["s"], ["d"]),
+    ]  # fmt: skip
+    assert [beginning(network, count) for count in range(5)] == [0, 2, 5, 5, 6]
 
 
 def test_it_finds_nearly_the_same(model):
@@ -99,6 +109,8 @@ def test_what_is_refused(model, tmp_path):
         quantize_onnx(model / "int8.onnx", tmp_path / "x.onnx", BATCHES)
     with pytest.raises(CallError, match="no images to calibrate on"):
         quantize_onnx(model / "float.onnx", tmp_path / "x.onnx", [])
+    with pytest.raises(CallError, match=r"float\.onnx: nothing would be in int8 behind 47 convolutions in float"):
+        quantize_onnx(model / "float.onnx", tmp_path / "x.onnx", BATCHES, float_first=47)
     with pytest.raises(ExportError, match=r"none\.onnx: no such ONNX file"):
         quantize_onnx(tmp_path / "none.onnx", tmp_path / "x.onnx", BATCHES)
     assert not list(tmp_path.iterdir())

@@ -5,6 +5,7 @@ import pytest
 
 from ssdzoo.cli import main
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.export.job import export_onnx
 from ssdzoo.predict import benchmark as B
 from ssdzoo.predict.timings import timings
 from ssdzoo.registry import find_preset
@@ -28,9 +29,8 @@ def test_runtimes_take_turns(monkeypatch):
         return {"net": [1.0], "image": [1.0], "images_per_s": 1.0, "version": task["runtime"]}
 
     monkeypatch.setattr(B, "_measure_apart", measure)
-    rows = B.benchmark(
-        "t", "p", "ssd_300_vgg16_atrous_voc", ["a.jpg"], ["mxnet", "openvino"], (1, 8), rounds=2, against_gluoncv=False
-    )
+    subject = B.Subject("t", "p", "ssd_300_vgg16_atrous_voc")
+    rows = B.benchmark(subject, ["a.jpg"], ["mxnet", "openvino"], (1, 8), rounds=2, against_gluoncv=False)
     assert turns == [("mxnet", 1), ("mxnet", 8), ("openvino", 1), ("openvino", 8)] * 2 and len(rows) == 4
 
 
@@ -39,8 +39,8 @@ def test_what_gluoncv_does_not_know_is_measured_without_it(monkeypatch):
     task = {
         "runtime": B.GLUONCV,
         "batch": 1,
-        "table": "t",
-        "params": "p",
+        "model": "t",
+        "weights": "p",
         "name": "ssd_300_mobilenet0.25_s8_custom",
         "images": [],
     }
@@ -48,7 +48,7 @@ def test_what_gluoncv_does_not_know_is_measured_without_it(monkeypatch):
     answers = {B.GLUONCV: None, "mxnet": {"net": [1.0], "image": [1.0], "images_per_s": 1.0, "version": "m"}}
     turns = []
     monkeypatch.setattr(B, "_measure_apart", lambda task: turns.append(task["runtime"]) or answers[task["runtime"]])
-    rows = B.benchmark("t", "p", task["name"], ["a.jpg"], ["mxnet"], rounds=2)
+    rows = B.benchmark(B.Subject("t", "p", task["name"]), ["a.jpg"], ["mxnet"], rounds=2)
     assert [row["runtime"] for row in rows] == ["mxnet"] and turns == [B.GLUONCV, "mxnet", "mxnet"]
 
 
@@ -63,6 +63,37 @@ def test_on_the_command_line(capsys):
     assert kept["mxnet"]["image_ms"] == rows[1]["image_ms"]["p50"]
     for row in rows:
         assert 0 < row["net_ms"]["p50"] <= row["net_ms"]["p99"] and row["images_per_s"] > 0
+
+
+def test_int8_is_made_once_and_measured_as_what_it_is(tmp_path, monkeypatch):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(B, "_measure_apart", B._measure)
+    subject = B.find_subject("ssd_300_mobilenet0.25_voc", tmp_path)
+    assert (subject.name, subject.trained) == ("ssd_300_mobilenet0.25_voc", False)
+    chosen = ["onnxruntime", "onnxruntime-int8"]
+    rows = B.benchmark(subject, B.list_jpegs(None, 2, tmp_path), chosen, rounds=1, against_gluoncv=False)
+    assert [row["runtime"] for row in rows] == ["onnxruntime", "onnxruntime-int8"]
+    assert [row["version"].endswith(" int8") for row in rows] == [False, True]
+
+
+def test_an_exported_model_is_measured_as_it_is(tmp_path, capsys):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    run = tmp_path / "run"
+    run.mkdir()
+    table, params, *_ = B.find_subject("ssd_300_mobilenet0.25_custom", run)
+    export_onnx(table, tmp_path / "x.onnx", params)
+    arguments = ["--count", "1", "--rounds", "1", "--json"]
+    with pytest.raises(SystemExit) as exit:
+        main(["benchmark", str(tmp_path / "x.onnx"), "--backends", "onnxruntime", *arguments])
+    assert exit.value.code == 0
+    assert [row["runtime"] for row in json.loads(capsys.readouterr().out)["rows"]] == ["onnxruntime"]
+    with pytest.raises(SystemExit) as exit:
+        main(["benchmark", str(tmp_path / "x.onnx"), "--backends", "mxnet"])
+    assert exit.value.code == 2
+    expected = "no backend 'mxnet' for an .onnx; there are onnxruntime, openvino, onnxruntime-int8, openvino-int8"
+    assert expected in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(
@@ -89,4 +120,4 @@ def test_images(tmp_path):
 
 def test_a_failed_measurement_says_why(tmp_path):
     with pytest.raises(SSDZooError, match="the measurement of mxnet failed: .*no.toml"):
-        B.benchmark(tmp_path / "no.toml", tmp_path / "no.params", None, ["a.jpg"], ["mxnet"])
+        B.benchmark(B.Subject(tmp_path / "no.toml", tmp_path / "no.params"), ["a.jpg"], ["mxnet"])
