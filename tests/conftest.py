@@ -1,5 +1,5 @@
 """Everything in the tests starts with mxnet's engine as the command line sets it on a CPU, without MXNet's server, and with a
-cache of its own."""
+cache of its own; of several processes (pytest-xdist) each has a core to itself, because their threads would fight."""
 
 import gc
 import os
@@ -9,6 +9,9 @@ import pytest
 
 from ssdzoo import runtime
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % len(cores)]})
 runtime.tune_cpu()
 os.environ["SSDZOO_OFFLINE"] = "1"
 _cache = tempfile.TemporaryDirectory()

@@ -31,7 +31,8 @@ def main(arguments):
     if command == "quickstart":
         program = [os.path.join(VENV, "bin", "ssdzoo"), "quickstart"]
     else:
-        program = [PYTHON, "-m", "pytest"]
+        # One process for each core (see tests/conftest.py), each file in one of them, for the sake of what its tests share.
+        program = [PYTHON, "-m", "pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
     os.chdir(ROOT)
     os.execv(program[0], program + rest)
 
