@@ -9,7 +9,7 @@ from ssdzoo.data.shapes import write_shapes
 from ssdzoo.registry import read_preset
 from tests.cli.test_cli import ssdzoo
 from tests.data.voc_folder import write_voc, xml
-from tests.train.test_loop import TABLE
+from tests.train.jobs import TABLE
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from ssdzoo.registry import check_preset, read_preset, tomllib
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.freeze import backbone_stages, fixed_norms, freeze
 from ssdzoo.train.job import TrainingJob, run_job
-from tests.train.test_loop import Silent
+from tests.train.jobs import Silent
 
 mx = mxnet()
 

@@ -12,7 +12,7 @@ from ssdzoo.train.loop import training_graph
 from ssdzoo.train.settings import Settings
 from ssdzoo.weights.gluoncv import load_base
 from ssdzoo.weights.transfer import load_for_classes
-from tests.train.test_loop import Silent
+from tests.train.jobs import Silent
 
 mx = mxnet()
 
