@@ -5,7 +5,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.data.shapes import write_shapes
-from ssdzoo.registry import check_preset, read_preset
+from ssdzoo.preset import check_preset, read_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.job import TrainingJob, run_job
 from ssdzoo.train.loop import training_graph

@@ -5,7 +5,7 @@ import pytest
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.predict.load import load_network
-from ssdzoo.registry import read_preset
+from ssdzoo.preset import read_preset
 from ssdzoo.train.failure import repeat_failure
 from ssdzoo.train.run import COLUMNS
 from tests.train.jobs import class_weights, rows, train

@@ -11,7 +11,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.data import Dataset, load_dataset
-from ssdzoo.registry import check_preset
+from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.loop import Trainer
 from ssdzoo.train.run import Run
