@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from importlib import resources
 
-from ssdzoo.registry import Preset, get_model, parse_toml
+from ssdzoo.preset import Preset, parse_toml
+from ssdzoo.registry import get_model
 
 CUSTOM_CLASSES = 20  # of a row that takes its classes from the user
 

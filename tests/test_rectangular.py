@@ -15,7 +15,7 @@ from ssdzoo.data import load_dataset
 from ssdzoo.data.images import read_image
 from ssdzoo.data.loader import Loader
 from ssdzoo.predict.load import load_symbol
-from ssdzoo.registry import read_preset
+from ssdzoo.preset import read_preset
 from tests.data.voc_folder import xml
 from tests.networks import as_numpy, images, network_anchors
 

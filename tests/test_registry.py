@@ -2,12 +2,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError
-from ssdzoo.registry import Preset, check_preset, find_preset, read_preset, read_tables
-
-ROW = {
-    "name": "mine", "backbone": "mobilenet0.25", "base_size": 300, "features": ["relu10_fwd", "relu26_fwd"], "filters": [64],
-    "sizes": [20, 40, 80, 160], "ratios": [[1, 2, 0.5]] * 3,
-}  # fmt: skip
+from ssdzoo.registry import find_preset, read_tables
 
 
 def test_names():
@@ -58,13 +53,6 @@ def test_pretrained_on_a_custom_model_is_ignored_with_a_warning():
         ssdzoo.get_model("ssd_300_mobilenet0.25_custom", classes=["a"], pretrained=True)
 
 
-@pytest.mark.parametrize("name", ssdzoo.list_models())
-def test_a_row_survives_the_way_through_a_file(name, tmp_path):
-    preset = find_preset(name)
-    (tmp_path / "model.toml").write_text(preset.to_toml(), "utf-8")
-    assert read_preset(tmp_path / "model.toml") == preset
-
-
 def test_a_users_table(tmp_path):
     path = tmp_path / "my_preset.toml"
     path.write_text(
@@ -75,58 +63,6 @@ def test_a_users_table(tmp_path):
     net = ssdzoo.get_model(path, classes=["a"])
     assert net.map_sizes(96, 160) == [(12, 20), (3, 5), (2, 3)]
     assert [g.num_depth for g in net.anchor_generators] == [3, 4, 2]
-
-
-def test_a_table_that_lists_its_anchors(tmp_path):
-    path = tmp_path / "listed.toml"
-    listed = {"sizes": [[20.5, 30], [60], [90, 80]], "ratios": [[1, 0.4], [2], [1, 1]]}
-    preset = check_preset({**ROW, **listed, "classes": ["a b", 'c"d']}, "row")
-    path.write_text(preset.to_toml(), "utf-8")
-    assert "sizes = [\n    [20.5, 30],\n    [60],\n    [90, 80],\n]\n" in path.read_text("utf-8")
-    assert "filters = [64]\n" in path.read_text("utf-8")
-    assert read_preset(path) == preset
-    net = ssdzoo.get_model(path)
-    assert [g.num_depth for g in net.anchor_generators] == [2, 1, 2]
-
-
-@pytest.mark.parametrize(
-    "change, message",
-    [
-        ({"sizes": [40, 20, 80, 160]}, r"field 'sizes' is \[40, 20, 80, 160\]; expected rising positive numbers"),
-        ({"sizes": [20, 40, 80]}, "field 'sizes' has 3 values; 3 lists of ratios need 4"),
-        ({"sizes": [[20], [40, 50]]}, "field 'sizes' has 2 values; 3 lists of ratios need 3"),
-        ({"sizes": [[20], [40, -1], [9]]}, "expected rising positive numbers, in pixels, or a list of positive numbers for each"),
-        ({"sizes": [[20], 40, 80]}, r"field 'sizes' is \[\[20\], 40, 80\]; expected rising"),
-        ({"sizes": [[20], [], [80]]}, "expected rising"),
-        (
-            {"sizes": [[20], [40, 50], [80]], "ratios": [[1], [1], [1]]},
-            "map 1 has 2 sizes and 1 ratios; sizes in lists need a ratio each",
-        ),
-        ({"steps": [8, 16]}, "field 'steps' has 2 values; 3 lists of ratios need 3"),
-        ({"ratios": [[2, 1], [1], [1]]}, "each beginning with 1"),
-        ({"ratios": [[1], [1], []]}, "each beginning with 1"),
-        ({"ratios": [[1, -2], [1], [1]]}, "each beginning with 1"),
-        ({"base_size": "300"}, "field 'base_size' is '300'; expected pixels"),
-        ({"base_size": 0}, "expected pixels"),
-        ({"base_size": [300, 300, 3]}, "expected pixels"),
-        ({"filters": [64, 64]}, "makes 4 maps; there are 3"),
-        ({"size": [1, 2]}, "unknown field 'size'; do you mean 'sizes'"),
-        ({"classes": ["a", "a"]}, "field 'classes' .* different names"),
-        ({"std": [0, 1, 1]}, "three positive numbers"),
-        ({"anchor_generator": "yolo"}, '"ssd" or "lite"'),
-        ({"predictor_kernel": 5}, "1 or 3"),
-        ({"class_loss": "hinge"}, '"ohem" or "focal"'),
-        ({"separable": "yes"}, "field 'separable' is 'yes'; expected true or false"),
-        ({"shared_predictors": 1}, "field 'shared_predictors' is 1; expected true or false"),
-        ({"dilation": 0}, "field 'dilation' is 0; expected a whole number, 6 or 1"),
-        ({"sizes": None}, "field 'sizes' is missing"),
-    ],
-)
-def test_a_wrong_row_names_file_field_and_value(change, message):
-    row = {k: v for k, v in {**ROW, **change}.items() if v is not None}
-    with pytest.raises(CallError, match=f"my.toml: .*{message}"):
-        check_preset(row, "my.toml")
-    assert isinstance(check_preset(ROW, "my.toml"), Preset)
 
 
 def test_a_wrong_row_in_a_folder_of_tables(tmp_path):

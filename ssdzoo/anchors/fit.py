@@ -10,7 +10,7 @@ from ssdzoo.anchors.recall import THRESHOLDS, Objects, collect_objects, recall_t
 from ssdzoo.anchors.table import fitted_preset
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import DataError
-from ssdzoo.registry import Preset
+from ssdzoo.preset import Preset
 
 
 @dataclass(frozen=True)

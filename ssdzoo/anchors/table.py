@@ -3,7 +3,7 @@
 from dataclasses import asdict, fields, replace
 
 from ssdzoo.files import write_text
-from ssdzoo.registry import Preset, to_toml
+from ssdzoo.preset import Preset, to_toml
 
 
 def fitted_preset(preset: Preset, sizes: list, ratios: list, name: str | None = None) -> Preset:

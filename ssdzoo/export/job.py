@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ssdzoo.errors import CallError
 from ssdzoo.export.pair import find_pair
-from ssdzoo.registry import find_preset, list_models, read_fields, read_preset
+from ssdzoo.preset import read_fields, read_preset
+from ssdzoo.registry import find_preset, list_models
 
 
 def export_onnx(model, out, weights=None, ctx=None, **options) -> Path:

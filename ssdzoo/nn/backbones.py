@@ -7,7 +7,7 @@ import numpy as np
 from ssdzoo.errors import CallError
 from ssdzoo.nn.expander import FeatureExpander
 from ssdzoo.nn.vgg_atrous import DILATION, extra_spec, vgg_atrous_extractor, vgg_spec
-from ssdzoo.registry import base_network
+from ssdzoo.preset import base_network
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()

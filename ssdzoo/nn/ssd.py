@@ -12,7 +12,7 @@ from ssdzoo.nn.backbones import make_features
 from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
 from ssdzoo.nn.predictors import ConvPredictor, SeparablePredictor, flatten_maps
-from ssdzoo.registry import base_network
+from ssdzoo.preset import base_network
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()

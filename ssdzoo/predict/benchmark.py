@@ -18,7 +18,8 @@ import numpy as np
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.export.pair import find_pair
 from ssdzoo.predict.load import find_network, load
-from ssdzoo.registry import find_preset, get_model, list_models, read_preset
+from ssdzoo.preset import read_preset
+from ssdzoo.registry import find_preset, get_model, list_models
 from ssdzoo.runtime import gluoncv, mxnet, tune_cpu
 from ssdzoo.weights.params_file import write_params
 from ssdzoo.weights.store import find_weights

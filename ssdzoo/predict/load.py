@@ -8,7 +8,8 @@ from pathlib import Path
 from ssdzoo.errors import CallError, ExportError, WeightsError
 from ssdzoo.export.pair import find_pair
 from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.registry import find_preset, get_model, read_fields, read_preset
+from ssdzoo.preset import read_fields, read_preset
+from ssdzoo.registry import find_preset, get_model
 from ssdzoo.weights.params_file import read_params
 
 _NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # best first

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, ExportError, SSDZooError
 from ssdzoo.machine import cores
-from ssdzoo.registry import Preset
+from ssdzoo.preset import Preset
 
 PRECISIONS = ("auto", "f32", "bf16")
 MODES = ("latency", "throughput")

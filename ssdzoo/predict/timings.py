@@ -10,7 +10,7 @@ from ssdzoo.costs import row_key
 from ssdzoo.errors import DataError
 from ssdzoo.files import user_cache, write_text
 from ssdzoo.machine import cores, processor
-from ssdzoo.registry import read_preset
+from ssdzoo.preset import read_preset
 
 _NEWEST = ("machine", "row", "runtime", "batch")  # of each the newest measurement is kept
 _FIELDS = {*_NEWEST, "version", "image_ms", "date"}

@@ -41,7 +41,8 @@ def repeat_failure(run) -> dict:
     Raises:
         CallError: it does not.
     """
-    from ssdzoo.registry import get_model, read_preset, tomllib
+    from ssdzoo.preset import read_preset, tomllib
+    from ssdzoo.registry import get_model
     from ssdzoo.runtime import mxnet
     from ssdzoo.train.loop import training_graph
 

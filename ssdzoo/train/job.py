@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ssdzoo.data import class_names, has_split, load_dataset
 from ssdzoo.errors import CallError, DataError
-from ssdzoo.registry import find_preset, get_model, read_preset, tomllib
+from ssdzoo.preset import read_preset, tomllib
+from ssdzoo.registry import find_preset, get_model
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.loop import Trainer
 from ssdzoo.train.run import Run

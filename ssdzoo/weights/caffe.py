@@ -8,7 +8,8 @@ import numpy as np
 
 from ssdzoo.boxes import corner_to_center
 from ssdzoo.errors import WeightsError
-from ssdzoo.registry import Preset, find_preset
+from ssdzoo.preset import Preset
+from ssdzoo.registry import find_preset
 from ssdzoo.weights.converted import Converted, Source, pick_classes, stored_anchors
 from ssdzoo.weights.torch import with_mean
 from ssdzoo.weights.vgg import count_slots, take_ssd

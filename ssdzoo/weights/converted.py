@@ -8,7 +8,7 @@ import numpy as np
 from ssdzoo.boxes import anchor_grid
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.files import write_text
-from ssdzoo.registry import Preset
+from ssdzoo.preset import Preset
 from ssdzoo.weights.params_file import write_params
 
 

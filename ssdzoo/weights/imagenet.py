@@ -9,7 +9,7 @@ import re
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.registry import IMAGENET_MEAN, IMAGENET_STD
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.weights.converted import Source
 from ssdzoo.weights.torch import FEATURES
 from ssdzoo.weights.vgg import base_layers, take_layers

@@ -8,7 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.registry import parse_toml
+from ssdzoo.preset import parse_toml
 from ssdzoo.weights import mirrors
 from ssdzoo.weights.download import Failed
 from ssdzoo.weights.params_file import read_params

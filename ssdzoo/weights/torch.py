@@ -10,7 +10,8 @@ import numpy as np
 
 from ssdzoo.boxes import anchor_grid, anchor_shapes
 from ssdzoo.errors import WeightsError
-from ssdzoo.registry import Preset, find_preset
+from ssdzoo.preset import Preset
+from ssdzoo.registry import find_preset
 from ssdzoo.weights.converted import Converted, Source, pick_classes, stored_anchors
 from ssdzoo.weights.tensors import read_tensors
 from ssdzoo.weights.vgg import count_slots, take_ssd

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.registry import find_preset, get_model, read_preset
+from ssdzoo.preset import read_preset
+from ssdzoo.registry import find_preset, get_model
 from ssdzoo.weights.sources import read_named
 
 

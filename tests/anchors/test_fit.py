@@ -13,7 +13,8 @@ from ssdzoo.data import load_dataset
 from ssdzoo.data.record import Dataset, Record
 from ssdzoo.errors import DataError
 from ssdzoo.nn.anchors import network_levels
-from ssdzoo.registry import find_preset, read_preset
+from ssdzoo.preset import read_preset
+from ssdzoo.registry import find_preset
 from tests.shared import shared_path
 
 NAMES = ["ant", "bee"]

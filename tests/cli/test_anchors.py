@@ -6,10 +6,10 @@ import cv2
 import pytest
 
 from ssdzoo.data.shapes import write_shapes
-from ssdzoo.registry import read_preset
+from ssdzoo.preset import read_preset
 from tests.cli.test_cli import ssdzoo
 from tests.data.voc_folder import write_voc, xml
-from tests.train.test_loop import TABLE
+from tests.train.jobs import TABLE
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from tests.cli.test_cli import ssdzoo
 from tests.data.formats import WRITERS, write, yolo_lines
 from tests.data.voc_folder import write_voc, xml
 from tests.shared import shared_path
-from tests.train.test_loop import TABLE
+from tests.train.jobs import TABLE
 
 CAT = ("cat", 11, 21, 31, 41)
 

@@ -15,7 +15,7 @@ from ssdzoo.weights import write_params
 from tests.data.voc_folder import write_voc, xml
 from tests.networks import small_network
 from tests.shared import shared_path
-from tests.train.test_loop import TABLE
+from tests.train.jobs import TABLE
 
 
 def ssdzoo(*arguments, status=0):

@@ -16,7 +16,8 @@ import ssdzoo
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.export import to_onnx
 from ssdzoo.predict.onnx_model import OpenVINOBackend
-from ssdzoo.registry import IMAGENET_MEAN, IMAGENET_STD, find_preset
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
+from ssdzoo.registry import find_preset
 from ssdzoo.runtime import gluoncv, mxnet
 from tests.export.onnx_models import assert_same_detections, pair, photos, run_mxnet, run_onnx, trained_looking
 from tests.networks import as_numpy, small_network

@@ -7,7 +7,8 @@ import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.predict.load import load_symbol
-from ssdzoo.registry import find_preset, read_preset
+from ssdzoo.preset import read_preset
+from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
 from tests.networks import as_numpy, images, small_network
 

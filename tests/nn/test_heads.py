@@ -7,7 +7,7 @@ import ssdzoo
 from ssdzoo.errors import CallError
 from ssdzoo.nn.predictors import SeparablePredictor
 from ssdzoo.predict.load import load_symbol
-from ssdzoo.registry import check_preset
+from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.transfer import class_count
 from tests.networks import as_numpy, images

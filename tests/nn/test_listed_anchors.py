@@ -9,7 +9,8 @@ from ssdzoo.boxes import center_to_corner, iou
 from ssdzoo.errors import CallError
 from ssdzoo.nn.anchors import LiteAnchorGenerator, network_levels
 from ssdzoo.predict.load import load_symbol
-from ssdzoo.registry import check_preset, find_preset
+from ssdzoo.preset import check_preset
+from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.targets import TargetGenerator
 from tests.anchors.test_levels import random_boxes

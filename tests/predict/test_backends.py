@@ -17,7 +17,8 @@ from ssdzoo.export.job import export_onnx
 from ssdzoo.export.symbol import export_model
 from ssdzoo.predict.detector import iter_images
 from ssdzoo.predict.onnx_model import read_metadata, read_onnx_preset, split_model
-from ssdzoo.registry import check_preset, find_preset
+from ssdzoo.preset import check_preset
+from ssdzoo.registry import find_preset
 from ssdzoo.report.predictions import write_predictions
 from tests.export.onnx_models import trained_looking
 

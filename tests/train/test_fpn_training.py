@@ -3,11 +3,11 @@ import pytest
 
 import ssdzoo
 from ssdzoo.data.shapes import write_shapes
-from ssdzoo.registry import check_preset, read_preset, tomllib
+from ssdzoo.preset import check_preset, read_preset, tomllib
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.freeze import backbone_stages, fixed_norms, freeze
 from ssdzoo.train.job import TrainingJob, run_job
-from tests.train.test_loop import Silent
+from tests.train.jobs import Silent
 
 mx = mxnet()
 

@@ -5,14 +5,14 @@ import pytest
 
 import ssdzoo
 from ssdzoo.data.shapes import write_shapes
-from ssdzoo.registry import check_preset, read_preset
+from ssdzoo.preset import check_preset, read_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.job import TrainingJob, run_job
 from ssdzoo.train.loop import training_graph
 from ssdzoo.train.settings import Settings
 from ssdzoo.weights.gluoncv import load_base
 from ssdzoo.weights.transfer import load_for_classes
-from tests.train.test_loop import Silent
+from tests.train.jobs import Silent
 
 mx = mxnet()
 

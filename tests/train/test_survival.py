@@ -12,7 +12,7 @@ import pytest
 
 from ssdzoo.data.shapes import write_shapes
 from ssdzoo.predict.load import load_network
-from tests.train.test_loop import TABLE
+from tests.train.jobs import TABLE
 
 EPOCHS = 4
 

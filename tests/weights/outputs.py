@@ -6,7 +6,7 @@ import struct
 import numpy as np
 
 import ssdzoo
-from ssdzoo.registry import read_preset
+from ssdzoo.preset import read_preset
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.registry import read_preset
+from ssdzoo.preset import read_preset
 from ssdzoo.weights.caffe import read_ssd
 from tests.weights.caffe_files import mobilenet_ssd, vgg_ssd
 from tests.weights.outputs import pixels, raw_outputs

@@ -3,7 +3,8 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.registry import find_preset, read_preset
+from ssdzoo.preset import read_preset
+from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights import read_params, write_params
 from ssdzoo.weights.convert import convert

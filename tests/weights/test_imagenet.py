@@ -3,7 +3,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import WeightsError
-from ssdzoo.registry import IMAGENET_MEAN, IMAGENET_STD
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.bases import read_base
 from ssdzoo.weights.imagenet import fold_input, sample_fc6, sample_fc7, vgg16_base

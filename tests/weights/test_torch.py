@@ -5,7 +5,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.registry import read_preset
+from ssdzoo.preset import read_preset
 from ssdzoo.weights.torch import read_ssd
 from tests.weights.outputs import pixels, raw_outputs, write_safetensors
 

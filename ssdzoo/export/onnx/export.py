@@ -13,7 +13,8 @@ from ssdzoo.export.onnx.fold import fold_norms
 from ssdzoo.export.onnx.symbol_graph import read_symbol
 from ssdzoo.export.onnx.translate import data_variable, takes_pixels, translate
 from ssdzoo.files import replacing
-from ssdzoo.registry import IMAGENET_MEAN, IMAGENET_STD, find_preset
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
+from ssdzoo.registry import find_preset
 
 OLDEST_OPSET = 13
 PIXELS = (0.0,) * 3, (1 / 255,) * 3  # mean and std of a symbol that takes pixels 0..255

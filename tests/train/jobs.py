@@ -1,0 +1,54 @@
+"""A small training, and what it leaves, for several tests."""
+
+import csv
+
+from ssdzoo.runtime import mxnet
+from ssdzoo.train.job import run_job
+
+mx = mxnet()
+
+TABLE = """
+backbone = "mobilenet0.25"
+base_size = 64
+features = ["relu10_fwd", "relu22_fwd"]
+filters = [32]
+sizes = [12, 24, 40, 60]
+ratios = [[1, 2, 0.5], [1, 2, 0.5], [1, 2, 0.5]]
+"""
+
+
+class Silent:
+    """A progress that shows nothing and keeps what it is told."""
+
+    def __init__(self):
+        self.lines, self.losses = [], []
+
+    def say(self, text):
+        self.lines.append(text)
+
+    def step(self, epoch, step, steps, row):
+        self.losses.append(row["loss"])
+
+    def epoch(self, row, epochs):
+        pass
+
+    def images(self, results, count):
+        return results
+
+
+def train(job, resume=False):
+    """What a job told its progress, and its result."""
+    progress = Silent()
+    result = run_job(job, [mx.cpu()], progress, resume)
+    return progress, result
+
+
+def rows(folder):
+    """[{column: text}] of a run's metrics.csv."""
+    with open(folder / "metrics.csv") as file:
+        return list(csv.DictReader(file))
+
+
+def class_weights(path):
+    """Those of the first class head in a parameter file."""
+    return mx.nd.load(str(path))["class_predictors.0.predictor.weight"].asnumpy()

@@ -1,0 +1,65 @@
+"""What a training refuses, and with which words."""
+
+import pytest
+
+from ssdzoo.errors import CallError, SSDZooError, WeightsError
+from ssdzoo.train.settings import Settings
+from tests.train.jobs import train
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_where_there_is_none(job, tmp_path):
+    with pytest.raises(CallError, match="nothing to resume"):
+        train(job(), resume=True)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.toml").write_text("x")
+    with pytest.raises(CallError, match="holds a training already"):
+        train(job())
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["model.toml"]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"epoch": "x", "step": 0}', "\x00"])
+def test_a_damaged_state_is_told(job, tmp_path, text):
+    train(job(epochs=1))
+    (tmp_path / "run" / "last" / "state.json").write_text(text)
+    with pytest.raises(SSDZooError, match=r"state.json: damaged .* begin anew"):
+        train(job(), resume=True)
+
+
+def test_bad_weights_leave_no_run_behind(job, tmp_path):
+    bad = tmp_path / "bad.params"
+    bad.write_bytes(b"no parameters")
+    for field in ("weights", "base_weights"):
+        with pytest.raises(WeightsError, match=r"bad\.params"):
+            train(job(**{field: bad}))
+        assert not (tmp_path / "run").exists()
+    with pytest.raises(CallError, match="give one of them"):
+        train(job(weights=bad, base_weights=bad))
+
+
+def test_half_precision_is_refused_on_cpus(job, tmp_path):
+    with pytest.raises(CallError, match="--amp needs --gpus"):
+        train(job(amp=True))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_distributed_store_needs_launch(job):
+    with pytest.raises(CallError, match="ssdzoo launch"):
+        train(job(kvstore="dist_sync"))
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"optimizer": "sdg"}, "--optimizer sdg: there are sgd, adam; do you mean 'sgd'"),
+        ({"box_loss": "iou"}, "--box-loss iou: there are smooth_l1, giou, diou"),
+        ({"epochs": 0}, "--epochs 0: expected 1 or more"),
+        ({"accumulate": 0}, "--accumulate 0"),
+        ({"ema": 1.0}, "--ema 1.0: expected 0 or more and less than 1"),
+        ({"lr": float("nan")}, "--lr nan: expected a number above 0"),
+        ({"lr": 0.0}, "--lr 0.0"),
+        ({"weight_decay": float("nan")}, "--weight-decay nan"),
+    ],
+)
+def test_impossible_settings(arguments, message):
+    with pytest.raises(CallError, match=message):
+        Settings(**arguments)
