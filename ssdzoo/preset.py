@@ -212,7 +212,7 @@ def _read_toml(path) -> dict:
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CallError(f"{path}: cannot be read as a preset table: {error}") from None
+        raise CallError(f"{path}: cannot be read as a preset table: {getattr(error, 'strerror', None) or error}") from None
     return parse_toml(text, path)
 
 

@@ -9,6 +9,7 @@ import warnings
 from fnmatch import fnmatch
 from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.preset import Preset, check_preset, parse_toml, read_preset
@@ -40,7 +41,11 @@ def read_tables(folder) -> dict:
 
 @lru_cache(maxsize=1)
 def _zoo() -> dict:
-    return read_tables(resources.files("ssdzoo.presets"))
+    try:
+        folder = resources.files("ssdzoo.presets")
+    except ModuleNotFoundError:  # Python runs in a checkout, and a copy of the package is what is installed
+        folder = Path(__file__).parents[1] / "presets"
+    return read_tables(folder)
 
 
 def list_models(pattern: str | None = None) -> list:
@@ -61,10 +66,22 @@ def find_preset(name) -> Preset:
     for old, new in (("mobilenet1_0", "mobilenet1.0"), ("mobilenet0_5", "mobilenet0.5"), ("mobilenet0_25", "mobilenet0.25")):
         key = key.replace(old, new)
     if key not in zoo:
-        near = difflib.get_close_matches(key, zoo, 3, 0.5)
-        hint = f"do you mean {', '.join(near)}?" if near else "`ssdzoo models` lists them"
-        raise CallError(f"no model {str(name)!r}; {hint}")
+        raise CallError(_unknown(str(name), key))
     return zoo[key]
+
+
+def near_models(name: str, similarity: float = 0.5) -> list:
+    """Up to three names that look like this one; see `difflib.get_close_matches`."""
+    return difflib.get_close_matches(name, _zoo(), 3, similarity)
+
+
+def _unknown(name: str, key: str) -> str:
+    if Path(name).is_file():
+        return f"{name}: this file is no model; expected a preset's name, a table (.toml), a run folder, or an exported model"
+    if "/" in name or name.endswith((".onnx", ".params", ".json")):
+        return f"{name}: no such run folder or exported model"
+    near = near_models(key)
+    return f"no model {name!r}; " + (f"do you mean {', '.join(near)}?" if near else "`ssdzoo models` lists them")
 
 
 def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=False, root="~/.mxnet/models",

@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 import os
+import shutil
 import sys
 import warnings
 from contextlib import contextmanager
@@ -166,8 +167,9 @@ def contexts(gpus: str | None = None) -> list:
         raise CallError(f"--gpus {gpus!r}: expected different numbers such as 0 or 0,1")
     mx = mxnet()
     if not mx.runtime.Features().is_enabled("CUDA"):
+        unseen = "" if shutil.which("nvidia-smi") else "no NVIDIA driver is to be seen here (nvidia-smi), and "
         raise SSDZooError(
-            f"--gpus {gpus}: this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada; mxnet carries "
+            f"--gpus {gpus}: {unseen}this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada; mxnet has "
             f"no code for newer ones): {GPU_WHEELS}"
         )
     count = mx.context.num_gpus()

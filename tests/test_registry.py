@@ -1,6 +1,7 @@
 import pytest
 
 import ssdzoo
+from ssdzoo import registry
 from ssdzoo.errors import CallError
 from ssdzoo.registry import find_preset, read_tables
 
@@ -51,6 +52,17 @@ def test_other_classes_for_a_published_architecture():
 def test_pretrained_on_a_custom_model_is_ignored_with_a_warning():
     with pytest.warns(UserWarning, match="no published weights"):
         ssdzoo.get_model("ssd_300_mobilenet0.25_custom", classes=["a"], pretrained=True)
+
+
+def test_a_checkout_beside_an_installed_copy_finds_its_tables(monkeypatch):
+    before = ssdzoo.list_models()
+
+    def missing(name):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(registry.resources, "files", missing)
+    registry._zoo.cache_clear()
+    assert ssdzoo.list_models() == before and len(before) > 40
 
 
 def test_a_users_table(tmp_path):

@@ -46,7 +46,7 @@ def install(extras):
     """Makes .venv and installs the project into it, unless that is done already."""
     wanted = fingerprint()
     done = read_stamp()
-    if done[:1] == [wanted] and extras in done[1:] and works(PYTHON):
+    if done[:1] == [wanted] and extras in done[1:] and works(PYTHON) and is_editable():
         return
     if done[:1] != [wanted] or not works(PYTHON):
         shutil.rmtree(VENV, ignore_errors=True)
@@ -59,6 +59,13 @@ def install(extras):
     with open(STAMP, "w") as file:
         # The test extra brings all that the quickstart needs.
         file.write("\n".join([wanted, "", extras]))
+
+
+def is_editable():
+    """Whether what is installed is this checkout: a `pip install .` replaces it by a copy."""
+    code = "import importlib.util as u, os, sys; sys.exit(os.path.realpath(u.find_spec('ssdzoo').origin) != sys.argv[1])"
+    wanted = os.path.realpath(os.path.join(ROOT, "ssdzoo", "__init__.py"))
+    return subprocess.run([PYTHON, "-c", code, wanted], cwd=VENV, stderr=subprocess.DEVNULL).returncode == 0
 
 
 def fingerprint():

@@ -9,6 +9,7 @@ from ssdzoo.boxes import listed_shapes
 from ssdzoo.errors import CallError
 
 RESTARTS = 10
+MOST = 32  # anchors at a cell of each map, on average
 SAMPLE = 10_000  # objects that are looked at, where there are more
 FACTORS = (1.2, 1.1, 1.03)  # by which sides are changed in search of a better fit
 ROUNDS = 10  # at most, with each of them
@@ -34,10 +35,12 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
         (sizes, ratios): for each level a list of pixels and a list of width / height.
 
     Raises:
-        CallError: `count` is less than the number of levels.
+        CallError: `count` is less than the number of levels, or more than 32 times that.
     """
     if count is not None and count < len(levels):
         raise CallError(f"{count} anchors are too few: the model has {len(levels)} feature maps, and each needs at least one")
+    if count is not None and count > MOST * len(levels):
+        raise CallError(f"{count} anchors are too many: at most {MOST} for each of the model's {len(levels)} feature maps")
     rng = np.random.default_rng(seed)
     if len(objects.boxes) > SAMPLE:
         chosen = np.sort(rng.choice(len(objects.boxes), SAMPLE, replace=False))

@@ -1,15 +1,13 @@
 """`ssdzoo anchors`: whether a model's anchors fit a data set, and a table of anchors that fit it better."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights
+from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, wide_console
 from ssdzoo.errors import CallError, DataError
 
 
@@ -65,8 +63,7 @@ def anchors(
         print(json.dumps({"data": str(data), "split": split, **fit.to_dict(), **files}, indent=1))
         return
     sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
-    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-    print_fit(fit, str(data), split, Console(width=wide))
+    print_fit(fit, str(data), split, wide_console())
     if out or picture:
         print()
     if out:
@@ -83,6 +80,8 @@ def _check_files(out: Path | None, picture: Path | None) -> None:
         raise CallError(f"--out {out} is there already: name another file")
     if picture and picture.suffix.lower() not in (".png", ".jpg", ".jpeg"):
         raise CallError(f"--picture {picture}: a picture is saved as .png or .jpg")
+    if picture and picture.is_dir():
+        raise CallError(f"--picture {picture} is a folder: name a file")
 
 
 def _write(out: Path, fit, data: str) -> None:

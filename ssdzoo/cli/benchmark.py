@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from ssdzoo.cli.options import Json, Model, Weights
+from ssdzoo.cli.options import Json, Model, Weights, wide_console
 from ssdzoo.errors import CallError
 
 
@@ -33,7 +32,7 @@ def benchmark(
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict import benchmark as measure
-    from ssdzoo.predict.load import BACKENDS, available
+    from ssdzoo.predict.load import BACKENDS, available, check_installed
     from ssdzoo.predict.timings import remember
 
     is_onnx = model.endswith(".onnx")
@@ -41,10 +40,13 @@ def benchmark(
     if is_onnx:  # it is in int8 or it is not, unless the user asks for both
         known.remove("mxnet")
         installed = [name for name in installed if name != "mxnet"]
-    chosen = backends.split(",") if backends else installed if is_onnx else measure.runtimes(installed)
+    chosen = [name.strip() for name in backends.split(",")] if backends else installed if is_onnx else measure.runtimes(installed)
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise CallError(f"no backend {unknown[0]!r}{' for an .onnx' * is_onnx}; there are {', '.join(known)}")
+    lacking = [name for name in chosen if name.removesuffix(measure.INT8) not in installed]
+    if lacking:
+        check_installed(lacking[0].removesuffix(measure.INT8))
     try:
         batches = [int(number) for number in batch.split(",")]
     except ValueError:
@@ -60,7 +62,7 @@ def benchmark(
     if as_json:
         print(json.dumps({"model": model, "count": count, "rounds": rounds, "rows": rows}, indent=1))
     else:
-        Console().print(_table(rows))
+        wide_console().print(_table(rows))
 
 
 def _table(rows: list) -> Table:

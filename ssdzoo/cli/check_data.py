@@ -1,15 +1,13 @@
 """`ssdzoo check-data`: what is wrong with a data set, before it is trained on."""
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights
+from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, check_folder, wide_console
 from ssdzoo.errors import CallError
 
 
@@ -34,6 +32,9 @@ def check_data(
 ) -> None:
     """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
     fail or learn something wrong."""
+    if weights and not model:
+        raise CallError("--weights belongs to --model: name the model that they are of")
+    check_folder(out)
     if bool(show) != bool(out):
         raise CallError("--show N and --out DIR belong together: how many samples to draw, and where to")
     from ssdzoo.cli.progress import WorkProgress
@@ -48,9 +49,7 @@ def check_data(
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
     else:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
-        # Off a terminal nobody turns the lines.
-        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120
-        print_report(report, Console(width=wide))
+        print_report(report, wide_console())
         if picture:
             print(f"{show} augmented samples: {picture}")
     if report.errors:
@@ -63,10 +62,10 @@ def _anchors(model: str, weights, data: Path, format) -> tuple:
 
     runtime.tune_cpu()
     from ssdzoo.nn.anchors import network_levels
-    from ssdzoo.predict.load import load_anchors
+    from ssdzoo.predict.load import is_run, load_anchors
 
     net, preset = load_anchors(model, weights)
-    trained = Path(model).is_dir() or weights
+    trained = is_run(model) or weights
     return str(model) if trained else preset.name, preset.base_size, network_levels(net), preset.classes if trained else None
 
 

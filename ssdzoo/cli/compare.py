@@ -4,11 +4,10 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ssdzoo.cli.options import PARTS, Gpus, Json, prepare
+from ssdzoo.cli.options import PARTS, Gpus, Json, check_folder, prepare, wide_console
 from ssdzoo.errors import CallError
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"
@@ -92,8 +91,7 @@ def compare_sides(sides: list, images, data, split: str, score: float, tolerance
     from ssdzoo.predict.certify import certify
     from ssdzoo.report import certificate as report
 
-    if out.exists() and not out.is_dir():
-        raise CallError(f"--out {out} is a file: name a folder")
+    check_folder(out)
     with WorkProgress() as progress:
         records = None
         if data is not None:
@@ -118,7 +116,7 @@ def _show(summary: dict, out: Path) -> None:
         table.add_row(side.upper(), escape(f"{summary[side]['model']}, {summary[side]['runtime']}"))
     for row in rows(summary):
         table.add_row(*map(escape, row))
-    console = Console(highlight=False)
+    console = wide_console(highlight=False)
     console.print(table)
     for line in summary["notes"] + summary["failures"]:
         console.print(f"  {line}", markup=False)

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ssdzoo.cli.options import PARTS, Data, Gpus, Json, Model, Weights, prepare
+from ssdzoo.cli.options import PARTS, Data, Gpus, Json, Model, Weights, check_folder, prepare
 from ssdzoo.errors import CallError
 
 
@@ -98,8 +98,7 @@ def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | No
         out = Path(model) / f"eval-{split}"
     if out is None and needed:
         raise CallError("--format coco-results writes files: say where with --out")
-    if out and out.exists() and not out.is_dir():
-        raise CallError(f"--out {out} is a file: name a folder")
+    check_folder(out)
     return out
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ssdzoo.cli.options import Gpus, Model, Weights, prepare
+from ssdzoo.cli.options import Gpus, Model, Weights, check_folder, prepare
 from ssdzoo.errors import CallError
 
 _ONNX = "ONNX"
@@ -38,6 +38,7 @@ def export(
     An exported pair, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX
     without mxnet.
     """
+    check_folder(out)
     options = {"opset": opset, "raw": raw, "with_preprocess": with_preprocess, "dynamic_size": dynamic_size}
     if format == "onnx":
         _export_onnx(model, out, weights, gpus, options)

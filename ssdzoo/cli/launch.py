@@ -36,7 +36,13 @@ def launch(
 
 
 def _read_hosts(path: Path) -> list:
-    lines = [line.partition("#")[0].strip() for line in path.read_text("utf-8").splitlines()]
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallError(
+            f"--hosts {path}: cannot be read as a list of machines: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     names = [line for line in lines if line]
     if not names:
         raise CallError(f"{path}: no hosts in it; expected one per line")

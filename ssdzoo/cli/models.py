@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ssdzoo.cli.options import Json
 from ssdzoo.errors import CallError
-from ssdzoo.registry import find_preset, list_models
+from ssdzoo.registry import find_preset, list_models, near_models
 
 
 def models(
@@ -28,7 +28,9 @@ def models(
     own_table = pattern is not None and pattern.endswith(".toml")
     presets = [find_preset(name) for name in ([pattern] if own_table else list_models(pattern))]
     if not presets:
-        raise CallError(f'no model matches {pattern!r}; a pattern has stars, such as "*mobilenet*"')
+        near = near_models(pattern, 0.8)
+        hint = f"do you mean {', '.join(near)}?" if near else 'a pattern has stars, such as "*mobilenet*"'
+        raise CallError(f"no model matches {pattern!r}; {hint}")
     if weights:
         _show_weights(presets, root, as_json)
     elif as_json:

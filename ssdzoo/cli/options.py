@@ -1,9 +1,13 @@
 """Arguments and options that several verbs share."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
+
+from ssdzoo.errors import CallError
 
 Model = Annotated[
     str, typer.Argument(help="A preset's name, a table (.toml), a run folder, or an exported model.", show_default=False)
@@ -24,6 +28,19 @@ PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]
 Gpus = Annotated[Optional[str], typer.Option(help="GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
 Weights = Annotated[Optional[Path], typer.Option(help="Parameter file of the whole network, or a run folder.")]
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]
+
+
+def wide_console(**settings):
+    """For tables: off a terminal 120 columns, because nobody turns its lines there."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, **settings)
+
+
+def check_folder(out: Path | None) -> None:
+    """Before the work, not after it."""
+    if out and out.exists() and not out.is_dir():
+        raise CallError(f"--out {out} is a file: name a folder")
 
 
 def prepare(gpus, mxnet: bool = True):

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ssdzoo import runtime
-from ssdzoo.cli.options import Gpus, Json, Model, Weights, prepare
+from ssdzoo.cli.options import Gpus, Json, Model, Weights, check_folder, prepare
 
 
 def predict(
@@ -28,6 +28,7 @@ def predict(
     as_json: Json = False,
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json."""
+    check_folder(out)
     runtime.tune_cpu()
     contexts = prepare(gpus, backend == "mxnet")
     from ssdzoo.cli.progress import WorkProgress

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ssdzoo.cli.compare import compare_sides
-from ssdzoo.cli.options import PARTS, Json, Model, Weights, prepare
+from ssdzoo.cli.options import PARTS, Json, Model, Weights, check_folder, prepare
 from ssdzoo.errors import CallError
 
 
@@ -39,8 +39,7 @@ def quantize(
     """Write an int8 ONNX model calibrated on images, and compare it with the float one; exit status 1 where it loses too much."""
     if images is None and data is None:
         raise CallError("name images to calibrate on with --images, or a data set with --data")
-    if out.exists() and not out.is_dir():
-        raise CallError(f"--out {out} is a file: name a folder")
+    check_folder(out)
     contexts = prepare(None, not model.endswith(".onnx"))
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.export.quantize import quantize_onnx

@@ -5,7 +5,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Weights, prepare
+from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Weights, check_folder, prepare
 
 _HOW, _LOSS, _SAVE = "Optimizer", "Loss", "Keeping and showing"
 
@@ -76,6 +76,7 @@ def train(
     """Fine-tune a model on a data set and keep the best epoch in a run folder."""
     arguments = {k: v for k, v in locals().items() if k not in ("context", "gpus", "resume")}
     arguments["cache"] = str(cache) if cache else None
+    check_folder(out)
     contexts = prepare(gpus)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.train.job import TrainingJob, run_job

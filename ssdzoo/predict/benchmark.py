@@ -17,7 +17,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.export.pair import find_pair
-from ssdzoo.predict.load import find_network, load
+from ssdzoo.predict.load import find_network, is_run, load
 from ssdzoo.preset import read_preset
 from ssdzoo.registry import find_preset, get_model, list_models
 from ssdzoo.runtime import gluoncv, mxnet, tune_cpu
@@ -198,7 +198,7 @@ def find_subject(model, folder, weights=None) -> Subject:
     if str(model).endswith(".onnx") or find_pair(model):
         return Subject(model)
     folder = Path(folder)
-    trained = bool(weights) or Path(model).is_dir() or str(model).endswith(".params")
+    trained = bool(weights) or is_run(model) or str(model).endswith(".params")
     if trained:
         preset, params = find_network(model, weights)
         params = find_weights(preset.name, params)
@@ -223,7 +223,7 @@ def list_jpegs(images, count: int, folder) -> list:
     if images is not None:
         found = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
         if not found:
-            raise CallError(f"{images}: no JPEG files in this folder")
+            raise CallError(f"{images}: no {'JPEG files in this folder' if Path(images).is_dir() else 'such folder'}")
     else:
         found = []
         for i in range(8):

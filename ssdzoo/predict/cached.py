@@ -23,12 +23,12 @@ def cached_onnx(model, weights=None, ctx=None) -> Path:
     if pair:
         files, text = [f for f in pair if f], ""
     else:
-        from ssdzoo.predict.load import find_network
+        from ssdzoo.predict.load import find_network, is_run
         from ssdzoo.weights.store import find_weights
 
         preset, params = find_network(model, weights)
         files, text = [find_weights(preset.name, params)], preset.to_toml()
-        weights = files[0] if not Path(model).is_dir() else weights
+        weights = files[0] if not is_run(model) else weights
     digest = hashlib.sha256(f"{__version__}\n{text}".encode())
     for file in files:
         with open(file, "rb") as stream:

@@ -15,7 +15,7 @@ from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, read_image
 from ssdzoo.data.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, DataError
 from ssdzoo.machine import package_version
 
 READ_AHEAD = 8  # images that are decoded while the network works
@@ -178,6 +178,8 @@ def list_images(images) -> list:
             if not files:
                 raise CallError(f"{item}: no file matches this pattern")
             found += files
+        elif not Path(item).exists() and Path(item).suffix.lower() not in VIDEO_SUFFIXES:
+            raise DataError(f"{item}: no such image or folder")
         else:
             found.append(Path(item))
     return found

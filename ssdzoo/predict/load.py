@@ -5,11 +5,12 @@ import re
 import warnings
 from pathlib import Path
 
-from ssdzoo.errors import CallError, ExportError, WeightsError
+from ssdzoo.errors import CallError, ExportError, SSDZooError, WeightsError
 from ssdzoo.export.pair import find_pair
 from ssdzoo.predict.detector import Detector, MXNetBackend
+from ssdzoo.predict.onnx_model import OnnxRuntimeBackend, OpenVINOBackend, check_choices, read_onnx_preset
 from ssdzoo.preset import read_fields, read_preset
-from ssdzoo.registry import find_preset, get_model
+from ssdzoo.registry import find_preset, get_model, list_models
 from ssdzoo.weights.params_file import read_params
 
 _NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # best first
@@ -31,13 +32,17 @@ def load(model, backend: str = "mxnet", ctx=None, weights=None, precision: str =
         mode: of openvino: "latency", or "throughput": several batches at once.
 
     Raises:
-        CallError: `model` is none of these.
+        CallError: `model` is none of these; an unknown backend, precision or mode, or one of another backend.
         ExportError: a model that cannot be translated or is no ONNX file.
         SSDZooError: the backend's package is not installed; says which extra brings it.
         WeightsError: missing or wrong weights.
     """
     if backend not in BACKENDS:
         raise CallError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    check_choices(precision, mode)
+    if backend != "openvino" and (precision == "bf16" or mode == "throughput"):
+        raise CallError(f"{precision if precision == 'bf16' else mode} is openvino's alone: name it as the backend")
+    check_installed(backend)
     if str(model).endswith(".onnx"):
         return _load_onnx(model, "auto" if backend == "mxnet" else backend, precision, mode)
     if backend == "auto" and (_on_gpu(ctx) or not _onnx_backends()):
@@ -66,6 +71,14 @@ def available() -> list:
     return [name for name, packages in _NEEDS.items() if all(importlib.util.find_spec(package) for package in packages)]
 
 
+def check_installed(backend: str) -> None:
+    """Names the extra that brings a backend with all that it needs."""
+    missing = [package for package in _NEEDS.get(backend, ()) if importlib.util.find_spec(package) is None]
+    if missing and backend != "mxnet":  # whose own loading knows more
+        extra = {"onnxruntime": "onnx"}.get(backend, backend)
+        raise SSDZooError(f"the package {missing[-1]} is not installed: pip install 'ssdzoo[{extra}]'")
+
+
 def _onnx_backends() -> list:
     return [name for name in available() if name != "mxnet"]
 
@@ -76,8 +89,6 @@ def _on_gpu(ctx) -> bool:
 
 
 def _load_onnx(path, backend: str, precision: str, mode: str) -> Detector:
-    from ssdzoo.predict.onnx_model import OnnxRuntimeBackend, OpenVINOBackend, read_onnx_preset
-
     if backend == "auto":
         backend, precision = (*_onnx_backends(), "onnxruntime")[0], "f32"
     preset, takes_pixels = read_onnx_preset(path)
@@ -96,10 +107,16 @@ def load_network(model, ctx=None, weights=None) -> tuple:
 def load_anchors(model, weights=None) -> tuple:
     """An SSD whose anchors are right, and its Preset: a run's, with the anchors of its parameters, or a preset's without any
     weights and with a class of no consequence."""
-    if Path(model).is_dir() or weights:
+    if is_run(model) or weights:
         return load_network(model, weights=weights)
     preset = find_preset(model)
     return get_model(preset.with_classes(["object"])), preset
+
+
+def is_run(model) -> bool:
+    """Whether a folder is meant: not one that only happens to have a preset's name."""
+    path = Path(model)
+    return path.is_dir() and ((path / "model.toml").is_file() or str(model) not in list_models())
 
 
 def find_network(model, weights=None) -> tuple:
@@ -107,7 +124,7 @@ def find_network(model, weights=None) -> tuple:
     from ssdzoo.weights.transfer import find_params, known_classes
 
     path = Path(model)
-    if path.is_dir():
+    if is_run(model):
         if not (path / "model.toml").is_file():
             raise CallError(f"{path}: neither a run (no model.toml) nor an exported model (no *-symbol.json)")
         return read_preset(path / "model.toml"), Path(weights) if weights else find_params(path)

@@ -73,9 +73,7 @@ class OpenVINOBackend:
     """
 
     def __init__(self, path, precision: str = "auto", mode: str = "latency"):
-        if precision not in PRECISIONS or mode not in MODES:
-            wrong = f"precision {precision!r}" if precision not in PRECISIONS else f"mode {mode!r}"
-            raise CallError(f"no {wrong}; precisions are {', '.join(PRECISIONS)}, modes {' and '.join(MODES)}")
+        check_choices(precision, mode)
         openvino = _package("openvino", "openvino")
         core = openvino.Core()
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -115,6 +113,12 @@ class OpenVINOBackend:
 
     def __call__(self, images: np.ndarray) -> tuple:
         return _in_order(self.run(images))
+
+
+def check_choices(precision: str, mode: str) -> None:
+    if precision not in PRECISIONS or mode not in MODES:
+        wrong = f"precision {precision!r}" if precision not in PRECISIONS else f"mode {mode!r}"
+        raise CallError(f"no {wrong}; precisions are {', '.join(PRECISIONS)}, modes {' and '.join(MODES)}")
 
 
 def split_model(openvino, model, metadata: dict):

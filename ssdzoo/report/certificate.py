@@ -147,6 +147,8 @@ def _figure(certificate, index: int, row: dict) -> str:
     *sides, marked = draw_difference(image, pair, certificate.matches[index], summary["tolerance"], summary["score"])
     if marked:
         lines.append("In color: what differs by more than the tolerance. In thin gray: the rest.")
+    else:
+        lines.append("Nothing differs by more than the tolerance: all is in color.")
     pictures = "".join(
         f'<div>{letter}<img alt="{letter} on {name}" src="data:image/jpeg;base64,{_jpeg(side)}"></div>'
         for letter, side in zip("AB", sides)

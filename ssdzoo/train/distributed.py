@@ -125,6 +125,8 @@ def _wait(helpers: list, workers: list) -> None:
         failed = _failed([], workers)
     if failed:
         status = failed.popen.poll()
+        if status == 2:
+            raise CallError(f"{failed.name} could not start: its command is wrong, see its message above")
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         raise SSDZooError(
             f"{failed.name} {how}, so the training cannot go on and the others were stopped; the run folder keeps what was "

@@ -41,8 +41,18 @@ class Run:
             raise CallError(f"{self.folder}: nothing to resume, there is no args.toml of a training")
         if not resume and (self.folder / "model.toml").exists():
             raise CallError(f"{self.folder} holds a training already: choose another --out, or continue it with --resume")
+        if not resume:
+            self._refuse_others()
         if resume:
             self._remove_unfinished()
+
+    def _refuse_others(self) -> None:
+        """A folder with folders in it, but for a run's own, belongs to something else, such as a data set."""
+        if not self.folder.is_dir() or (self.folder / "args.toml").is_file():
+            return
+        other = next((p for p in sorted(self.folder.iterdir()) if p.is_dir() and not p.name.startswith(".")), None)
+        if other:
+            raise CallError(f"{self.folder} holds something else, such as {other.name}/: choose a new folder for --out")
 
     def _remove_unfinished(self) -> None:
         """What a killed process was writing; see `ssdzoo.files.replacing`."""

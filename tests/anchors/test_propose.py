@@ -89,13 +89,15 @@ def test_the_number_of_shapes_is_kept(count):
     assert all(list(s) == sorted(s) for s in sizes)
 
 
-def test_fewer_shapes_than_asked_for_and_too_few():
+def test_fewer_shapes_than_asked_for_too_few_and_too_many():
     same = Objects(np.float32([[9, 9, 59, 59], [100, 80, 150, 130]]), np.zeros(2, int), np.zeros(2, int))
     sizes, ratios = propose(same, LEVELS, 20)
     assert [len(s) for s in sizes] == [1] * 6 and sizes[:1] + sizes[2:] == [[30], [120], [180], [240], [270]]
     assert 43 < sizes[1][0] < 60 and ratios[:1] + ratios[2:] == [[1]] * 5
     with pytest.raises(CallError, match="5 anchors are too few: the model has 6 feature maps, and each needs at least one"):
         propose(objects_of([[50, 50]]), LEVELS, 5)
+    with pytest.raises(CallError, match="193 anchors are too many: at most 32 for each of the model's 6 feature maps"):
+        propose(objects_of([[50, 50]]), LEVELS, 193)
 
 
 def test_thin_and_tiny_objects_keep_a_size_and_a_ratio():

@@ -75,6 +75,8 @@ def test_models_of_ones_own(tmp_path):
     assert line.split()[0] == "mine" and line.split()[-2].endswith("M")
     _, shown = ssdzoo("models", "mobilenet", status=2)
     assert shown == "ssdzoo: no model matches 'mobilenet'; a pattern has stars, such as \"*mobilenet*\"\n"
+    _, shown = ssdzoo("models", "ssd_300_vgg16_atrous_vo", status=2)
+    assert "do you mean ssd_300_vgg16_atrous_voc" in shown
 
 
 def test_models_with_weights(tmp_path):
@@ -230,18 +232,38 @@ def test_resume(trained):
         (("eval", "RUN", "DATA", "--backend", "tensorrt"), 2, "no backend 'tensorrt'; there are auto, mxnet, onnxruntime"),
         (("eval", "nothing", "DATA"), 2, "no model 'nothing'"),
         (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),
-        (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image"),
+        (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image or folder"),
+        (("predict", "RUN", "none.jpg", "--precision", "f16"), 2, "no precision 'f16'; precisions are auto, f32, bf16"),
+        (("predict", "RUN", "none.jpg", "--precision", "bf16"), 2, "bf16 is openvino's alone: name it as the backend"),
+        (("predict", "RUN", "none.jpg", "--mode", "throughput"), 2, "throughput is openvino's alone"),
+        (("predict", "runs/typo", "none.jpg"), 2, "runs/typo: no such run folder or exported model"),
+        (("predict", "RUN/metrics.csv", "none.jpg"), 2, "metrics.csv: this file is no model; expected a preset's name"),
+        (("check-data", "DATA", "--weights", "x.params"), 2, "--weights belongs to --model"),
         (("predict", "ssd_300_vgg16_atrous_custom", "none.jpg"), 1, "no published weights"),
     ],
 )
 def test_wrong_calls_are_told_in_a_line_or_two(arguments, status, message, trained, tmp_path):
-    places = {"DATA": trained / "data", "RUN": trained / "run"}
-    out = () if arguments[0] == "eval" else ("--out", tmp_path / "out")
+    places = {"DATA": trained / "data", "RUN": trained / "run", "RUN/metrics.csv": trained / "run" / "metrics.csv"}
+    out = () if arguments[0] in ("eval", "check-data") else ("--out", tmp_path / "out")
     _, shown = ssdzoo(*(places.get(a, a) for a in arguments), *out, status=status)
     assert message in " ".join(shown.split())
     if "Usage" not in shown:
         assert len(shown.splitlines()) <= 4
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("train", "ssd_300_mobilenet0.25_custom", "DATA"), ("export", "RUN"), ("predict", "RUN", "DATA"),
+        ("check-data", "DATA", "--show", 2),
+    ],
+)  # fmt: skip
+def test_a_file_where_a_folder_should_be_written(arguments, trained, tmp_path):
+    (tmp_path / "out").write_text("kept")
+    places = {"DATA": trained / "data", "RUN": trained / "run"}
+    _, shown = ssdzoo(*(places.get(a, a) for a in arguments), "--out", tmp_path / "out", status=2)
+    assert "out is a file: name a folder" in " ".join(shown.split()) and (tmp_path / "out").read_text() == "kept"
 
 
 def test_debug_shows_the_traceback(tmp_path):

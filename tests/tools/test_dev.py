@@ -29,6 +29,14 @@ def test_a_wrong_call_is_one_line():
     assert (result.returncode, result.stderr) == (2, "dev.py: usage: python3 tools/dev.py {quickstart|test} [arguments]\n")
 
 
+def test_an_installed_copy_is_no_installation_of_this_checkout(dev, tmp_path):
+    (tmp_path / ".venv").mkdir()
+    assert not dev.is_editable()
+    package = importlib.util.find_spec("ssdzoo").origin
+    dev.ROOT = str(Path(package).parents[1])
+    assert dev.is_editable()
+
+
 def test_only_suitable_interpreters_are_found(dev, tmp_path):
     assert dev.is_version(sys.executable)
     (tmp_path / "python3.11").write_text("#!/bin/sh\necho 3.9 8 cpython\n")
@@ -59,14 +67,19 @@ def test_what_is_installed_is_not_installed_again(dev, tmp_path, monkeypatch):
     monkeypatch.setattr(dev, "run_pip", calls.append)
     monkeypatch.setattr(dev, "make_environment", lambda: (tmp_path / ".venv").mkdir())
     monkeypatch.setattr(dev, "check_imports", lambda: None)
+    monkeypatch.setattr(dev, "is_editable", lambda: True)
     dev.install("[test]")
     dev.install("[test]")
     dev.install("")
     assert len(calls) == 1
+    monkeypatch.setattr(dev, "is_editable", lambda: False)
+    dev.install("")
+    assert len(calls) == 2
+    monkeypatch.setattr(dev, "is_editable", lambda: True)
     (tmp_path / "setup.cfg").write_text("changed")
     dev.install("")
     dev.install("[test]")
-    assert len(calls) == 3
+    assert len(calls) == 4
 
 
 def test_a_failed_installation_leaves_no_stamp(dev, tmp_path, monkeypatch):

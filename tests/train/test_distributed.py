@@ -95,6 +95,12 @@ def test_a_host_file_starts_the_same_over_ssh(arguments, tmp_path, monkeypatch):
     assert all(line.startswith("-tt -o BatchMode=yes") and "DMLC_PS_ROOT_URI=127.0.0.1" in line for line in calls)
 
 
+def test_a_wrong_command_is_no_training_that_could_be_resumed(tmp_path):
+    process = run(["launch", "--", "train", "nomodel", "nowhere", "--out", tmp_path / "run"], stderr=subprocess.PIPE, text=True)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2 and "could not start: its command is wrong" in errors and "--resume" not in errors
+
+
 @pytest.mark.parametrize(
     "text, message", [("# none\n", "no hosts in it"), ("a b\n", "'a b' is no host"), ("-oProxyCommand=x\n", "is no host")]
 )
@@ -103,3 +109,5 @@ def test_wrong_host_files(text, message, tmp_path):
     process = run(["launch", "--hosts", tmp_path / "hosts", "--", "train", "x"], stderr=subprocess.PIPE, text=True)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 2 and message in errors
+    process = run(["launch", "--hosts", tmp_path, "--", "train", "x"], stderr=subprocess.PIPE, text=True)
+    assert "cannot be read as a list of machines: Is a directory" in process.communicate(timeout=60)[1]

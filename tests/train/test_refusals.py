@@ -17,6 +17,13 @@ def test_a_run_is_not_overwritten_and_not_resumed_where_there_is_none(job, tmp_p
     assert [p.name for p in (tmp_path / "run").iterdir()] == ["model.toml"]
 
 
+def test_a_folder_of_something_else_is_not_written_to(job, tmp_path):
+    (tmp_path / "run" / "JPEGImages").mkdir(parents=True)
+    with pytest.raises(CallError, match="run holds something else, such as JPEGImages/: choose a new folder"):
+        train(job())
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["JPEGImages"]
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"epoch": "x", "step": 0}', "\x00"])
 def test_a_damaged_state_is_told(job, tmp_path, text):
     train(job(epochs=1))
