@@ -200,19 +200,24 @@ def _frozen(value):
 
 def read_preset(path) -> Preset:
     """The Preset of a user's table, or of the `model.toml` of a run."""
-    return check_preset({"name": Path(path).stem, **_read_toml(path)}, str(path))
+    return check_preset({"name": Path(path).stem, **read_toml(path)}, str(path))
 
 
 def read_fields(path) -> dict:
     """The fields of a table that need not be whole, checked: {field: value}."""
-    return check_fields(_read_toml(path), str(path))
+    return check_fields(read_toml(path), str(path))
 
 
-def _read_toml(path) -> dict:
+def read_toml(path) -> dict:
+    """The table in a file.
+
+    Raises:
+        CallError: the file can't be read, or is not TOML.
+    """
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CallError(f"{path}: cannot be read as a preset table: {error}") from None
+        raise CallError(f"{path}: cannot be read as a table: {error}") from None
     return parse_toml(text, path)
 
 
