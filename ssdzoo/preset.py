@@ -4,6 +4,7 @@ A user's table, and the `model.toml` of a run, hold the fields of one model at t
 """
 
 import difflib
+import math
 import sys
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -101,8 +102,12 @@ def _lists(value) -> bool:
     return isinstance(value, (list, tuple)) and bool(value) and all(_numbers(v) and v for v in value)
 
 
+def _real(value) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _number(value) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and value > 0
+    return _real(value) and value > 0
 
 
 def _names(value) -> bool:
@@ -131,12 +136,12 @@ _CHECKS = {
     ),
     "classes": (lambda v: _names(v) and len(set(v)) == len(v), "different names"),
     "anchor_generator": (lambda v: v in ("ssd", "lite"), '"ssd" or "lite"'),
-    "predictor_kernel": (lambda v: v in (1, 3), "1 or 3"),
+    "predictor_kernel": (lambda v: _integer(v) and v in (1, 3), "1 or 3"),
     "min_depth": (lambda v: _integer(v) and v > 0, "a whole number of channels"),
     "reduce_ratio": (_number, "a positive number"),
-    "mean": (lambda v: isinstance(v, (list, tuple)) and len(v) == 3, "three numbers"),
+    "mean": (lambda v: isinstance(v, (list, tuple)) and len(v) == 3 and all(map(_real, v)), "three numbers"),
     "std": (lambda v: _numbers(v, 3), f"three {_POSITIVE}"),
-    "nms_thresh": (lambda v: isinstance(v, (int, float)), "a number"),
+    "nms_thresh": (_real, "a number"),
     "nms_topk": (_integer, "a whole number"),
     "post_nms": (_integer, "a whole number"),
     "class_loss": (lambda v: v in ("ohem", "focal"), '"ohem" or "focal"'),
@@ -200,19 +205,24 @@ def _frozen(value):
 
 def read_preset(path) -> Preset:
     """The Preset of a user's table, or of the `model.toml` of a run."""
-    return check_preset({"name": Path(path).stem, **_read_toml(path)}, str(path))
+    return check_preset({"name": Path(path).stem, **read_toml(path)}, str(path))
 
 
 def read_fields(path) -> dict:
     """The fields of a table that need not be whole, checked: {field: value}."""
-    return check_fields(_read_toml(path), str(path))
+    return check_fields(read_toml(path), str(path))
 
 
-def _read_toml(path) -> dict:
+def read_toml(path) -> dict:
+    """The table in a file.
+
+    Raises:
+        CallError: the file can't be read, or is not TOML.
+    """
     try:
         text = Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CallError(f"{path}: cannot be read as a preset table: {getattr(error, 'strerror', None) or error}") from None
+        raise CallError(f"{path}: cannot be read as a table: {getattr(error, 'strerror', None) or error}") from None
     return parse_toml(text, path)
 
 

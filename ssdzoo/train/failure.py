@@ -41,7 +41,7 @@ def repeat_failure(run) -> dict:
     Raises:
         CallError: it does not.
     """
-    from ssdzoo.preset import read_preset, tomllib
+    from ssdzoo.preset import read_preset, read_toml
     from ssdzoo.registry import get_model
     from ssdzoo.runtime import mxnet
     from ssdzoo.train.loop import training_graph
@@ -50,7 +50,7 @@ def repeat_failure(run) -> dict:
     if not (folder / "step.npz").is_file():
         raise CallError(f"{folder}: no step.npz, so no step of this run has failed")
     mx = mxnet()
-    arguments = tomllib.loads((Path(run) / "args.toml").read_text("utf-8"))
+    arguments = read_toml(Path(run) / "args.toml")
     settings = Settings(**{k: v for k, v in arguments.items() if k in Settings.names()})
     preset = read_preset(Path(run) / "model.toml")
     net = get_model(preset, pretrained=folder / "weights.params")

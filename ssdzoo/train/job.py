@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ssdzoo.data import class_names, has_split, load_dataset
 from ssdzoo.errors import CallError, DataError
-from ssdzoo.preset import read_preset, tomllib
+from ssdzoo.preset import read_preset, read_toml
 from ssdzoo.registry import find_preset, get_model
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.loop import Trainer
@@ -47,9 +47,14 @@ class TrainingJob:
     def of_run(cls, out: Path, **changes) -> "TrainingJob":
         """The job that a run folder was made by, with some arguments changed."""
         Run(out, resume=True)
-        saved = tomllib.loads((Path(out) / "args.toml").read_text("utf-8"))
+        saved = read_toml(Path(out) / "args.toml")
         paths = {k: Path(saved[k]) for k in ("data", "base_weights", "weights") if k in saved}
-        return cls.of(**{**saved, **paths, "out": Path(out), **changes})
+        try:
+            return cls.of(**{**saved, **paths, "out": Path(out), **changes})
+        except TypeError as error:
+            raise CallError(
+                f"{out}/args.toml: not the arguments of a training ({error}); begin anew with another --out"
+            ) from None
 
 
 def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) -> dict:

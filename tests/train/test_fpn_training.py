@@ -3,7 +3,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.data.shapes import write_shapes
-from ssdzoo.preset import check_preset, read_preset, tomllib
+from ssdzoo.preset import check_preset, read_preset, read_toml
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.freeze import backbone_stages, fixed_norms, freeze
 from ssdzoo.train.job import TrainingJob, run_job
@@ -58,7 +58,7 @@ def test_the_class_loss_is_that_of_the_model_unless_given(given, used, tmp_path)
     )
     row = run_job(job, [mx.cpu()], Silent())
     assert np.isfinite(row["loss"])
-    assert tomllib.loads((tmp_path / "run" / "args.toml").read_text())["class_loss"] == used
+    assert read_toml(tmp_path / "run" / "args.toml")["class_loss"] == used
     assert read_preset(tmp_path / "run" / "model.toml").class_loss == "focal"
     biases = [h.predictor.bias.data().asnumpy() for h in ssdzoo.get_model(
         tmp_path / "run" / "model.toml", pretrained=str(tmp_path / "run" / "best.params")).class_predictors]  # fmt: skip

@@ -3,6 +3,7 @@
 import pytest
 
 from ssdzoo.errors import CallError, SSDZooError, WeightsError
+from ssdzoo.train.job import TrainingJob
 from ssdzoo.train.settings import Settings
 from tests.train.jobs import train
 
@@ -30,6 +31,16 @@ def test_a_damaged_state_is_told(job, tmp_path, text):
     (tmp_path / "run" / "last" / "state.json").write_text(text)
     with pytest.raises(SSDZooError, match=r"state.json: damaged .* begin anew"):
         train(job(), resume=True)
+
+
+def test_damaged_arguments_are_told(tmp_path):
+    (tmp_path / "args.toml").write_text('model = "ssd_')
+    with pytest.raises(CallError, match=r"args.toml: not a TOML file"):
+        TrainingJob.of_run(tmp_path)
+    for text in ("", 'model = "m"\ndata = "d"\nepoch = 3\n'):
+        (tmp_path / "args.toml").write_text(text)
+        with pytest.raises(CallError, match=r"args.toml: not the arguments of a training .* begin anew"):
+            TrainingJob.of_run(tmp_path)
 
 
 def test_bad_weights_leave_no_run_behind(job, tmp_path):
