@@ -9,7 +9,9 @@ from ssdzoo.cli.options import Gpus, prepare
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder for everything that it makes.")] = Path("quickstart"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for everything that it makes; what an earlier one made there is replaced.")
+    ] = Path("quickstart"),
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 64,
     gpus: Gpus = None,
 ) -> None:

@@ -61,7 +61,8 @@ def quantize_onnx(path, out, batches, float_first: int | None = None) -> dict:
         wanted = _FLOAT_FIRST if float_first is None else (float_first,)
         places = sorted({beginning(network, count) for count in wanted} - {len(network)})
         if not places:
-            raise CallError(f"{path}: nothing would be in int8 behind {min(wanted)} convolutions in float")
+            count = sum(node.op_type == "Conv" for node in network)
+            raise CallError(f"nothing would be in int8 behind {min(wanted)} convolutions in float: the model has {count}")
         for begin in places:
             chosen = [node.name for node in network[begin:]]
             candidate = _quantized(onnx, Path(folder), plain, chosen, ranges, kept[0])
