@@ -31,16 +31,20 @@ def benchmark(
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
     from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.export.pair import find_pair
     from ssdzoo.predict import benchmark as measure
     from ssdzoo.predict.load import BACKENDS, available, check_installed
     from ssdzoo.predict.timings import remember
 
     is_onnx = model.endswith(".onnx")
     known, installed = measure.runtimes(BACKENDS[1:]), available()
-    if is_onnx:  # it is in int8 or it is not, unless the user asks for both
+    if is_onnx:
         known.remove("mxnet")
         installed = [name for name in installed if name != "mxnet"]
-    chosen = [name.strip() for name in backends.split(",")] if backends else installed if is_onnx else measure.runtimes(installed)
+    # What was exported is measured as it is, unless the user asks for int8.
+    chosen = installed if is_onnx or find_pair(model) else measure.runtimes(installed)
+    if backends:
+        chosen = [name.strip() for name in backends.split(",")]
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise CallError(f"no backend {unknown[0]!r}{' for an .onnx' * is_onnx}; there are {', '.join(known)}")

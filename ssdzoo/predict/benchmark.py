@@ -47,8 +47,10 @@ class Subject(NamedTuple):
 
 
 def runtimes(backends) -> list:
-    """What can be measured of these backends: they themselves, and those that run ONNX with the network in int8, too."""
-    return [*backends, *(name + INT8 for name in backends if name != "mxnet")]
+    """What can be measured with these backends: they themselves, and those that run ONNX with the network in int8, too, which
+    takes onnxruntime's tools to make."""
+    int8 = [name + INT8 for name in backends if name != "mxnet"] if "onnxruntime" in backends else []
+    return [*backends, *int8]
 
 
 def benchmark(subject: Subject, images: list, backends: list, batches=(1,), rounds: int = 2, against_gluoncv=True, progress=None):

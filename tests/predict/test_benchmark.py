@@ -11,6 +11,11 @@ from ssdzoo.predict.timings import timings
 from ssdzoo.registry import find_preset
 
 
+def test_int8_takes_onnxruntime():
+    assert B.runtimes(["openvino", "mxnet"]) == ["openvino", "mxnet"]
+    assert B.runtimes(["openvino", "onnxruntime", "mxnet"])[3:] == ["openvino-int8", "onnxruntime-int8"]
+
+
 def test_percentiles_over_all_rounds():
     results = [
         {"net": [0.001 * i for i in range(1, 51)], "image": [0.5], "images_per_s": 2.0, "version": "x 1"},
