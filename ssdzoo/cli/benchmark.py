@@ -31,32 +31,10 @@ def benchmark(
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.export.pair import find_pair
     from ssdzoo.predict import benchmark as measure
-    from ssdzoo.predict.load import BACKENDS, available, check_installed
     from ssdzoo.predict.timings import remember
 
-    is_onnx = model.endswith(".onnx")
-    known, installed = measure.runtimes(BACKENDS[1:]), available()
-    if is_onnx:
-        known.remove("mxnet")
-        installed = [name for name in installed if name != "mxnet"]
-    # What was exported is measured as it is, unless the user asks for int8.
-    chosen = installed if is_onnx or find_pair(model) else measure.runtimes(installed)
-    if backends:
-        chosen = [name.strip() for name in backends.split(",")]
-    unknown = [name for name in chosen if name not in known]
-    if unknown:
-        raise CallError(f"no backend {unknown[0]!r}{' for an .onnx' * is_onnx}; there are {', '.join(known)}")
-    lacking = [name for name in chosen if name.removesuffix(measure.INT8) not in installed]
-    if lacking:
-        check_installed(lacking[0].removesuffix(measure.INT8))
-    try:
-        batches = [int(number) for number in batch.split(",")]
-    except ValueError:
-        batches = [0]
-    if min(batches) < 1:
-        raise CallError(f"--batch {batch}: expected numbers such as 1,8,32")
+    chosen, batches = _runtimes(model, backends), _batches(batch)
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
         subject = measure.find_subject(model, folder, weights)
         paths = measure.list_jpegs(images, count, folder)
@@ -67,6 +45,32 @@ def benchmark(
         print(json.dumps({"model": model, "count": count, "rounds": rounds, "rows": rows}, indent=1))
     else:
         wide_console().print(_table(rows))
+
+
+def _runtimes(model: str, given: str | None) -> list:
+    """Those that the user names, or all that are installed; what was exported is measured as it is, unless int8 is named."""
+    from ssdzoo.export.pair import find_pair
+    from ssdzoo.predict.benchmark import INT8, runtimes
+    from ssdzoo.predict.load import BACKENDS, available, check_installed
+
+    is_onnx = model.endswith(".onnx")
+    able = [name for name in BACKENDS[1:] if not (is_onnx and name == "mxnet")]
+    if given is None:
+        installed = [name for name in available() if name in able]
+        return installed if is_onnx or find_pair(model) else runtimes(installed)
+    chosen = [name.strip() for name in given.split(",")]
+    for name in chosen:
+        if name not in runtimes(able):
+            raise CallError(f"no backend {name!r}{' for an .onnx' * is_onnx}; there are {', '.join(runtimes(able))}")
+        check_installed(name.removesuffix(INT8))
+    return chosen
+
+
+def _batches(given: str) -> list:
+    numbers = given.split(",")
+    if not all(number.strip().isdecimal() and int(number) for number in numbers):
+        raise CallError(f"--batch {given}: expected numbers such as 1,8,32")
+    return [int(number) for number in numbers]
 
 
 def _table(rows: list) -> Table:

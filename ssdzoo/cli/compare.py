@@ -69,6 +69,7 @@ def compare(
         raise CallError("name the images to compare on: either --images DIR, or --data DATA with known boxes")
     if map_tolerance is not None and data is None:
         raise CallError("--map-tolerance needs known boxes: name a data set with --data in place of --images")
+    check_folder(out)
     named = (a, backend_a), (b, backend_b)
     contexts = prepare(gpus, any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in named))
     from ssdzoo.predict.certify import open_side
@@ -91,7 +92,6 @@ def compare_sides(sides: list, images, data, split: str, score: float, tolerance
     from ssdzoo.predict.certify import certify
     from ssdzoo.report import certificate as report
 
-    check_folder(out)
     with WorkProgress() as progress:
         records = None
         if data is not None:

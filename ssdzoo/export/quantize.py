@@ -3,6 +3,7 @@
 import logging
 import tempfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -40,10 +41,58 @@ def quantize_onnx(path, out, batches, float_first: int | None = None) -> dict:
         CallError: a model that is quantized already; no images; so many convolutions in float that none is left.
         ExportError: not such a model.
     """
-    from ssdzoo.predict.onnx_model import _package, read_metadata
+    import onnx
 
-    onnx = _package("onnx", "onnx")
-    _package("onnxruntime", "onnx")
+    source, heads = _read(path)
+    with tempfile.TemporaryDirectory() as folder:
+        plain = _prepared(path, Path(folder) / "prepared.onnx", heads)
+        network = [node for node in nodes_before(plain, heads) if node.op_type in _OPERATORS]
+        seen = _observe(plain, network, heads, batches)
+        equalize(plain, seen.ranges)
+        places = _places(network, float_first)
+        onnx.save_model(plain, f"{folder}/equalized.onnx")
+        best = _best(Path(folder), network, places, heads, seen)
+    quantized = best.model
+    del quantized.metadata_props[:]
+    quantized.metadata_props.extend(source.metadata_props)
+    quantized.metadata_props.add(key="quantized", value="int8")
+    quantized.doc_string, quantized.ir_version = source.doc_string, source.ir_version
+    onnx.checker.check_model(quantized, full_check=True)
+    with replacing(out) as temporary:
+        onnx.save_model(quantized, str(temporary))
+    count, kept = _convolutions(network), _convolutions(network[: best.begin])
+    return {"convolutions": count, "float": kept, "logits_db": round(best.logits_db, 1), "offsets_db": round(best.offsets_db, 1)}
+
+
+class Seen(NamedTuple):
+    """What a float model showed on the images of the calibration.
+
+    Attributes:
+        ranges: {tensor: (least, largest)}, arrays with a value for each channel, zero always between them.
+        batches: the first batches, as the model takes them.
+        heads: the raw heads of these, a list of arrays each.
+    """
+
+    ranges: dict
+    batches: list
+    heads: list
+
+
+class Candidate(NamedTuple):
+    """An int8 model: where in the network int8 begins, and the signal-to-noise ratio of its raw heads in dB."""
+
+    begin: int
+    model: object
+    logits_db: float
+    offsets_db: float
+
+
+def _read(path) -> tuple:
+    """The ONNX model of a file, and the names of its raw heads."""
+    from ssdzoo.predict.onnx_model import import_package, read_metadata
+
+    onnx = import_package("onnx", "onnx")
+    import_package("onnxruntime", "onnx")
     heads = read_metadata(path)["heads"]
     if not heads:
         raise ExportError(f"{path}: its metadata don't name the raw heads, at which int8 must end; export it again without --raw")
@@ -52,34 +101,32 @@ def quantize_onnx(path, out, batches, float_first: int | None = None) -> dict:
     source = onnx.load(str(path))
     if any(node.op_type == "QuantizeLinear" for node in source.graph.node):
         raise CallError(f"{path}: is quantized already; name the float model")
-    with tempfile.TemporaryDirectory() as folder:
-        plain = _prepared(onnx, path, Path(folder) / "prepared.onnx", heads)
-        network = [node for node in nodes_before(plain, heads) if node.op_type in _OPERATORS]
-        ranges, kept, signal = _observe(plain, network, heads, batches)
-        equalize(plain, ranges)
-        best = (-np.inf,)
-        wanted = _FLOAT_FIRST if float_first is None else (float_first,)
-        places = sorted({beginning(network, count) for count in wanted} - {len(network)})
-        if not places:
-            count = sum(node.op_type == "Conv" for node in network)
-            raise CallError(f"nothing would be in int8 behind {min(wanted)} convolutions in float: the model has {count}")
-        for begin in places:
-            chosen = [node.name for node in network[begin:]]
-            candidate = _quantized(onnx, Path(folder), plain, chosen, ranges, kept[0])
-            decibels = _signal_to_noise(candidate, heads, kept, signal)
-            best = max(best, (decibels[0], decibels[1], begin, candidate), key=lambda found: found[0])
-            if decibels[0] >= ENOUGH:
-                break
-    logits, offsets, begin, quantized = best
-    del quantized.metadata_props[:]
-    quantized.metadata_props.extend(source.metadata_props)
-    quantized.metadata_props.add(key="quantized", value="int8")
-    quantized.doc_string, quantized.ir_version = source.doc_string, source.ir_version
-    onnx.checker.check_model(quantized, full_check=True)
-    with replacing(out) as temporary:
-        onnx.save_model(quantized, str(temporary))
-    count, kept_float = (sum(node.op_type == "Conv" for node in nodes) for nodes in (network, network[:begin]))
-    return {"convolutions": count, "float": kept_float, "logits_db": round(logits, 1), "offsets_db": round(offsets, 1)}
+    return source, heads
+
+
+def _places(network: list, float_first: int | None) -> list:
+    """Where int8 may begin, the largest part in int8 first."""
+    wanted = _FLOAT_FIRST if float_first is None else (float_first,)
+    places = sorted({beginning(network, count) for count in wanted} - {len(network)})
+    if not places:
+        count = _convolutions(network)
+        raise CallError(f"nothing would be in int8 behind {min(wanted)} convolutions in float: the model has {count}")
+    return places
+
+
+def _best(folder: Path, network: list, places: list, heads: list, seen: Seen) -> Candidate:
+    """The first candidate that is good enough, else the best of all; `folder` holds equalized.onnx."""
+    candidates = []
+    for begin in places:
+        model = _quantized(folder, [node.name for node in network[begin:]], seen)
+        candidates.append(Candidate(begin, model, *_signal_to_noise(model, heads, seen)))
+        if candidates[-1].logits_db >= ENOUGH:
+            break
+    return max(candidates, key=lambda candidate: candidate.logits_db)
+
+
+def _convolutions(nodes: list) -> int:
+    return sum(node.op_type == "Conv" for node in nodes)
 
 
 def beginning(network: list, count: int) -> int:
@@ -107,8 +154,9 @@ def nodes_before(model, names: list) -> list:
     return found[::-1]
 
 
-def _prepared(onnx, path, prepared: Path, heads: list):
+def _prepared(path, prepared: Path, heads: list):
     """The model with its batch normalizations folded into the convolutions, and the shapes of its tensors."""
+    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
@@ -121,25 +169,24 @@ def _prepared(onnx, path, prepared: Path, heads: list):
     return model
 
 
-def _observe(model, network: list, heads: list, batches) -> tuple:
-    """({tensor: (least, largest)} of each channel of what the nodes read and write, zero always among them; the first batches;
-    the raw heads of these)."""
+def _observe(model, network: list, heads: list, batches) -> Seen:
+    """What the nodes of the network read and write on all batches."""
     fixed = {i.name for i in model.graph.initializer} | {i.name for i in model.graph.input}
     tensors = sorted({name for node in network for name in (*node.input, *node.output)} - fixed - {""})
-    session, ranges, kept, signal = _session(model, [*tensors, *heads]), {}, [], []
+    session, seen = _session(model, [*tensors, *heads]), Seen({}, [], [])
     for batch in batches:
         values = {"images": batch, **dict(zip(tensors, session.run(tensors, {"images": batch})))}
         for name, value in values.items():
             across = (0, *range(2, value.ndim))
-            seen = value.min(across, initial=0), value.max(across, initial=0)
-            before = ranges.get(name, seen)
-            ranges[name] = np.minimum(before[0], seen[0]), np.maximum(before[1], seen[1])
-        if len(kept) < _MEASURED_ON:
-            kept.append(batch)
-            signal.append(session.run(heads, {"images": batch}))
-    if not kept:
+            now = value.min(across, initial=0), value.max(across, initial=0)
+            before = seen.ranges.get(name, now)
+            seen.ranges[name] = np.minimum(before[0], now[0]), np.maximum(before[1], now[1])
+        if len(seen.batches) < _MEASURED_ON:
+            seen.batches.append(batch)
+            seen.heads.append(session.run(heads, {"images": batch}))
+    if not seen.batches:
         raise CallError("no images to calibrate on")
-    return ranges, kept, signal
+    return seen
 
 
 def _session(model, names: list):
@@ -156,34 +203,36 @@ def _session(model, names: list):
     return onnxruntime.InferenceSession(wider.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _signal_to_noise(model, heads: list, batches: list, signal: list) -> list:
+def _signal_to_noise(model, heads: list, seen: Seen) -> list:
     """dB of each of the raw heads of a quantized model, against those of the float one."""
     session = _session(model, heads)
-    outputs = [session.run(heads, {"images": batch}) for batch in batches]
-    power = [sum(float(np.square(before[i]).sum()) for before in signal) for i in range(len(heads))]
-    noise = [sum(float(np.square(x[i] - before[i]).sum()) for x, before in zip(outputs, signal)) for i in range(len(heads))]
+    outputs = [session.run(heads, {"images": batch}) for batch in seen.batches]
+    power = [sum(float(np.square(x[i]).sum()) for x in seen.heads) for i in range(len(heads))]
+    noise = [sum(float(np.square(x[i] - y[i]).sum()) for x, y in zip(outputs, seen.heads)) for i in range(len(heads))]
     return [10 * float(np.log10(p / n)) if n else np.inf for p, n in zip(power, noise)]
 
 
-def _quantized(onnx, folder: Path, model, nodes: list, ranges: dict, batch):
+def _quantized(folder: Path, nodes: list, seen: Seen):
+    """equalized.onnx in `folder` with these nodes in int8."""
+    import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):
         """One batch: the ranges of all of them are given, but the tool insists on its own look."""
 
-        batches = iter([{"images": batch}])
+        batches = iter([{"images": seen.batches[0]}])
 
         def get_next(self):
             return next(self.batches, None)
 
-    overrides = {name: [{"rmin": np.float32(low.min()), "rmax": np.float32(high.max())}] for name, (low, high) in ranges.items()}
-    onnx.save_model(model, str(folder / "prepared.onnx"))
+    extremes = {name: (low.min(), high.max()) for name, (low, high) in seen.ranges.items()}
+    overrides = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in extremes.items()}
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of what is done here on purpose
     try:
         quantize_static(
-            str(folder / "prepared.onnx"), str(folder / "int8.onnx"), Reader(), QuantFormat.QDQ, per_channel=True,
+            str(folder / "equalized.onnx"), str(folder / "int8.onnx"), Reader(), QuantFormat.QDQ, per_channel=True,
             activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8, nodes_to_quantize=nodes,
             op_types_to_quantize=list(_OPERATORS), extra_options={"TensorQuantOverrides": overrides},
         )  # fmt: skip

@@ -74,19 +74,17 @@ def benchmark(subject: Subject, images: list, backends: list, batches=(1,), roun
     tasks = [(backend, batch) for backend in backends for batch in batches]
     if against_gluoncv and subject.name and importlib.util.find_spec("gluoncv"):
         tasks.insert(0, (GLUONCV, 1))
-    taken = {task: [] for task in tasks}
+    taken, say = {task: [] for task in tasks}, progress or (lambda line: None)
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / "int8.onnx"
         if any(backend.endswith(INT8) for backend in backends):
-            if progress:
-                progress("calibration of int8")
+            say("calibration of int8")
             _write_int8(subject, images, quantized)
         for number in range(rounds):
             for runtime, batch in tasks:
                 if None in taken[runtime, batch]:  # GluonCV does not know the model
                     continue
-                if progress:
-                    progress(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
+                say(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
                 which = Subject(quantized) if runtime.endswith(INT8) else subject
                 task = {
                     "runtime": runtime, "batch": batch, "model": str(which.model), "name": which.name,

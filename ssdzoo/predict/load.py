@@ -5,10 +5,10 @@ import re
 import warnings
 from pathlib import Path
 
-from ssdzoo.errors import CallError, ExportError, SSDZooError, WeightsError
+from ssdzoo.errors import CallError, ExportError, WeightsError
 from ssdzoo.export.pair import find_pair
 from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.predict.onnx_model import OnnxRuntimeBackend, OpenVINOBackend, check_choices, read_onnx_preset
+from ssdzoo.predict.onnx_model import OnnxRuntimeBackend, OpenVINOBackend, check_choices, import_package, read_onnx_preset
 from ssdzoo.preset import read_fields, read_preset
 from ssdzoo.registry import find_preset, get_model, list_models
 from ssdzoo.weights.params_file import read_params
@@ -72,11 +72,10 @@ def available() -> list:
 
 
 def check_installed(backend: str) -> None:
-    """Names the extra that brings a backend with all that it needs."""
-    missing = [package for package in _NEEDS.get(backend, ()) if importlib.util.find_spec(package) is None]
-    if missing and backend != "mxnet":  # whose own loading knows more
-        extra = {"onnxruntime": "onnx"}.get(backend, backend)
-        raise SSDZooError(f"the package {missing[-1]} is not installed: pip install 'ssdzoo[{extra}]'")
+    """Imports what a backend needs, so that a missing package is told with the extra that brings all of it."""
+    if backend not in ("auto", "mxnet"):  # mxnet's own loading knows more
+        for package in reversed(_NEEDS[backend]):
+            import_package(package, {"onnxruntime": "onnx"}.get(backend, backend))
 
 
 def _onnx_backends() -> list:

@@ -29,7 +29,7 @@ class OnnxRuntimeBackend:
     in_flight = 1
 
     def __init__(self, path):
-        runtime = _package("onnxruntime", "onnx")
+        runtime = import_package("onnxruntime", "onnx")
         # The order of preference; the CPU comes last and is always there.
         wanted = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
         providers = [p for p in wanted if p in runtime.get_available_providers()]
@@ -74,7 +74,7 @@ class OpenVINOBackend:
 
     def __init__(self, path, precision: str = "auto", mode: str = "latency"):
         check_choices(precision, mode)
-        openvino = _package("openvino", "openvino")
+        openvino = import_package("openvino", "openvino")
         core = openvino.Core()
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
@@ -116,6 +116,7 @@ class OpenVINOBackend:
 
 
 def check_choices(precision: str, mode: str) -> None:
+    """Raises CallError for a precision or a mode that OpenVINO does not have here."""
     if precision not in PRECISIONS or mode not in MODES:
         wrong = f"precision {precision!r}" if precision not in PRECISIONS else f"mode {mode!r}"
         raise CallError(f"no {wrong}; precisions are {', '.join(PRECISIONS)}, modes {' and '.join(MODES)}")
@@ -145,7 +146,7 @@ def read_metadata(path) -> dict:
     Raises:
         ExportError: no ONNX file, or one that `to_onnx` did not write.
     """
-    onnx = _package("onnx", "onnx")
+    onnx = import_package("onnx", "onnx")
     if not Path(path).is_file():
         raise ExportError(f"{path}: no such ONNX file")
     try:
@@ -186,7 +187,12 @@ def _in_order(outputs: dict) -> tuple:
     return outputs["class_ids"][..., None], outputs["scores"][..., None], outputs["boxes"]
 
 
-def _package(name: str, extra: str):
+def import_package(name: str, extra: str):
+    """A package that an extra of ssdzoo brings.
+
+    Raises:
+        SSDZooError: it can't be imported; says how to install it.
+    """
     try:
         return importlib.import_module(name)
     except ImportError as error:

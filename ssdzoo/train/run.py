@@ -41,10 +41,10 @@ class Run:
             raise CallError(f"{self.folder}: nothing to resume, there is no args.toml of a training")
         if not resume and (self.folder / "model.toml").exists():
             raise CallError(f"{self.folder} holds a training already: choose another --out, or continue it with --resume")
-        if not resume:
-            self._refuse_others()
         if resume:
             self._remove_unfinished()
+        else:
+            self._refuse_others()
 
     def _refuse_others(self) -> None:
         """A folder with folders in it, but for a run's own, belongs to something else, such as a data set."""
