@@ -73,12 +73,9 @@ def run_mxnet(net, images):
     return ids[..., 0], scores[..., 0], boxes
 
 
-def assert_same_detections(expected, found, pixels=0.05, score=1e-4, tie=2e-5):
+def assert_same_detections(expected, found, pixels=0.05, score=1e-4, tie=1e-5):
     """Every detection in the same place of the order, or in that of a neighbor whose score is the same but for `tie`, less than
-    which runtimes round differently; returns how many there are.
-
-    The norms of an SSDLite's last maps have seen two values when it only looks trained, which enlarges rounding to 1.3e-5.
-    """
+    which runtimes round differently; returns how many there are."""
     ids, scores, boxes = expected
     np.testing.assert_allclose(found["scores"], scores, rtol=0, atol=score)
     for image in range(len(ids)):

@@ -45,23 +45,25 @@ def has_twin(name):
     return hasattr(importlib.import_module("gluoncv.model_zoo.ssd.presets"), name.replace(".", "_"))
 
 
-def check_runtimes(path, images, expected):
+def check_runtimes(path, images, expected, tie):
     """onnxruntime, and OpenVINO where it is installed."""
-    assert_same_detections(expected, run_onnx(path, images))
+    assert_same_detections(expected, run_onnx(path, images), tie=tie)
     if importlib.util.find_spec("openvino"):
-        assert_same_detections(expected, OpenVINOBackend(path, "f32").run(images))
+        assert_same_detections(expected, OpenVINOBackend(path, "f32").run(images), tie=tie)
 
 
 def check_preset(name, count, tmp_path):
     """The runtimes against mxnet on photos, for our symbol and for GluonCV's."""
-    size = find_preset(name).base_size
-    images = photos(size, count)
+    preset = find_preset(name)
+    size, images = preset.base_size, photos(preset.base_size, count)
+    # The norms of an SSDLite's last maps have seen two values when it only looks trained, which enlarges rounding to 1.3e-5.
+    tie = 2e-5 if preset.separable else 1e-5
     net = trained_looking(name, images[:2])
     net.hybridize()
     expected = run_mxnet(net, images)
     net.export(str(tmp_path / "ours"))
     to_onnx(*pair(tmp_path / "ours"), tmp_path / "ours.onnx", size=size)
-    check_runtimes(tmp_path / "ours.onnx", images, expected)
+    check_runtimes(tmp_path / "ours.onnx", images, expected, tie)
     assert (expected[0] >= 0).sum(1).tolist() == [100] * count  # hundreds pass the threshold, 100 come out
     assert len(np.unique(expected[0])) >= 3 and np.ptp(expected[1]) > 0.01
     if has_twin(name):
@@ -70,7 +72,7 @@ def check_preset(name, count, tmp_path):
         theirs(mx.nd.array(images[:1]))
         theirs.export(str(tmp_path / "theirs"))
         to_onnx(*pair(tmp_path / "theirs"), tmp_path / "theirs.onnx", size=size)
-        check_runtimes(tmp_path / "theirs.onnx", images, expected)
+        check_runtimes(tmp_path / "theirs.onnx", images, expected, tie)
 
 
 @pytest.mark.parametrize("name", SMALL)
