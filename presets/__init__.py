@@ -1,1 +1,1 @@
-"""The preset tables; `ssdzoo.registry` reads them."""
+"""The preset tables; `ssdzoo.zoo` reads them."""

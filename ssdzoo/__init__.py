@@ -3,18 +3,17 @@
 from importlib import import_module
 
 from ssdzoo import runtime
-
-__version__ = "0.1.0"
+from ssdzoo.version import __version__
 
 # The public names, and where each lives. They are imported when first used, so that `import ssdzoo` is quick and what
 # does not need mxnet works without it.
 _HOME = {
     "Detections": "ssdzoo.detections",
     "Detector": "ssdzoo.predict.detector",
-    "SSD": "ssdzoo.nn.ssd",
-    "get_model": "ssdzoo.registry",
-    "get_ssd": "ssdzoo.nn.ssd",
-    "list_models": "ssdzoo.registry",
+    "SSD": "ssdzoo.network",
+    "get_model": "ssdzoo.build",
+    "get_ssd": "ssdzoo.build",
+    "list_models": "ssdzoo.zoo",
     "load": "ssdzoo.predict.load",
 }
 _MODULES = ("data", "export", "metrics", "nn", "train", "weights")

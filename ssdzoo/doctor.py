@@ -186,7 +186,7 @@ def _weights(root) -> list:
 
 
 def _folder(root) -> Path:
-    from ssdzoo.weights.store import model_folder
+    from ssdzoo.weights.published import model_folder
 
     return model_folder(root) if root else model_folder()
 

@@ -32,7 +32,7 @@ def package_version(distribution: str) -> str | None:
 
 def versions(packages) -> dict:
     """{name: version or None} of ssdzoo, Python and the packages, for results that depend on them."""
-    from ssdzoo import __version__
+    from ssdzoo.version import __version__
 
     return {"ssdzoo": __version__, "python": platform.python_version(), **{name: package_version(name) for name in packages}}
 

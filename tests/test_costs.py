@@ -11,7 +11,7 @@ import ssdzoo
 from ssdzoo import costs
 from ssdzoo.costs import Cost, count_cost, find_cost, row_key
 from ssdzoo.preset import parse_toml
-from ssdzoo.registry import find_preset
+from ssdzoo.zoo import find_preset
 
 
 def test_the_counted_costs_are_those_of_the_rows():

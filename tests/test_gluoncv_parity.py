@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import ssdzoo
-from ssdzoo.registry import find_preset
 from ssdzoo.runtime import gluoncv, mxnet
+from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy
 
 mx = mxnet()
@@ -63,7 +63,7 @@ def test_same_numbers_from_the_same_file(name, shape, tmp_path):
         np.testing.assert_array_equal(a, b)
     assert (found[0] >= 0).sum() == 100
     with mx.autograd.predict_mode():
-        heads = as_numpy(ours.heads(x))
+        heads = as_numpy(ours.head_outputs(x))
     with mx.autograd.train_mode():
         # GluonCV gives its heads in training mode only, where batch norm would use the batch: compare in one mode.
         logits, offsets, anchors = as_numpy(theirs(x))

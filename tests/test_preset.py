@@ -3,7 +3,7 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset, check_preset, read_preset
-from ssdzoo.registry import find_preset
+from ssdzoo.zoo import find_preset
 
 ROW = {
     "name": "mine", "backbone": "mobilenet0.25", "base_size": 300, "features": ["relu10_fwd", "relu26_fwd"], "filters": [64],

@@ -13,10 +13,10 @@ from ssdzoo.boxes import center_to_corner, iou
 from ssdzoo.cli.app import app
 from ssdzoo.data import load_dataset
 from ssdzoo.data.images import read_image
-from ssdzoo.data.loader import Loader
+from ssdzoo.data.loading.loader import Loader
 from ssdzoo.predict.load import load_symbol
 from ssdzoo.preset import read_preset
-from tests.data.voc_folder import xml
+from tests.data.formats.voc_folder import xml
 from tests.networks import as_numpy, images, network_anchors
 
 HEIGHT, WIDTH = 900, 600  # of the images, large enough for the cache

@@ -40,8 +40,8 @@ for name in ("ssd_300_mobilenet0.25_voc", "ssd_300_resnet34_v1b_voc"):
 def test_importing_ssdzoo_leaves_mxnet_alone():
     code = """
 import sys
-import ssdzoo, ssdzoo.boxes, ssdzoo.detections, ssdzoo.metrics, ssdzoo.data.loader, ssdzoo.data.shapes
-import ssdzoo.report.pictures, ssdzoo.registry, ssdzoo.cli, ssdzoo.predict.detector
+import ssdzoo, ssdzoo.boxes, ssdzoo.detections, ssdzoo.metrics, ssdzoo.data.loading.loader, ssdzoo.demo.shapes
+import ssdzoo.report.pictures, ssdzoo.zoo, ssdzoo.cli, ssdzoo.predict.detector
 print(ssdzoo.list_models()[0], "mxnet" in sys.modules)
 """
     assert python(code)[0] == "ssd_300_mobilenet0.25_coco False"

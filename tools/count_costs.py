@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssdzoo.costs import count_cost, row_key
 from ssdzoo.files import write_text
-from ssdzoo.registry import find_preset, list_models
+from ssdzoo.zoo import find_preset, list_models
 
 TARGET = Path(__file__).resolve().parents[1] / "ssdzoo" / "costs.toml"
 HEADER = "# Written by tools/count_costs.py from the preset tables; `row` is a hash of what a row builds.\n\n"

@@ -19,7 +19,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.weights.params_file import read_bytes, read_params, write_params
+from ssdzoo.formats.params_file import read_bytes, read_params, write_params
 
 # Numbers that formats are bad at: borders of widths and signs, and this format's own magic numbers.
 _ODD = [0, 1, 2, 7, 12, 31, 32, 33, 127, 128, 255, 0x112, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32]

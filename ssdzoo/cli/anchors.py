@@ -36,9 +36,9 @@ def anchors(
     from ssdzoo import runtime
 
     runtime.tune_cpu()
-    from ssdzoo.anchors.fit import fit_anchors
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
+    from ssdzoo.measure.anchor_fit import fit_anchors
     from ssdzoo.nn.anchors import network_levels
     from ssdzoo.predict.load import load_anchors
     from ssdzoo.report.anchors import print_fit

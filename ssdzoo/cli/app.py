@@ -5,7 +5,6 @@ import sys
 
 import typer
 
-from ssdzoo import __version__
 from ssdzoo.cli import (
     anchors,
     benchmark,
@@ -23,6 +22,7 @@ from ssdzoo.cli import (
     train,
 )
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.version import __version__
 
 app = typer.Typer(
     no_args_is_help=True,

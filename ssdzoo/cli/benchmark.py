@@ -31,8 +31,8 @@ def benchmark(
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.predict import benchmark as measure
-    from ssdzoo.predict.timings import remember
+    from ssdzoo.measure import benchmark as measure
+    from ssdzoo.measure.timings import remember
 
     chosen, batches = _runtimes(model, backends), _batches(batch)
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
@@ -50,7 +50,7 @@ def benchmark(
 def _runtimes(model: str, given: str | None) -> list:
     """Those that the user names, or all that are installed; what was exported is measured as it is, unless int8 is named."""
     from ssdzoo.export.pair import find_pair
-    from ssdzoo.predict.benchmark import INT8, runtimes
+    from ssdzoo.measure.benchmark import INT8, runtimes
     from ssdzoo.predict.load import BACKENDS, available, check_installed
 
     is_onnx = model.endswith(".onnx")

@@ -38,7 +38,7 @@ def check_data(
     if bool(show) != bool(out):
         raise CallError("--show N and --out DIR belong together: how many samples to draw, and where to")
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data.check import check_dataset
+    from ssdzoo.data.check.check import check_dataset
     from ssdzoo.report.data_check import print_report
 
     anchors = _anchors(model, weights, data, format) if model else None

@@ -72,8 +72,8 @@ def compare(
     check_folder(out)
     named = (a, backend_a), (b, backend_b)
     contexts = prepare(gpus, any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in named))
-    from ssdzoo.predict.certify import open_side
-    from ssdzoo.predict.compare import Tolerance
+    from ssdzoo.measure.certificate import open_side
+    from ssdzoo.measure.compare import Tolerance
 
     sides = [
         open_side(a, backend_a, contexts, weights_a, precision_a),
@@ -89,7 +89,7 @@ def compare_sides(sides: list, images, data, split: str, score: float, tolerance
     """Compares two sides, writes the certificate and prints it; returns the Certificate."""
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
-    from ssdzoo.predict.certify import certify
+    from ssdzoo.measure.certificate import certify
     from ssdzoo.report import certificate as report
 
     with WorkProgress() as progress:

@@ -33,7 +33,7 @@ def convert(
     as_json: Json = False,
 ) -> None:
     """Check a file of weights against a model, and write it in today's naming."""
-    from ssdzoo.weights.convert import convert as convert_file
+    from ssdzoo.convert import convert as convert_file
 
     names = [name.strip() for name in classes.split(",")] if classes else None
     done = convert_file(old, new, model, names, force)

@@ -50,7 +50,7 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Print the average precision class by class; write curves, confusions and the worst mistakes."""
-    from ssdzoo.predict import evaluate as evaluation
+    from ssdzoo.measure import evaluate as evaluation
 
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])

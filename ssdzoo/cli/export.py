@@ -61,7 +61,7 @@ def _export_symbol(model, out, weights, gpus) -> None:
 
 
 def _export_onnx(model, out, weights, gpus, options: dict) -> None:
-    from ssdzoo.export.job import export_onnx
+    from ssdzoo.export.onnx_file import export_onnx
     from ssdzoo.export.pair import find_pair
 
     # A pair needs no mxnet, which may not be there.

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ssdzoo.cli.options import Json
 from ssdzoo.errors import CallError
-from ssdzoo.registry import find_preset, list_models, near_models
+from ssdzoo.zoo import find_preset, list_models, near_models
 
 
 def models(
@@ -41,7 +41,7 @@ def models(
 
 def _rows(presets: list) -> list:
     from ssdzoo.costs import find_cost, with_some_classes
-    from ssdzoo.predict.timings import timings
+    from ssdzoo.measure.timings import timings
 
     measured, rows = timings(presets), []
     for p in presets:
@@ -59,7 +59,7 @@ def _rows(presets: list) -> list:
 
 def _show(presets: list) -> None:
     from ssdzoo.costs import CUSTOM_CLASSES
-    from ssdzoo.predict.timings import this_machine, timings
+    from ssdzoo.measure.timings import this_machine, timings
 
     console, measured = Console(), timings(presets)
     # Where it is narrow, without the backbone, which the name nearly tells, and then closer together.
@@ -77,7 +77,7 @@ def _show(presets: list) -> None:
 
 def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Table:
     from ssdzoo.costs import find_cost
-    from ssdzoo.predict.timings import fastest
+    from ssdzoo.measure.timings import fastest
 
     table = Table(box=None, header_style="bold", padding=(0, gap, 0, 0), pad_edge=False)
     for header in ("name", *(["backbone"] if with_backbone else []), "input"):
@@ -97,7 +97,7 @@ def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Tabl
 
 
 def _show_weights(presets: list, root, as_json: bool) -> None:
-    from ssdzoo.weights.store import ROOT, model_folder, survey
+    from ssdzoo.weights.published import ROOT, model_folder, survey
 
     folder = model_folder(root or ROOT)
     names = dict.fromkeys([*(p.name for p in presets), *(p.base for p in presets)])

@@ -42,9 +42,9 @@ def quantize(
     check_folder(out)
     contexts = prepare(None, not model.endswith(".onnx"))
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.export.quantize import quantize_onnx
-    from ssdzoo.predict.certify import open_side
-    from ssdzoo.predict.compare import Tolerance
+    from ssdzoo.export.int8.quantize import quantize_onnx
+    from ssdzoo.measure.certificate import open_side
+    from ssdzoo.measure.compare import Tolerance
 
     side = open_side(model, "onnxruntime", contexts, weights)
     before = Path(side.detector.backend.path)
@@ -70,7 +70,7 @@ def quantize(
 def _spread(images, data, names: list, count: int) -> list:
     """At most `count` of the images, the same ones each time."""
     from ssdzoo.data import load_dataset
-    from ssdzoo.predict.certify import list_stills
+    from ssdzoo.measure.certificate import list_stills
 
     found = list_stills([record.image for record in load_dataset(data, "train", names).records] if images is None else images)
     step = max(1.0, len(found) / count)

@@ -18,7 +18,7 @@ def quickstart(
     """Draw a data set, fine-tune a detector on it, evaluate, export, reload, predict: about three minutes."""
     contexts = prepare(gpus)
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.quickstart import run_quickstart
+    from ssdzoo.demo.quickstart import run_quickstart
 
     with WorkProgress() as progress:
         run_quickstart(out, epochs, contexts, progress)

@@ -79,7 +79,7 @@ def train(
     check_folder(out)
     contexts = prepare(gpus)
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.train.job import TrainingJob, run_job
+    from ssdzoo.train.fine_tune import TrainingJob, run_job
 
     if resume:
         # What the command line does not say is as it was when the run began.

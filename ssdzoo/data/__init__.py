@@ -6,14 +6,14 @@ A data set is named by a path, by a list of paths, or by paths with commas in be
 import unicodedata
 from pathlib import Path
 
-from ssdzoo.data.coco import COCOReader
-from ssdzoo.data.csv_table import CSVReader
-from ssdzoo.data.reader import make_record
+from ssdzoo.data.formats.coco import COCOReader
+from ssdzoo.data.formats.csv_table import CSVReader
+from ssdzoo.data.formats.reader import make_record
+from ssdzoo.data.formats.recordio import RecordIOReader
+from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
+from ssdzoo.data.formats.voc import VOCReader
+from ssdzoo.data.formats.yolo import YOLOReader
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
-from ssdzoo.data.recordio import RecordIOReader
-from ssdzoo.data.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
-from ssdzoo.data.voc import VOCReader
-from ssdzoo.data.yolo import YOLOReader
 from ssdzoo.errors import CallError, DataError
 
 __all__ = ["FORMATS", "Dataset", "Problem", "Record", "class_names", "has_split", "load_dataset", "split_names"]
@@ -62,8 +62,8 @@ def load_dataset(path, split: str, names: list | None = None, format: str | None
 
     Args:
         path: a folder or a file of one of FORMATS; or several, in a list or as one text with commas.
-        split: such as "train", "val", "test", or a part as in "train[:80%]"; see `ssdzoo.data.splits`. Joined data sets without
-            it add nothing, which is reported as a problem.
+        split: such as "train", "val", "test", or a part as in "train[:80%]"; see `ssdzoo.data.formats.splits`. Joined data sets
+            without it add nothing, which is reported as a problem.
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
 

@@ -1,4 +1,4 @@
-"""The SSD network (Liu et al. 2016) and `get_ssd`, which puts it together from a backbone and a list of anchors."""
+"""The SSD network (Liu et al. 2016)."""
 
 import warnings
 from bisect import bisect_left
@@ -8,18 +8,16 @@ import numpy as np
 
 from ssdzoo.errors import CallError
 from ssdzoo.nn.anchors import ListedAnchorGenerator, SSDAnchorGenerator
-from ssdzoo.nn.backbones import make_features
 from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
 from ssdzoo.nn.predictors import ConvPredictor, SeparablePredictor, flatten_maps
-from ssdzoo.preset import base_network
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 autograd, nn = mx.autograd, mx.gluon.nn
 
 
-class SSD(mx.gluon.HybridBlock):
+class SSDNetwork(mx.gluon.HybridBlock):
     """Single-shot detector: a feature extractor, and anchors, a class head and a box head for each of its maps.
 
     Args:
@@ -139,7 +137,7 @@ class SSD(mx.gluon.HybridBlock):
             F.concat(*anchors, dim=1),
         )
 
-    def heads(self, x):
+    def head_outputs(self, x):
         """Class logits, box offsets and anchors of a batch, training or not."""
         if isinstance(x, mx.nd.NDArray):
             if x.ndim != 4 or x.shape[1] != 3:
@@ -150,8 +148,8 @@ class SSD(mx.gluon.HybridBlock):
         return super().forward(x)
 
     def forward(self, x):
-        heads = self.heads(x)
-        return heads if autograd.is_training() else self.detect(*heads)
+        outputs = self.head_outputs(x)
+        return outputs if autograd.is_training() else self.detect(*outputs)
 
     def cover(self, height: int, width: int) -> None:
         """Makes the stored anchors cover an input of height x width pixels; does nothing where they do already."""
@@ -189,26 +187,6 @@ class SSD(mx.gluon.HybridBlock):
             flags = dict(self._flags)
             self.class_predictors.hybridize(**flags)
             self.detect.hybridize(**flags)
-
-    def load_parameters(self, filename, ctx=None, allow_missing=False, ignore_extra=False,
-                        cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
-        """Loads a parameter file of this network or of GluonCV's; nothing changes unless all of it fits.
-
-        Raises:
-            WeightsError: unreadable, or of another model; names the first parameter that differs, and both shapes.
-        """
-        from ssdzoo.weights.gluoncv import load_network
-
-        load_network(self, filename, ctx, allow_missing, ignore_extra, cast_dtype, dtype_source)
-
-    def export(self, path, epoch=0, remove_amp_cast=True, heads=False):
-        """Writes `path-symbol.json` and `path-EPOCH.params` of the prediction graph, or of the raw heads with `heads=True`.
-
-        The input is named `data`. Needs neither `hybridize` nor a forward before.
-        """
-        from ssdzoo.export.symbol import export_symbol
-
-        return export_symbol(self, path, epoch, remove_amp_cast, heads)
 
 
 def _class_names(classes) -> list:
@@ -262,41 +240,3 @@ def _copy_rows(old_conv, new_conv, kept: dict, old_width: int, new_width: int) -
         for to, from_ in {-1: -1, **kept}.items():
             target[to + 1 :: new_width] = source[from_ + 1 :: old_width]
         new.set_data(mx.nd.array(target))
-
-
-def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, dataset="", pretrained=False,
-            pretrained_base=False, ctx=None, root="~/.mxnet/models", **kwargs) -> SSD:  # fmt: skip
-    """An SSD from its parts, with the arguments of GluonCV's `get_ssd`.
-
-    Args:
-        name: backbone, such as "vgg16_atrous", "resnet50_v1", "mobilenet1.0".
-        base_size: input size in pixels, one number or (H, W).
-        features: names of the backbone's layers to take ("stage2" of a resnet*_fpn); or the extractor itself, or a callable that
-            makes it; None for backbones that are extractors already (vgg*_atrous, resnet34_v1b).
-        filters: channels of the appended convolutions, None for such backbones.
-        sizes, ratios, steps, classes: see `SSD`.
-        dataset: "voc", "coco" or "" for custom; part of the name of the published weights.
-        pretrained: True for published weights from `root`, or the path of a parameter file.
-        pretrained_base: the same for the backbone alone; without effect where `pretrained` is given. False unless asked for: the
-            server of the published files is gone.
-        ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
-        root: folder of the published weights.
-        kwargs: of `SSD`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
-            `dilation` of a VGG's conv6; GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing
-            but the usual.
-    """
-    make, ssd_args = make_features(name, base_size, features, filters, kwargs)
-    net = SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
-    size = base_size if np.isscalar(base_size) else "x".join(map(str, base_size))
-    full_name = f"ssd_{size}_{name}_{dataset}"
-    if pretrained:
-        from ssdzoo.weights.store import find_weights
-
-        net.load_parameters(find_weights(full_name, pretrained, root), ctx=ctx or mx.cpu())
-    elif pretrained_base:
-        from ssdzoo.weights.gluoncv import load_base
-        from ssdzoo.weights.store import find_weights
-
-        net.initialize(ctx=ctx or mx.cpu())
-        load_base(net, find_weights(base_network(name), pretrained_base, root))
-    return net

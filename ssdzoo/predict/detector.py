@@ -12,7 +12,7 @@ import numpy as np
 
 from ssdzoo import boxes as geometry
 from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, read_image
-from ssdzoo.data.transforms import eval_transform
+from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.preset import Preset
-from ssdzoo.registry import find_preset
+from ssdzoo.zoo import find_preset
 
 _LARGEST_MAP = 16  # pixels of the last feature map, by which the input size is looked for
 _RAW_MEAN, _RAW_STD = (0.0,) * 3, (1 / 255,) * 3  # of a network that takes pixels 0..255 and normalizes them itself

@@ -7,11 +7,17 @@ from pathlib import Path
 
 from ssdzoo.errors import CallError, ExportError, WeightsError
 from ssdzoo.export.pair import find_pair
+from ssdzoo.formats.params_file import read_params
+from ssdzoo.predict.backends.onnx_model import (
+    OnnxRuntimeBackend,
+    OpenVINOBackend,
+    check_choices,
+    import_package,
+    read_onnx_preset,
+)
 from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.predict.onnx_model import OnnxRuntimeBackend, OpenVINOBackend, check_choices, import_package, read_onnx_preset
 from ssdzoo.preset import read_fields, read_preset
-from ssdzoo.registry import find_preset, get_model, list_models
-from ssdzoo.weights.params_file import read_params
+from ssdzoo.zoo import find_preset, list_models
 
 _NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # best first
 BACKENDS = ("auto", *sorted(_NEEDS))
@@ -48,7 +54,7 @@ def load(model, backend: str = "mxnet", ctx=None, weights=None, precision: str =
     if backend == "auto" and (_on_gpu(ctx) or not _onnx_backends()):
         backend = "mxnet"
     if backend != "mxnet":
-        from ssdzoo.predict.cached import cached_onnx
+        from ssdzoo.predict.onnx_cache import cached_onnx
 
         try:
             return _load_onnx(cached_onnx(model, weights, ctx), backend, precision, mode)
@@ -97,6 +103,8 @@ def _load_onnx(path, backend: str, precision: str, mode: str) -> Detector:
 
 def load_network(model, ctx=None, weights=None) -> tuple:
     """The SSD, hybridized, and the Preset of a run folder or of a preset's name; see `load`."""
+    from ssdzoo.build import get_model
+
     preset, params = find_network(model, weights)
     net = get_model(preset, ctx=ctx, pretrained=params)
     net.hybridize()
@@ -108,6 +116,8 @@ def load_anchors(model, weights=None) -> tuple:
     weights and with a class of no consequence."""
     if is_run(model) or weights:
         return load_network(model, weights=weights)
+    from ssdzoo.build import get_model
+
     preset = find_preset(model)
     return get_model(preset.with_classes(["object"])), preset
 

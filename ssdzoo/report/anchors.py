@@ -11,7 +11,7 @@ SIZES = {"small": "small, below 32x32", "medium": "medium, below 96x96", "large"
 
 
 def print_fit(fit, data: str, split: str, console) -> None:
-    """Prints a `ssdzoo.anchors.fit.Fit` on a rich Console."""
+    """Prints a `ssdzoo.measure.anchor_fit.Fit` on a rich Console."""
     (model, _), (before, after) = fit.presets, fit.tables
     height, width = model.base_size
     images = f"{len(fit.dataset)} images, {before['all']['objects']:,} objects, stretched to {width}x{height}"

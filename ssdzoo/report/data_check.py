@@ -9,7 +9,7 @@ EXAMPLES = 10  # problems of one kind that are shown; --json has all
 
 
 def print_report(report, console) -> None:
-    """Prints a `ssdzoo.data.check.Report` on a rich Console."""
+    """Prints a `ssdzoo.data.check.check.Report` on a rich Console."""
     classes = f"{len(report.names)} class{'es' * (len(report.names) != 1)}"
     console.print(f"{report.data}: {', '.join(report.formats)}, {classes}", style="bold", markup=False, highlight=False)
     console.print()

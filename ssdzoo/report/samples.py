@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from ssdzoo.data.images import read_image
-from ssdzoo.data.transforms import AUGMENTATIONS, train_transform
+from ssdzoo.data.loading.transforms import AUGMENTATIONS, train_transform
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.report.pictures import PALETTE, draw_detections, legend, picture_grid

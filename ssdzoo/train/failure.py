@@ -10,8 +10,8 @@ import numpy as np
 
 from ssdzoo.errors import CallError
 from ssdzoo.files import replacing
+from ssdzoo.formats.params_file import write_params
 from ssdzoo.train.settings import Settings
-from ssdzoo.weights.params_file import write_params
 
 
 def save_failure(folder, weights: dict, batch, paths: list, epoch: int, step: int, rate: float) -> Path:
@@ -41,10 +41,10 @@ def repeat_failure(run) -> dict:
     Raises:
         CallError: it does not.
     """
+    from ssdzoo.build import get_model
     from ssdzoo.preset import read_preset, read_toml
-    from ssdzoo.registry import get_model
     from ssdzoo.runtime import mxnet
-    from ssdzoo.train.loop import training_graph
+    from ssdzoo.train.trainer import training_graph
 
     folder = Path(run) / "failed"
     if not (folder / "step.npz").is_file():

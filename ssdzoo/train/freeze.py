@@ -54,7 +54,7 @@ def freeze(net, stages: int, norms: bool) -> set:
 def fixed_norms(net, gammas: set) -> mx.gluon.SymbolBlock:
     """The network's heads with its own parameters, in which the batch norms of these gammas use their running statistics
     in training too."""
-    graph = json.loads(mx.sym.Group(list(net.heads(mx.sym.var("data")))).tojson())
+    graph = json.loads(mx.sym.Group(list(net.head_outputs(mx.sym.var("data")))).tojson())
     for node in graph["nodes"]:
         if node["op"] == "BatchNorm" and graph["nodes"][node["inputs"][1][0]]["name"] in gammas:
             node["attrs"]["use_global_stats"] = "True"

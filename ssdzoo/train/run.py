@@ -17,7 +17,7 @@ import tomli_w
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
-from ssdzoo.weights.params_file import write_params
+from ssdzoo.formats.params_file import write_params
 
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 

@@ -3,7 +3,7 @@
 import difflib
 from dataclasses import dataclass, fields
 
-from ssdzoo.data.transforms import AUGMENTATIONS
+from ssdzoo.data.loading.transforms import AUGMENTATIONS
 from ssdzoo.errors import CallError
 
 CHOICES = {
@@ -27,7 +27,7 @@ class Settings:
         seed: everything random derives from it.
         workers: processes that prepare images.
         eval_every: epochs between two evaluations.
-        augment: a name of `ssdzoo.data.transforms.AUGMENTATIONS`.
+        augment: a name of `ssdzoo.data.loading.transforms.AUGMENTATIONS`.
         optimizer: "sgd" with `momentum`, or "adam".
         weight_decay: of all weights, or without those of biases and norms (`bias_decay` False).
         schedule: "step", "cosine" or "poly"; see `ssdzoo.train.schedule`.

@@ -1,9 +1,10 @@
 """A whole detector from another framework's file, by the kind of file. No mxnet here."""
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.weights import caffe, torch
-from ssdzoo.weights.converted import Converted
-from ssdzoo.weights.sources import file_kind
+from ssdzoo.formats.weights_file import file_kind
+from ssdzoo.weights.importers import caffe
+from ssdzoo.weights.importers import pytorch_ssd as torch
+from ssdzoo.weights.importers.imported import Converted
 
 
 def read_detector(path, classes=None) -> Converted:

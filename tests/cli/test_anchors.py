@@ -5,10 +5,10 @@ import json
 import cv2
 import pytest
 
-from ssdzoo.data.shapes import write_shapes
+from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import read_preset
 from tests.cli.test_cli import ssdzoo
-from tests.data.voc_folder import write_voc, xml
+from tests.data.formats.voc_folder import write_voc, xml
 from tests.train.jobs import TABLE
 
 

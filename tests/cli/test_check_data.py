@@ -6,8 +6,8 @@ import cv2
 import pytest
 
 from tests.cli.test_cli import ssdzoo
-from tests.data.formats import WRITERS, write, yolo_lines
-from tests.data.voc_folder import write_voc, xml
+from tests.data.formats.voc_folder import write_voc, xml
+from tests.data.formats.written import WRITERS, write, yolo_lines
 from tests.shared import shared_path
 from tests.train.jobs import TABLE
 

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from ssdzoo.data.shapes import write_shapes
+from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.weights import write_params
-from tests.data.voc_folder import write_voc, xml
+from tests.data.formats.voc_folder import write_voc, xml
 from tests.networks import small_network
 from tests.shared import shared_path
 from tests.train.jobs import TABLE

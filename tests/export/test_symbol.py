@@ -8,8 +8,8 @@ from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.predict.load import load_symbol
 from ssdzoo.preset import read_preset
-from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
+from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy, images, small_network
 
 mx = mxnet()
@@ -48,7 +48,7 @@ def test_raw_heads(exported, tmp_path):
     net.hybridize()
     net.export(str(tmp_path / "raw"), epoch=7, heads=True)
     block = load_symbol(tmp_path / "raw-symbol.json", tmp_path / "raw-0007.params")
-    for a, b in zip(as_numpy(net.heads(images())), as_numpy(block(images()))):
+    for a, b in zip(as_numpy(net.head_outputs(images())), as_numpy(block(images()))):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 

@@ -52,7 +52,7 @@ def test_shared_heads_equal_separate_ones_of_the_same_weights():
             loss = (logits**2).sum() + (offsets**2).sum()
         loss.backward()
         gradients.append({n: p.grad().asnumpy() for n, p in heads(net).items()})
-    for a, b in zip(as_numpy(shared.heads(x)), as_numpy(separate.heads(x))):
+    for a, b in zip(as_numpy(shared.head_outputs(x)), as_numpy(separate.head_outputs(x))):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     for name, gradient in gradients[0].items():
         total = sum(gradients[1][name.replace(".0.", f".{i}.")] for i in range(3))

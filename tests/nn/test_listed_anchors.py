@@ -10,9 +10,9 @@ from ssdzoo.errors import CallError
 from ssdzoo.nn.anchors import LiteAnchorGenerator, network_levels
 from ssdzoo.predict.load import load_symbol
 from ssdzoo.preset import check_preset
-from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.targets import TargetGenerator
+from ssdzoo.zoo import find_preset
 from tests.anchors.test_levels import random_boxes
 from tests.networks import as_numpy, images, network_anchors
 
@@ -89,7 +89,7 @@ def test_onnx(tmp_path):
     net.export(str(tmp_path / "net"))
     to_onnx(tmp_path / "net-symbol.json", tmp_path / "net-0000.params", tmp_path / "net.onnx", size=(96, 96), raw=True)
     found = runtime.InferenceSession(str(tmp_path / "net.onnx")).run(None, {"images": x.asnumpy()})
-    for a, b in zip(found, as_numpy(net.heads(x))):
+    for a, b in zip(found, as_numpy(net.head_outputs(x))):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
 
@@ -111,7 +111,7 @@ def test_other_classes_keep_their_rows():
 
 def test_a_larger_input_gets_the_same_anchors():
     net = network()
-    anchors = net.heads(mx.nd.zeros((1, 3, 96, 1200)))[2].asnumpy()[0]
+    anchors = net.head_outputs(mx.nd.zeros((1, 3, 96, 1200)))[2].asnumpy()[0]
     rows, columns = net.map_sizes(96, 1200)[0]
     last = [(columns - 0.5) * 8, (rows - 0.5) * 8, 21.5 * 2**0.5, 21.5 / 2**0.5]
     np.testing.assert_allclose(anchors[rows * columns * 4 - 1], last, rtol=1e-5)

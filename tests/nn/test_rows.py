@@ -6,8 +6,8 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import CallError
 from ssdzoo.predict.load import load_symbol
-from ssdzoo.registry import find_preset
 from ssdzoo.runtime import mxnet
+from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy, images, network_anchors
 
 mx = mxnet()

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from ssdzoo.build import get_ssd
 from ssdzoo.errors import CallError
-from ssdzoo.nn.ssd import get_ssd
 from ssdzoo.nn.vgg_atrous import Normalize, VGGAtrousBase, extra_spec, vgg_atrous_extractor, vgg_spec
 from ssdzoo.runtime import mxnet
 

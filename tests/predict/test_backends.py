@@ -13,14 +13,14 @@ pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
 import ssdzoo
 from ssdzoo.errors import CallError, DataError, ExportError
-from ssdzoo.export.job import export_onnx
+from ssdzoo.export.onnx_file import export_onnx
 from ssdzoo.export.symbol import export_model
+from ssdzoo.predict.backends.onnx_model import read_metadata, read_onnx_preset, split_model
 from ssdzoo.predict.detector import iter_images
-from ssdzoo.predict.onnx_model import read_metadata, read_onnx_preset, split_model
 from ssdzoo.preset import check_preset
-from ssdzoo.registry import find_preset
 from ssdzoo.report.predictions import write_predictions
-from tests.export.onnx_models import trained_looking
+from ssdzoo.zoo import find_preset
+from tests.export.onnx.models import trained_looking
 
 PRESET = find_preset("ssd_300_mobilenet0.25_custom").with_classes(["a", "b", "c"])
 RNG = np.random.default_rng(0)

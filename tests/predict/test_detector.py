@@ -6,10 +6,10 @@ import ssdzoo
 from ssdzoo.data.record import Dataset, Record
 from ssdzoo.errors import CallError, DataError, WeightsError
 from ssdzoo.export.symbol import export_model
+from ssdzoo.measure.evaluate import evaluate
 from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.predict.evaluate import evaluate
 from ssdzoo.predict.load import find_network, is_run
-from ssdzoo.registry import find_preset
+from ssdzoo.zoo import find_preset
 from tests.networks import small_network
 
 PRESET = find_preset("ssd_300_mobilenet0.25_custom").with_classes(["a", "b", "c"])

@@ -9,9 +9,9 @@ import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.registry import find_preset
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.weights import read_params, write_params
+from ssdzoo.zoo import find_preset
 from tests.networks import small_network
 from tests.test_gluoncv_parity import gluoncv_network
 

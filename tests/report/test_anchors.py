@@ -2,11 +2,11 @@ import cv2
 import numpy as np
 from rich.console import Console
 
-from ssdzoo.anchors.fit import Fit
 from ssdzoo.anchors.levels import Level
 from ssdzoo.anchors.propose import with_shapes
 from ssdzoo.anchors.recall import collect_objects, recall_table
 from ssdzoo.data.record import Dataset, Record
+from ssdzoo.measure.anchor_fit import Fit
 from ssdzoo.preset import Preset
 from ssdzoo.report.anchor_picture import CENTERS, COVERED, MATCHED, MISSED, SHAPES, draw_fit
 from ssdzoo.report.anchors import print_fit

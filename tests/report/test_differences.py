@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssdzoo.detections import Detections
-from ssdzoo.predict.compare import match_detections
+from ssdzoo.measure.compare import match_detections
 from ssdzoo.report.differences import _QUIET, draw_difference
 from ssdzoo.report.pictures import PALETTE
 

@@ -8,7 +8,7 @@ import pytest
 
 from ssdzoo.data.record import Dataset, Record
 from ssdzoo.detections import Detections
-from ssdzoo.predict.evaluate import evaluate_fully
+from ssdzoo.measure.evaluate import evaluate_fully
 from ssdzoo.report.coco_results import coco_ids
 from ssdzoo.report.evaluation import as_text, write_evaluation
 from ssdzoo.report.pictures import PALETTE

@@ -5,7 +5,7 @@ from ssdzoo.data import load_dataset
 from ssdzoo.errors import CallError
 from ssdzoo.report.pictures import PALETTE, save_image
 from ssdzoo.report.samples import sample_grid
-from tests.data.formats import write_csv
+from tests.data.formats.written import write_csv
 
 
 @pytest.fixture

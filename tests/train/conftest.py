@@ -2,8 +2,8 @@
 
 import pytest
 
-from ssdzoo.data.shapes import write_shapes
-from ssdzoo.train.job import TrainingJob
+from ssdzoo.demo.shapes import write_shapes
+from ssdzoo.train.fine_tune import TrainingJob
 from tests.train.jobs import TABLE
 
 

@@ -3,7 +3,7 @@
 import csv
 
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.job import run_job
+from ssdzoo.train.fine_tune import run_job
 
 mx = mxnet()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssdzoo.data.shapes import write_shapes
+from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.errors import CallError
 from ssdzoo.train.distributed import launch
 

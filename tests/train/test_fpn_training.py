@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 import ssdzoo
-from ssdzoo.data.shapes import write_shapes
+from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import check_preset, read_preset, read_toml
 from ssdzoo.runtime import mxnet
+from ssdzoo.train.fine_tune import TrainingJob, run_job
 from ssdzoo.train.freeze import backbone_stages, fixed_norms, freeze
-from ssdzoo.train.job import TrainingJob, run_job
 from tests.train.jobs import Silent
 
 mx = mxnet()

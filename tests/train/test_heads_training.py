@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 import ssdzoo
-from ssdzoo.data.shapes import write_shapes
+from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import check_preset, read_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.job import TrainingJob, run_job
-from ssdzoo.train.loop import training_graph
+from ssdzoo.train.fine_tune import TrainingJob, run_job
 from ssdzoo.train.settings import Settings
-from ssdzoo.weights.gluoncv import load_base
-from ssdzoo.weights.transfer import load_for_classes
+from ssdzoo.train.starting_weights import load_for_classes
+from ssdzoo.train.trainer import training_graph
+from ssdzoo.weights.matching import load_base
 from tests.train.jobs import Silent
 
 mx = mxnet()

@@ -3,7 +3,7 @@
 import pytest
 
 from ssdzoo.errors import CallError, SSDZooError, WeightsError
-from ssdzoo.train.job import TrainingJob
+from ssdzoo.train.fine_tune import TrainingJob
 from ssdzoo.train.settings import Settings
 from tests.train.jobs import train
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ssdzoo.data.shapes import write_shapes
+from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.predict.load import load_network
 from tests.train.jobs import TABLE
 

@@ -23,7 +23,7 @@ def raw_outputs(params, table, image) -> list:
     preset = read_preset(table)
     net = ssdzoo.get_model(str(table), pretrained=str(params))
     mean, std = (np.array(v, np.float32).reshape(3, 1, 1) for v in (preset.mean, preset.std))
-    return [output.asnumpy()[0] for output in net.heads(mx.nd.array(((image / 255 - mean) / std)[None]))]
+    return [output.asnumpy()[0] for output in net.head_outputs(mx.nd.array(((image / 255 - mean) / std)[None]))]
 
 
 def write_safetensors(path, arrays: dict, zeros=()) -> None:

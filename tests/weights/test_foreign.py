@@ -6,11 +6,11 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.registry import find_preset
-from ssdzoo.weights.converted import Converted, Source, stored_anchors
+from ssdzoo.formats.params_file import read_params
 from ssdzoo.weights.foreign import read_detector
-from ssdzoo.weights.params_file import read_params
-from tests.weights.caffe_files import mobilenet_ssd, vgg_ssd
+from ssdzoo.weights.importers.imported import Converted, Source, stored_anchors
+from ssdzoo.zoo import find_preset
+from tests.weights.importers.caffe_files import mobilenet_ssd, vgg_ssd
 
 
 def test_a_conversion_needs_no_mxnet(tmp_path):
@@ -18,7 +18,7 @@ def test_a_conversion_needs_no_mxnet(tmp_path):
     code = f"""
 import sys
 sys.modules["mxnet"] = sys.modules["torch"] = None
-import ssdzoo.weights.bases, ssdzoo.weights.imagenet, ssdzoo.weights.resnet
+import ssdzoo.weights.backbone, ssdzoo.weights.importers.vgg16, ssdzoo.weights.importers.torchvision_resnet
 from ssdzoo.weights.foreign import read_detector
 print(*(p.name for p in read_detector({str(tmp_path / "net.caffemodel")!r}).save({str(tmp_path / "new" / "x.params")!r})))
 """

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from ssdzoo.export.onnx.call import Call, translates
-from ssdzoo.export.onnx.rows import split_rows
-from ssdzoo.export.onnx.suppress import LOWEST, best, pick, suppress
+from ssdzoo.export.onnx.candidates import split_rows
+from ssdzoo.export.onnx.nms import LOWEST, best, pick, suppress
+from ssdzoo.export.onnx.operator import Call, translates
 
 SUPPRESSIONS = (
     "_contrib_box_nms", "_contrib_box_non_maximum_suppression", "_contrib_MultiBoxDetection", "MultiBoxDetection",

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import onnx
 
-from ssdzoo import __version__
 from ssdzoo.errors import CallError, ExportError
-from ssdzoo.export.onnx import contract
+from ssdzoo.export.onnx import interface as contract
 from ssdzoo.export.onnx.builder import Builder
-from ssdzoo.export.onnx.fold import fold_norms
-from ssdzoo.export.onnx.symbol_graph import read_symbol
+from ssdzoo.export.onnx.fold_norms import fold_norms
 from ssdzoo.export.onnx.translate import data_variable, takes_pixels, translate
 from ssdzoo.files import replacing
+from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
-from ssdzoo.registry import find_preset
+from ssdzoo.version import __version__
+from ssdzoo.zoo import find_preset
 
 OLDEST_OPSET = 13
 PIXELS = (0.0,) * 3, (1 / 255,) * 3  # mean and std of a symbol that takes pixels 0..255
@@ -84,7 +84,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
 def _arrays(params) -> dict:
     """{name: array}, names without `arg:` and `aux:`."""
     if not isinstance(params, dict):
-        from ssdzoo.weights.params_file import read_params
+        from ssdzoo.formats.params_file import read_params
 
         params = read_params(params)
     return {name.removeprefix("arg:").removeprefix("aux:"): array for name, array in params.items()}

@@ -4,7 +4,7 @@ from math import ceil
 
 import numpy as np
 
-from ssdzoo.export.onnx.call import Call, translates
+from ssdzoo.export.onnx.operator import Call, translates
 
 _LOWEST = float(np.finfo(np.float32).min)
 

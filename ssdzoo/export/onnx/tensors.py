@@ -3,7 +3,7 @@
 import numpy as np
 
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.call import Call, translates
+from ssdzoo.export.onnx.operator import Call, translates
 
 _END = np.iinfo(np.int64).max  # the end of an axis, in ONNX's Slice
 

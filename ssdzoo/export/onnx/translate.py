@@ -8,8 +8,8 @@ from onnx.shape_inference import InferenceError
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx import boxes, layers, tensors  # noqa: F401  they fill the table
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.call import TRANSLATORS, Call, describe
-from ssdzoo.export.onnx.symbol_graph import Node, SymbolGraph
+from ssdzoo.export.onnx.operator import TRANSLATORS, Call, describe
+from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,138 @@
+"""From a preset, or from GluonCV's arguments, to a network with its weights. The one place that answers `pretrained=`."""
+
+import warnings
+
+import numpy as np
+
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.network import SSD
+from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
+from ssdzoo.nn.backbones import make_features
+from ssdzoo.preset import IMAGENET_STD, Preset, base_network
+from ssdzoo.runtime import mxnet
+from ssdzoo.weights.matching import load_base
+from ssdzoo.weights.published import ROOT, find_weights
+from ssdzoo.zoo import find_preset
+
+mx = mxnet()
+
+_GENERATORS = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}
+
+
+def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=False, root=ROOT,
+              transfer=None, **kwargs) -> SSD:  # fmt: skip
+    """An SSD by name, with the arguments of GluonCV's `get_model`.
+
+    Args:
+        name: a name of `list_models()`, a Preset, or the path of a user's table (`.toml`).
+        ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
+        classes: names of the classes; a `_custom` model needs them, any other may get other ones than its own.
+        pretrained: True for published weights out of `root`, or the path of a parameter file.
+        pretrained_base: the same for the backbone alone, also torchvision's or Keras's
+            (`ssdzoo.weights.backbone.read_base`). Unlike in GluonCV the default is False, because the server of the published
+            files is gone.
+        root: folder with published weights, under GluonCV's file names.
+        transfer: "voc" or "coco": builds that sibling of a `_custom` model with its published weights, then changes its classes
+            and keeps the class rows of equal names.
+        kwargs: of `get_ssd`, such as `nms_thresh`.
+
+    Raises:
+        CallError: an unknown name (the nearest ones are suggested), a `_custom` model without classes.
+        WeightsError: weights that are not there or don't fit.
+    """
+    preset = name if isinstance(name, Preset) else find_preset(name)
+    if transfer is not None:
+        if not preset.name.endswith("_custom"):
+            raise CallError(f"transfer={transfer!r} is for _custom models, not for {preset.name}")
+        preset = find_preset(preset.name.removesuffix("custom") + str(transfer))
+        pretrained = True
+    own = preset.classes
+    if own is None and classes is None:
+        raise CallError(f"{preset.name} needs classes=[...], the names of your classes")
+    if own is None and pretrained is True:
+        warnings.warn("custom models have no published weights: pretrained=True is ignored; see transfer=", stacklevel=2)
+        pretrained = False
+    arguments = {**preset.network_args, "anchor_generator": _GENERATORS[preset.anchor_generator], **kwargs}
+    net = _assemble(classes=own if classes is None or (pretrained and own) else classes, **arguments)
+    _fill(net, preset.name, preset.base, preset.std, pretrained, pretrained_base, ctx, root)
+    if classes is not None and list(classes) != net.classes:
+        net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
+    return net
+
+
+def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, dataset="", pretrained=False,
+            pretrained_base=False, ctx=None, root=ROOT, **kwargs) -> SSD:  # fmt: skip
+    """An SSD from its parts, with the arguments of GluonCV's `get_ssd`.
+
+    Args:
+        name: backbone, such as "vgg16_atrous", "resnet50_v1", "mobilenet1.0".
+        base_size: input size in pixels, one number or (H, W).
+        features: names of the backbone's layers to take ("stage2" of a resnet*_fpn); or the extractor itself, or a callable that
+            makes it; None for backbones that are extractors already (vgg*_atrous, resnet34_v1b).
+        filters: channels of the appended convolutions, None for such backbones.
+        sizes, ratios, steps, classes: see `SSDNetwork`.
+        dataset: "voc", "coco" or "" for custom; part of the name of the published weights.
+        pretrained: True for published weights from `root`, or the path of a parameter file.
+        pretrained_base: the same for the backbone alone; without effect where `pretrained` is given. False unless asked for: the
+            server of the published files is gone.
+        ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
+        root: folder of the published weights.
+        kwargs: of `SSDNetwork`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
+            `dilation` of a VGG's conv6; GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing
+            but the usual.
+
+    Raises:
+        CallError: arguments that don't fit together; names what was expected.
+        WeightsError: weights that are not there or don't fit.
+    """
+    net = _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs)
+    size = base_size if np.isscalar(base_size) else "x".join(map(str, base_size))
+    base = base_network(name or "")
+    _fill(net, f"ssd_{size}_{name}_{dataset}", base, IMAGENET_STD, pretrained, pretrained_base, ctx, root)
+    return net
+
+
+def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs) -> SSD:
+    make, ssd_args = make_features(name, base_size, features, filters, kwargs)
+    return SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
+
+
+def _fill(net: SSD, name: str, base: str, std, pretrained, pretrained_base, ctx, root) -> None:
+    """Answers `pretrained` and `pretrained_base`: loads the weights that they name, if any.
+
+    Args:
+        name, base: under which the weights of the model and of its backbone were published.
+        std: by which the pixels are divided that the network is called with.
+
+    Raises:
+        WeightsError: weights that are not there, don't fit, or are for pixels of another std.
+    """
+    if pretrained:
+        path = find_weights(name, pretrained, root)
+        own = _input_scale(net)
+        net.load_parameters(path, ctx=ctx)
+        _check_input_scale(path, name, std, own, _input_scale(net))
+    elif pretrained_base:
+        net.initialize(ctx=ctx or mx.cpu())
+        load_base(net, find_weights(base, pretrained_base, root))
+
+
+def _input_scale(net: SSD):
+    """What a VGG multiplies its normalized input by, (3,), or None."""
+    scale = getattr(net.features, "init_scale", None)
+    if scale is None:
+        return None
+    data = scale.value if scale._data is None else scale.data(scale.list_ctx()[0])
+    return data.asnumpy().ravel()
+
+
+def _check_input_scale(path, name: str, std, own, loaded) -> None:
+    """Refuses a file that was converted for pixels of another std than the network's, because it would answer nonsense."""
+    if own is None or np.allclose(own, loaded, rtol=0, atol=1e-3):
+        return
+    if not np.allclose(loaded, 255 * np.array(std), rtol=0, atol=1e-3):
+        found = [round(float(s) / 255, 5) for s in loaded]
+        raise WeightsError(
+            f"{path}: is for pixels divided by a std of {found}, {name} divides by {list(std)}: "
+            "name the table (.toml) that was written beside the file instead"
+        )

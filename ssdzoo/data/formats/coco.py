@@ -1,0 +1,187 @@
+"""COCO's json: images, annotations with [x, y, width, height] boxes, categories."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+
+from ssdzoo.data.formats.paths import member
+from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number
+from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.record import ERROR, WARNING, Problem
+from ssdzoo.errors import DataError
+
+TRIED = 20  # images by which the folder of the images is found
+
+
+class COCOReader(Reader):
+    """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file, number of
+    the image in it).
+
+    Categories become ids from 0 in the order of theirs; those of equal names are one class.
+    """
+
+    format = "coco"
+
+    def __init__(self, path):
+        super().__init__(path)
+        self._files = [self.path] if self.path.is_file() else _json_files(self.path)
+        exported = self._files[0].name == "_annotations.coco.json"
+        self._splits = (
+            {p.parent.name: p for p in self._files} if exported and self.path.is_dir() else name_files(self._files, "instances_")
+        )
+        self._folders = {}
+
+    @staticmethod
+    def recognizes(path: Path) -> bool:
+        return bool(_json_files(path)) if path.is_dir() else path.suffix.lower() == ".json"
+
+    def splits(self) -> list:
+        return list(self._splits)
+
+    def class_names(self, problems: list) -> list:
+        return list(dict.fromkeys(name for file in self._files for name in _parsed(file)["names"].values()))
+
+    def items(self, split: str | None, problems: list) -> list:
+        files = self._files if split is None else [self._splits[split]]
+        items = []
+        for file in files:
+            data = _parsed(file)
+            problems += data["problems"]
+            if data["images"]:
+                self._folders[file] = _image_folder(file, data["images"])
+            items += [(file, i) for i in range(len(data["images"]))]
+        if not items:
+            raise DataError(f"{files[0]}: lists no images")
+        return items
+
+    def entry(self, item: tuple, problems: list) -> Entry | None:
+        file, index = item
+        data = _parsed(file)
+        name, size, annotations = data["images"][index]
+        try:
+            image = member(self._folders[file], name, f"{file}: an image's file_name")
+        except DataError as error:
+            problems.append(Problem.of(error, file, "image"))
+            return None
+        objects = [_object(a, data["names"], file, image, problems) for a in annotations]
+        return Entry(image, file, [o for o in objects if o], size)
+
+
+def _json_files(folder: Path) -> list:
+    for pattern in ("annotations/instances_*.json", "*/_annotations.coco.json", "_annotations.coco.json", "annotations/*.json"):
+        files = sorted(folder.glob(pattern))
+        if files:
+            return files
+    return []
+
+
+def _image_folder(file: Path, images: list) -> Path:
+    """The folder that the file names of the images start from."""
+    split = file.stem.removeprefix("instances_")
+    root = file.parent.parent if file.parent.name == "annotations" else file.parent
+    places = [root / "images" / split, root / split, root / "images", file.parent / "images", file.parent, root]
+    places += [root / split / "images", root / "JPEGImages"]
+    names = [name for name, _, _ in images[:TRIED]]
+    hits = {place: sum(_is_there(place, name) for name in names) for place in dict.fromkeys(places)}
+    best = max(hits, key=hits.get)
+    if not hits[best]:
+        raise DataError(
+            f"{file}: no image such as {brief(names[0])} in {', '.join(map(str, hits))}; put the images in one of them"
+        )
+    return best
+
+
+def _is_there(folder: Path, name: str) -> bool:
+    try:
+        return member(folder, name, "").exists()
+    except (DataError, OSError):
+        return False
+
+
+def _parsed(file: Path) -> dict:
+    """{"names": {category id: name}, "images": [(file name, size or None, annotations)], "problems"} of a json file. An
+    annotation is (id, category id, bbox, whether it is a crowd)."""
+    try:
+        status = file.stat()
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
+    return _parsed_once(file, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)  # those of train and val; what is there is asked for image by image
+def _parsed_once(file: Path, *_) -> dict:
+    try:
+        with open(file, encoding="utf-8-sig") as stream:
+            content = json.load(stream)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: not JSON: {error}") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
+    for key in ("images", "annotations", "categories"):
+        rows = content.get(key) if isinstance(content, dict) else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise DataError(f"{file}: not COCO's json; expected a list of objects under {key!r}")
+    names, problems = _categories(content["categories"], file), []
+    images = _images(content["images"], file)
+    strays = []
+    for row in content["annotations"]:
+        image = images.get(_key(row.get("image_id")))
+        if image is None:
+            strays.append(row)
+        else:
+            image[2].append((_key(row.get("id")), _key(row.get("category_id")), row.get("bbox"), bool(row.get("iscrowd"))))
+    if strays:
+        about = f"annotation {brief(strays[0].get('id'))} of image {brief(strays[0].get('image_id'))}"
+        message = f"{len(strays)} annotations are of images that it does not list, such as {about}: left out"
+        problems.append(Problem(file, message, "annotation", WARNING))
+    return {"names": names, "images": list(images.values()), "problems": problems}
+
+
+def _categories(rows: list, file: Path) -> dict:
+    names = {}
+    for row in rows:
+        name, key = row.get("name"), _key(row.get("id"))
+        if not isinstance(name, str) or not name.strip() or key is None:
+            raise DataError(
+                f"{file}: a category has id {brief(row.get('id'))} and name {brief(name)}; expected a number and a text"
+            )
+        if key in names:
+            raise DataError(f"{file}: category {brief(row['id'])} is there twice, as {names[key]!r} and {name!r}")
+        names[key] = name.strip()
+    return {key: names[key] for key in sorted(names, key=lambda k: (isinstance(k, str), k))}
+
+
+def _images(rows: list, file: Path) -> dict:
+    images = {}
+    for row in rows:
+        key, name = _key(row.get("id")), row.get("file_name")
+        if key is None or not isinstance(name, str):
+            found = f"id {brief(row.get('id'))} and file_name {brief(name)}"
+            raise DataError(f"{file}: an image has {found}; expected a number and a text")
+        if key in images:
+            raise DataError(f"{file}: image {brief(row['id'])} is there twice, as {brief(images[key][0])} and {brief(name)}")
+        size = number(row.get("height")), number(row.get("width"))
+        images[key] = (name, size if min(size) > 0 else None, [])
+    return images
+
+
+def _key(value) -> int | str | None:
+    """An id, which some write as a text or as 1.0; None for what can be none."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
+
+
+def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: list) -> Marked | None:
+    key, category, bbox, crowd = annotation
+    where = f"annotation {brief(key)} of {image.name}"
+    if category not in names:
+        message = f"{where} has category_id {brief(category)}, which is not among its {len(names)} categories"
+        problems.append(Problem(file, message, "unknown class", ERROR))
+        return None
+    if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, (int, float)) for v in bbox):
+        problems.append(Problem(file, f"{where} has no bbox of four numbers, but {brief(bbox)}", "no box", ERROR))
+        return None
+    x, y, width, height = map(number, bbox)
+    shown = ", ".join(f"{v:g}" for v in (x, y, width, height))
+    return Marked(names[category], (x, y, x + width, y + height), where, shown, crowd=crowd)

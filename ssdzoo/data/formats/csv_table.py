@@ -1,0 +1,114 @@
+"""A table with one object a row: image,xmin,ymin,xmax,ymax,class; a row whose box is empty is an image without objects."""
+
+import csv
+import io
+from pathlib import Path
+
+from ssdzoo.data.formats.paths import class_list, member
+from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.record import ERROR, Problem
+from ssdzoo.errors import DataError
+
+COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax", "class")
+
+
+class CSVReader(Reader):
+    """A .csv file, or a folder with one for each split; items are (file, image, its rows).
+
+    Coordinates are pixels from 0. Images start from the table's folder. Class names are sorted, or those of a classes.txt
+    beside the table. More columns may follow; one called `difficult` is read.
+    """
+
+    format = "csv"
+
+    def __init__(self, path):
+        super().__init__(path)
+        self._files = [self.path] if self.path.is_file() else _tables(self.path)
+        self._splits = name_files(self._files)
+        self._read = {}
+
+    @staticmethod
+    def recognizes(path: Path) -> bool:
+        return bool(_tables(path)) if path.is_dir() else path.suffix.lower() == ".csv"
+
+    def splits(self) -> list:
+        return list(self._splits)
+
+    def class_names(self, problems: list) -> list:
+        rows = [row for file in self._files for rows in self._images(file).values() for _, row in rows]
+        listed = class_list(self._files[0].parent, "classes.txt")
+        return listed or sorted({row["class"] for row in rows if not _is_negative(row)} - {""})
+
+    def items(self, split: str | None, problems: list) -> list:
+        files = self._files if split is None else [self._splits[split]]
+        items = [(file, image, rows) for file in files for image, rows in self._images(file).items()]
+        if not items:
+            raise DataError(f"{files[0]}: lists no images")
+        return items
+
+    def _images(self, file: Path) -> dict:
+        if file not in self._read:
+            self._read[file] = _read_table(file)
+        return self._read[file]
+
+    def entry(self, item: tuple, problems: list) -> Entry | None:
+        file, name, rows = item
+        try:
+            image = member(file.parent, name, f"{file}: line {rows[0][0]}")
+        except DataError as error:
+            problems.append(Problem.of(error, file, "image"))
+            return None
+        objects = [_object(row, line, file, problems) for line, row in rows if not _is_negative(row)]
+        return Entry(image, file, [o for o in objects if o])
+
+
+def _tables(folder: Path) -> list:
+    """The .csv files of a folder whose first line names an image and a class: others have many uses."""
+    return [file for file in sorted(folder.glob("*.csv")) if file.is_file() and _begins_well(file)]
+
+
+def _begins_well(file: Path) -> bool:
+    with open(file, "rb") as stream:
+        head = stream.readline(1000).decode("utf-8-sig", "replace").lower()
+    return {"image", "class"} <= {part.strip(' "') for part in head.strip().split(",")}
+
+
+def _read_table(file: Path) -> dict:
+    """{image: [(number of the line, {column: text})]}."""
+    lines = csv.reader(io.StringIO(read_text(file), newline=""), skipinitialspace=True)
+    images = {}
+    try:
+        header = [name.strip().lower() for name in next(lines, [])]
+        missing = [name for name in COLUMNS if name not in header]
+        if missing:
+            found = brief(",".join(header))
+            raise DataError(f"{file}: line 1 is {found}, without {missing[0]!r}; expected {','.join(COLUMNS)} with commas")
+        for row in lines:
+            if not any(row):
+                continue
+            if len(row) != len(header):
+                raise DataError(f"{file}: line {lines.line_num} has {len(row)} fields, line 1 names {len(header)}")
+            fields = {name: text.strip() for name, text in zip(header, row)}
+            images.setdefault(fields["image"], []).append((lines.line_num, fields))
+    except csv.Error as error:
+        raise DataError(f"{file}: line {lines.line_num}: not a table: {error}") from None
+    return images
+
+
+def _is_negative(row: dict) -> bool:
+    return not any(row[side] for side in COLUMNS[1:5])
+
+
+def _object(row: dict, line: int, file: Path, problems: list) -> Marked | None:
+    where = f"line {line}"
+    texts = [row[side] for side in COLUMNS[1:5]]
+    box = tuple(number(text) for text in texts)
+    if any(v != v for v in box):
+        problems.append(Problem(file, f"{where}: box {brief(','.join(texts))} is not four numbers", "no box", ERROR))
+        return None
+    if not row["class"]:
+        problems.append(Problem(file, f"{where} has a box, but no class", "unknown class", ERROR))
+        return None
+    difficult = row.get("difficult", "").lower() in ("1", "true", "yes")
+    return Marked(row["class"], box, where, ", ".join(f"{v:g}" for v in box), difficult)

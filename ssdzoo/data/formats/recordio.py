@@ -1,0 +1,212 @@
+"""MXNet's RecordIO (.rec with .idx) and lists (.lst) with the labels of GluonCV's detection: read in plain numpy.
+
+A .rec is a chain of records, each of 4 bytes 0xced7230a, 4 bytes with a flag (3 bits) and the length (29 bits), and the
+payload, filled up to 4 bytes. Where the payload holds the magic number, the writer cuts it there into several records,
+flagged 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count` float32 labels,
+and the image file.
+
+The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in parts of
+the image, and perhaps whether it is difficult. A line of a .lst has a number, the labels and the path of the image, separated
+by tabs.
+"""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from ssdzoo.data.formats.paths import class_list, member
+from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.images import FilePart
+from ssdzoo.data.record import ERROR, Problem
+from ssdzoo.errors import DataError
+
+MAGIC = 0xCED7230A
+HEADER = struct.Struct("<IfQQ")
+MOST_CLASSES = 10_000  # a larger id is damage, not a class
+
+
+class RecordIOReader(Reader):
+    """A .rec or .lst file, or a folder with one for each split; items are (file, offset of a record) or (file, line).
+
+    Classes are called "0", "1", ... unless a classes.txt, or a STEM.names, lies beside the file. The images of a .lst start
+    from its folder, or from an images or JPEGImages folder in it.
+    """
+
+    format = "recordio"
+
+    def __init__(self, path):
+        super().__init__(path)
+        self._files = [self.path] if self.path.is_file() else _files(self.path)
+        self._files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in self._files]
+        self._splits = name_files(self._files)
+        first = self._files[0]
+        self._names = class_list(first.parent, f"{first.stem}.names", "classes.txt")
+        self.nameless = self._names is None
+
+    @staticmethod
+    def recognizes(path: Path) -> bool:
+        return bool(_files(path)) if path.is_dir() else path.suffix.lower() in (".rec", ".lst", ".idx")
+
+    def splits(self) -> list:
+        return list(self._splits)
+
+    def class_names(self, problems: list) -> list:
+        if self._names is not None:
+            return list(self._names)
+        largest = -1
+        for item in self.items(None, problems):
+            try:
+                labels, _, where = _read_item(*item)
+                largest = max([largest, *(int(row[0]) for row in _rows(labels, where) if _is_class(row[0]))])
+            except DataError as error:
+                problems.append(Problem.of(error, item[0], "record"))
+        return [str(i) for i in range(largest + 1)]
+
+    def items(self, split: str | None, problems: list) -> list:
+        files, known = self._files if split is None else [self._splits[split]], len(problems)
+        items = [(file, place) for file in files for place in _places(file, problems)]
+        if not items and len(problems) == known:
+            raise DataError(f"{files[0]}: holds no records")
+        return items
+
+    def entry(self, item: tuple, problems: list) -> Entry | None:
+        try:
+            labels, image, where = _read_item(*item)
+            rows = _rows(labels, where)
+        except DataError as error:
+            problems.append(Problem.of(error, item[0], "record"))
+            return None
+        short = where.removeprefix(f"{item[0]}: ")
+        objects = [_object(row, f"{short}, object {i}", self._names, item[0], problems) for i, row in enumerate(rows, 1)]
+        return Entry(image, item[0], [o for o in objects if o], normalized=True)
+
+
+def _files(folder: Path) -> list:
+    return sorted(folder.glob("*.rec")) or sorted(folder.glob("*.lst"))
+
+
+def _places(file: Path, problems: list) -> list:
+    """Offsets of the records of a .rec, or (number, text) of the lines of a .lst."""
+    if file.suffix.lower() == ".lst":
+        return [(i, line) for i, line in enumerate(read_text(file).splitlines(), 1) if line.strip()]
+    index = file.with_suffix(".idx")
+    if not os.path.isfile(index):
+        return _scan(file, problems)
+    offsets = []
+    for i, line in enumerate(read_text(index).splitlines(), 1):
+        fields = line.split()
+        if fields and (len(fields) != 2 or not fields[1].isdecimal() or len(fields[1]) > 18):
+            problems.append(Problem(index, f"line {i} is {brief(line)}; expected a key and an offset", "record", ERROR))
+        elif fields:
+            offsets.append(int(fields[1]))
+    return offsets
+
+
+def _scan(file: Path, problems: list) -> list:
+    """The offsets of all records, found one after the other."""
+    offsets, at = [], 0
+    with _opened(file) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        while at < size:
+            try:
+                _, _, end = _payload(stream, file, at)
+            except DataError as error:
+                problems.append(Problem.of(error, file, "record"))
+                break
+            offsets.append(at)
+            at = end
+    return offsets
+
+
+def _opened(file: Path):
+    try:
+        return open(file, "rb")
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def _payload(stream, file: Path, at: int) -> tuple:
+    """(where the payload of the record at a byte begins, the holes in it, where the next record begins)."""
+    begin, holes, size = at + 8, [], os.fstat(stream.fileno()).st_size
+    while True:
+        stream.seek(at)
+        head = stream.read(8)
+        if len(head) < 8:
+            raise DataError(f"{file}: byte {at}: truncated, the file ends at byte {size}")
+        magic, rest = struct.unpack("<II", head)
+        flag, length = rest >> 29, rest & 0x1FFFFFFF
+        if magic != MAGIC:
+            raise DataError(f"{file}: byte {at}: {magic:#010x} instead of RecordIO's {MAGIC:#x}: damaged, or no .rec file")
+        if at + 8 + length > size:
+            raise DataError(f"{file}: byte {at}: truncated, a record of {length} bytes in a file that ends at byte {size}")
+        first = at + 8 == begin
+        if flag not in ((0, 1) if first else (2, 3)) or (flag in (1, 2) and length % 4):
+            raise DataError(f"{file}: byte {at}: a record with flag {flag}, which does not follow from the one before: damaged")
+        if not first:
+            holes.append(at + 4)  # the magic number belongs to the payload, the flag and length behind it do not
+        end = at + 8 + length
+        if flag in (0, 3):
+            return (begin, tuple(holes), end), end - begin, end + -length % 4
+        at = end
+
+
+def _read_item(file: Path, place) -> tuple:
+    """(labels, the image, where they are, for messages) of an item."""
+    return _read_line(file, *place) if isinstance(place, tuple) else _read_record(file, place)
+
+
+def _read_record(file: Path, at: int) -> tuple:
+    where = f"{file}: record at byte {at}"
+    with _opened(file) as stream:
+        (begin, holes, end), size, _ = _payload(stream, file, at)
+        stream.seek(begin)
+        head = stream.read(HEADER.size) if size >= HEADER.size else b""
+        count = HEADER.unpack(head)[0] if head else 0
+        start = begin + HEADER.size + 4 * count
+        if not head or start > end or (holes and holes[0] < start):
+            raise DataError(f"{where}: a header that claims {count} labels in a payload of {size} bytes")
+        if count < 2:
+            raise DataError(f"{where}: has {max(1, count)} label, as for classification; expected those of a detection data set")
+        labels = np.frombuffer(stream.read(4 * count), "<f4").astype(np.float64)
+    return labels, FilePart(file, start, end - start, holes), where
+
+
+def _read_line(file: Path, line: int, text: str) -> tuple:
+    where = f"{file}: line {line}"
+    fields = text.strip("\r\n").split("\t")
+    labels = np.array([number(field) for field in fields[1:-1]])
+    if len(fields) < 4 or np.isnan(labels).any():
+        raise DataError(f"{where} is {brief(text)}; expected a number, labels and a path with tabs in between")
+    folders = (file.parent, file.parent / "images", file.parent / "JPEGImages")
+    images = [member(folder, fields[-1].strip(), where) for folder in folders]
+    return labels, next((image for image in images if os.path.exists(image)), images[0]), where
+
+
+def _rows(labels: np.ndarray, where: str) -> np.ndarray:
+    """(M, B) labels of the objects; rows that only fill up, with class -1, are left out."""
+    shown = ", ".join(f"{v:g}" for v in labels[:2])
+    if not np.isfinite(labels[:2]).all() or (labels[:2] != np.floor(labels[:2])).any() or labels[0] < 2 or labels[1] < 5:
+        raise DataError(f"{where}: labels begin with {shown}; expected A of 2 or more and B of 5 or more, as in GluonCV")
+    header, width = int(labels[0]), int(labels[1])
+    if header > len(labels) or (len(labels) - header) % width:
+        raise DataError(f"{where}: {len(labels)} labels are not a header of {header} and objects of {width}")
+    rows = labels[header:].reshape(-1, width)
+    return rows[rows[:, 0] != -1]
+
+
+def _is_class(value: float) -> bool:
+    return 0 <= value < MOST_CLASSES and value == int(value)
+
+
+def _object(row, where: str, names: list | None, file: Path, problems: list) -> Marked | None:
+    if not _is_class(row[0]) or (names is not None and row[0] >= len(names)):
+        known = f"there are {len(names)} names" if names is not None else "expected 0, 1, 2, ..."
+        problems.append(Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR))
+        return None
+    index = int(row[0])
+    name = names[index] if names is not None else str(index)
+    shown = ", ".join(f"{v:g}" for v in row[1:5])
+    return Marked(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)

@@ -1,0 +1,115 @@
+"""Which images a split holds: those of the data set's own splits, drawn ones, and parts of either, the same way for all formats.
+
+    train            a split of the data set; also finds train2017, and val finds valid or validation
+    trainval         train and val together
+    train[:80%]      the first 80 % of its images in an order drawn once and for all
+    train[80%:]      the others
+
+A data set without splits has train, val and test of 80, 10 and 10 %, trainval, and all.
+"""
+
+import re
+
+import numpy as np
+
+from ssdzoo.data.formats.reader import Reader
+from ssdzoo.errors import CallError, DataError
+
+FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}  # of a data set without splits
+_WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
+_PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*\]")
+
+
+class NoSplitError(DataError):
+    """The data set is fine, but has no such split."""
+
+
+def select_items(reader: Reader, split: str, problems: list) -> list:
+    """The items of a split.
+
+    Args:
+        split: see above.
+
+    Raises:
+        CallError: a part that is not written as above.
+        NoSplitError: a split that is not there.
+        DataError: what the reader raises; a part without an image.
+    """
+    name, low, high = parse_split(split)
+    if reader.splits():
+        items = [item for part in match_split(reader, name) for item in reader.items(part, problems)]
+    else:
+        items = _drawn(reader, name, problems)
+    if (low, high) == (0, 1) or not items:
+        return items
+    order = np.random.default_rng(0).permutation(len(items))
+    chosen = [items[i] for i in sorted(order[round(low * len(items)) : round(high * len(items))])]
+    if not chosen:
+        raise DataError(f"{reader.path}: {split!r} holds none of the {len(items)} images of {name!r}")
+    return chosen
+
+
+def parse_split(split: str) -> tuple:
+    """Name, and the part of its images from one fraction to another: "train[20%:]" gives ("train", 0.2, 1)."""
+    if "[" not in split:
+        return split, 0, 1
+    match = _PART.fullmatch(split.strip())
+    try:
+        low, high = (float(match[2] or 0) / 100, float(match[3] or 100) / 100)
+    except (TypeError, ValueError):
+        low, high = 1, 0
+    if not 0 <= low < high <= 1:
+        raise CallError(f"split {split!r}: a part is written like train[:80%], train[80%:] or train[20%:40%]")
+    return match[1].strip(), low, high
+
+
+def match_split(reader: Reader, wanted: str) -> list:
+    """The splits that a user means by a name: one, or train and val for a trainval that has no files of its own."""
+    names = reader.splits()
+    if wanted in names:
+        return [wanted]
+    found = [name for name in names if split_word(name) and split_word(name) == split_word(wanted)]
+    if len(found) > 1:
+        raise NoSplitError(f"{reader.path}: {wanted!r} may be {' or '.join(found)}: name one of them")
+    if not found and wanted == "trainval":
+        return [name for part in ("train", "val") for name in match_split(reader, part)]
+    if not found:
+        raise NoSplitError(f"{reader.path}: no split {wanted!r}; there are {', '.join(names)}")
+    return found
+
+
+def split_word(name: str) -> str | None:
+    """ "train", "val", "test" or "trainval" for their usual spellings, also with a year behind them; None for other names."""
+    return _WORDS.get(re.sub(r"[\s_-]*(19|20)\d\d$", "", name.lower()))
+
+
+def name_files(files: list, prefix: str = "") -> dict:
+    """{split: file}, sorted by split, for files that are named after their splits, such as bccd_train.csv; {} for a single
+    file whose name says no split."""
+    stems = [file.stem.removeprefix(prefix) for file in files]
+    names = [next((p for p in reversed(re.split(r"[_\-. ]+", stem)) if split_word(p)), stem) for stem in stems]
+    if len(files) == 1 and not split_word(names[0]):
+        return {}
+    if len(set(names)) < len(names):
+        names = stems
+    return dict(sorted(zip(names, files)))
+
+
+def _drawn(reader: Reader, name: str, problems: list) -> list:
+    items = reader.items(None, problems)
+    if name == "all":
+        return items
+    if not items:
+        return []
+    order = np.random.default_rng(0).permutation(len(items))
+    wanted = ("train", "val") if name == "trainval" else (name,)
+    start, chosen = 0.0, []
+    for part, fraction in FRACTIONS.items():
+        begin, end = round(start * len(items)), round((start + fraction) * len(items))
+        if part in wanted:
+            chosen += [items[i] for i in sorted(order[begin:end])]
+        start += fraction
+    if not chosen:
+        known = f"{reader.undivided} there are {', '.join(FRACTIONS)}, trainval and all, drawn from {len(items)} images"
+        raise NoSplitError(f"{reader.path}: no images in split {name!r}; {known}")
+    return chosen

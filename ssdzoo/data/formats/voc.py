@@ -1,0 +1,138 @@
+"""Pascal VOC folders: Annotations/*.xml, ImageSets/Main/SPLIT.txt, JPEGImages/."""
+
+import os
+import re
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+from defusedxml import DefusedXmlException, ElementTree
+
+from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief
+from ssdzoo.data.images import IMAGE_SUFFIXES
+from ssdzoo.data.record import ERROR, Problem
+from ssdzoo.errors import DataError
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+class VOCReader(Reader):
+    """A Pascal VOC folder; items are stems of annotations.
+
+    Coordinates in the files count from 1; all four are moved by one, as in GluonCV.
+    """
+
+    format = "voc"
+    undivided = "without ImageSets/Main"
+
+    def __init__(self, path):
+        super().__init__(path)
+        self._images = None
+
+    @staticmethod
+    def recognizes(path: Path) -> bool:
+        return (path / "Annotations").is_dir()
+
+    def splits(self) -> list:
+        return sorted(self._lists())
+
+    def _lists(self) -> dict:
+        return {p.stem: p for p in (self.path / "ImageSets" / "Main").glob("*.txt")}
+
+    def class_names(self, problems: list) -> list:
+        names = set()
+        for path in self._annotations():
+            try:
+                names.update((o.findtext("name") or "").strip() for o in _parse(path).iter("object"))
+            except DataError as error:
+                problems.append(Problem.of(error, path, "annotation"))
+        return sorted(names - {""})
+
+    def _annotations(self) -> list:
+        files = sorted((self.path / "Annotations").glob("*.xml"))
+        if not files:
+            raise DataError(f"{self.path}: no annotations; expected Annotations/*.xml, JPEGImages/ and ImageSets/Main/*.txt")
+        return files
+
+    def items(self, split: str | None, problems: list) -> list:
+        if split is None:
+            return [p.stem for p in self._annotations()]
+        path = self._lists()[split]
+        lines = [line.strip() for line in path.read_text("utf-8-sig", "replace").splitlines()]
+        stems = [self._stem(line) for line in lines if line]
+        if not stems:
+            raise DataError(f"{path}: the split is empty")
+        return stems
+
+    def _stem(self, line: str) -> str:
+        """The image that a line of a split names; in the files of single classes, -1, 0 or 1 stands behind it."""
+        if os.path.isfile(self.path / "Annotations" / f"{line}.xml"):
+            return line
+        return re.sub(r"\s+(-1|0|1)$", "", line)
+
+    def entry(self, item: str, problems: list) -> Entry | None:
+        path = self.path / "Annotations" / f"{item}.xml"
+        try:
+            if "/" in item or "\\" in item:
+                raise DataError(f"{path}: a split names images, not paths")
+            tree = _parse(path)
+            image, size = self._image_of(path, tree), _size(path, tree)
+        except DataError as error:
+            problems.append(Problem.of(error, path, "annotation"))
+            return None
+        objects = [_object(element, number, path, problems) for number, element in enumerate(tree.iter("object"), 1)]
+        return Entry(image, path, [o for o in objects if o], size)
+
+    def _image_of(self, path: Path, tree) -> Path:
+        if self._images is None:
+            files = (self.path / "JPEGImages").glob("*")
+            self._images = {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES}
+        named = Path((tree.findtext("filename") or "").strip()).stem
+        image = self._images.get(path.stem) or self._images.get(named)
+        if image is None:
+            raise DataError(f"{path}: its image JPEGImages/{path.stem}.jpg is missing")
+        return image
+
+
+def _size(path: Path, tree) -> tuple | None:
+    declared = [tree.findtext(f"size/{side}") or "0" for side in ("height", "width")]
+    try:
+        height, width = (int(float(text)) for text in declared)
+    except (ValueError, OverflowError):
+        raise DataError(f"{path}: <size> is not a number: {brief(' '.join(declared))}") from None
+    return (height, width) if height and width else None
+
+
+def _parse(path: Path):
+    try:
+        tree = ElementTree.parse(path).getroot()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such annotation") from None
+    except DefusedXmlException:
+        raise DataError(f"{path}: declares XML entities, which are refused") from None
+    except (ParseError, UnicodeDecodeError, LookupError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: not XML: {error}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    if tree.tag != "annotation":  # anything else would pass for an image without objects
+        raise DataError(f"{path}: not a Pascal VOC annotation; its outermost element is <{tree.tag}>, expected <annotation>")
+    return tree
+
+
+def _object(element, number: int, path: Path, problems: list) -> Marked | None:
+    where = f"object {number}"
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        problems.append(Problem(path, "an object without <name>", "annotation", ERROR))
+        return None
+    try:
+        corners = [float(element.findtext(f"bndbox/{side}")) for side in _CORNERS]
+    except (TypeError, ValueError):
+        message = f"{where} has no <bndbox> with the numbers {', '.join(_CORNERS)}"
+        problems.append(Problem(path, message, "no box", ERROR))
+        return None
+    box = tuple(c - 1 for c in corners)
+    return Marked(name, box, where, ", ".join(f"{c:g}" for c in corners), _flag(element, "difficult"))
+
+
+def _flag(element, tag: str) -> bool:
+    return (element.findtext(tag) or "0").strip().lower() in ("1", "true", "yes")

@@ -1,0 +1,204 @@
+"""Batches from a data set, prepared ahead in worker processes; the same ones for any number of workers."""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ssdzoo.data.images import read_image
+from ssdzoo.data.loading.resize_cache import ResizeCache
+from ssdzoo.data.loading.shared_memory import SharedImages
+from ssdzoo.data.loading.transforms import AUGMENTATIONS, Augmentation, draw_view, eval_transform, reduction, render_view
+from ssdzoo.data.record import Dataset
+from ssdzoo.errors import CallError, SSDZooError
+
+AHEAD = 3  # batches in the making per worker
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B images and their objects.
+
+    Attributes:
+        images: (B, H, W, 3) uint8 RGB.
+        boxes: (B, M, 4) float32, xyxy pixels of the batch's images; -1 where an image has fewer than M objects; M is 1 at least.
+        class_ids: (B, M) float32, -1 likewise.
+        indices: (B,) int64, numbers of the records.
+    """
+
+    images: np.ndarray
+    boxes: np.ndarray
+    class_ids: np.ndarray
+    indices: np.ndarray
+
+
+def collate(samples: list, indices) -> Batch:
+    """A Batch of samples (image, boxes (M, 4), class ids (M,))."""
+    most = max(1, *(len(boxes) for _, boxes, _ in samples))
+    boxes = np.full((len(samples), most, 4), -1, np.float32)
+    ids = np.full((len(samples), most), -1, np.float32)
+    for row, (_, sample_boxes, sample_ids) in enumerate(samples):
+        boxes[row, : len(sample_boxes)] = sample_boxes
+        ids[row, : len(sample_ids)] = sample_ids
+    return Batch(np.stack([image for image, _, _ in samples]), boxes, ids, np.asarray(indices, np.int64))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What turns a record's number into a sample: everything random derives from (seed, epoch, number)."""
+
+    dataset: Dataset
+    size: tuple
+    augmentation: Augmentation | None
+    seed: int
+    cache: ResizeCache | None = None
+
+    def sample(self, epoch: int, index: int) -> tuple:
+        """(image (H, W, 3) uint8, boxes (M, 4), class ids (M,)); boxes around crowds are left out."""
+        record = self.dataset[index]
+        boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
+        if self.augmentation:
+            rng = np.random.default_rng([self.seed, epoch, index + 1])
+            drawn = draw_view(record.height, record.width, boxes, rng, self.augmentation)
+            image = self.cache.read(record) if self.cache else read_image(record.image, reduction(drawn.window, self.size))
+            return render_view(image, (record.height, record.width), boxes, ids, drawn, self.size)
+        # Every object stays: what is too small to learn still counts.
+        scale = np.array(self.size[::-1] * 2, np.float32) / np.array((record.width, record.height) * 2, np.float32)
+        return eval_transform(read_image(record.image), self.size), boxes * scale, ids
+
+    def batch(self, epoch: int, indices) -> Batch:
+        return collate([self.sample(epoch, int(i)) for i in indices], indices)
+
+
+class Loader:
+    """Iterates over batches of a data set.
+
+    Args:
+        dataset: what to load.
+        batch_size: images per batch; the last one may be smaller.
+        size: (height, width) of the images.
+        augmentation: a name of `AUGMENTATIONS`, with which images come shuffled; None leaves their order, and only resizes.
+        seed: of everything random.
+        workers: processes that prepare batches; 0 prepares them in this process.
+        cache: folder for smaller copies of large photos; None for none.
+        part: (number, count) of processes that share each batch of `count * batch_size` images: this one gets the part of
+            that number. A last batch that has not an image for each is left out.
+
+    Closing it, also as a context manager, ends the workers.
+    """
+
+    def __init__(self, dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
+                 cache=None, part: tuple = (0, 1)):  # fmt: skip
+        if augmentation is not None and augmentation not in AUGMENTATIONS:
+            raise CallError(f"no augmentation {augmentation!r}; there are {', '.join(AUGMENTATIONS)}")
+        if len(dataset) < part[1] or batch_size < 1 or workers < 0:
+            raise CallError(
+                f"cannot load {len(dataset)} images in batches of {batch_size} with {workers} workers; expected an image or "
+                "more (for each process), a batch size of 1 or more, and 0 workers or more"
+            )
+        chosen = AUGMENTATIONS[augmentation] if augmentation else None
+        cache = ResizeCache(Path(cache), tuple(size)) if cache else None
+        self._preparation = Preparation(dataset, tuple(size), chosen, seed, cache)
+        self._batch_size, self._part = batch_size, part
+        self._workers = workers
+        self._pool = self._memory = None
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self._preparation.dataset), self._batch_size * self._part[1])
+        return whole + (rest >= self._part[1])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers; a later epoch starts new ones."""
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+        if self._memory:
+            self._memory.close()
+            self._memory = None
+
+    def epoch(self, number: int, start: int = 0):
+        """Yields the batches of an epoch, from its batch `start` on.
+
+        Raises:
+            DataError: an image that cannot be read.
+            SSDZooError: a worker was killed.
+        """
+        parts = self._parts(number)[start:]
+        if self._workers == 0:
+            yield from (self._preparation.batch(number, part) for part in parts)
+            return
+        pool, memory = self._running_pool()
+        waiting = deque()
+        try:
+            for part in parts:
+                waiting.append(self._submit(pool, memory, number, part))
+                if len(waiting) > AHEAD * self._workers:
+                    yield memory.fetch(*waiting.popleft())
+            while waiting:
+                yield memory.fetch(*waiting.popleft())
+        except BrokenProcessPool:
+            self.close()
+            raise SSDZooError(
+                "a loader process was killed, perhaps because memory ran out: use fewer --workers or a smaller --batch-size; "
+                "or it could not start, because a script of yours trains outside of `if __name__ == '__main__':`"
+            ) from None
+        finally:
+            for future, slot in waiting:
+                # One that runs on might write into a slot that is in use again: such a slot is given up.
+                if future.cancel() or future.done():
+                    memory.free.append(slot)
+
+    def _parts(self, number: int) -> list:
+        """Numbers of the records of each batch."""
+        order = np.arange(len(self._preparation.dataset))
+        if self._preparation.augmentation:
+            np.random.default_rng([self._preparation.seed, number, 0]).shuffle(order)
+        rank, count = self._part
+        batches = np.split(order, range(self._batch_size * count, len(order), self._batch_size * count))
+        return [np.array_split(batch, count)[rank] for batch in batches if len(batch) >= count]
+
+    @staticmethod
+    def _submit(pool, memory, epoch: int, indices) -> tuple:
+        slot = memory.free.popleft() if memory.free else None
+        return pool.submit(_make_batch, epoch, indices, slot), slot
+
+    def _running_pool(self) -> tuple:
+        if self._pool is None:
+            # Fork would copy the locks of mxnet's and OpenMP's threads in whatever state they are.
+            context = multiprocessing.get_context("spawn")
+            shape = (self._batch_size, *self._preparation.size, 3)
+            self._memory = SharedImages.allocate(shape, AHEAD * self._workers + 1)
+            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self._preparation, self._memory.handle))
+        return self._pool, self._memory
+
+
+def _start_worker(preparation: Preparation, handle) -> None:
+    global _preparation, _memory
+    _preparation, _memory = preparation, SharedImages.attach(handle)
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _make_batch(epoch: int, indices, slot) -> Batch:
+    """A batch, without its images where they lie in a slot of the shared memory."""
+    return _memory.put(slot, _preparation.batch(epoch, indices))

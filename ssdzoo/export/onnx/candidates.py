@@ -1,0 +1,104 @@
+"""Recognizing how the candidates of a suppression were put together, so that boxes are not copied once for each class.
+
+GluonCV and ssdzoo join class id, score and box into C * N rows of 6 numbers before `box_nms`. Where the symbol shows it, the ids,
+the scores and the boxes are taken apart again; anything else is translated row by row.
+"""
+
+from dataclasses import dataclass
+
+from ssdzoo.export.onnx.builder import Builder, Value
+from ssdzoo.export.onnx.nms import pick
+from ssdzoo.export.onnx.operator import Call
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Candidates class by class: scores (B, C * N), boxes (B, N, 4), and ids (B, C * N), or None where a candidate's id is its
+    place's, unless its score is 0."""
+
+    scores: Value
+    ids: Value | None
+    boxes: Value
+    classes: int
+
+    def at(self, g: Builder, indices: Value) -> tuple:
+        """Class ids (B, K) and boxes (B, K, 4) of candidates (B, K, 1)."""
+        anchors = g.size(self.boxes, 1)
+        if self.ids is None:
+            ids = g.add("Cast", g.add("Squeeze", g.add("Div", indices, anchors), [2]), to=1)
+        else:
+            ids = pick(g, self.ids, g.add("Mod", indices, g.size(self.ids, 1)))
+        return ids, pick(g, self.boxes, g.add("Mod", indices, anchors))
+
+
+def split_rows(call: Call):
+    """The Parts of a suppression's input, or None where it is not of a known form."""
+    return _joined_by_class(call) or _joined_at_once(call)
+
+
+def _joined_by_class(call: Call):
+    """GluonCV: a Concat of one Concat(slice of ids, slice of scores, boxes) for each class."""
+    graph, node = call.graph, call.graph.producer(call.node, 0)
+    if node.op != "Concat" or node.get("dim", 1) != 1:
+        return None
+    found = set()
+    for i in range(len(node.inputs)):
+        rows = graph.producer(node, i)
+        if rows.op != "Concat" or rows.get("dim", 1) not in (-1, 2) or len(rows.inputs) != 3:
+            return None
+        slices = [graph.producer(rows, j) for j in (0, 1)]
+        for s in slices:
+            if s.op != "slice_axis" or (s.get("axis"), s.get("begin"), s.get("end")) not in ((-1, i, i + 1), (2, i, i + 1)):
+                return None
+        found.add((slices[0].inputs[0], slices[1].inputs[0], rows.inputs[2]))
+    if len(found) != 1:
+        return None
+    *keys, box_key = found.pop()
+    ids, scores, boxes = (call.values[key] for key in (*keys, box_key))
+    classes = len(node.inputs)
+    if scores.dims[2] != classes or boxes.dims[2] != 4:
+        return None
+    ids = None if _ids_are_places(call, *keys, (1, 1, classes)) else ids
+    flat = [v and call.g.add("Reshape", call.g.add("Transpose", v, perm=[0, 2, 1]), [0, -1]) for v in (scores, ids)]
+    return Parts(*flat, boxes, classes)
+
+
+def _joined_at_once(call: Call):
+    """ssdzoo: Reshape((0, -3, 6)) of Concat(expand_dims(ids), expand_dims(scores), broadcast_axis(expand_dims(boxes)))."""
+    graph, node = call.graph, call.graph.producer(call.node, 0)
+    if node.op != "Reshape" or node.numbers("shape") != [0, -3, 6]:
+        return None
+    rows = graph.producer(node, 0)
+    if rows.op != "Concat" or rows.get("dim", 1) not in (-1, 3) or len(rows.inputs) != 3:
+        return None
+    ids, scores, tiled = (graph.producer(rows, i) for i in range(3))
+    if any(n.op != "expand_dims" or n.get("axis") != -1 for n in (ids, scores)) or tiled.op != "broadcast_axis":
+        return None
+    boxes = graph.producer(tiled, 0)
+    if boxes.op != "expand_dims" or boxes.get("axis") != 1 or tiled.numbers("axis") != [1]:
+        return None
+    keys = ids.inputs[0], scores.inputs[0]
+    ids, scores, boxes = (call.values[key] for key in (*keys, boxes.inputs[0]))
+    classes = scores.dims[1]
+    if not isinstance(classes, int) or tiled.numbers("size") != [classes] or boxes.dims[2] != 4:
+        return None
+    ids = None if _ids_are_places(call, *keys, (1, -1, 1)) else ids
+    flat = [v and call.g.add("Reshape", v, [0, -1]) for v in (scores, ids)]
+    return Parts(*flat, boxes, classes)
+
+
+def _ids_are_places(call: Call, ids_key: tuple, scores_key: tuple, shape: tuple) -> bool:
+    """Whether the ids are 0, 1, ... along the axis of the classes, -1 where the scores are 0:
+    ids = where(mask, zeros + arange reshaped to `shape`, ones * -1) and scores = where(mask, ..., zeros)."""
+    graph = call.graph
+    ids, scores = graph.nodes[ids_key[0]], graph.nodes[scores_key[0]]
+    if ids.op != "where" or scores.op != "where" or ids.inputs[0] != scores.inputs[0]:
+        return False
+    added, other, zeros = graph.producer(ids, 1), graph.producer(ids, 2), graph.producer(scores, 2)
+    if added.op != "broadcast_add" or other.op != "_mul_scalar" or other.get("scalar") != -1 or zeros.op != "zeros_like":
+        return False
+    template, numbers, ones = graph.producer(added, 0), graph.producer(added, 1), graph.producer(other, 0)
+    if (template.op, numbers.op, ones.op) != ("zeros_like", "Reshape", "ones_like") or tuple(numbers.numbers("shape")) != shape:
+        return False
+    count = graph.producer(numbers, 0)
+    return count.op == "_arange" and count.get("stop") is None and count.get("step", 1) == 1 and count.get("repeat", 1) == 1

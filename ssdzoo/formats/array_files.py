@@ -1,0 +1,144 @@
+"""Reads named arrays from .safetensors, .pth and .h5 files. None of them runs code or is believed about how long it is."""
+
+import json
+import math
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from ssdzoo.errors import SSDZooError, WeightsError
+from ssdzoo.formats.weights_file import file_kind
+
+_SAFETENSORS_TYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
+    "BOOL": "?",
+}  # fmt: skip
+
+
+def read_tensors(path) -> dict:
+    """{name: array} of a `.safetensors` file or of a PyTorch state dict (`.pth`, `.pt`, `.bin`).
+
+    A state dict below "state_dict", "model" and the like is found there, and "module." of DataParallel is dropped.
+
+    Raises:
+        WeightsError: missing, damaged, or not a state dict.
+        SSDZooError: a .pth without torch; says which extra to install.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    arrays = _read_safetensors(path) if file_kind(path) == "safetensors" else _read_pth(path)
+    if all(name.startswith("module.") for name in arrays):
+        arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
+    return arrays
+
+
+def _read_safetensors(path: Path) -> dict:
+    """The format: 8 bytes length of the header, the header in JSON ({name: dtype, shape, data_offsets}), the data."""
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        start = file.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+        if not 2 <= length <= size - 8:
+            raise WeightsError(f"{path}: not a .safetensors file: a header of {length} bytes in a file of {size}")
+        try:
+            header = json.loads(file.read(length))
+            header.pop("__metadata__", None)
+        except (ValueError, AttributeError, TypeError, RecursionError):
+            raise WeightsError(f"{path}: not a .safetensors file: its header is not a JSON object") from None
+    if not header:
+        raise WeightsError(f"{path}: holds no arrays")
+    data = np.memmap(path, np.uint8, "r", offset=8 + length) if size > 8 + length else np.empty(0, np.uint8)
+    return {name: _safetensor(path, name, entry, data) for name, entry in header.items()}
+
+
+def _safetensor(path: Path, name: str, entry, data: np.ndarray) -> np.ndarray:
+    try:
+        dtype, shape, (begin, end) = np.dtype(_SAFETENSORS_TYPES[entry["dtype"]]), tuple(entry["shape"]), entry["data_offsets"]
+        integers = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
+    except (KeyError, TypeError, ValueError):
+        raise WeightsError(f"{path}: array {name!r} is not described as expected: {str(entry)[:100]}") from None
+    if not integers or len(shape) > 32 or end > len(data) or end - begin != math.prod(shape) * dtype.itemsize:
+        raise WeightsError(
+            f"{path}: array {name!r} {entry['dtype']} {shape} cannot be bytes {begin} to {end} of {len(data)}; "
+            "is the file truncated?"
+        )
+    array = data[begin:end].view(dtype).reshape(shape)
+    if entry["dtype"] == "BF16":  # the upper half of a float32
+        array = (array.astype(np.uint32) << 16).view(np.float32)
+    return array
+
+
+def _read_pth(path: Path) -> dict:
+    try:
+        import torch
+    except ImportError:
+        raise SSDZooError(
+            f"{path}: reading it needs torch: pip install 'ssdzoo[torch]'; or save the model as .safetensors, which needs nothing"
+        ) from None
+    # Before 2.6, weights_only=True could be made to run code (CVE-2025-32434).
+    version = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
+    if version < (2, 6):
+        raise SSDZooError(f"{path}: torch {torch.__version__} may run code that a file brings: pip install 'torch>=2.6'")
+    try:
+        loaded = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever the unpickler stumbles over
+        reason = " ".join(str(error).split())
+        asked = re.search(r"GLOBAL (\S+)", reason)
+        why = f"unpickling it asks for {asked[1]}" if asked else reason[:100] or type(error).__name__
+        raise WeightsError(
+            f"{path}: not a plain state dict ({why}); nothing in it was run. Where you trust it, load it in torch and "
+            "torch.save(model.state_dict(), FILE)"
+        ) from None
+    return _state_dict(path, loaded, torch)
+
+
+def _state_dict(path: Path, loaded, torch) -> dict:
+    for key in ("state_dict", "model_state_dict", "model", "net"):
+        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
+            loaded = loaded[key]
+    if not isinstance(loaded, dict):
+        raise WeightsError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
+    tensors = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path}: a state dict without tensors; its keys begin with {[str(k) for k in loaded][:3]}")
+    return {name: _numpy(tensor, torch) for name, tensor in tensors.items()}
+
+
+def _numpy(tensor, torch) -> np.ndarray:
+    tensor = tensor.detach()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+
+
+def read_hdf5(path, wanted) -> dict:
+    """{name: array} of those data sets of an HDF5 file for whose name `wanted` is true.
+
+    Raises:
+        WeightsError: missing or damaged; a data set that lies elsewhere or is longer than its bytes in the file.
+        SSDZooError: h5py is not installed.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such file")
+    try:
+        import h5py
+    except ImportError:
+        raise SSDZooError(f"{path}: reading it needs h5py: pip install 'ssdzoo[keras]'") from None
+    arrays = {}
+
+    def visit(name, item):
+        if isinstance(item, h5py.Dataset) and wanted(name):
+            if item.is_virtual or item.external or item.id.get_storage_size() < item.nbytes or item.dtype.kind != "f":
+                raise WeightsError(f"{path}: data set {name!r} {item.shape} {item.dtype} is compressed, elsewhere or no numbers")
+            arrays[name] = item[()]
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(visit)
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        if isinstance(error, WeightsError):
+            raise
+        raise WeightsError(f"{path}: not an HDF5 file, or damaged ({str(error)[:100]})") from None
+    return arrays

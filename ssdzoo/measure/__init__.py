@@ -1,0 +1,1 @@
+"""What runs models to judge them: evaluation, comparison, timings."""

@@ -1,0 +1,182 @@
+"""Two models on the same images, and everything that says which models, which programs and which machine that was."""
+
+import hashlib
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ssdzoo.data.video import VIDEO_SUFFIXES
+from ssdzoo.errors import CallError
+from ssdzoo.export.pair import find_pair
+from ssdzoo.machine import cores, processor, versions
+from ssdzoo.measure import compare
+from ssdzoo.measure.evaluate import plain
+from ssdzoo.predict.detector import list_images
+
+HEADS_OF = 8  # images whose raw heads are compared
+_PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two models.
+
+    Attributes:
+        model: what the user calls it.
+        detector: runs it.
+        files: paths that it was read from.
+    """
+
+    model: str
+    detector: object
+    files: list
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a comparison found.
+
+    Attributes:
+        summary: plain values for JSON; see docs/export.md.
+        items: the images, paths or parts of files.
+        found: the Detections of A and of B, for each image.
+        matches: the Match of each image.
+        worst: indices of the images that differ most, the worst first; none of those that agree to the last bit.
+    """
+
+    summary: dict
+    items: list
+    found: list
+    matches: list
+    worst: list
+
+    @property
+    def passed(self) -> bool:
+        return self.summary["passed"]
+
+
+def open_side(model, backend: str = "auto", ctx=None, weights=None, precision: str = "f32") -> Side:
+    """Loads one side; "auto" is onnxruntime or openvino for an .onnx, and mxnet for anything else.
+
+    Raises:
+        CallError: mxnet for an .onnx; and what `load` raises.
+    """
+    from ssdzoo.predict.load import load
+
+    is_onnx = str(model).endswith(".onnx")
+    if is_onnx and backend == "mxnet":
+        raise CallError(f"{model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
+    chosen = "mxnet" if backend == "auto" and not is_onnx else backend
+    detector = load(model, chosen, ctx, weights, precision)
+    return Side(str(model), detector, _files(model, weights, detector))
+
+
+def certify(a: Side, b: Side, images, records=None, score=0.1, tolerance=None, worst: int = 6, progress=None) -> Certificate:
+    """Runs both on the same images and compares what they find.
+
+    Args:
+        images: what a Detector takes, without videos; ignored where there are records.
+        records: Records with known boxes, for mAP.
+        score: least score of a detection that is compared; mAP counts all.
+        tolerance: a compare.Tolerance.
+        worst: how many images to name.
+        progress: wraps the iterable of images, given their number too.
+
+    Raises:
+        CallError: other numbers of classes, videos, a tolerance of mAP without known boxes, a tolerance that is no number.
+        DataError: an image that can't be read.
+    """
+    tolerance = tolerance or compare.Tolerance()
+    compare.check_classes(a.detector, b.detector)
+    if tolerance.map is not None and records is None:
+        raise CallError("a tolerance of mAP needs known boxes: name a data set (--data) in place of a folder of images")
+    items = list_stills(images if records is None else [record.image for record in records])
+    found = [_detect(side.detector, items, progress) for side in (a, b)]
+    most = tuple(side.detector.preset.post_nms for side in (a, b))
+    matches = [compare.match_detections(x, y, score, tolerance.score, most) for x, y in zip(*found)]
+    summary = {
+        "a": _describe(a), "b": _describe(b), "images": len(items), "score": score, "tolerance": asdict(tolerance),
+        **compare.summarize(matches, a.detector.names, b.detector.names),
+        "heads": compare.compare_heads(a.detector, b.detector, items[:HEADS_OF]),
+        "mAP": _mean_ap(found, records, a.detector.names),
+    }  # fmt: skip
+    failures = compare.judge(summary, tolerance)
+    order = sorted(range(len(items)), key=lambda i: matches[i].badness, reverse=True)
+    order = [i for i in order if any(matches[i].badness)][:worst]
+    summary = {
+        "passed": not failures, "failures": failures, **summary, "worst": [_difference(i, items[i], matches[i]) for i in order],
+        "versions": versions(_PACKAGES), "machine": _machine(),
+    }  # fmt: skip
+    return Certificate(plain(summary), items, found, matches, order)
+
+
+def list_stills(images) -> list:
+    """Paths and arrays of what a user calls images.
+
+    Raises:
+        CallError: a video among them, or nothing at all.
+    """
+    items = list_images(images)
+    videos = [item for item in items if isinstance(item, Path) and item.suffix.lower() in VIDEO_SUFFIXES]
+    if videos or not items:
+        raise CallError(f"{videos[0]}: a video; name images, such as some of its frames" if videos else "no images are named")
+    return items
+
+
+def _detect(detector, items: list, progress) -> list:
+    results = detector.stream(items, score=0.0)
+    return [found for _, found in (progress(results, len(items)) if progress else results)]
+
+
+def _mean_ap(found: list, records, names):
+    if records is None:
+        return {"not_compared": "the boxes are not known"}
+    a, b = (compare.mean_ap(side, records, names)["mAP"] for side in found)
+    loss = float(a - b)
+    return {"a": float(a), "b": float(b), "loss": loss if loss == loss else None}
+
+
+def _difference(index: int, item, match) -> dict:
+    _, score, pixels = match.badness
+    counts = {"missing": len(match.missing), "extra": len(match.extra)}
+    name = f"image {index}" if isinstance(item, np.ndarray) else str(item)
+    return {"image": name, **counts, "matched": len(match.pairs), "largest_score": score, "largest_pixels": pixels}
+
+
+def _describe(side: Side) -> dict:
+    files = [{"path": str(f), "sha256": _sha256(f)} for f in side.files]
+    return {"model": side.model, "runtime": side.detector.runtime, "files": files}
+
+
+def _files(model, weights, detector) -> list:
+    """What a model was read from, the ONNX file that was made of it included."""
+    path, pair = Path(model), None if str(model).endswith(".onnx") else find_pair(model)
+    if str(model).endswith(".onnx"):
+        files = [path]
+    elif pair:
+        files = [file for file in pair if file]
+    else:
+        from ssdzoo.predict.load import find_network
+        from ssdzoo.weights.published import find_weights
+
+        preset, params = find_network(model, weights)
+        named = [path.with_suffix(".toml")] if path.name else []
+        tables = [file for file in (path / "model.toml", *named) if file.is_file()]
+        files = [Path(find_weights(preset.name, params)), *tables]
+    made = getattr(detector.backend, "path", None)
+    return files + ([Path(made)] if made and Path(made) not in files else [])
+
+
+def _sha256(path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return digest.hexdigest()
+
+
+def _machine() -> dict:
+    name = processor("model name") or platform.processor() or None
+    return {"processor": name, "cores": cores(), "system": f"{platform.system()} {platform.machine()}"}

@@ -1,0 +1,50 @@
+"""An SSD that reads and writes files: parameter files in any naming of GluonCV's, and symbols."""
+
+from pathlib import Path
+
+from ssdzoo.errors import CallError
+from ssdzoo.files import replacing
+from ssdzoo.nn.ssd import SSDNetwork
+from ssdzoo.runtime import mxnet
+from ssdzoo.weights.matching import load_network
+
+mx = mxnet()
+
+
+class SSD(SSDNetwork):
+    """An `SSDNetwork` with its files. `get_model` and `get_ssd` build it."""
+
+    def load_parameters(self, filename, ctx=None, allow_missing=False, ignore_extra=False,
+                        cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
+        """Loads a parameter file of this network or of GluonCV's; nothing changes unless all of it fits.
+
+        Raises:
+            WeightsError: unreadable, or of another model; names the first parameter that differs, and both shapes.
+        """
+        load_network(self, filename, ctx, allow_missing, ignore_extra, cast_dtype, dtype_source)
+
+    def export(self, path, epoch: int = 0, remove_amp_cast: bool = True, heads: bool = False) -> tuple:
+        """Writes `path-symbol.json` and `path-EPOCH.params` (4 digits), and returns their paths.
+
+        The input is named `data`. Needs neither `hybridize` nor a forward before.
+
+        Args:
+            heads: exports the head outputs (class logits, box offsets, anchors) instead of the detections.
+
+        Raises:
+            CallError: the network has no weights yet.
+        """
+        data = mx.sym.var("data")
+        symbol = mx.sym.Group(list(self.head_outputs(data) if heads else self(data)))
+        wanted = {**dict.fromkeys(symbol.list_arguments(), "arg"), **dict.fromkeys(symbol.list_auxiliary_states(), "aux")}
+        parameters = {n: p for n, p in self.collect_params().items() if n in wanted}
+        empty = [name for name, parameter in parameters.items() if parameter._data is None]
+        if empty:
+            raise CallError(f"nothing to export: parameter {empty[0]!r} has no value; initialize the network or load its weights")
+        arrays = {f"{wanted[name]}:{name}": p.data(p.list_ctx()[0]) for name, p in parameters.items()}
+        symbol_file, params_file = Path(f"{path}-symbol.json"), Path(f"{path}-{epoch:04d}.params")
+        with replacing(params_file) as temporary:
+            mx.nd.save(str(temporary), {name: array.as_in_context(mx.cpu()) for name, array in arrays.items()})
+        with replacing(symbol_file) as temporary:
+            symbol.save(str(temporary), remove_amp_cast=remove_amp_cast)
+        return symbol_file, params_file

@@ -1,0 +1,35 @@
+"""The weights that a training starts from: those of a detector of other classes."""
+
+from ssdzoo.build import get_model
+from ssdzoo.weights.transfer import class_count, find_params, known_classes
+
+
+def load_for_classes(preset, path, ctx) -> tuple:
+    """A network for the preset's classes with the weights of a file that may have been trained on others.
+
+    Args:
+        preset: the model, with the wanted classes.
+        path: parameter file of the same architecture, or the folder of a run.
+        ctx: context or list of contexts.
+
+    Returns:
+        The network, and a sentence that says which classes kept their weights.
+
+    Raises:
+        WeightsError: a file of another architecture.
+    """
+    path = find_params(path)
+    classes, count = known_classes(path), class_count(path)
+    if classes is not None and len(classes) != count:
+        classes = None
+    if classes is None and count == len(preset.classes):
+        classes = list(preset.classes)
+        story = f"{path} does not name its {count} classes: taken to be {', '.join(classes)}"
+        net = get_model(preset, ctx=ctx, pretrained=path)
+        return net, story
+    names = classes or [f"unknown {i}" for i in range(count)]
+    net = get_model(preset.with_classes(names), ctx=ctx, pretrained=path)
+    kept = [name for name in preset.classes if name in names]
+    if list(preset.classes) != names:
+        net.reset_class(list(preset.classes), reuse_weights=kept)
+    return net, f"class weights kept from {path}: {', '.join(kept) or 'none'}"

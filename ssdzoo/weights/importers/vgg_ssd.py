@@ -1,0 +1,90 @@
+"""The layers of our VGG-16 SSDs by attribute path, and how they are filled from a file that has other names for them.
+
+`ssdzoo.nn.vgg_atrous` builds the network; this table is here as well because imports work without mxnet.
+"""
+
+import numpy as np
+
+from ssdzoo.errors import WeightsError
+from ssdzoo.weights.importers.imported import Source
+
+_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+
+# (channels, width of the kernel) of the convolutions after conv7.
+_EXTRAS = {
+    300: ((256, 1), (512, 3), (128, 1), (256, 3), (128, 1), (256, 3), (128, 1), (256, 3)),
+    512: ((256, 1), (512, 3), (128, 1), (256, 3), (128, 1), (256, 3), (128, 1), (256, 3), (128, 1), (256, 4)),
+}
+
+
+def base_layers() -> dict:
+    """{attribute path: shape of the weight} of the 15 convolutions from conv1_1 to conv7, in order."""
+    layers, channels = {}, 3
+    for stage, widths in enumerate(_STAGES):
+        for i, width in enumerate(widths):
+            layers[f"stages.{stage}.{2 * i}"] = (width, channels, 3, 3)
+            channels = width
+    return {**layers, "stages.5.0": (1024, 512, 3, 3), "stages.5.2": (1024, 1024, 1, 1)}
+
+
+def extra_layers(size: int) -> dict:
+    """{attribute path: shape of the weight} of the convolutions after conv7 for inputs of `size` (300, 512), in order."""
+    layers, channels = {}, 1024
+    for i, (width, kernel) in enumerate(_EXTRAS[size]):
+        layers[f"extras.{i // 2}.{i % 2 * 2}"] = (width, channels, kernel, kernel)
+        channels = width
+    return layers
+
+
+def map_channels(size: int) -> list:
+    """Channels of the feature maps, finest first."""
+    return [512, 1024] + [width for width, _ in _EXTRAS[size][1::2]]
+
+
+def take_layers(source: Source, layers: dict, names: list, parts=(".weight", ".bias")) -> dict:
+    """{attribute path: array}: the weight and bias of each of `layers` (see `base_layers`) under the file's `names`."""
+    arrays = {}
+    for (path, shape), name in zip(layers.items(), names, strict=True):
+        arrays[f"{path}.weight"] = source.take(name + parts[0], shape)
+        arrays[f"{path}.bias"] = source.take(name + parts[1], shape[:1])
+    return arrays
+
+
+def take_ssd(source: Source, size: int, base: list, extras: list, norm: np.ndarray, class_heads: list, box_heads: list,
+             ratios) -> dict:  # fmt: skip
+    """Every parameter but the anchors of a VGG-16 SSD that is called with pixels less their mean, 0..255.
+
+    Args:
+        source: the file's arrays, convolutions as NAME.weight (out, in, H, W) and NAME.bias.
+        size: 300 or 512.
+        base, extras, class_heads, box_heads: the file's names for our layers, in order. The heads' channels go anchor by anchor,
+            in the order of the anchors, as in Caffe.
+        norm: (512,) scale of conv4_3's normalization.
+        ratios: of the preset; they say how many anchors a pixel has.
+    """
+    layers = {**base_layers(), **extra_layers(size)}
+    arrays = {f"features.{path}": array for path, array in take_layers(source, layers, base + extras).items()}
+    # The pixels come without a division by std, so there is nothing to undo.
+    arrays["features.init_scale"] = np.ones((1, 3, 1, 1), np.float32)
+    arrays["features.norm4.scale"] = norm.reshape(1, 512, 1, 1)
+    for i, (channels, ratio, classes, boxes) in enumerate(zip(map_channels(size), ratios, class_heads, box_heads, strict=True)):
+        count = 4 * (len(ratio) + 1)
+        for ours, name, rows, any_rows in (("class", classes, 0, True), ("box", boxes, count, False)):
+            arrays[f"{ours}_predictors.{i}.predictor.weight"] = source.take(f"{name}.weight", (rows, channels, 3, 3), any_rows)
+            arrays[f"{ours}_predictors.{i}.predictor.bias"] = source.take(f"{name}.bias", (rows,), any_rows)
+    return arrays
+
+
+def count_slots(source: Source, arrays: dict, ratios) -> int:
+    """Outputs per anchor of the class heads, the background among them.
+
+    Raises:
+        WeightsError: the heads of different maps differ, or don't divide by their anchors.
+    """
+    slots = set()
+    for i, ratio in enumerate(ratios):
+        rows = {len(arrays[f"class_predictors.{i}.predictor.{part}"]) for part in ("weight", "bias")}
+        slots |= {row / (len(ratio) + 1) for row in rows}
+    if len(slots) > 1 or min(slots) < 2 or min(slots) % 1:
+        raise WeightsError(f"{source.path}: {source.kind}: its class heads have {sorted(slots)} outputs per anchor")
+    return int(slots.pop())

@@ -1,0 +1,129 @@
+"""Loads GluonCV's and ssdzoo's parameter files into a network, whatever naming they were saved in.
+
+`save_parameters` writes attribute paths (`class_predictors.0.predictor.weight`); the parameters of a resnet or mobilenet backbone
+are flat names below `features.`, with a counter of the process that saved them (`features.resnetv11_conv0_weight`: the second
+ResNet-v1 there; dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names
+(`arg:ssd0_resnetv10_conv0_weight`; `save_params` also without `ssd0_`). All are brought to one form, without counters, before
+they are compared.
+"""
+
+import re
+
+import numpy as np
+
+from ssdzoo.errors import WeightsError
+from ssdzoo.formats.weights_file import read_named, renamed
+from ssdzoo.runtime import mxnet
+from ssdzoo.weights.backbone import read_base, read_pyramid
+
+mx = mxnet()
+
+# The counters that Gluon puts behind a block's name; a VGG's own are attribute paths.
+_COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_?|mobilenet|vggatrousextractor)\d+_")
+
+
+def _canonical(name: str) -> str:
+    # GluonCV's reset_class repeats the prefix: ssd0_ssd0_convpredictor0_.
+    return _COUNTED.sub(r"\1#_", re.sub(r"^(features\.)?(ssd\d+_)+", r"\1", name))
+
+
+def _targets(net, names) -> dict:
+    """{canonical name: (name, Parameter)} in that naming, attribute paths or flat names, which shares more with the
+    file's `names`."""
+    namings = net._collect_params_with_prefix(), net.collect_params()
+    targets = [{_canonical(name): (name, parameter) for name, parameter in naming.items()} for naming in namings]
+    return max(targets, key=lambda naming: len(naming.keys() & names))
+
+
+def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
+    """{attribute path: (Parameter, array)} of an SSD and a parameter file in any naming, in the order of the network.
+
+    Raises:
+        WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
+    """
+    arrays = renamed(read_named(path), _canonical, path)
+    targets = _targets(net, arrays.keys())
+    for key, (name, parameter) in targets.items():
+        if key in arrays:
+            if not _fits(key, parameter.shape, arrays[key].shape):
+                raise WeightsError(_differs(path, name, parameter.shape, arrays[key].shape, net))
+        elif not allow_missing:
+            raise WeightsError(f"{path}: not of this model: {_is_missing(name, parameter, arrays)}")
+    extra = [key for key in arrays if key not in targets]
+    if extra and not ignore_extra:
+        raise WeightsError(
+            f"{path}: not of this model: parameter {extra[0]!r} {arrays[extra[0]].shape} of the file has no place in it"
+        )
+    found = {id(parameter): arrays[key] for key, (_, parameter) in targets.items() if key in arrays}
+    return {k: (p, found[id(p)]) for k, p in net._collect_params_with_prefix().items() if id(p) in found}
+
+
+def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
+                 cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
+    """Fills an SSD from a parameter file; checks everything before it changes anything.
+
+    The file's anchors replace the network's own, also those of another grid size.
+
+    Raises:
+        WeightsError: see `match`; or a parameter is of another dtype and `cast_dtype` is not set.
+    """
+    matched = match(net, path, allow_missing, ignore_extra)
+    for name, (parameter, array) in matched.items():
+        if array.dtype != np.dtype(parameter.dtype) and not cast_dtype:
+            raise WeightsError(
+                f"{path}: parameter {name!r} is {array.dtype}, the model {np.dtype(parameter.dtype)}: pass cast_dtype=True"
+            )
+    generators = {id(g.anchors): g for g in getattr(net, "anchor_generators", ())}
+    for parameter, array in matched.values():
+        contexts = ctx or (parameter.list_ctx() if parameter._data is not None else mx.cpu())
+        if id(parameter) in generators and parameter.shape != array.shape:
+            generators[id(parameter)].assign(mx.nd.array(array, dtype=parameter.dtype), contexts)
+            continue
+        array = mx.nd.array(array, dtype=array.dtype)
+        parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
+
+
+def _is_missing(name: str, parameter, arrays: dict) -> str:
+    first = next(iter(arrays))
+    return f"parameter {name!r} {parameter.shape} is not in the file, which begins with {first!r} {arrays[first].shape}"
+
+
+def _fits(key: str, expected: tuple, got: tuple) -> bool:
+    if re.search(r"(\.anchors|anchor_\d+)$", key):
+        return len(got) == 5 and got[:2] == expected[:2] and got[4] == expected[4]
+    return tuple(expected) == tuple(got)
+
+
+def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
+    hint = ""
+    if "class_predictors" in name and expected[1:] == got[1:]:
+        hint = f"; the file seems to be of another number of classes than these {net.num_classes}"
+    return f"{path}: not of this model: parameter {name!r} is {tuple(got)} in the file, {tuple(expected)} in the model{hint}"
+
+
+def load_base(net, path) -> None:
+    """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out), and its feature
+    pyramid too where both have one.
+
+    Args:
+        path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.backbone.read_base`.
+
+    Raises:
+        WeightsError: of another backbone; names the first parameter that differs, and both shapes.
+    """
+    used = {id(p) for p in net.features.collect_params().values()}
+    wanted = {name: p for name, p in net.features.base_parameters.items() if id(p) in used}
+    arrays = renamed(read_base(path, wanted.keys()), _canonical, path)
+    if not wanted.keys() & arrays.keys():
+        wanted = {_canonical(p.name): p for p in wanted.values()}
+    for name, parameter in wanted.items():
+        if name not in arrays:
+            raise WeightsError(f"{path}: not of this backbone: {_is_missing(name, parameter, arrays)}")
+        if tuple(arrays[name].shape) != tuple(parameter.shape):
+            raise WeightsError(_differs(path, name, parameter.shape, arrays[name].shape, net))
+    pyramid = getattr(net.features, "pyramid_parameters", {})
+    if pyramid:
+        arrays.update(read_pyramid(path, {name: p.shape for name, p in pyramid.items()}))
+    for name, parameter in {**wanted, **pyramid}.items():
+        if name in arrays:
+            parameter.set_data(mx.nd.array(arrays[name], dtype=arrays[name].dtype))

@@ -1,0 +1,83 @@
+"""The preset tables: from a model's name, or a user's own table, to its preset. No layers and no weights here.
+
+A table in `presets/` holds one architecture per table and one variant (voc, coco, custom) per sub-table; a variant's
+fields come on top of its architecture's.
+"""
+
+import difflib
+from fnmatch import fnmatch
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+
+from ssdzoo.errors import CallError
+from ssdzoo.preset import Preset, check_preset, parse_toml, read_preset
+
+
+def read_tables(folder) -> dict:
+    """{model name: Preset} of every table in a folder.
+
+    Raises:
+        CallError: a wrong row, with file, row and field; two rows of one name.
+    """
+    tables = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
+    class_lists = parse_toml(tables.pop("classes.toml"), "classes.toml")
+    rows = {}
+    for file, text in sorted(tables.items()):
+        for architecture, table in parse_toml(text, file).items():
+            common = {k: v for k, v in table.items() if not isinstance(v, dict)}
+            for variant, own in table.items():
+                if not isinstance(own, dict):
+                    continue
+                name = f"{architecture}_{variant}"
+                where = f"{file}, row [{architecture}.{variant}]"
+                if name in rows:
+                    raise CallError(f"{where}: {name!r} is there twice")
+                classes = {} if variant == "custom" else {"classes": class_lists[variant]}
+                rows[name] = check_preset({"name": name, **common, **classes, **own}, where)
+    return rows
+
+
+@lru_cache(maxsize=1)
+def _zoo() -> dict:
+    try:
+        folder = resources.files("ssdzoo.presets")
+    except ModuleNotFoundError:  # Python runs in a checkout, and a copy of the package is what is installed
+        folder = Path(__file__).parents[1] / "presets"
+    return read_tables(folder)
+
+
+def list_models(pattern: str | None = None) -> list:
+    """Names of the zoo's models, sorted; with a `pattern` such as "*mobilenet*", those that match."""
+    return sorted(n for n in _zoo() if pattern is None or fnmatch(n, pattern.lower()))
+
+
+def find_preset(name) -> Preset:
+    """The Preset of a model's name (GluonCV's spellings such as `mobilenet1_0` too), or of a `.toml` file.
+
+    Raises:
+        CallError: no such name; suggests the nearest ones.
+    """
+    if str(name).endswith(".toml"):
+        return read_preset(name)
+    zoo = _zoo()
+    key = str(name).lower()
+    for old, new in (("mobilenet1_0", "mobilenet1.0"), ("mobilenet0_5", "mobilenet0.5"), ("mobilenet0_25", "mobilenet0.25")):
+        key = key.replace(old, new)
+    if key not in zoo:
+        raise CallError(_unknown(str(name), key))
+    return zoo[key]
+
+
+def near_models(name: str, similarity: float = 0.5) -> list:
+    """Up to three names that look like this one; see `difflib.get_close_matches`."""
+    return difflib.get_close_matches(name, _zoo(), 3, similarity)
+
+
+def _unknown(name: str, key: str) -> str:
+    if Path(name).is_file():
+        return f"{name}: this file is no model; expected a preset's name, a table (.toml), a run folder, or an exported model"
+    if "/" in name or name.endswith((".onnx", ".params", ".json")):
+        return f"{name}: no such run folder or exported model"
+    near = near_models(key)
+    return f"no model {name!r}; " + (f"do you mean {', '.join(near)}?" if near else "`ssdzoo models` lists them")

@@ -1,0 +1,109 @@
+"""What the tests of the ONNX exporter share: networks that look trained, photos, and running both sides."""
+
+import numpy as np
+import onnx
+import onnxruntime
+
+import ssdzoo
+from ssdzoo.data.images import read_image
+from ssdzoo.data.loading.transforms import eval_transform
+from ssdzoo.export.onnx.builder import Builder
+from ssdzoo.export.onnx.fold_norms import fold_norms
+from ssdzoo.export.onnx.translate import data_variable, translate
+from ssdzoo.formats.symbol_file import read_symbol
+from ssdzoo.runtime import mxnet
+from ssdzoo.zoo import find_preset
+from tests.shared import shared_path
+
+mx = mxnet()
+
+
+def photos(size, count):
+    """(count, 3, H, W) float32, normalized."""
+    preset = find_preset("ssd_300_vgg16_atrous_voc")
+    files = sorted(shared_path("data/voc100/JPEGImages").glob("*.jpg"))[:count]
+    pixels = np.stack([eval_transform(read_image(f), size) for f in files]) / 255.0
+    return ((pixels - preset.mean) / preset.std).transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def trained_looking(name, batch):
+    """A network whose BatchNorms have seen a batch (B, 3, H, W), and whose heads give hundreds of boxes above the threshold."""
+    mx.random.seed(1)
+    rng = np.random.default_rng(1)
+    net = ssdzoo.get_model(name, classes=["a", "b", "c"] if str(name).endswith("custom") else None)
+    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    x = mx.nd.array(batch)
+    for _ in range(6):
+        with mx.autograd.record():
+            net(x)
+    for feature_map, classes, boxes in zip(net.features(x), net.class_predictors, net.box_predictors):
+        for head, spread in ((classes, 1.5), (boxes, 0.8)):
+            conv = head.predictor
+            # Features are positive, so a random head gives each channel a level of its own, above which it hardly moves: on a
+            # pyramid one class then wins everywhere. The bias takes that level away.
+            outputs = head(feature_map).asnumpy()
+            level = outputs.mean((0, 2, 3))
+            scale = spread / max((outputs - level[:, None, None]).std(), 0.1 * outputs.std())
+            conv.weight.set_data(conv.weight.data() * scale)
+            bias = -level * scale
+            if head is classes:
+                bias += rng.normal(0, 0.5, conv.bias.shape)
+                bias[:: net.num_classes + 1] += 2
+            conv.bias.set_data(mx.nd.array(bias))
+    return net
+
+
+def pair(path) -> tuple:
+    """The symbol's file and the arrays of an exported pair."""
+    arrays = mx.nd.load(f"{path}-0000.params")
+    return f"{path}-symbol.json", {name: array.asnumpy() for name, array in arrays.items()}
+
+
+def run_onnx(path, images):
+    """{output: array} of a model file, or of a ModelProto."""
+    source = path.SerializeToString() if isinstance(path, onnx.ModelProto) else str(path)
+    session = onnxruntime.InferenceSession(source, providers=["CPUExecutionProvider"])
+    return dict(zip([o.name for o in session.get_outputs()], session.run(None, {"images": images})))
+
+
+def run_mxnet(net, images):
+    """(B, K) ids and scores, and (B, K, 4) boxes, image by image."""
+    rows = zip(*([o.asnumpy()[0] for o in net(mx.nd.array(image[None]))] for image in images))
+    ids, scores, boxes = (np.stack(r) for r in rows)
+    return ids[..., 0], scores[..., 0], boxes
+
+
+def assert_same_detections(expected, found, pixels=0.05, score=1e-4, tie=1e-5):
+    """Every detection in the same place of the order, or in that of a neighbor whose score is the same but for `tie`, less than
+    which runtimes round differently; returns how many there are."""
+    ids, scores, boxes = expected
+    np.testing.assert_allclose(found["scores"], scores, rtol=0, atol=score)
+    for image in range(len(ids)):
+        free = list(range(ids.shape[1]))
+        for row in range(ids.shape[1]):
+            near = [i for i in free if abs(found["scores"][image, i] - scores[image, row]) <= tie or i == row]
+            alike = [
+                i for i in near
+                if found["class_ids"][image, i] == ids[image, row]
+                and np.abs(found["boxes"][image, i] - boxes[image, row]).max() <= pixels
+            ]  # fmt: skip
+            assert alike, f"image {image}, row {row}: {ids[image, row]} {scores[image, row]} {boxes[image, row]}"
+            free.remove(row if row in alike else alike[0])
+    return int((ids >= 0).sum())
+
+
+def run_symbol(symbol, opset=17, dims=None, fold=False, **arrays):
+    """Outputs of a symbol of the variable `data` and of parameters, in mxnet and through ONNX: two lists. With `fold` batch norms
+    are folded before."""
+    given = {name: mx.nd.array(array) for name, array in arrays.items()}
+    auxiliary = {name: given.pop(name) for name in symbol.list_auxiliary_states()}
+    expected = [o.asnumpy() for o in symbol.bind(mx.cpu(), given, aux_states=auxiliary).forward(is_train=False)]
+    data = np.asarray(arrays.pop("data"), np.float32)
+    graph, g = read_symbol(symbol.tojson()), Builder(opset)
+    if fold:
+        graph, arrays = fold_norms(graph, arrays)
+    image = g.input("images", dims or ["batch", *data.shape[1:]])
+    done = translate(g, graph, arrays, data_variable(graph, arrays), image, image)
+    model = g.model({f"out{i}": (v, [None] * v.rank) for i, v in enumerate(done.outputs)}, {}, "")
+    onnx.checker.check_model(model, full_check=True)
+    return expected, list(run_onnx(model, data).values())

@@ -1,0 +1,101 @@
+import pytest
+
+import ssdzoo
+from ssdzoo import zoo
+from ssdzoo.errors import CallError
+from ssdzoo.zoo import find_preset, read_tables
+
+
+def test_names():
+    names = ssdzoo.list_models()
+    assert len(names) == 49 and names == sorted(names)
+    assert ssdzoo.list_models("*mobilenet*") == [
+        "ssd_300_mobilenet0.25_coco", "ssd_300_mobilenet0.25_custom", "ssd_300_mobilenet0.25_s8_custom",
+        "ssd_300_mobilenet0.25_voc", "ssd_300_mobilenet0.5_custom", "ssd_300_mobilenet0.5_s8_custom",
+        "ssd_300_mobilenet1.0_lite_coco", "ssd_300_mobilenet1.0_lite_custom", "ssd_300_mobilenet1.0_s8_custom",
+        "ssd_320_mobilenetv2_1.0_lite_custom", "ssd_320x512_mobilenet1.0_s8_custom",
+        "ssd_512_mobilenet0.25_s8_custom", "ssd_512_mobilenet0.5_s8_custom",
+        "ssd_512_mobilenet1.0_coco", "ssd_512_mobilenet1.0_custom", "ssd_512_mobilenet1.0_s8_custom",
+        "ssd_512_mobilenet1.0_voc",
+    ]  # fmt: skip
+    assert ssdzoo.list_models("no such thing") == []
+
+
+def test_every_published_model_has_a_custom_sibling():
+    names = set(ssdzoo.list_models())
+    assert {n.rsplit("_", 1)[0] + "_custom" for n in names} <= names
+
+
+@pytest.mark.parametrize("name", ["ssd_512_mobilenet1_0_voc", "SSD_512_MobileNet1.0_VOC"])
+def test_old_spellings(name):
+    assert find_preset(name).name == "ssd_512_mobilenet1.0_voc"
+
+
+def test_an_unknown_name_suggests_the_nearest():
+    with pytest.raises(CallError, match="no model 'ssd_300_vgg16_atrous_vco'; do you mean ssd_300_vgg16_atrous_voc"):
+        ssdzoo.get_model("ssd_300_vgg16_atrous_vco")
+    with pytest.raises(CallError, match="`ssdzoo models` lists them"):
+        ssdzoo.get_model("yolo")
+
+
+def test_a_custom_model_needs_classes():
+    with pytest.raises(CallError, match="needs classes="):
+        ssdzoo.get_model("ssd_300_vgg16_atrous_custom")
+
+
+def test_other_classes_for_a_published_architecture():
+    net = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", classes=["cat", "dog", "cup"])
+    assert net.classes == ["cat", "dog", "cup"]
+    assert net.class_predictors[0].predictor.weight.shape[0] == 4 * 4
+
+
+def test_pretrained_on_a_custom_model_is_ignored_with_a_warning():
+    with pytest.warns(UserWarning, match="no published weights"):
+        ssdzoo.get_model("ssd_300_mobilenet0.25_custom", classes=["a"], pretrained=True)
+
+
+def test_a_checkout_beside_an_installed_copy_finds_its_tables(monkeypatch):
+    before = ssdzoo.list_models()
+
+    def missing(name):
+        raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr(zoo.resources, "files", missing)
+    zoo._zoo.cache_clear()
+    assert ssdzoo.list_models() == before and len(before) > 40
+
+
+def test_a_users_table(tmp_path):
+    path = tmp_path / "my_preset.toml"
+    path.write_text(
+        'backbone = "mobilenet0.25"\nbase_size = [96, 160]\nfeatures = ["relu10_fwd", "relu26_fwd"]\nfilters = [64]\n'
+        "sizes = [20, 40, 80, 160]\nratios = [[1, 2], [1, 2, 0.5], [1]]\n"
+    )
+    assert find_preset(path).name == "my_preset"
+    net = ssdzoo.get_model(path, classes=["a"])
+    assert net.map_sizes(96, 160) == [(12, 20), (3, 5), (2, 3)]
+    assert [g.num_depth for g in net.anchor_generators] == [3, 4, 2]
+
+
+def test_a_wrong_row_in_a_folder_of_tables(tmp_path):
+    (tmp_path / "classes.toml").write_text('voc = ["a"]')
+    text = '[ssd_9]\nbackbone = "x"\nbase_size = 9\nratios = [[1]]\n[ssd_9.voc]\nsizes = [1, 2]\n'
+    (tmp_path / "good.toml").write_text(text)
+    assert list(read_tables(tmp_path)) == ["ssd_9_voc"]
+    (tmp_path / "twice.toml").write_text(text)
+    with pytest.raises(CallError, match=r"twice.toml, row \[ssd_9.voc\]: 'ssd_9_voc' is there twice"):
+        read_tables(tmp_path)
+    (tmp_path / "twice.toml").write_text(text.replace("ssd_9", "ssd_8").replace("[1, 2]", "[1]"))
+    with pytest.raises(CallError, match=r"twice.toml, row \[ssd_8.voc\]: field 'sizes'"):
+        read_tables(tmp_path)
+
+
+def test_files_that_are_no_tables(tmp_path):
+    with pytest.raises(CallError, match="missing.toml: cannot be read"):
+        find_preset(tmp_path / "missing.toml")
+    (tmp_path / "bad.toml").write_text("sizes = [1,")
+    with pytest.raises(CallError, match="bad.toml: not a TOML file"):
+        find_preset(tmp_path / "bad.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(CallError, match="binary.toml: cannot be read"):
+        find_preset(tmp_path / "binary.toml")

@@ -1,0 +1,117 @@
+import cv2
+import numpy as np
+import pytest
+
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.preset import read_preset
+from ssdzoo.weights.importers.caffe import read_ssd
+from tests.weights.importers.caffe_files import mobilenet_ssd, vgg_ssd
+from tests.weights.outputs import pixels, raw_outputs
+
+
+def original(model, prototxt, x):
+    """Logits (N, outputs), offsets (N, 4) and anchors (N, 4), center form, 0..1, by OpenCV."""
+    net = cv2.dnn.readNetFromCaffe(str(prototxt), str(model))
+    net.enableWinograd(False)  # it rounds more
+    net.setInput(x)
+    logits, offsets, priors = net.forward(["mbox_conf_reshape", "mbox_loc", "mbox_priorbox"])
+    xmin, ymin, xmax, ymax = priors.reshape(2, -1, 4)[0].T
+    return logits[0], offsets.reshape(-1, 4), np.stack([(xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin], 1)
+
+
+def caffe_input(image, mean, scale=1.0):
+    """RGB (3, H, W) to BGR less its mean, (1, 3, H, W)."""
+    return ((image[::-1] - np.reshape(mean, (3, 1, 1))) * scale).astype(np.float32)[None]
+
+
+def check(got, expected, size):
+    assert 1 < got[0].std() < 4 and 1 < got[1].std() < 4
+    np.testing.assert_allclose(got[0], expected[0], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(got[1], expected[1], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(got[2], expected[2] * size, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("size, outputs, clip", [(300, 21, False), (300, 81, True), (512, 21, False)])
+def test_ssd_on_vgg(size, outputs, clip, tmp_path):
+    files = vgg_ssd(size, outputs, clip, seed=size).save(tmp_path)
+    converted = read_ssd(files[0])
+    params, table = converted.save(tmp_path / "new.params")
+    image = pixels(size, seed=2)
+    check(raw_outputs(params, table, image), original(*files, caffe_input(image, (104, 117, 123))), size)
+    assert converted.source == f"Caffe SSD{size}" and len(converted.preset.classes) == outputs - 1
+    assert read_preset(table).name == f"ssd_{size}_vgg16_atrous_{'voc' if outputs == 21 else 'coco'}"
+    first = converted.arrays["anchor_generators.0.anchors"][0, 0, 1, 2, :4]
+    if not clip:
+        np.testing.assert_allclose(first, [20, 12, 30, 30] if size == 300 else [20, 12, 35.84, 35.84], atol=1e-4)
+
+
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_mobilenet_ssd(batch_norm, tmp_path):
+    files = mobilenet_ssd(batch_norm).save(tmp_path)
+    params, table = read_ssd(*files).save(tmp_path / "new.params")
+    image = pixels(300, seed=3)
+    expected = original(*files, caffe_input(image, (127.5,) * 3, 1 / 127.5))
+    assert len(expected[0]) == 1917
+    check(raw_outputs(params, table, image), expected, 300)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return mobilenet_ssd(False).save(tmp_path_factory.mktemp("caffe"))
+
+
+def test_the_layers_are_looked_for_beside_the_weights(files, tmp_path):
+    model = tmp_path / "some.caffemodel"
+    model.write_bytes(files[0].read_bytes())
+    with pytest.raises(
+        WeightsError, match="put its layers beside it, as some.prototxt or deploy.prototxt; there is no .prototxt"
+    ):
+        read_ssd(model)
+    for name in ("train.prototxt", "test.prototxt"):
+        (tmp_path / name).write_text("no layers")
+    with pytest.raises(WeightsError, match="which of 2 .prototxt files it is cannot be told"):
+        read_ssd(model)
+    (tmp_path / "deploy.prototxt").write_text(files[1].read_text())
+    assert read_ssd(model).source == "Caffe MobileNet-SSD"
+    with pytest.raises(WeightsError, match="gone.caffemodel: no such file"):
+        read_ssd(tmp_path / "gone.caffemodel", files[1])
+
+
+def test_other_classes(files):
+    assert read_ssd(*files, classes=[f"c{i}" for i in range(20)]).preset.classes[0] == "c0"
+    with pytest.raises(CallError, match="net.caffemodel: Caffe MobileNet-SSD of 20 classes, but 1 names are given"):
+        read_ssd(*files, classes=["a"])
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        ("cut", "net.caffemodel with net.prototxt: not read by OpenCV's importer"),
+        ("text", r"net.caffemodel: Caffe MobileNet-SSD without 'conv0.weight' \(32, 3, 3, 3\)"),
+        ("empty", "Caffe MobileNet-SSD without 'conv0.weight'"),
+        ("prototxt", "net.caffemodel with net.prototxt: not read by OpenCV's importer"),
+        ("other", "net.prototxt: neither weiliu89's SSD on VGG-16 .* nor chuanqi305's MobileNet-SSD"),
+        ("variance", "conv11_mbox_priorbox: not 3 prior boxes a pixel with the variances 0.1, 0.1, 0.2, 0.2"),
+        ("renamed", r"Caffe MobileNet-SSD without 'conv5.weight' \(256, 256, 1, 1\)"),
+    ],
+)
+def test_damaged_and_other_files(damage, message, files, tmp_path):
+    content, text = files[0].read_bytes(), files[1].read_text()
+    if damage == "cut":
+        content = content[: 10**6]
+    elif damage == "text":
+        content = b"hello" * 1000
+    elif damage == "empty":
+        content = b""
+    elif damage == "prototxt":
+        text = text[: len(text) // 2]
+    elif damage == "other":
+        text = "\n".join(text.splitlines()[:5])
+    elif damage == "variance":
+        text = text.replace("variance: 0.2", "variance: 0.3")
+    else:
+        text = text.replace('name: "conv5"', 'name: "conv5x"')
+    (tmp_path / "net.caffemodel").write_bytes(content)
+    (tmp_path / "net.prototxt").write_text(text)
+    with pytest.raises(WeightsError, match=message):
+        read_ssd(tmp_path / "net.caffemodel")

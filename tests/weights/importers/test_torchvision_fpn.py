@@ -1,0 +1,87 @@
+import numpy as np
+import pytest
+
+from ssdzoo.errors import WeightsError
+from ssdzoo.nn.fpn import ResNetFPN
+from ssdzoo.runtime import mxnet
+from ssdzoo.weights.matching import load_base
+from tests.weights.outputs import write_safetensors
+
+torch = pytest.importorskip("torch", reason="needs the extra `torch`")
+from tests.weights.importers import torch_networks  # noqa: E402
+
+mx = mxnet()
+BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
+
+
+class Detector(mx.gluon.HybridBlock):
+    """What `load_base` asks of an SSD: `features`."""
+
+    num_classes = 1
+
+    def __init__(self, *args, **kwargs):
+        super().__init__()
+        self.features = ResNetFPN(*args, **kwargs)
+        self.features.initialize()
+        self.features(mx.nd.zeros((1, 3, 64, 64)))
+
+
+def original(depth, **kwargs):
+    net = torch_networks.ResNetFPN(BLOCKS[depth], depth > 34, **kwargs)
+    torch_networks.randomized(net, net.body.conv1)
+    for name, parameter in net.named_parameters():
+        if name.endswith("bn3.weight" if depth > 34 else "bn2.weight"):
+            parameter.data /= 2  # so that the sum over the blocks stays in the range of trained ones
+        if ".inner_blocks." in name or ".layer_blocks." in name:
+            parameter.data /= 2
+    return net
+
+
+@pytest.mark.parametrize(
+    "depth, ours, theirs, prefix",
+    [
+        (50, {}, {}, ""),
+        (50, {"returned": (2, 3, 4), "extra": 2}, {"returned": (2, 3, 4), "convolutions": True}, "backbone."),
+        (18, {}, {"nested": False}, "backbone."),
+    ],
+)
+@pytest.mark.parametrize("height, width", [(64, 64), (97, 131)])
+def test_the_maps_are_those_of_torchvision(depth, ours, theirs, prefix, height, width, tmp_path):
+    theirs = original(depth, **theirs)
+    torch.save({prefix + k: v for k, v in theirs.state_dict().items()}, tmp_path / "fpn.pth")
+    net = Detector(f"resnet{depth}_v1b", **ours)
+    load_base(net, tmp_path / "fpn.pth")
+    image = np.random.default_rng(0).normal(size=(1, 3, height, width)).astype(np.float32)
+    for a, b in zip(net.features(mx.nd.array(image)), torch_networks.run(theirs, image), strict=True):
+        assert 0.1 < b.std() < 5
+        np.testing.assert_allclose(a.asnumpy(), b, rtol=0, atol=1e-4)
+
+
+def test_a_pyramid_over_fewer_stages_takes_its_part(tmp_path):
+    theirs = original(18)
+    write_safetensors(tmp_path / "fpn.safetensors", {k: v.numpy() for k, v in theirs.state_dict().items()})
+    net = Detector("resnet18_v1", (2, 3, 4), extra=2)
+    before = net.features.extra[0].weight.data().asnumpy()
+    load_base(net, tmp_path / "fpn.safetensors")
+    image = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    for a, b in zip(net.features(mx.nd.array(image))[:3], torch_networks.run(theirs, image)[1:4], strict=True):
+        np.testing.assert_allclose(a.asnumpy(), b, rtol=0, atol=1e-4)
+    np.testing.assert_array_equal(net.features.extra[0].weight.data().asnumpy(), before)  # the file has a pooling instead
+
+
+@pytest.mark.parametrize(
+    "ours, change, message",
+    [
+        ({"channels": 128}, {}, r"fpn.inner_blocks.0.0.weight' is \(256, 64, 1, 1\); expected \(128, 64, 1, 1\)"),
+        ({}, {"fpn.layer_blocks.2.0.bias": None}, r"without a counterpart of smooth.2.bias \(256,\); is the file complete"),
+        ({}, {"fpn.inner_blocks.3.0.weight": None}, r"stands on stages of \[64, 128, 256\] channels, not on one of 512"),
+        ({}, {"fpn.inner_blocks.3.0.weight": np.full((256, 512, 1, 1), np.nan, np.float32)}, "not finite"),
+        ({}, {"body.layer4.1.bn2.weight": None}, "ResNet-18 without 'layer4.1.bn2.weight'"),
+    ],
+)
+def test_what_does_not_fit(ours, change, message, tmp_path):
+    arrays = {k: v.numpy() for k, v in original(18).state_dict().items()}
+    arrays = {k: v for k, v in {**arrays, **change}.items() if v is not None}
+    write_safetensors(tmp_path / "fpn.safetensors", arrays)
+    with pytest.raises(WeightsError, match=f"fpn.safetensors: .*{message}"):
+        load_base(Detector("resnet18_v1b", **ours), tmp_path / "fpn.safetensors")

@@ -1,0 +1,101 @@
+import numpy as np
+import pytest
+
+import ssdzoo
+from ssdzoo.errors import WeightsError
+from ssdzoo.runtime import gluoncv, mxnet
+from ssdzoo.weights.backbone import read_base
+from tests.weights.outputs import write_safetensors
+
+torch = pytest.importorskip("torch", reason="needs the extra `torch`")
+from tests.weights.importers.torch_networks import ResNet, randomized, run  # noqa: E402
+
+mx = mxnet()
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+
+
+def original(depth):
+    net = ResNet(BLOCKS[depth], depth > 34)
+    randomized(net, net.conv1)
+    for name, parameter in net.named_parameters():
+        if name.endswith("bn3.weight" if depth > 34 else "bn2.weight"):
+            parameter.data /= 2  # so that the sum over the blocks stays in the range of trained ones
+    return net
+
+
+def saved(net, path):
+    torch.save(net.state_dict(), path)
+    return path
+
+
+def image():
+    return np.random.default_rng(0).normal(size=(1, 3, 96, 128)).astype(np.float32)
+
+
+def check_maps(got, expected):
+    for a, b in zip(got, expected, strict=True):
+        a = a.asnumpy()
+        assert 0.5 < b.std() < 5
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("depth", [18, 34, 50])
+def test_v1b_features_are_equal(depth, tmp_path):
+    theirs = original(depth)
+    net = gluoncv().model_zoo.get_model(f"resnet{depth}_v1b", pretrained=False)
+    net.initialize()
+    net(mx.nd.zeros((1, 3, 64, 64)))
+    parameters = net._collect_params_with_prefix()
+    for name, array in read_base(saved(theirs, tmp_path / "r.pth"), parameters).items():
+        parameters[name].set_data(mx.nd.array(array))
+    x, got = net.maxpool(net.relu(net.bn1(net.conv1(mx.nd.array(image()))))), []
+    for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
+        x = layer(x)
+        got.append(x)
+    check_maps(got, run(theirs, image()))
+
+
+def test_resnet18_v1_in_its_ssd(tmp_path):
+    theirs = original(18)
+    path = saved(theirs, tmp_path / "resnet18.pth")
+    net = ssdzoo.get_model("ssd_512_resnet18_v1_voc", classes=["a"], pretrained_base=str(path))
+    check_maps(net.features(mx.nd.array(image()))[:2], run(theirs, image())[2:])
+
+
+def test_resnet34_v1b_in_its_ssd(tmp_path):
+    """The map of layer2; layer3 has another stride in this SSD than in the classifier."""
+    theirs = original(34)
+    write_safetensors(tmp_path / "resnet34.safetensors", {k: v.numpy() for k, v in theirs.state_dict().items()})
+    net = ssdzoo.get_model("ssd_300_resnet34_v1b_voc", classes=["a"], pretrained_base=str(tmp_path / "resnet34.safetensors"))
+    check_maps([net.features.stage1(mx.nd.array(image()))], run(theirs, image())[1:2])
+    weight = net.features.base_parameters["layer4.2.conv2.weight"].data().asnumpy()
+    np.testing.assert_array_equal(weight, theirs.layer4[2].conv2.weight.detach().numpy())
+
+
+@pytest.mark.parametrize(
+    "depth, model, reason",
+    [
+        (50, "ssd_512_resnet50_v1_voc", "ResNet-50 does not fit: .* stride in the 3x3 .* v1 ones have it in the 1x1; it fits "
+                                        "ssd_300_resnet50_fpn_custom, ssd_512_resnet50_fpn_custom$"),
+        (18, "ssd_512_resnet50_v1_voc", "ResNet-18 does not fit: .* it fits ssd_300_resnet18_v1_custom, "
+                                        "ssd_512_resnet18_v1_custom$"),
+        (34, "ssd_512_resnet18_v1_voc", r"ResNet-34 does not fit: it has \(3, 4, 6, 3\) blocks, this backbone \(2, 2, 2, 2\); "
+                                        "it fits ssd_300_resnet34_v1b_custom$"),
+        (101, "ssd_512_resnet101_v2_voc", "ResNet-101 does not fit: this backbone is no ResNet of version 1 or 1b; it fits "
+                                     "resnet101_v1b, which no preset has; ResNet-18, -34 and -50 have one$"),
+        (50, "ssd_300_resnet34_v1b_voc", r"ResNet-50 does not fit: its blocks are bottlenecks"),
+        (18, "ssd_300_vgg16_atrous_voc", "ResNet-18 does not fit: this backbone is no ResNet of version 1 or 1b"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_with_the_reason(depth, model, reason, tmp_path):
+    names = original(depth).state_dict()
+    write_safetensors(tmp_path / "r.safetensors", {k: np.zeros(1, np.float32) for k in names})
+    with pytest.raises(WeightsError, match=f"r.safetensors: torchvision {reason}"):
+        ssdzoo.get_model(model, classes=["a"], pretrained_base=str(tmp_path / "r.safetensors"))
+
+
+def test_an_incomplete_file(tmp_path):
+    names = {n: np.zeros(1, np.float32) for n in original(18).state_dict() if n != "layer3.1.bn2.running_var"}
+    write_safetensors(tmp_path / "r.safetensors", names)
+    with pytest.raises(WeightsError, match="ResNet-18 without 'layer3.1.bn2.running_var'"):
+        ssdzoo.get_model("ssd_512_resnet18_v1_voc", classes=["a"], pretrained_base=str(tmp_path / "r.safetensors"))
