@@ -12,14 +12,14 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.weights.importers.imported import Source
 from ssdzoo.weights.importers.pytorch_ssd import FEATURES
-from ssdzoo.weights.importers.vgg_ssd import base_layers, take_layers
+from ssdzoo.weights.importers.vgg_ssd import CONVOLUTIONS, base_layers, take_layers
 
 # What our base is called with: pixels 0..255, RGB, less ImageNet's mean (`init_scale` has undone the division by std).
 _OUR_MEAN = 255 * np.array(IMAGENET_MEAN)
 _SSD_PYTORCH_MEAN = (123, 117, 104)
 _KERAS_MEAN = (123.68, 116.779, 103.939)  # in the order RGB; its pixels are BGR
 
-_KERAS_CONVOLUTIONS = [f"block{b}_conv{i}" for b, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)]
+_KERAS_CONVOLUTIONS = [f"block{stage}_conv{i}" for stage, i in CONVOLUTIONS]
 
 
 def sample_fc6(weight: np.ndarray) -> np.ndarray:
