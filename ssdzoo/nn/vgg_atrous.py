@@ -86,7 +86,7 @@ class VGGAtrousBase(gluon.HybridBlock):
             self.norm4 = Normalize(filters[3], 20)
 
     @property
-    def base_parameters(self) -> dict:
+    def backbone_parameters(self) -> dict:
         """{attribute path: Parameter} of the layers that an ImageNet VGG brings."""
         return {k: p for k, p in self._collect_params_with_prefix().items() if k.startswith("stages.")}
 

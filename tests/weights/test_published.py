@@ -324,8 +324,8 @@ def test_published_hashes():
     assert all(len(digest) == 40 for digests in hashes.values() for digest in digests)
     published = [name for name in hashes if name.startswith("ssd_")]
     assert set(published) <= set(ssdzoo.list_models()) and len(published) == 10
-    bases = {find_preset(name).base for name in ssdzoo.list_models()}
-    assert {name for name in bases if name not in hashes} == {f"vgg{n}_bn_atrous" for n in (11, 13, 16, 19)}
+    classifiers = {find_preset(name).classifier for name in ssdzoo.list_models()}
+    assert {name for name in classifiers if name not in hashes} == {f"vgg{n}_bn_atrous" for n in (11, 13, 16, 19)}
 
 
 def test_models_get_their_weights_from_a_mirror(mirror, tmp_path, monkeypatch):
@@ -348,5 +348,5 @@ def test_models_get_their_weights_from_a_mirror(mirror, tmp_path, monkeypatch):
         np.testing.assert_array_equal(a.data().asnumpy(), b.data().asnumpy(), name)
     stored = classifier.features[0].weight.data().asnumpy()
     built = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", pretrained_base=True, root=tmp_path / "root")
-    np.testing.assert_array_equal(built.features.base_parameters["features.0.weight"].data().asnumpy(), stored)
+    np.testing.assert_array_equal(built.features.backbone_parameters["features.0.weight"].data().asnumpy(), stored)
     assert len(list((tmp_path / "root").iterdir())) == 2

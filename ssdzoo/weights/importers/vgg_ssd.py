@@ -11,7 +11,7 @@ from ssdzoo.weights.importers.imported import Source
 CONVOLUTIONS = [(stage, i) for stage, count in enumerate(vgg_spec[16][0], 1) for i in range(1, count + 1)]
 
 
-def base_layers() -> dict:
+def backbone_layers() -> dict:
     """{attribute path: shape of the weight} of the 15 convolutions from conv1_1 to conv7, in order."""
     layers, channels, widths = {}, 3, vgg_spec[16][1]
     for stage, i in CONVOLUTIONS:
@@ -37,7 +37,7 @@ def map_channels(size: int) -> list:
 
 
 def take_layers(source: Source, layers: dict, names: list, parts=(".weight", ".bias")) -> dict:
-    """{attribute path: array}: the weight and bias of each of `layers` (see `base_layers`) under the file's `names`."""
+    """{attribute path: array}: the weight and bias of each of `layers` (see `backbone_layers`) under the file's `names`."""
     arrays = {}
     for (path, shape), name in zip(layers.items(), names, strict=True):
         arrays[f"{path}.weight"] = source.take(name + parts[0], shape)
@@ -57,7 +57,7 @@ def take_ssd(source: Source, size: int, base: list, extras: list, norm: np.ndarr
         norm: (512,) scale of conv4_3's normalization.
         ratios: of the preset; they say how many anchors a pixel has.
     """
-    layers = {**base_layers(), **extra_layers(size)}
+    layers = {**backbone_layers(), **extra_layers(size)}
     arrays = {f"features.{path}": array for path, array in take_layers(source, layers, base + extras).items()}
     # The pixels come without a division by std, so there is nothing to undo.
     arrays["features.init_scale"] = np.ones((1, 3, 1, 1), np.float32)
