@@ -8,11 +8,12 @@ import numpy as np
 from ssdzoo.build import get_model
 from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash, write_text
+from ssdzoo.formats.file_kind import file_kind
+from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.formats.params_file import write_params
-from ssdzoo.formats.weights_file import file_kind, read_named
-from ssdzoo.weights.foreign import read_detector
+from ssdzoo.weights.file_classes import class_count, known_classes
+from ssdzoo.weights.importers import read_detector
 from ssdzoo.weights.matching import match
-from ssdzoo.weights.transfer import class_count, known_classes
 from ssdzoo.zoo import find_preset
 
 
@@ -38,7 +39,7 @@ def convert(source, target, model=None, classes=None, force: bool = False) -> Co
     classes) beside it, under the same name with `.toml`.
 
     Args:
-        source: parameter file in any naming of GluonCV's or ssdzoo's, or a detector that `foreign.read_detector` reads.
+        source: parameter file in any naming of GluonCV's or ssdzoo's, or a detector that `read_detector` reads.
         target: a path that ends in `.params`.
         model: name of a preset, or a table (`.toml`); needed for parameter files, the others say themselves what they are.
         classes: names of the classes; default: those of the model, else of the source's sidecar, else "class 0" and so on.
@@ -80,7 +81,7 @@ def _rename(source: Path, target: Path, sidecar: Path, model, classes) -> tuple:
     if model is None:
         raise CallError(f"{source} does not say which model it is of: name it with --model")
     preset = find_preset(model)
-    names = set(read_named(source))  # before the network is built: what is no file of weights fails at once
+    names = set(read_network_params(source))  # before the network is built: what is no file of weights fails at once
     preset, notes = _with_classes(preset, source, classes)
     matched = match(get_model(preset), source)
     arrays = {name: array.astype(np.dtype(parameter.dtype), copy=False) for name, (parameter, array) in matched.items()}

@@ -69,6 +69,15 @@ def find_preset(name) -> Preset:
     return zoo[key]
 
 
+def default_class_names(count: int) -> list:
+    """Names for classes that nothing names: VOC's for 20, COCO's for 80, else "class 0", "class 1" and so on."""
+    for dataset in ("voc", "coco"):
+        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
+        if len(names) == count:
+            return list(names)
+    return [f"class {i}" for i in range(count)]
+
+
 def near_models(name: str, similarity: float = 0.5) -> list:
     """Up to three names that look like this one; see `difflib.get_close_matches`."""
     return difflib.get_close_matches(name, _zoo(), 3, similarity)

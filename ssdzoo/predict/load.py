@@ -1,13 +1,12 @@
 """From what a user names, a run, an exported model or a preset, to a Detector."""
 
 import importlib.util
-import re
 import warnings
 from pathlib import Path
 
 from ssdzoo.errors import CallError, ExportError, WeightsError
 from ssdzoo.export.pair import find_pair
-from ssdzoo.formats.params_file import read_params
+from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.predict.backends.onnx_model import (
     OnnxRuntimeBackend,
     OpenVINOBackend,
@@ -130,7 +129,7 @@ def is_run(model) -> bool:
 
 def find_network(model, weights=None) -> tuple:
     """The Preset, with classes, and the weights (a path, or True for published ones) that a user named."""
-    from ssdzoo.weights.transfer import find_params, known_classes
+    from ssdzoo.weights.file_classes import find_params, known_classes
 
     path = Path(model)
     if is_run(model):
@@ -175,7 +174,7 @@ def load_symbol(symbol, params, ctx=None):
     from ssdzoo.runtime import mxnet
 
     mx = mxnet()
-    arrays = {re.sub("^(arg|aux):", "", name): array for name, array in read_params(params).items()}
+    arrays = {strip_prefix(name): array for name, array in read_params(params).items()}
     read_graph(symbol)
     try:
         with warnings.catch_warnings():

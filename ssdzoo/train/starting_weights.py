@@ -1,7 +1,7 @@
 """The weights that a training starts from: those of a detector of other classes."""
 
 from ssdzoo.build import get_model
-from ssdzoo.weights.transfer import class_count, find_params, known_classes
+from ssdzoo.weights.file_classes import class_count, find_params, known_classes
 
 
 def load_for_classes(preset, path, ctx) -> tuple:

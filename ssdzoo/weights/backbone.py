@@ -2,11 +2,12 @@
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_hdf5, read_tensors
-from ssdzoo.formats.weights_file import file_kind, read_named
+from ssdzoo.formats.file_kind import file_kind
+from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.weights.importers.torchvision_fpn import body_names, is_fpn, pyramid
 from ssdzoo.weights.importers.torchvision_resnet import is_resnet, resnet_backbone
 from ssdzoo.weights.importers.vgg16 import is_vgg16, keras_layers, vgg16_backbone
-from ssdzoo.weights.importers.vgg_ssd import backbone_layers
+from ssdzoo.weights.importers.vgg_layers import backbone_layers
 
 
 def read_backbone(path, wanted) -> dict:
@@ -30,7 +31,7 @@ def read_backbone(path, wanted) -> dict:
     elif kind in ("torch", "safetensors"):
         arrays = read_tensors(path)
     else:
-        arrays = read_named(path)
+        arrays = read_network_params(path)
         if "stages.5.0.weight" not in wanted or not is_vgg16(arrays):
             return arrays
     if is_fpn(arrays):

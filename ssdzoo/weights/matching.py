@@ -12,7 +12,7 @@ import re
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.weights_file import read_named, renamed
+from ssdzoo.formats.network_params import read_network_params, rename_arrays
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.backbone import read_backbone, read_pyramid
 
@@ -41,7 +41,7 @@ def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
     Raises:
         WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
     """
-    arrays = renamed(read_named(path), _canonical, path)
+    arrays = rename_arrays(read_network_params(path), _canonical, path)
     targets = _targets(net, arrays.keys())
     for key, (name, parameter) in targets.items():
         if key in arrays:
@@ -113,7 +113,7 @@ def load_backbone(net, path) -> None:
     """
     used = {id(p) for p in net.features.collect_params().values()}
     wanted = {name: p for name, p in net.features.backbone_parameters.items() if id(p) in used}
-    arrays = renamed(read_backbone(path, wanted.keys()), _canonical, path)
+    arrays = rename_arrays(read_backbone(path, wanted.keys()), _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     for name, parameter in wanted.items():

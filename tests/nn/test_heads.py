@@ -9,7 +9,7 @@ from ssdzoo.nn.predictors import SeparablePredictor
 from ssdzoo.predict.load import load_symbol
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.transfer import class_count
+from ssdzoo.weights.file_classes import class_count
 from tests.networks import as_numpy, images
 
 mx = mxnet()

@@ -3,7 +3,7 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.weights_file import read_named
+from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.starting_weights import load_for_classes
 from ssdzoo.weights.matching import load_backbone
@@ -89,7 +89,7 @@ def test_files_that_are_no_parameters(damage, tmp_path):
 def test_arrays_without_names(tmp_path):
     mx.nd.save(str(tmp_path / "list.params"), [mx.nd.zeros(3)])
     with pytest.raises(WeightsError, match="holds no named parameters"):
-        read_named(tmp_path / "list.params")
+        read_network_params(tmp_path / "list.params")
 
 
 def test_loading_onto_two_contexts(tmp_path):

@@ -10,9 +10,9 @@ from ssdzoo.boxes import corner_to_center
 from ssdzoo.errors import WeightsError
 from ssdzoo.nn.vgg_spec import extra_spec
 from ssdzoo.preset import Preset
-from ssdzoo.weights.importers.imported import Converted, Source, pick_classes, stored_anchors
-from ssdzoo.weights.importers.pytorch_ssd import with_mean
-from ssdzoo.weights.importers.vgg_ssd import CONVOLUTIONS, count_slots, take_ssd
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
+from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN, ImportedDetector, pick_classes, stored_anchors, with_mean
+from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, count_slots, take_ssd
 from ssdzoo.zoo import find_preset
 
 _MOBILENET_MAPS = ("conv11", "conv13", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
@@ -22,7 +22,7 @@ _EPS = 1e-5  # of a backbone's BatchNorm, and of Caffe's
 _APPENDED_EPS = 1e-3
 
 
-def read_ssd(caffemodel, prototxt=None, classes=None) -> Converted:
+def read_caffe(caffemodel, prototxt=None, classes=None) -> ImportedDetector:
     """A detector out of a `.caffemodel` and its `.prototxt`, recognized by the names of the layers.
 
     Args:
@@ -84,7 +84,7 @@ def _blobs(net, layers) -> dict:
     return arrays
 
 
-def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
+def _anchors(net, source: CheckedArrays, preset: Preset, maps: list) -> dict:
     """The anchors that the file's PriorBox layers give at the preset's input size.
 
     Args:
@@ -97,7 +97,7 @@ def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
         priors = net.forward(outputs)
     except cv2.error as error:
         reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{source.path}: {source.kind}: its prior boxes can't be computed ({reason[-120:]})") from None
+        raise WeightsError(f"{source.path}: {source.origin}: its prior boxes can't be computed ({reason[-120:]})") from None
     anchors, steps = [], []
     for i, prior in enumerate(priors):
         depth = source.take(f"{maps[i]}_mbox_loc.bias", (0,), rows=True).size // 4
@@ -113,19 +113,19 @@ def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
     return stored_anchors(anchors, steps)
 
 
-def _vgg(net, path: Path, size: int, classes) -> Converted:
+def _vgg(net, path: Path, size: int, classes) -> ImportedDetector:
     extras = [f"conv{i}_{j}" for i, _ in enumerate(extra_spec[size], 6) for j in (1, 2)]
-    base = [f"conv{stage}_{i}" for stage, i in CONVOLUTIONS] + ["fc6", "fc7"]
+    backbone = [f"conv{stage}_{i}" for stage, i in CONVOLUTIONS] + ["fc6", "fc7"]
     maps = ["conv4_3_norm", "fc7", *extras[1::2]]
     heads = [[f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc")]
     present = set(net.getLayerNames())
-    arrays = _blobs(net, [n for n in (*base, *extras, *heads[0], *heads[1], "conv4_3_norm") if n in present])
-    source = Source(path, {n: a.reshape(-1) if n.endswith(".bias") else a for n, a in arrays.items()}, f"Caffe SSD{size}")
+    arrays = _blobs(net, [n for n in (*backbone, *extras, *heads[0], *heads[1], "conv4_3_norm") if n in present])
+    source = CheckedArrays(path, {n: a.reshape(-1) if n.endswith(".bias") else a for n, a in arrays.items()}, f"Caffe SSD{size}")
     preset = find_preset(f"ssd_{size}_vgg16_atrous_voc")
     norm = source.take("conv4_3_norm.weight", np.shape(arrays.get("conv4_3_norm.weight", ())))
     if norm.size != 512:
-        raise WeightsError(f"{path}: {source.kind}: the scale of conv4_3_norm has {norm.size} values; expected 512")
-    ours = take_ssd(source, size, base, extras, norm, *heads, preset.ratios)
+        raise WeightsError(f"{path}: {source.origin}: the scale of conv4_3_norm has {norm.size} values; expected 512")
+    ours = take_ssd(source, size, backbone, extras, norm, *heads, preset.ratios)
     ours["features.stages.0.0.weight"] = ours["features.stages.0.0.weight"][:, ::-1].copy()  # BGR
     slots = count_slots(source, ours, preset.ratios)
     if slots == 81 and classes is None:
@@ -133,10 +133,10 @@ def _vgg(net, path: Path, size: int, classes) -> Converted:
     preset = pick_classes(source, slots - 1, preset, classes)
     ours.update(_anchors(net, source, preset, maps))
     note = "it keeps the best 400 boxes of each class before suppression and 200 at the end; here 400 of all classes and 100"
-    return Converted(ours, with_mean(preset, (123 / 255, 117 / 255, 104 / 255)), source.kind, (note,))
+    return ImportedDetector(ours, with_mean(preset, [mean / 255 for mean in CAFFE_MEAN]), source.origin, (note,))
 
 
-def _mobilenet(net, path: Path, classes) -> Converted:
+def _mobilenet(net, path: Path, classes) -> ImportedDetector:
     """The same network as our `ssd_300_mobilenet1.0_lite`, but for its anchors, mean and std, which come with it."""
     backbone, extras = _mobilenet_shapes()
     norms = [f"{name}/{part}" for name in (*backbone, *extras) for part in ("bn", "scale")]
@@ -144,7 +144,7 @@ def _mobilenet(net, path: Path, classes) -> Converted:
     present = set(net.getLayerNames())
     arrays = _blobs(net, [n for n in (*backbone, *extras, *norms, *heads) if n in present])
     arrays = {n: a if a.ndim == 4 else a.reshape(-1) for n, a in arrays.items()}
-    source = Source(path, arrays, "Caffe MobileNet-SSD")
+    source = CheckedArrays(path, arrays, "Caffe MobileNet-SSD")
     ours = {}
     for i, (name, shape) in enumerate(backbone.items()):
         ours.update(_normed(source, name, shape, f"features.mobilenet0_conv{i}", f"features.mobilenet0_batchnorm{i}", "running"))
@@ -164,8 +164,8 @@ def _mobilenet(net, path: Path, classes) -> Converted:
     preset = pick_classes(source, slots - 1, preset.with_classes(find_preset("ssd_300_mobilenet0.25_voc").classes), classes)
     ours.update(_anchors(net, source, preset, list(_MOBILENET_MAPS)))
     preset = replace(preset, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return Converted(
-        ours, preset, source.kind, ("it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt",)
+    return ImportedDetector(
+        ours, preset, source.origin, ("it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt",)
     )
 
 
@@ -182,7 +182,7 @@ def _mobilenet_shapes() -> tuple:
     return backbone, extras
 
 
-def _normed(source: Source, name: str, shape: tuple, conv: str, norm: str, statistics: str) -> dict:
+def _normed(source: CheckedArrays, name: str, shape: tuple, conv: str, norm: str, statistics: str) -> dict:
     """A convolution and its BatchNorm. Where the file has merged the two, our BatchNorm only adds the bias; so it does in the
     appended layers ("moving" statistics), because GluonCV's have an epsilon of their own and no factor there."""
     width = shape[:1]

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.weights.importers.imported import Source
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 
 _BODY = re.compile(r"^(?:backbone\.)?body\.")
 # inner_blocks.0.0.weight; inner_blocks.0.weight in files written before torchvision 0.13.
@@ -44,7 +44,7 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     levels = {int(np.shape(arrays[name])[1]): i for (i, part), name in sides["inner"].items() if part == "weight"}
     first = min((number for number, _, _ in extras), default=0)
     more = {(number - first, part): name for number, part, name in extras}
-    source, found = Source(path, arrays, "torchvision ResNet-FPN"), {}
+    source, found = CheckedArrays(path, arrays, "torchvision ResNet-FPN"), {}
     for target, shape in wanted.items():
         kind, index, part = target.split(".")
         if kind == "extra":
@@ -59,9 +59,9 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     return found
 
 
-def _take(source: Source, name, target: str, shape) -> np.ndarray:
+def _take(source: CheckedArrays, name, target: str, shape) -> np.ndarray:
     if name is None:
         raise WeightsError(
-            f"{source.path}: {source.kind} without a counterpart of {target} {tuple(shape)}; is the file complete?"
+            f"{source.path}: {source.origin} without a counterpart of {target} {tuple(shape)}; is the file complete?"
         )
     return source.take(name, tuple(shape))

@@ -6,7 +6,7 @@ import re
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.weights.importers.imported import Source
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.zoo import find_preset, list_models
 
 _BLOCKS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
@@ -66,7 +66,7 @@ def resnet_backbone(path, arrays: dict, wanted) -> dict:
             f"{path}: torchvision ResNet-{depth or '?'} does not fit: it has {theirs} blocks, this backbone {ours}; "
             f"{_fitting(depth)}"
         )
-    source = Source(path, arrays, f"torchvision ResNet-{depth}")
+    source = CheckedArrays(path, arrays, f"torchvision ResNet-{depth}")
     base = {}
     for target, name in rename.items():
         layer, part = name.rsplit(".", 1)

@@ -10,9 +10,8 @@ import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
-from ssdzoo.weights.importers.imported import Source
-from ssdzoo.weights.importers.pytorch_ssd import FEATURES
-from ssdzoo.weights.importers.vgg_ssd import CONVOLUTIONS, backbone_layers, take_layers
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
+from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, LIST_POSITIONS, backbone_layers, take_layers
 
 # What our base is called with: pixels 0..255, RGB, less ImageNet's mean (`init_scale` has undone the division by std).
 _OUR_MEAN = 255 * np.array(IMAGENET_MEAN)
@@ -83,17 +82,17 @@ def vgg16_backbone(path, arrays: dict) -> dict:
             raise WeightsError(
                 f"{path}: has no classifier (all NaN, as in torchvision's IMAGENET1K_FEATURES): take IMAGENET1K_V1"
             )
-        names = [f"features.{i}" for i in FEATURES] + ["classifier.0", "classifier.3"]
-        return _from_dense(Source(path, arrays, "torchvision vgg16"), names)
+        names = [f"features.{i}" for i in LIST_POSITIONS] + ["classifier.0", "classifier.3"]
+        return _from_dense(CheckedArrays(path, arrays, "torchvision vgg16"), names)
     if mxnet:
         flat = {re.sub(r"^vgg\d+_", "vgg_", name): array for name, array in arrays.items()}
         if "vgg_conv0_weight" in flat:
             names = [f"vgg_conv{i}" for i in range(13)] + ["vgg_dense0", "vgg_dense1"]
-            return _from_dense(Source(path, flat, "MXNet vgg16"), names, ("_weight", "_bias"))
-        return _from_dense(Source(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in (*FEATURES, 31, 33)])
+            return _from_dense(CheckedArrays(path, flat, "MXNet vgg16"), names, ("_weight", "_bias"))
+        return _from_dense(CheckedArrays(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in (*LIST_POSITIONS, 31, 33)])
     if reduced:
-        source = Source(path, arrays, "ssd.pytorch vgg16_reducedfc")
-        base = take_layers(source, backbone_layers(), [f"{i}" for i in (*FEATURES, 31, 33)])
+        source = CheckedArrays(path, arrays, "ssd.pytorch vgg16_reducedfc")
+        base = take_layers(source, backbone_layers(), [f"{i}" for i in (*LIST_POSITIONS, 31, 33)])
         return _folded(base, _SSD_PYTORCH_MEAN)
     if keras:
         return _from_keras(path, arrays)
@@ -105,7 +104,7 @@ def _folded(base: dict, mean, std=(1, 1, 1), bgr: bool = False) -> dict:
     return {**base, "stages.0.0.weight": weight, "stages.0.0.bias": bias}
 
 
-def _from_dense(source: Source, names: list, parts=(".weight", ".bias")) -> dict:
+def _from_dense(source: CheckedArrays, names: list, parts=(".weight", ".bias")) -> dict:
     layers = backbone_layers()
     convolutions = {path: layers[path] for path in list(layers)[:13]}
     base = take_layers(source, convolutions, names[:13], parts)
@@ -125,7 +124,7 @@ def _from_keras(path, arrays: dict) -> dict:
         layer = next((part for part in name.split("/") if part in keras_layers()), None)
         if layer:
             named[f"{layer}.{'kernel' if np.ndim(array) > 1 else 'bias'}"] = array
-    source = Source(path, named, "Keras VGG16")
+    source = CheckedArrays(path, named, "Keras VGG16")
     base = {}
     for (ours, shape), layer in zip(backbone_layers().items(), keras_layers()):
         outputs, inputs, rows, columns = shape

@@ -7,7 +7,7 @@ from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.backbone import read_backbone
 from ssdzoo.weights.importers.vgg16 import fold_input, sample_fc6, sample_fc7, vgg16_backbone
-from ssdzoo.weights.importers.vgg_ssd import backbone_layers
+from ssdzoo.weights.importers.vgg_layers import backbone_layers
 from tests.weights.outputs import pixels, write_safetensors
 
 mx = mxnet()

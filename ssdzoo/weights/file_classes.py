@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.weights_file import read_named
+from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.preset import read_preset
 from ssdzoo.zoo import find_preset
 
@@ -36,7 +36,7 @@ def class_count(path) -> int:
     Raises:
         WeightsError: no class heads or no anchors in it, or they don't fit together.
     """
-    arrays = read_named(path)
+    arrays = read_network_params(path)
     weights = [a for n, a in arrays.items() if n.endswith(("class_predictors.0.predictor.weight", "convpredictor0_conv0_weight"))]
     anchors = [a for n, a in arrays.items() if n.endswith(("anchor_generators.0.anchors", "anchor_0"))]
     if not weights or not anchors or not weights[0].ndim or not anchors[0].ndim:
