@@ -4,7 +4,8 @@ import numpy as np
 
 from ssdzoo.anchors.kmeans import kmeans
 from ssdzoo.anchors.levels import best_of_all, shape_ious
-from ssdzoo.anchors.recall import THRESHOLDS, Objects
+from ssdzoo.anchors.objects import Objects
+from ssdzoo.anchors.recall import THRESHOLDS
 from ssdzoo.boxes import listed_shapes
 from ssdzoo.errors import CallError
 

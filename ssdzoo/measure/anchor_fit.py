@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ssdzoo.anchors.levels import best_of_all
+from ssdzoo.anchors.objects import Objects, collect_objects
 from ssdzoo.anchors.propose import farthest_iou, propose, with_shapes
-from ssdzoo.anchors.recall import THRESHOLDS, Objects, collect_objects, recall_table
+from ssdzoo.anchors.recall import THRESHOLDS, recall_table
 from ssdzoo.anchors.table import fitted_preset
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import DataError

@@ -26,8 +26,8 @@ def print_report(report, console) -> None:
         console.print(_anchors(report.anchors))
         height, width = report.anchors["size"]
         note = (
-            f"objects with an anchor above IoU 0.5, stretched to {height}x{width} (H x W); small is below 32x32 there, large "
-            "from 96x96"
+            f"share of the objects with an anchor at IoU 0.5 (or more), stretched to {height}x{width} (H x W); small is below "
+            "32x32 pixels there, large from 96x96"
         )
         console.print(note, style="dim", highlight=False)
     for title, problems, style in (("errors", report.errors, "bold red"), ("warnings", report.warnings, "bold yellow")):

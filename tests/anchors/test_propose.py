@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from ssdzoo.anchors.levels import Level, best_of_all
+from ssdzoo.anchors.objects import Objects
 from ssdzoo.anchors.propose import farthest_iou, level_of, propose, with_shapes
-from ssdzoo.anchors.recall import Objects
 from ssdzoo.errors import CallError
 from tests.anchors.test_levels import slow_best
 

@@ -3,8 +3,9 @@ import numpy as np
 from rich.console import Console
 
 from ssdzoo.anchors.levels import Level
+from ssdzoo.anchors.objects import collect_objects
 from ssdzoo.anchors.propose import with_shapes
-from ssdzoo.anchors.recall import collect_objects, recall_table
+from ssdzoo.anchors.recall import recall_table
 from ssdzoo.data.record import Dataset, Record
 from ssdzoo.measure.anchor_fit import Fit
 from ssdzoo.preset import Preset

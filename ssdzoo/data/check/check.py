@@ -197,5 +197,5 @@ def _listed(names: list) -> str:
 
 def _uncovered(table: dict, path) -> list:
     low = {name: row["all"] for name, row in table["classes"].items() if row["all"] is not None and row["all"] < COVERED}
-    why = f"have an anchor above IoU 0.5 in {table['model']}: few of the others will be learned"
-    return [Problem(path, f"only {share:.0%} of {name!r} {why}", "anchors") for name, share in low.items()]
+    why = f"have an anchor of {table['model']} at IoU 0.5: the others are hard to learn"
+    return [Problem(path, f"only {share:.0%} of the objects of class {name!r} {why}", "anchors") for name, share in low.items()]

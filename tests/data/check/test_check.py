@@ -178,22 +178,24 @@ def test_anchors_against_literals(tmp_path):
     levels = [Level((1, 1), shape, (40, 50)), Level((1, 1), shape, (120, 290))]  # around (25, 20) and (145, 60)
     report = checked(
         tmp_path,
-        # In the input: exactly the first anchor; half of the second, IoU 0.5, not above; none.
-        {"a": xml([("cat", 1, 1, 26, 21), ("dog", 61, 21, 86, 31), ("dog", 1, 71, 11, 81)])},
+        # In the input: exactly the first anchor; half of the second, IoU 0.5, which is enough; none, twice.
+        {"a": xml([("cat", 1, 1, 26, 21), ("dog", 61, 21, 86, 31), ("dog", 1, 71, 11, 81), ("dog", 21, 71, 31, 81)])},
         model=("m", (160, 200), levels, None),
     )
     assert report.anchors == {
         "model": "m",
         "size": [160, 200],
         "anchors": 2,
-        "objects": 3,
+        "objects": 4,
         "classes": {
             "cat": {"all": 1.0, "small": None, "medium": 1.0, "large": None, "IoU": 1.0},
-            "dog": {"all": 0.0, "small": 0.0, "medium": None, "large": None, "IoU": 0.25},
+            "dog": {"all": 0.3333, "small": 0.3333, "medium": None, "large": None, "IoU": 0.1667},
         },
-        "all": {"all": 0.3333, "small": 0.0, "medium": 1.0, "large": None, "IoU": 0.5},
+        "all": {"all": 0.5, "small": 0.3333, "medium": 1.0, "large": None, "IoU": 0.375},
     }
-    assert told(report) == [("warning", "only 0% of 'dog' have an anchor above IoU 0.5 in m: few of the others will be learned")]
+    assert told(report) == [
+        ("warning", "only 33% of the objects of class 'dog' have an anchor of m at IoU 0.5: the others are hard to learn")
+    ]
 
 
 def test_classes_that_a_model_does_not_know(tmp_path):
