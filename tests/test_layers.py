@@ -18,6 +18,7 @@ LAYERS = (
     "zoo",
     "data.images data.video data.record",
     "data.formats",
+    "data.reading",
     "data",  # what the package itself offers
     "data.loading",
     "data.check",

@@ -38,35 +38,36 @@ def check_data(
     if bool(show) != bool(out):
         raise CallError("--show N and --out DIR belong together: how many samples to draw, and where to")
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data.check.check import check_dataset
-    from ssdzoo.report.data_check import print_report
+    from ssdzoo.data.check.check_dataset import check_dataset
+    from ssdzoo.report.data_check import print_check
 
-    anchors = _anchors(model, weights, data, format) if model else None
+    anchors = _anchors(model, weights) if model else None
     with WorkProgress() as progress:
         report = check_dataset(data, split, format, anchors, workers, progress.images)
-    picture = _samples(report, show, out, anchors[1] if anchors else (300, 300), augment, seed) if show else None
+    picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show else None
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
     else:
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
-        print_report(report, wide_console())
+        print_check(report, wide_console())
         if picture:
             print(f"{show} augmented samples: {picture}")
     if report.errors:
         raise typer.Exit(1)
 
 
-def _anchors(model: str, weights, data: Path, format) -> tuple:
-    """Name, input size, anchors and classes (or None) of a model; see `check_dataset`."""
+def _anchors(model: str, weights):
     from ssdzoo import runtime
 
     runtime.tune_cpu()
+    from ssdzoo.data.check.statistics import ModelAnchors
     from ssdzoo.nn.anchors import network_levels
     from ssdzoo.predict.load import is_run, load_anchors
 
     net, preset = load_anchors(model, weights)
     trained = is_run(model) or weights
-    return str(model) if trained else preset.name, preset.base_size, network_levels(net), preset.classes if trained else None
+    name, classes = (str(model), preset.classes) if trained else (preset.name, None)
+    return ModelAnchors(name, preset.base_size, network_levels(net), classes)
 
 
 def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:

@@ -1,5 +1,7 @@
 """Numbers about a data set's objects, as plain values."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ssdzoo.anchors.objects import Objects, collect_objects
@@ -8,6 +10,22 @@ from ssdzoo.boxes import area
 from ssdzoo.metrics.sizes import SIZES, within
 
 PERCENTILES = (5, 50, 95)
+
+
+class ModelAnchors(NamedTuple):
+    """What a check needs to know of a model.
+
+    Attributes:
+        name: as messages show it.
+        size: (height, width) of its input in pixels.
+        levels: a `ssdzoo.anchors.levels.Level` for each feature map.
+        classes: names that it was trained for; None for a model that takes any.
+    """
+
+    name: str
+    size: tuple
+    levels: list
+    classes: list | None = None
 
 
 def split_table(records: dict) -> dict:
@@ -46,22 +64,19 @@ def class_table(records: dict, names: list) -> dict:
     return table
 
 
-def anchor_table(records: dict, names: list, model: str, size: tuple, levels: list) -> dict:
+def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
     """How well a model's anchors fit the objects, stretched to its input.
 
     Args:
         records: {split: list of Record}.
         names: the classes.
-        model: its name.
-        size: (height, width) of its input in pixels.
-        levels: a `ssdzoo.anchors.levels.Level` for each feature map.
 
     Returns:
         {"model", "size", "anchors" and "objects": their numbers}, and what `recall_by_size` returns.
     """
-    objects, count = _objects(records, size), sum(level.count for level in levels)
-    found = recall_by_size(objects, names, levels)
-    return {"model": model, "size": list(size), "anchors": count, "objects": len(objects.boxes), **found}
+    objects, count = _objects(records, model.size), sum(level.count for level in model.levels)
+    found = recall_by_size(objects, names, model.levels)
+    return {"model": model.name, "size": list(model.size), "anchors": count, "objects": len(objects.boxes), **found}
 
 
 def _objects(records: dict, size: tuple | None = None) -> Objects:

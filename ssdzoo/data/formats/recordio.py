@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdzoo.data.formats.paths import class_list, member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import path_inside
+from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -43,7 +45,7 @@ class RecordIOReader(Reader):
         self._files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in self._files]
         self._splits = name_files(self._files)
         first = self._files[0]
-        self._names = class_list(first.parent, f"{first.stem}.names", "classes.txt")
+        self._names = read_class_list(first.parent, f"{first.stem}.names", "classes.txt")
         self.nameless = self._names is None
 
     @staticmethod
@@ -72,7 +74,7 @@ class RecordIOReader(Reader):
             raise DataError(f"{files[0]}: holds no records")
         return items
 
-    def entry(self, item: tuple, problems: list) -> Entry | None:
+    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
         try:
             labels, image, where = _read_item(*item)
             rows = _rows(labels, where)
@@ -81,7 +83,7 @@ class RecordIOReader(Reader):
             return None
         short = where.removeprefix(f"{item[0]}: ")
         objects = [_object(row, f"{short}, object {i}", self._names, item[0], problems) for i, row in enumerate(rows, 1)]
-        return Entry(image, item[0], [o for o in objects if o], normalized=True)
+        return ImageAnnotation(image, item[0], [o for o in objects if o], normalized=True)
 
 
 def _files(folder: Path) -> list:
@@ -181,7 +183,7 @@ def _read_line(file: Path, line: int, text: str) -> tuple:
     if len(fields) < 4 or np.isnan(labels).any():
         raise DataError(f"{where} is {brief(text)}; expected a number, labels and a path with tabs in between")
     folders = (file.parent, file.parent / "images", file.parent / "JPEGImages")
-    images = [member(folder, fields[-1].strip(), where) for folder in folders]
+    images = [path_inside(folder, fields[-1].strip(), where) for folder in folders]
     return labels, next((image for image in images if os.path.exists(image)), images[0]), where
 
 
@@ -201,7 +203,7 @@ def _is_class(value: float) -> bool:
     return 0 <= value < MOST_CLASSES and value == int(value)
 
 
-def _object(row, where: str, names: list | None, file: Path, problems: list) -> Marked | None:
+def _object(row, where: str, names: list | None, file: Path, problems: list) -> AnnotatedObject | None:
     if not _is_class(row[0]) or (names is not None and row[0] >= len(names)):
         known = f"there are {len(names)} names" if names is not None else "expected 0, 1, 2, ..."
         problems.append(Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR))
@@ -209,4 +211,4 @@ def _object(row, where: str, names: list | None, file: Path, problems: list) -> 
     index = int(row[0])
     name = names[index] if names is not None else str(index)
     shown = ", ".join(f"{v:g}" for v in row[1:5])
-    return Marked(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)
+    return AnnotatedObject(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)

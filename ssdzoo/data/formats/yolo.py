@@ -9,9 +9,11 @@ from pathlib import Path
 
 import yaml
 
-from ssdzoo.data.formats.paths import class_list, images_below, member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import images_below, path_inside
+from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import split_word
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -50,7 +52,7 @@ class YOLOReader(Reader):
                 raise DataError(f"{self._file}: names has the ids {keys}; expected 0 to {len(names) - 1}, each once")
             names = [names[i] for i in range(len(names))]
         if names is None:
-            names = class_list(self._file.parent, "classes.txt")
+            names = read_class_list(self._file.parent, "classes.txt")
         if names is None and isinstance(count, int) and 0 < count < 100_000:
             self.nameless = True
             names = [str(i) for i in range(count)]
@@ -113,10 +115,10 @@ class YOLOReader(Reader):
         beside = Path(os.path.normpath(place.parent / line))  # from lists/train.txt, ../images is inside the data set
         if beside.is_relative_to(os.path.normpath(self._root)) and os.path.exists(beside):
             return beside
-        paths = [member(folder, line, where) for folder in (place.parent, self._root)]
+        paths = [path_inside(folder, line, where) for folder in (place.parent, self._root)]
         return next((path for path in paths if os.path.exists(path)), paths[0])
 
-    def entry(self, item: Path, problems: list) -> Entry:
+    def annotation(self, item: Path, problems: list) -> ImageAnnotation:
         path = label_path(item)
         try:
             lines = read_text(path).splitlines() if os.path.lexists(path) else []
@@ -124,7 +126,7 @@ class YOLOReader(Reader):
             problems.append(Problem.of(error, path, "labels"))
             lines = []
         objects = [_object(line.split(), i, self._names, path, problems) for i, line in enumerate(lines, 1) if line.strip()]
-        return Entry(item, path, [o for o in objects if o], normalized=True)
+        return ImageAnnotation(item, path, [o for o in objects if o], normalized=True)
 
 
 def label_path(image: Path) -> Path:
@@ -164,7 +166,7 @@ def _read_yaml(file: Path) -> dict:
     return table
 
 
-def _object(fields: list, line: int, names: list, path: Path, problems: list) -> Marked | None:
+def _object(fields: list, line: int, names: list, path: Path, problems: list) -> AnnotatedObject | None:
     where = f"line {line}"
     values = [number(field) for field in fields]
     polygon = len(values) >= 7 and len(values) % 2 == 1
@@ -183,4 +185,4 @@ def _object(fields: list, line: int, names: list, path: Path, problems: list) ->
         x, y, width, height = values[1:]
         box = x - width / 2, y - height / 2, x + width / 2, y + height / 2
     shown = ", ".join(f"{v:g}" for v in (box if polygon else values[1:]))
-    return Marked(names[int(id_)], box, where, shown)
+    return AnnotatedObject(names[int(id_)], box, where, shown)
