@@ -13,7 +13,7 @@ from ssdzoo.data.images import FilePart, image_size
 from ssdzoo.data.record import ERROR, Problem, Record
 from ssdzoo.errors import DataError
 
-SLACK = 1.0  # pixels that a box may stick out of its image, from counting and rounding; it is cut
+SLACK = 1.0  # pixels that a box may stick out of its image, by rounding or by counting from 1; it is clipped
 
 
 class AnnotatedObject(NamedTuple):
@@ -55,11 +55,11 @@ class ImageAnnotation:
 
 
 def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Record | None:
-    """The record of an annotation; None where the image is missing, broken, or not the annotation's.
+    """The record of an annotation; None where the image is missing or broken, or has another size than the annotation says.
 
     Args:
         ids: class id of each name.
-        problems: takes what is wrong. Objects with an error and boxes without width or height are left out.
+        problems: a list that gets what is wrong. Objects with an error and boxes without width or height are left out.
     """
     try:
         height, width = image_size(annotation.image)
@@ -69,20 +69,17 @@ def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Recor
     if annotation.size and tuple(annotation.size) != (height, width):
         claimed = f"{annotation.size[1]:g}x{annotation.size[0]:g}"
         about = "" if annotation.source.stem == annotation.image.stem else f" of {annotation.image}"
-        message = (
-            f"says {claimed}, the image{about} is {width}x{height}: an annotation of another image, or one from before a "
-            "resize or a turn"
-        )
+        reason = "an annotation of another image, or one from before the image was resized or rotated"
+        message = f"says {claimed}, the image{about} is {width}x{height}: {reason}"
         problems.append(Problem(annotation.source, message, "image size", ERROR))
         return None
     scale = (width, height) * 2 if annotation.normalized else 1
     raw = np.array([o.box for o in annotation.objects], np.float64).reshape(-1, 4) * scale
     with np.errstate(over="ignore"):
         boxes = clip(raw, height, width).astype(np.float32)
-    keep = [
-        _is_good(o, *rows, ids, annotation.source, (height, width), problems) for o, *rows in zip(annotation.objects, raw, boxes)
-    ]
-    kept = [o for o, good in zip(annotation.objects, keep) if good]
+    objects, size = annotation.objects, (height, width)
+    keep = [_is_good(o, *rows, ids, annotation.source, size, problems) for o, *rows in zip(objects, raw, boxes)]
+    kept = [o for o, good in zip(objects, keep) if good]
     return Record(
         annotation.image,
         boxes[np.array(keep, bool)],
@@ -95,7 +92,8 @@ def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Recor
 
 
 def _is_good(found: AnnotatedObject, raw, box, ids: dict, source: Path, size: tuple, problems: list) -> bool:
-    """Whether an object can be used: `raw` is its box in pixels, `box` the same cut at the borders of the image."""
+    """Whether an object can be used: `raw` (4,) float64 is its box in pixels, `box` (4,) float32
+    the same clipped to the image."""
     height, width = size
     what = f"{found.where} ({found.name}): box ({found.shown})"
     x1, y1, x2, y2 = raw.tolist()

@@ -12,14 +12,14 @@ from ssdzoo.data.formats.text_files import brief, number
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 
-TRIED = 20  # images by which the folder of the images is found
+TRIED = 20  # images that are looked for to find the folder of the images
 
 
 class COCOReader(Reader):
     """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file, number of
     the image in it).
 
-    Categories become ids from 0 in the order of theirs; those of equal names are one class.
+    Categories become class ids from 0 in the order of their ids; those of equal names are one class.
     """
 
     format = "coco"
@@ -110,7 +110,7 @@ def _parsed(file: Path) -> dict:
     return _parsed_once(file, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=2)  # those of train and val; what is there is asked for image by image
+@lru_cache(maxsize=2)  # those of train and val: `annotation` asks for them image by image
 def _parsed_once(file: Path, *_) -> dict:
     try:
         with open(file, encoding="utf-8-sig") as stream:
@@ -168,7 +168,7 @@ def _images(rows: list, file: Path) -> dict:
 
 
 def _key(value) -> int | str | None:
-    """An id, which some write as a text or as 1.0; None for what can be none."""
+    """An id, which some files have as a text or as 1.0; None for a value that cannot be an id."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None

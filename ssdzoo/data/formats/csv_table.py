@@ -1,4 +1,4 @@
-"""A table with one object a row: image,xmin,ymin,xmax,ymax,class; a row whose box is empty is an image without objects."""
+"""A table with one object in a row: image,xmin,ymin,xmax,ymax,class; a row with an empty box is an image without objects."""
 
 import csv
 import io
@@ -66,7 +66,7 @@ class CSVReader(Reader):
 
 
 def _tables(folder: Path) -> list:
-    """The .csv files of a folder whose first line names an image and a class: others have many uses."""
+    """The .csv files of a folder whose first line has the columns image and class; a .csv may hold anything else."""
     return [file for file in sorted(folder.glob("*.csv")) if file.is_file() and _begins_well(file)]
 
 

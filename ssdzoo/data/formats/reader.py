@@ -7,13 +7,13 @@ from ssdzoo.data.formats.annotation import ImageAnnotation
 
 class Reader:
     """A data set of one format. What is wrong with the whole raises a DataError; what is wrong with one image or object is
-    appended to `problems`, and the rest goes on.
+    appended to `problems`, and reading goes on.
 
     Attributes:
-        path: as the user gave it.
+        path: a file or a folder, as the user gave it.
         format: name of the format.
-        undivided: begins the message about a split that a data set without splits of its own does not have.
-        nameless: the files hold class ids alone, so that any list of names fits them.
+        undivided: words of the message about an unknown split where the data set has no splits of its own.
+        nameless: whether the files hold class ids without names, so that any list of names fits them.
     """
 
     format = ""
@@ -24,7 +24,7 @@ class Reader:
         self.path = Path(path)
 
     def splits(self) -> list:
-        """Names of the splits; empty where the data set has none, and they are drawn."""
+        """Names of the splits; empty where the data set has none, and its splits are drawn."""
         raise NotImplementedError
 
     def class_names(self, problems: list) -> list:
@@ -32,7 +32,7 @@ class Reader:
         raise NotImplementedError
 
     def items(self, split: str | None, problems: list) -> list:
-        """What `annotation` takes, one for each image of a split, or of the whole data set; in a fixed order."""
+        """Arguments of `annotation`, one for each image of a split, or of the whole data set for None; in a fixed order."""
         raise NotImplementedError
 
     def annotation(self, item, problems: list) -> ImageAnnotation | None:

@@ -1,13 +1,13 @@
 """MXNet's RecordIO (.rec with .idx) and lists (.lst) with the labels of GluonCV's detection: read in plain numpy.
 
 A .rec is a chain of records, each of 4 bytes 0xced7230a, 4 bytes with a flag (3 bits) and the length (29 bits), and the
-payload, filled up to 4 bytes. Where the payload holds the magic number, the writer cuts it there into several records,
-flagged 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count` float32 labels,
-and the image file.
+payload, padded to a multiple of 4 bytes. Where the payload contains the magic number, the writer cuts it there into several
+records with the flags 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count`
+float32 labels, and the image file.
 
-The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in parts of
-the image, and perhaps whether it is difficult. A line of a .lst has a number, the labels and the path of the image, separated
-by tabs.
+The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in normalized
+coordinates, and optionally 1 for a difficult object. A line of a .lst has a number, the labels and the path of the image,
+separated by tabs.
 """
 
 import os
@@ -71,7 +71,7 @@ class RecordIOReader(Reader):
         files, known = self._files if split is None else [self._splits[split]], len(problems)
         items = [(file, place) for file in files for place in _places(file, problems)]
         if not items and len(problems) == known:
-            raise DataError(f"{files[0]}: holds no records")
+            raise DataError(f"{files[0]}: contains no records")
         return items
 
     def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
@@ -131,7 +131,7 @@ def _opened(file: Path):
 
 
 def _payload(stream, file: Path, at: int) -> tuple:
-    """(where the payload of the record at a byte begins, the holes in it, where the next record begins)."""
+    """((begin of a record's payload, its holes, its end), its size, begin of the next record), in bytes."""
     begin, holes, size = at + 8, [], os.fstat(stream.fileno()).st_size
     while True:
         stream.seek(at)
@@ -156,7 +156,7 @@ def _payload(stream, file: Path, at: int) -> tuple:
 
 
 def _read_item(file: Path, place) -> tuple:
-    """(labels, the image, where they are, for messages) of an item."""
+    """(labels, image, where they are in the file, for messages) of an item."""
     return _read_line(file, *place) if isinstance(place, tuple) else _read_record(file, place)
 
 
@@ -188,7 +188,7 @@ def _read_line(file: Path, line: int, text: str) -> tuple:
 
 
 def _rows(labels: np.ndarray, where: str) -> np.ndarray:
-    """(M, B) labels of the objects; rows that only fill up, with class -1, are left out."""
+    """(M, B) labels of the objects; padding, rows with class -1, is left out."""
     shown = ", ".join(f"{v:g}" for v in labels[:2])
     if not np.isfinite(labels[:2]).all() or (labels[:2] != np.floor(labels[:2])).any() or labels[0] < 2 or labels[1] < 5:
         raise DataError(f"{where}: labels begin with {shown}; expected A of 2 or more and B of 5 or more, as in GluonCV")

@@ -6,7 +6,7 @@ from ssdzoo.errors import DataError
 
 
 def brief(value, limit: int = 60) -> str:
-    """A value of a file as a message shows it: short, and on one line, whatever the file holds."""
+    """A value of a file as a message shows it: short and on one line, whatever the file contains."""
     if isinstance(value, (list, tuple, dict, set)):
         return f"a {type(value).__name__} of {len(value)}"
     if isinstance(value, int) and value.bit_length() > 64:

@@ -20,7 +20,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 class VOCReader(Reader):
     """A Pascal VOC folder; items are stems of annotations.
 
-    Coordinates in the files count from 1; all four are moved by one, as in GluonCV.
+    Coordinates in the files count from 1; one is subtracted from all four, as in GluonCV.
     """
 
     format = "voc"
@@ -66,7 +66,7 @@ class VOCReader(Reader):
         return stems
 
     def _stem(self, line: str) -> str:
-        """The image that a line of a split names; in the files of single classes, -1, 0 or 1 stands behind it."""
+        """The image that a line of a split names; in the lists of single classes, -1, 0 or 1 follows the name."""
         if os.path.isfile(self.path / "Annotations" / f"{line}.xml"):
             return line
         return re.sub(r"\s+(-1|0|1)$", "", line)

@@ -1,7 +1,8 @@
-"""YOLO's layout: a data.yaml, images, and for each image a text file with "class cx cy w h" lines in parts of the image.
+"""YOLO's layout: a data.yaml, images, and for each image a text file with a line "class cx cy w h" for each object, in
+normalized coordinates.
 
-A data.yaml may name folders anywhere, by absolute paths and `..` too, because that is how it is used; what it names is only ever
-read as images and labels.
+A data.yaml may name any folders, also by absolute paths and `..`, because that is how it is used. What it names is only read as
+images and labels.
 """
 
 import os
@@ -30,7 +31,7 @@ class YOLOReader(Reader):
         self._table = _read_yaml(self._file)
         root = self._table.get("path")
         given = self._file.parent / root if isinstance(root, str) and root else self._file.parent
-        # Written for another machine or another working folder: what it describes lies beside it then.
+        # A folder that is not there was written on another machine: the images lie beside the file then.
         self._root = given if os.path.isdir(given) else self._file.parent
         self._names = self._read_names()
 
@@ -85,7 +86,7 @@ class YOLOReader(Reader):
         return images
 
     def _place(self, text: str, split: str) -> Path:
-        # Exports of Roboflow say ../train/images and mean train/images.
+        # Exports of Roboflow have ../train/images where train/images is meant.
         for place in (self._root / text, self._file.parent / text.removeprefix("../")):
             if os.path.exists(place):
                 return place
@@ -95,19 +96,19 @@ class YOLOReader(Reader):
         if place.is_dir():
             return images_below(place)
         images = []
-        for number_, line in enumerate(read_text(place).splitlines(), 1):
+        for line_number, line in enumerate(read_text(place).splitlines(), 1):
             line = line.strip()
             if not line:
                 continue
             try:
-                images.append(self._listed(line, place, number_))
+                images.append(self._listed(line, place, line_number))
             except DataError as error:
                 problems.append(Problem.of(error, place, "image"))
         return images
 
-    def _listed(self, line: str, place: Path, number_: int) -> Path:
+    def _listed(self, line: str, place: Path, line_number: int) -> Path:
         """The image of a line: an absolute path, or one that starts from the list's folder or the data set's."""
-        where = f"{place}: line {number_}"
+        where = f"{place}: line {line_number}"
         if Path(line).suffix.lower() not in IMAGE_SUFFIXES:
             raise DataError(f"{where}: {brief(line)} is no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
         if os.path.isabs(line):
@@ -149,9 +150,9 @@ def _yaml_file(folder: Path) -> Path | None:
 def _read_yaml(file: Path) -> dict:
     text = read_text(file)
     try:
-        # A few lines of references to references make gigabytes; no data.yaml needs one.
+        # A few lines of references to references can expand to gigabytes, and no data.yaml needs one.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise DataError(f"{file}: holds references (*name), which are refused; write the values out")
+            raise DataError(f"{file}: contains references (*name), which are refused; write the values out")
         table = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, TypeError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
