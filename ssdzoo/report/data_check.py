@@ -1,4 +1,4 @@
-"""The result of a data check as tables."""
+"""Prints the result of a data check as tables."""
 
 from collections import defaultdict
 
@@ -41,8 +41,8 @@ def print_check(check: DataCheck, console: Console) -> None:
 
 def _verdict(check) -> str:
     errors, warnings = len(check.errors), len(check.warnings)
-    told = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-    return f"{told}: " + ("a training would fail, or learn something wrong" if errors else "ready to train")
+    found = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    return f"{found}: " + ("a training would fail, or learn something wrong" if errors else "ready to train")
 
 
 def _table(*columns) -> Table:
