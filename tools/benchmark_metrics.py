@@ -40,6 +40,4 @@ if __name__ == "__main__":
     images = draw(int(sys.argv[1]) if len(sys.argv) > 1 else 4952)
     for kind in (VOCMeanAP, ConfusionMatrix, COCOMetrics):
         part, whole = seconds(kind, images[: len(images) // 4]), seconds(kind, images)
-        print(
-            f"{kind.__name__:16} {whole:6.2f} s for {len(images)} images: {whole / part:.1f} times as long as for a quarter of them"
-        )
+        print(f"{kind.__name__:16} {whole:6.2f} s for {len(images)} images: {whole / part:.1f} times as long as for a quarter")
