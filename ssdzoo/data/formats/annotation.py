@@ -1,6 +1,5 @@
 """One image as its annotation has it, and how it becomes a record: the checks that hold for every format are here."""
 
-import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.images import FilePart, image_size
 from ssdzoo.data.record import ERROR, Problem, Record
 from ssdzoo.errors import DataError
+from ssdzoo.suggest import did_you_mean
 
 SLACK = 1.0  # pixels that a box may stick out of its image, by rounding or by counting from 1; it is clipped
 
@@ -114,7 +114,5 @@ def _is_good(found: AnnotatedObject, raw, box, ids: dict, source: Path, size: tu
 
 
 def _unknown(name: str, names: list) -> str:
-    near = difflib.get_close_matches(name, names, 1)
-    hint = f"; do you mean {near[0]!r}?" if near else ""
     known = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    return f"is of class {brief(name)}, which is not among {known or 'no classes'}{hint}"
+    return f"is of class {brief(name)}, which is not among {known or 'no classes'}{did_you_mean(name, names)}"
