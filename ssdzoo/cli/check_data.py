@@ -1,4 +1,4 @@
-"""`ssdzoo check-data`: what is wrong with a data set, before it is trained on."""
+"""`ssdzoo check-data`: finds what is wrong with a data set before it is trained on."""
 
 import json
 import sys
@@ -21,10 +21,10 @@ def check_data(
         Optional[str], typer.Option(help="Compare the objects with the anchors of this preset, table (.toml) or run folder.")
     ] = None,
     weights: Weights = None,
-    show: Annotated[int, typer.Option(min=0, help="Augmented samples to draw with their boxes, in one picture.")] = 0,
+    show: Annotated[int, typer.Option(min=0, help="Number of augmented samples to draw with their boxes, in one picture.")] = 0,
     out: Annotated[Optional[Path], typer.Option(help="Folder for the picture, samples.png.")] = None,
     augment: Annotated[str, typer.Option(help="Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
-    seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     workers: Annotated[
         Optional[int], typer.Option(min=0, help="Processes that decode images.", show_default="one for each CPU")
     ] = None,
@@ -33,10 +33,10 @@ def check_data(
     """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
     fail or learn something wrong."""
     if weights and not model:
-        raise CallError("--weights belongs to --model: name the model that they are of")
+        raise CallError("--weights belongs to --model: name the model of the weights")
     check_folder(out)
     if bool(show) != bool(out):
-        raise CallError("--show N and --out DIR belong together: how many samples to draw, and where to")
+        raise CallError("--show N and --out DIR belong together: the number of samples, and the folder to write to")
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data.check.check_dataset import check_dataset
     from ssdzoo.report.data_check import print_check

@@ -125,7 +125,7 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
         raise CallError(f"{len(captions)} captions for {len(images)} images: expected one for each")
     font = _font(max(10, cell[0] // 18))
     height, width = cell
-    step = height + gap + (sum(font.getmetrics()) if captions else 0)
+    step = height + gap + (2 + sum(font.getmetrics()) if captions else 0)
     grid = np.full((-(-len(images) // columns) * step + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
         scale = min(height / image.shape[0], width / image.shape[1])
@@ -139,18 +139,18 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
     picture = Image.fromarray(grid)
     draw = ImageDraw.Draw(picture)
     for i, caption in enumerate(captions):
-        place = gap + (i % columns) * (width + gap) + width // 2, gap + (i // columns) * step + height
+        place = gap + (i % columns) * (width + gap) + width // 2, gap + (i // columns) * step + height + 2
         draw.text(place, _fit(draw, caption, "", font, width), font=font, fill=(0, 0, 0), anchor="ma")
     return np.array(picture)
 
 
 def legend(entries: list, width: int) -> np.ndarray:
-    """(H, width, 3) uint8: (color, text) of each entry, in as many lines as it takes."""
+    """(H, width, 3) uint8 RGB: each (color, text) with a square of its color, none for None, in as many lines as needed."""
     font, gap = _font(20), 12
     draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     places, x, y = [], gap, gap
     for color, text in entries:
-        needed = 20 + 8 + int(draw.textlength(text, font=font)) + 2 * gap
+        needed = (28 if color else 0) + int(draw.textlength(text, font=font)) + 2 * gap
         if x + needed > width and x > gap:
             x, y = gap, y + 30
         places.append((color, text, x, y))
@@ -158,8 +158,9 @@ def legend(entries: list, width: int) -> np.ndarray:
     picture = Image.new("RGB", (width, y + 30), "white")
     draw = ImageDraw.Draw(picture)
     for color, text, x, y in places:
-        draw.rectangle([x, y, x + 20, y + 20], fill=color)
-        draw.text((x + 28, y + 10), text, font=font, fill="black", anchor="lm")
+        if color:
+            draw.rectangle([x, y, x + 20, y + 20], fill=color)
+        draw.text((x + (28 if color else 0), y + 10), text, font=font, fill="black", anchor="lm")
     return np.array(picture)
 
 
