@@ -11,13 +11,14 @@ ROOT = Path(ssdzoo.__file__).parent
 
 # From the bottom to the top. A name stands for a module, or for all modules of a package that have no line of their own.
 LAYERS = (
-    "version errors files machine",
+    "version errors files machine suggest",
     "runtime",
     "boxes detections preset",
     "formats metrics anchors",
     "zoo",
     "data.images data.video data.record",
     "data.formats",
+    "data.reading",
     "data",  # what the package itself offers
     "data.loading",
     "data.check",
