@@ -61,12 +61,11 @@ def _anchors(model: str, weights, data: Path, format) -> tuple:
     from ssdzoo import runtime
 
     runtime.tune_cpu()
-    from ssdzoo.nn.anchors import network_levels
-    from ssdzoo.predict.load import is_run, load_anchors
+    from ssdzoo.model_source import resolve
 
-    net, preset = load_anchors(model, weights)
-    trained = is_run(model) or weights
-    return str(model) if trained else preset.name, preset.base_size, network_levels(net), preset.classes if trained else None
+    source = resolve(model, weights)
+    preset, trained = source.preset, source.has_weights
+    return str(model) if trained else preset.name, preset.base_size, source.levels(), preset.classes if trained else None
 
 
 def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:
