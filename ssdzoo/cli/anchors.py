@@ -39,18 +39,18 @@ def anchors(
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
     from ssdzoo.measure.anchor_fit import fit_anchors
-    from ssdzoo.nn.anchors import network_levels
-    from ssdzoo.predict.load import load_anchors
+    from ssdzoo.model_source import resolve
     from ssdzoo.report.anchors import print_fit
 
-    net, preset = load_anchors(model, weights)
+    source = resolve(model, weights)
+    levels = source.levels()
     with WorkProgress() as progress:
         dataset = load_dataset(data, split, None, format)
         for problem in dataset.problems:
             progress.say(f"  {problem}")
     if not any((~record.crowd).any() for record in dataset.records):
         raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to")
-    fit = fit_anchors(dataset, preset, network_levels(net), count, seed)
+    fit = fit_anchors(dataset, source.preset, levels, count, seed)
     if out:
         _write(out, fit, f"{data}, split {split}")
     if picture:

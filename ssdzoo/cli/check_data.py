@@ -61,13 +61,12 @@ def _anchors(model: str, weights):
 
     runtime.tune_cpu()
     from ssdzoo.data.check.statistics import ModelAnchors
-    from ssdzoo.nn.anchors import network_levels
-    from ssdzoo.predict.load import is_run, load_anchors
+    from ssdzoo.model_source import resolve
 
-    net, preset = load_anchors(model, weights)
-    trained = is_run(model) or weights
-    name, classes = (str(model), preset.classes) if trained else (preset.name, None)
-    return ModelAnchors(name, preset.base_size, network_levels(net), classes)
+    source = resolve(model, weights)
+    preset = source.preset
+    name, classes = (str(model), preset.classes) if source.has_weights else (preset.name, None)
+    return ModelAnchors(name, preset.base_size, source.levels(), classes)
 
 
 def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:

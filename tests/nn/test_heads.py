@@ -5,8 +5,9 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError
+from ssdzoo.model_source import resolve
 from ssdzoo.nn.predictors import SeparablePredictor
-from ssdzoo.predict.load import load_symbol
+from ssdzoo.predict.backends.mxnet import symbol_block
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.file_classes import class_count
@@ -71,7 +72,7 @@ def test_files_and_exports(fields, tmp_path):
     net.save_parameters(str(tmp_path / "net.params"))
     net.export(str(tmp_path / "net"))
     assert class_count(tmp_path / "net.params") == class_count(tmp_path / "net-0000.params") == 3
-    block = load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")
+    block = symbol_block(resolve(tmp_path / "net"))
     answers = [as_numpy(block(x))]
     for file in ("net.params", "net-0000.params"):
         again = network(1, **fields)
