@@ -7,12 +7,11 @@ import numpy as np
 
 from ssdzoo.build import get_model
 from ssdzoo.errors import CallError
-from ssdzoo.files import write_text
+from ssdzoo.files import file_hash, write_text
 from ssdzoo.formats.params_file import write_params
 from ssdzoo.formats.weights_file import file_kind, read_named
 from ssdzoo.weights.foreign import read_detector
 from ssdzoo.weights.matching import match
-from ssdzoo.weights.mirrors import file_hash
 from ssdzoo.weights.transfer import class_count, known_classes
 from ssdzoo.zoo import find_preset
 

@@ -75,9 +75,9 @@ class Preset:
         return args
 
     @property
-    def base(self) -> str:
-        """The classifier whose weights the backbone starts from; see `base_network`."""
-        return base_network(self.backbone)
+    def classifier(self) -> str:
+        """The name of the classifier whose weights the backbone starts from; see `backbone_classifier`."""
+        return backbone_classifier(self.backbone)
 
     def with_classes(self, classes) -> "Preset":
         """The same model for other classes."""
@@ -88,7 +88,7 @@ class Preset:
         return to_toml(asdict(self))
 
 
-def base_network(backbone: str) -> str:
+def backbone_classifier(backbone: str) -> str:
     """The name of a backbone's classifier: that under a feature pyramid, or the backbone itself."""
     return backbone.removesuffix("_fpn")
 

@@ -21,6 +21,7 @@ LAYERS = (
     "data",  # what the package itself offers
     "data.loading",
     "data.check",
+    "nn.vgg_spec",
     "weights.importers",
     "weights",
     "nn",

@@ -7,7 +7,7 @@ import numpy as np
 from ssdzoo.errors import CallError
 from ssdzoo.nn.expander import FeatureExpander
 from ssdzoo.nn.vgg_atrous import DILATION, extra_spec, vgg_atrous_extractor, vgg_spec
-from ssdzoo.preset import base_network
+from ssdzoo.preset import backbone_classifier
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
@@ -81,7 +81,7 @@ def _make_fpn(name: str, features, filters):
 
     # Everything learns, so that training from scratch works; `ssdzoo train --freeze` fixes stages and norms.
     return lambda: ResNetFPN(
-        base_network(name), [int(stage[1]) for stage in stages], filters[0] if filters else 256, len(filters),
+        backbone_classifier(name), [int(stage[1]) for stage in stages], filters[0] if filters else 256, len(filters),
         frozen_norm=False, trainable_layers=5,
     )  # fmt: skip
 

@@ -55,7 +55,7 @@ class FeatureExpander(mx.gluon.SymbolBlock):
             maps.append(mx.sym.Pooling(x, pool_type="avg", global_pool=True, kernel=(1, 1)))
         super().__init__(maps, data, network.collect_params())
         # The classifier's own attribute paths, in which its parameter files are written.
-        self.base_parameters = network._collect_params_with_prefix()
+        self.backbone_parameters = network._collect_params_with_prefix()
         self._give_initializers()
 
     @staticmethod

@@ -15,7 +15,7 @@ class ResNetFPN(mx.gluon.HybridBlock):
     """Maps of `channels` channels, finest first: one for each of `returned`, and the extra ones.
 
     Each stage's map goes through a 1x1 convolution; from the coarsest on, maps are enlarged (nearest neighbor) to the exact size
-    of the next finer one, odd or even, and added to it; a 3x3 convolution smooths each. Attributes: `base_parameters` of the
+    of the next finer one, odd or even, and added to it; a 3x3 convolution smooths each. Attributes: `backbone_parameters` of the
     classifier and `pyramid_parameters` of the convolutions, {attribute path: Parameter}.
 
     Args:
@@ -45,7 +45,7 @@ class ResNetFPN(mx.gluon.HybridBlock):
         self._returned, self._pools = returned, extra == "pool"
         with self.name_scope():
             body, parts = _resnet(network)
-            self.base_parameters = body._collect_params_with_prefix()
+            self.backbone_parameters = body._collect_params_with_prefix()
             self.body = nn.HybridSequential()
             self.body.add(*parts[: max(returned) + 1])
             self.lateral, self.smooth, self.extra = (nn.HybridSequential() for _ in range(3))

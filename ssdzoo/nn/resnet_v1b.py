@@ -21,7 +21,7 @@ class ResNetV1bExtractor(mx.gluon.HybridBlock):
     def __init__(self, network: str, add_filters: list, min_depth: int = 128, **kwargs):
         super().__init__(**kwargs)
         resnet = gluoncv().model_zoo.get_model(network, pretrained=False)
-        self.base_parameters = resnet._collect_params_with_prefix()
+        self.backbone_parameters = resnet._collect_params_with_prefix()
         he = mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
         with self.name_scope():
             self.stage1 = nn.HybridSequential("stage1")

@@ -5,28 +5,11 @@ conv4_3 is L2-normalized with a learned scale of 20) and ParseNet for that norma
 are those of GluonCV, because they are the names in its parameter files.
 """
 
+from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, vgg_spec
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 gluon, nn = mx.gluon, mx.gluon.nn
-
-# The paper's stages: convolutions per stage, and their channels.
-vgg_spec = {
-    11: ([1, 1, 2, 2, 2], [64, 128, 256, 512, 512]),
-    13: ([2, 2, 2, 2, 2], [64, 128, 256, 512, 512]),
-    16: ([2, 2, 3, 3, 3], [64, 128, 256, 512, 512]),
-    19: ([2, 2, 4, 4, 4], [64, 128, 256, 512, 512]),
-}
-
-_HALVE = ((256, 1, 1, 0), (512, 3, 2, 1))
-_HALVE_NARROW = ((128, 1, 1, 0), (256, 3, 2, 1))
-_SHRINK = ((128, 1, 1, 0), (256, 3, 1, 0))
-
-# The extra stages after conv7, by input size: (channels, kernel, stride, padding) of each convolution.
-extra_spec = {
-    300: [_HALVE, _HALVE_NARROW, _SHRINK, _SHRINK],
-    512: [_HALVE, _HALVE_NARROW, _HALVE_NARROW, _HALVE_NARROW, ((128, 1, 1, 0), (256, 4, 1, 1))],
-}
 
 DILATION = 6  # of conv6
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -97,13 +80,13 @@ class VGGAtrousBase(gluon.HybridBlock):
                 self.stages.add(stage)
             dilated = nn.HybridSequential(prefix="dilated_")
             with dilated.name_scope():
-                _add_conv(dilated, batch_norm, 1024, kernel_size=3, padding=dilation, dilation=dilation)
-                _add_conv(dilated, batch_norm, 1024, kernel_size=1)
+                _add_conv(dilated, batch_norm, DILATED_CHANNELS, kernel_size=3, padding=dilation, dilation=dilation)
+                _add_conv(dilated, batch_norm, DILATED_CHANNELS, kernel_size=1)
             self.stages.add(dilated)
             self.norm4 = Normalize(filters[3], 20)
 
     @property
-    def base_parameters(self) -> dict:
+    def backbone_parameters(self) -> dict:
         """{attribute path: Parameter} of the layers that an ImageNet VGG brings."""
         return {k: p for k, p in self._collect_params_with_prefix().items() if k.startswith("stages.")}
 

@@ -4,12 +4,12 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_hdf5, read_tensors
 from ssdzoo.formats.weights_file import file_kind, read_named
 from ssdzoo.weights.importers.torchvision_fpn import body_names, is_fpn, pyramid
-from ssdzoo.weights.importers.torchvision_resnet import is_resnet, resnet_base
-from ssdzoo.weights.importers.vgg16 import is_vgg16, keras_layers, vgg16_base
-from ssdzoo.weights.importers.vgg_ssd import base_layers
+from ssdzoo.weights.importers.torchvision_resnet import is_resnet, resnet_backbone
+from ssdzoo.weights.importers.vgg16 import is_vgg16, keras_layers, vgg16_backbone
+from ssdzoo.weights.importers.vgg_ssd import backbone_layers
 
 
-def read_base(path, wanted) -> dict:
+def read_backbone(path, wanted) -> dict:
     """{name: array} of a file with a classifier's weights, under the names of a backbone's parameters.
 
     Args:
@@ -36,14 +36,14 @@ def read_base(path, wanted) -> dict:
     if is_fpn(arrays):
         arrays = body_names(arrays)
     if is_resnet(arrays):
-        return resnet_base(path, arrays, wanted)
+        return resnet_backbone(path, arrays, wanted)
     if not is_vgg16(arrays):
         raise WeightsError(f"{path}: neither a VGG-16 nor a ResNet: its first array is {next(iter(arrays))!r}")
     if "stages.5.0.weight" not in wanted:
         raise WeightsError(f"{path}: a VGG-16, for ssd_*_vgg16_atrous models; this backbone begins with {next(iter(wanted))!r}")
-    if set(wanted) != {f"{layer}.{part}" for layer in base_layers() for part in ("weight", "bias")}:
+    if set(wanted) != {f"{layer}.{part}" for layer in backbone_layers() for part in ("weight", "bias")}:
         raise WeightsError(f"{path}: a VGG-16 without batch norm; this backbone is another VGG")
-    return vgg16_base(path, arrays)
+    return vgg16_backbone(path, arrays)
 
 
 def read_pyramid(path, wanted: dict) -> dict:

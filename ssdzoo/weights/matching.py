@@ -14,7 +14,7 @@ import numpy as np
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.weights_file import read_named, renamed
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.backbone import read_base, read_pyramid
+from ssdzoo.weights.backbone import read_backbone, read_pyramid
 
 mx = mxnet()
 
@@ -101,19 +101,19 @@ def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
     return f"{path}: not of this model: parameter {name!r} is {tuple(got)} in the file, {tuple(expected)} in the model{hint}"
 
 
-def load_base(net, path) -> None:
+def load_backbone(net, path) -> None:
     """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out), and its feature
     pyramid too where both have one.
 
     Args:
-        path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.backbone.read_base`.
+        path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.backbone.read_backbone`.
 
     Raises:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
     used = {id(p) for p in net.features.collect_params().values()}
-    wanted = {name: p for name, p in net.features.base_parameters.items() if id(p) in used}
-    arrays = renamed(read_base(path, wanted.keys()), _canonical, path)
+    wanted = {name: p for name, p in net.features.backbone_parameters.items() if id(p) in used}
+    arrays = renamed(read_backbone(path, wanted.keys()), _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     for name, parameter in wanted.items():

@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.files import file_hash
 from ssdzoo.formats.params_file import read_params
 from ssdzoo.preset import parse_toml
 from ssdzoo.weights import mirrors
@@ -87,7 +88,7 @@ def _here(name: str, tag: str, folder: Path) -> tuple:
     for digest in hashes:
         path = folder / f"{name}-{digest[:8]}.params"
         if path.is_file():
-            found = mirrors.file_hash(path, "sha1")
+            found = file_hash(path, "sha1")
             if found == digest:
                 return path, None
             damaged = f"{path.name} is damaged: its SHA-1 begins with {found[:8]}"
@@ -110,7 +111,7 @@ def survey(name: str, root=ROOT) -> list:
 
 def _state(path: Path, name: str) -> str:
     hashes = published_hashes().get(name, [])
-    found = mirrors.file_hash(path, "sha1")
+    found = file_hash(path, "sha1")
     if found in hashes:
         return "published"
     if any(path.name == f"{name}-{digest[:8]}.params" for digest in hashes):

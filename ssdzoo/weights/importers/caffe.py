@@ -8,13 +8,13 @@ import numpy as np
 
 from ssdzoo.boxes import corner_to_center
 from ssdzoo.errors import WeightsError
+from ssdzoo.nn.vgg_spec import extra_spec
 from ssdzoo.preset import Preset
 from ssdzoo.weights.importers.imported import Converted, Source, pick_classes, stored_anchors
 from ssdzoo.weights.importers.pytorch_ssd import with_mean
-from ssdzoo.weights.importers.vgg_ssd import count_slots, take_ssd
+from ssdzoo.weights.importers.vgg_ssd import CONVOLUTIONS, count_slots, take_ssd
 from ssdzoo.zoo import find_preset
 
-_VGG_EXTRAS = {300: 9, 512: 10}  # number of the last extra stage
 _MOBILENET_MAPS = ("conv11", "conv13", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
 _MOBILENET_WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)  # of conv1 to conv13
 _MOBILENET_EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))  # of conv14_1 and conv14_2 to conv17_1 and conv17_2
@@ -114,8 +114,8 @@ def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
 
 
 def _vgg(net, path: Path, size: int, classes) -> Converted:
-    extras = [f"conv{i}_{j}" for i in range(6, _VGG_EXTRAS[size] + 1) for j in (1, 2)]
-    base = [f"conv{s}_{i}" for s, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)] + ["fc6", "fc7"]
+    extras = [f"conv{i}_{j}" for i, _ in enumerate(extra_spec[size], 6) for j in (1, 2)]
+    base = [f"conv{stage}_{i}" for stage, i in CONVOLUTIONS] + ["fc6", "fc7"]
     maps = ["conv4_3_norm", "fc7", *extras[1::2]]
     heads = [[f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc")]
     present = set(net.getLayerNames())

@@ -13,7 +13,7 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_tensors
 from ssdzoo.preset import Preset
 from ssdzoo.weights.importers.imported import Converted, Source, pick_classes, stored_anchors
-from ssdzoo.weights.importers.vgg_ssd import count_slots, take_ssd
+from ssdzoo.weights.importers.vgg_ssd import CONVOLUTIONS, count_slots, take_ssd
 from ssdzoo.zoo import find_preset
 
 # Numbers below 91 that COCO gives to no class.
@@ -22,7 +22,7 @@ _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 _MAPS = (38, 19, 10, 5, 3, 1)  # pixels of the feature maps at 300x300
 
 # Where the convolutions lie in torchvision's list of VGG-16's layers; ssd.pytorch's is the same up to conv5_3.
-FEATURES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+FEATURES = [2 * n + stage - 1 for n, (stage, _) in enumerate(CONVOLUTIONS)]  # each has a ReLU, each stage a pooling
 
 
 def read_ssd(path, classes=None) -> Converted:

@@ -34,7 +34,7 @@ def _depth(names) -> int | None:
     return depth if bottleneck == ((depth or 0) > 34) else None
 
 
-def resnet_base(path, arrays: dict, wanted) -> dict:
+def resnet_backbone(path, arrays: dict, wanted) -> dict:
     """{attribute path: float32 array} for a backbone with the parameter paths `wanted`.
 
     Args:

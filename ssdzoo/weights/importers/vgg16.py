@@ -12,14 +12,14 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.weights.importers.imported import Source
 from ssdzoo.weights.importers.pytorch_ssd import FEATURES
-from ssdzoo.weights.importers.vgg_ssd import base_layers, take_layers
+from ssdzoo.weights.importers.vgg_ssd import CONVOLUTIONS, backbone_layers, take_layers
 
 # What our base is called with: pixels 0..255, RGB, less ImageNet's mean (`init_scale` has undone the division by std).
 _OUR_MEAN = 255 * np.array(IMAGENET_MEAN)
 _SSD_PYTORCH_MEAN = (123, 117, 104)
 _KERAS_MEAN = (123.68, 116.779, 103.939)  # in the order RGB; its pixels are BGR
 
-_KERAS_CONVOLUTIONS = [f"block{b}_conv{i}" for b, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)]
+_KERAS_CONVOLUTIONS = [f"block{stage}_conv{i}" for stage, i in CONVOLUTIONS]
 
 
 def sample_fc6(weight: np.ndarray) -> np.ndarray:
@@ -51,7 +51,7 @@ def fold_input(weight: np.ndarray, bias: np.ndarray, mean, std=(1, 1, 1), bgr: b
 
 
 def is_vgg16(names) -> bool:
-    """Whether these are the names in a file that `vgg16_base` reads."""
+    """Whether these are the names in a file that `vgg16_backbone` reads."""
     return any(_layout(names))
 
 
@@ -66,7 +66,7 @@ def _layout(names) -> tuple:
     )
 
 
-def vgg16_base(path, arrays: dict) -> dict:
+def vgg16_backbone(path, arrays: dict) -> dict:
     """{attribute path: float32 array} of conv1_1 to conv7 for a VGG SSD's `features`.
 
     Args:
@@ -93,7 +93,7 @@ def vgg16_base(path, arrays: dict) -> dict:
         return _from_dense(Source(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in (*FEATURES, 31, 33)])
     if reduced:
         source = Source(path, arrays, "ssd.pytorch vgg16_reducedfc")
-        base = take_layers(source, base_layers(), [f"{i}" for i in (*FEATURES, 31, 33)])
+        base = take_layers(source, backbone_layers(), [f"{i}" for i in (*FEATURES, 31, 33)])
         return _folded(base, _SSD_PYTORCH_MEAN)
     if keras:
         return _from_keras(path, arrays)
@@ -106,7 +106,7 @@ def _folded(base: dict, mean, std=(1, 1, 1), bgr: bool = False) -> dict:
 
 
 def _from_dense(source: Source, names: list, parts=(".weight", ".bias")) -> dict:
-    layers = base_layers()
+    layers = backbone_layers()
     convolutions = {path: layers[path] for path in list(layers)[:13]}
     base = take_layers(source, convolutions, names[:13], parts)
     for path, name, inputs, pick in (
@@ -127,7 +127,7 @@ def _from_keras(path, arrays: dict) -> dict:
             named[f"{layer}.{'kernel' if np.ndim(array) > 1 else 'bias'}"] = array
     source = Source(path, named, "Keras VGG16")
     base = {}
-    for (ours, shape), layer in zip(base_layers().items(), keras_layers()):
+    for (ours, shape), layer in zip(backbone_layers().items(), keras_layers()):
         outputs, inputs, rows, columns = shape
         kernel, bias, pick = (rows, columns, inputs, outputs), (outputs,), lambda w: w.transpose(3, 2, 0, 1)
         if layer == "fc1":
@@ -143,5 +143,5 @@ def _from_keras(path, arrays: dict) -> dict:
 
 
 def keras_layers() -> list:
-    """Names of Keras's layers that become ours, in the order of `base_layers`."""
+    """Names of Keras's layers that become ours, in the order of `backbone_layers`."""
     return [*_KERAS_CONVOLUTIONS, "fc1", "fc2"]

@@ -1,48 +1,43 @@
-"""The layers of our VGG-16 SSDs by attribute path, and how they are filled from a file that has other names for them.
-
-`ssdzoo.nn.vgg_atrous` builds the network; this table is here as well because imports work without mxnet.
-"""
+"""The layers of the VGG-16 SSDs by attribute path, and how they are filled from a file that has other names for them. No mxnet
+here."""
 
 import numpy as np
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, vgg_spec
 from ssdzoo.weights.importers.imported import Source
 
-_STAGES = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-
-# (channels, width of the kernel) of the convolutions after conv7.
-_EXTRAS = {
-    300: ((256, 1), (512, 3), (128, 1), (256, 3), (128, 1), (256, 3), (128, 1), (256, 3)),
-    512: ((256, 1), (512, 3), (128, 1), (256, 3), (128, 1), (256, 3), (128, 1), (256, 3), (128, 1), (256, 4)),
-}
+# (stage, number in the stage) of conv1_1 to conv5_3, both from 1.
+CONVOLUTIONS = [(stage, i) for stage, count in enumerate(vgg_spec[16][0], 1) for i in range(1, count + 1)]
 
 
-def base_layers() -> dict:
+def backbone_layers() -> dict:
     """{attribute path: shape of the weight} of the 15 convolutions from conv1_1 to conv7, in order."""
-    layers, channels = {}, 3
-    for stage, widths in enumerate(_STAGES):
-        for i, width in enumerate(widths):
-            layers[f"stages.{stage}.{2 * i}"] = (width, channels, 3, 3)
-            channels = width
-    return {**layers, "stages.5.0": (1024, 512, 3, 3), "stages.5.2": (1024, 1024, 1, 1)}
+    layers, channels, widths = {}, 3, vgg_spec[16][1]
+    for stage, i in CONVOLUTIONS:
+        layers[f"stages.{stage - 1}.{2 * i - 2}"] = (widths[stage - 1], channels, 3, 3)
+        channels = widths[stage - 1]
+    layers["stages.5.0"] = (DILATED_CHANNELS, channels, 3, 3)
+    return {**layers, "stages.5.2": (DILATED_CHANNELS, DILATED_CHANNELS, 1, 1)}
 
 
 def extra_layers(size: int) -> dict:
     """{attribute path: shape of the weight} of the convolutions after conv7 for inputs of `size` (300, 512), in order."""
-    layers, channels = {}, 1024
-    for i, (width, kernel) in enumerate(_EXTRAS[size]):
-        layers[f"extras.{i // 2}.{i % 2 * 2}"] = (width, channels, kernel, kernel)
-        channels = width
+    layers, channels = {}, DILATED_CHANNELS
+    for stage, convolutions in enumerate(extra_spec[size]):
+        for i, (width, kernel, _, _) in enumerate(convolutions):
+            layers[f"extras.{stage}.{2 * i}"] = (width, channels, kernel, kernel)
+            channels = width
     return layers
 
 
 def map_channels(size: int) -> list:
     """Channels of the feature maps, finest first."""
-    return [512, 1024] + [width for width, _ in _EXTRAS[size][1::2]]
+    return [vgg_spec[16][1][3], DILATED_CHANNELS] + [stage[-1][0] for stage in extra_spec[size]]
 
 
 def take_layers(source: Source, layers: dict, names: list, parts=(".weight", ".bias")) -> dict:
-    """{attribute path: array}: the weight and bias of each of `layers` (see `base_layers`) under the file's `names`."""
+    """{attribute path: array}: the weight and bias of each of `layers` (see `backbone_layers`) under the file's `names`."""
     arrays = {}
     for (path, shape), name in zip(layers.items(), names, strict=True):
         arrays[f"{path}.weight"] = source.take(name + parts[0], shape)
@@ -62,7 +57,7 @@ def take_ssd(source: Source, size: int, base: list, extras: list, norm: np.ndarr
         norm: (512,) scale of conv4_3's normalization.
         ratios: of the preset; they say how many anchors a pixel has.
     """
-    layers = {**base_layers(), **extra_layers(size)}
+    layers = {**backbone_layers(), **extra_layers(size)}
     arrays = {f"features.{path}": array for path, array in take_layers(source, layers, base + extras).items()}
     # The pixels come without a division by std, so there is nothing to undo.
     arrays["features.init_scale"] = np.ones((1, 3, 1, 1), np.float32)
