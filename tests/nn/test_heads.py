@@ -110,9 +110,11 @@ def test_reset_class_changes_the_last_convolutions_alone(fields, hybridize):
 
 
 def test_maps_that_cannot_share_their_heads():
-    with pytest.raises(CallError, match=r"equally many anchors at a pixel \(fields 'sizes' and 'ratios'\), not \[4, 4, 3\]"):
+    with pytest.raises(CallError, match=r"equally many anchors at a grid cell \(fields 'sizes' and 'ratios'\), not \[4, 4, 3\]"):
         network(shared_predictors=True, ratios=[[1, 2, 0.5], [1, 2, 0.5], [1, 2]])
-    with pytest.raises(CallError, match=r"shared_predictors = true: all maps need equally many channels, not \[512, 1024, 512"):
+    with pytest.raises(
+        CallError, match=r"shared_predictors = true: all feature maps need equally many channels, not \[512, 1024, 512"
+    ):
         ssdzoo.get_model("ssd_300_vgg16_atrous_custom", classes=["a"], shared_predictors=True, ratios=[1, 2, 0.5])
     assert len(network(shared_predictors=True, ratios=[[1, 2], [1, 3], [1, 4]]).class_predictors) == 1
 

@@ -131,7 +131,7 @@ def test_wrong_lists():
     def build(sizes, ratios, **kwargs):
         ssdzoo.get_ssd("mobilenet0.25", 96, ["relu10_fwd"], [32], sizes, ratios, None, ["a"], **kwargs)
 
-    with pytest.raises(CallError, match="map 1 has 1 sizes and 2 ratios; listed anchors need one of each"):
+    with pytest.raises(CallError, match="feature map 1 has 1 sizes and 2 ratios; listed anchors need one of each"):
         build([[10, 20], [30]], [[1, 1], [1, 2]])
     with pytest.raises(
         CallError, match="2 feature maps, so 2 lists of sizes, 2 lists of ratios and 2 steps are expected, not 3, 2"
