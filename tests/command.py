@@ -1,4 +1,4 @@
-"""The `ssdzoo` command as a user calls it, in this process, where mxnet is imported already: a new one takes two to four seconds."""
+"""The `ssdzoo` command as a user calls it, in this process, where mxnet is imported already: a new one takes seconds."""
 
 import contextlib
 import io
