@@ -190,5 +190,5 @@ def test_rows_of_unknown_classes(tmp_path):
 
 def test_backbone_weights_are_not_taken_for_a_whole_network(tmp_path):
     mx.nd.save(str(tmp_path / "base.params"), {"features.0.weight": mx.nd.zeros((8, 3, 3, 3))})
-    with pytest.raises(WeightsError, match="for a backbone's file use --base-weights"):
+    with pytest.raises(WeightsError, match="for a backbone's file use base_weights="):
         load_for_classes(find_preset("ssd_300_mobilenet0.25_voc"), tmp_path / "base.params", mx.cpu())

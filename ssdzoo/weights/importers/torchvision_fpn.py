@@ -1,4 +1,4 @@
-"""torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`. No mxnet here."""
+"""torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`."""
 
 import re
 
@@ -24,8 +24,10 @@ def body_names(arrays: dict) -> dict:
 
 
 def pyramid(path, arrays: dict, wanted: dict) -> dict:
-    """{attribute path: float32 array} of the pyramid's convolutions. Stages are told by their channels; where the file has no
-    extra convolutions (Faster R-CNN's have a pooling instead), neither has the answer.
+    """{attribute path: float32 array} of the pyramid's convolutions.
+
+    Stages are recognized by their channels. Where the file has no extra convolutions, the result has none either: Faster R-CNN
+    has a pooling there.
 
     Args:
         path: the file that `arrays` came from.
@@ -33,7 +35,7 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
         wanted: {attribute path of a `ResNetFPN`: shape}: `lateral.0.weight`, `smooth.0.weight`, `extra.0.weight` and so on.
 
     Raises:
-        WeightsError: a stage that the file has not, or another shape.
+        WeightsError: a stage that the file lacks, or another shape.
     """
     sides, extras = {"inner": {}, "layer": {}}, []
     for name in arrays:

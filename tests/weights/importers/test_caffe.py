@@ -69,7 +69,7 @@ def test_the_layers_are_looked_for_beside_the_weights(files, tmp_path):
         read_caffe(model)
     for name in ("train.prototxt", "test.prototxt"):
         (tmp_path / name).write_text("no layers")
-    with pytest.raises(WeightsError, match="which of 2 .prototxt files it is cannot be told"):
+    with pytest.raises(WeightsError, match="or deploy.prototxt; there are 2 other .prototxt files"):
         read_caffe(model)
     (tmp_path / "deploy.prototxt").write_text(files[1].read_text())
     assert read_caffe(model).origin == "Caffe MobileNet-SSD"
@@ -91,7 +91,7 @@ def test_other_classes(files):
         ("empty", "Caffe MobileNet-SSD without 'conv0.weight'"),
         ("prototxt", "net.caffemodel with net.prototxt: not read by OpenCV's importer"),
         ("other", "net.prototxt: neither weiliu89's SSD on VGG-16 .* nor chuanqi305's MobileNet-SSD"),
-        ("variance", "conv11_mbox_priorbox: not 3 prior boxes a pixel with the variances 0.1, 0.1, 0.2, 0.2"),
+        ("variance", "conv11_mbox_priorbox: not 3 prior boxes per grid cell with the variances 0.1, 0.1, 0.2, 0.2"),
         ("renamed", r"Caffe MobileNet-SSD without 'conv5.weight' \(256, 256, 1, 1\)"),
     ],
 )
