@@ -7,7 +7,8 @@ import numpy as np
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.network import SSD
 from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
-from ssdzoo.nn.backbones import make_features
+from ssdzoo.nn.backbones import feature_maker
+from ssdzoo.nn.parameters import current_value
 from ssdzoo.preset import IMAGENET_STD, Preset, backbone_classifier
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.matching import load_backbone
@@ -17,6 +18,7 @@ from ssdzoo.zoo import find_preset
 mx = mxnet()
 
 _GENERATORS = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}
+_EXTRACTOR_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool", "dilation")
 
 
 def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=False, root=ROOT,
@@ -92,9 +94,17 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
     return net
 
 
-def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs) -> SSD:
-    make, ssd_args = make_features(name, base_size, features, filters, kwargs)
-    return SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
+def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, norm_layer=None, norm_kwargs=None,
+              minimal_opset=None, **kwargs) -> SSD:  # fmt: skip
+    """The network without weights. `minimal_opset` chose in GluonCV which operators decode the boxes, with equal results."""
+    if norm_layer not in (None, mx.gluon.nn.BatchNorm) or norm_kwargs:
+        arguments = f"norm_layer={norm_layer} with norm_kwargs={norm_kwargs}"
+        raise CallError(f"{arguments}: the backbones have nn.BatchNorm as it is, and no other")
+    extractor = {k: kwargs.pop(k) for k in _EXTRACTOR_ARGS if k in kwargs}
+    if "separable" in kwargs:  # the predictors and the appended convolutions alike
+        extractor["separable"] = kwargs["separable"]
+    make_features = feature_maker(name, base_size, features, filters, **extractor)
+    return SSD(make_features, base_size, sizes, ratios, steps, classes, **kwargs)
 
 
 def _fill(net: SSD, name: str, classifier: str, std, pretrained, pretrained_base, ctx, root) -> None:
@@ -117,13 +127,10 @@ def _fill(net: SSD, name: str, classifier: str, std, pretrained, pretrained_base
         load_backbone(net, find_weights(classifier, pretrained_base, root))
 
 
-def _input_scale(net: SSD):
-    """What a VGG multiplies its normalized input by, (3,), or None."""
+def _input_scale(net: SSD) -> np.ndarray | None:
+    """(3,) float32: what a VGG multiplies its normalized input by; None for other backbones."""
     scale = getattr(net.features, "init_scale", None)
-    if scale is None:
-        return None
-    data = scale.value if scale._data is None else scale.data(scale.list_ctx()[0])
-    return data.asnumpy().ravel()
+    return None if scale is None else current_value(scale).asnumpy().ravel()
 
 
 def _check_input_scale(path, name: str, std, own, loaded) -> None:

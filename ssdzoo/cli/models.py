@@ -28,9 +28,8 @@ def models(
     own_table = pattern is not None and pattern.endswith(".toml")
     presets = [find_preset(name) for name in ([pattern] if own_table else list_models(pattern))]
     if not presets:
-        near = near_models(pattern, 0.8)
-        hint = f"do you mean {', '.join(near)}?" if near else 'a pattern has stars, such as "*mobilenet*"'
-        raise CallError(f"no model matches {pattern!r}; {hint}")
+        hint = near_models(pattern, 0.8) or '; a pattern has stars, such as "*mobilenet*"'
+        raise CallError(f"no model matches {pattern!r}{hint}")
     if weights:
         _show_weights(presets, root, as_json)
     elif as_json:
