@@ -1,5 +1,6 @@
-"""Writing files so that a reader sees the old one or the new one, and never half of one."""
+"""Files: written so that a reader sees the old one or the new one and never half of one, and hashed."""
 
+import hashlib
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,3 +39,20 @@ def write_text(path, text: str) -> None:
     """Replaces a file by `text` in UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
+
+
+def file_hash(path, algorithm: str = "sha256") -> str:
+    """Hexadecimal hash of a file, read in pieces.
+
+    Args:
+        path: the file.
+        algorithm: of `hashlib`, such as "sha1".
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.new(algorithm)
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()

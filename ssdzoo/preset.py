@@ -3,7 +3,6 @@
 A user's table, and the `model.toml` of a run, hold the fields of one model at the top level. `presets/README.md` describes them.
 """
 
-import difflib
 import math
 import sys
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import tomli_w
 
 from ssdzoo.errors import CallError
+from ssdzoo.suggest import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -75,9 +75,9 @@ class Preset:
         return args
 
     @property
-    def base(self) -> str:
-        """The classifier whose weights the backbone starts from; see `base_network`."""
-        return base_network(self.backbone)
+    def classifier(self) -> str:
+        """The name of the classifier whose weights the backbone starts from; see `backbone_classifier`."""
+        return backbone_classifier(self.backbone)
 
     def with_classes(self, classes) -> "Preset":
         """The same model for other classes."""
@@ -88,7 +88,7 @@ class Preset:
         return to_toml(asdict(self))
 
 
-def base_network(backbone: str) -> str:
+def backbone_classifier(backbone: str) -> str:
     """The name of a backbone's classifier: that under a feature pyramid, or the backbone itself."""
     return backbone.removesuffix("_fpn")
 
@@ -161,8 +161,7 @@ def check_fields(row: dict, where: str) -> dict:
     row = dict(row)
     for field in row:
         if field not in _CHECKS:
-            near = difflib.get_close_matches(field, _CHECKS, 1)
-            hint = f"; do you mean {near[0]!r}?" if near else f"; the fields are {', '.join(_CHECKS)}"
+            hint = did_you_mean(field, _CHECKS) or f"; the fields are {', '.join(_CHECKS)}"
             raise CallError(f"{where}: unknown field {field!r}{hint}")
     if _integer(row.get("base_size")):
         row["base_size"] = [row["base_size"]] * 2

@@ -32,7 +32,7 @@ def test_old_spellings(name):
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(CallError, match="no model 'ssd_300_vgg16_atrous_vco'; do you mean ssd_300_vgg16_atrous_voc"):
+    with pytest.raises(CallError, match="no model 'ssd_300_vgg16_atrous_vco'; do you mean 'ssd_300_vgg16_atrous_voc'"):
         ssdzoo.get_model("ssd_300_vgg16_atrous_vco")
     with pytest.raises(CallError, match="`ssdzoo models` lists them"):
         ssdzoo.get_model("yolo")

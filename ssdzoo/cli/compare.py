@@ -11,9 +11,16 @@ from ssdzoo.cli.options import PARTS, Gpus, Json, check_folder, prepare, wide_co
 from ssdzoo.errors import CallError
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"
-_BACKEND = "mxnet, onnxruntime, openvino, or auto: mxnet, and for an .onnx what is installed."
 _PRECISION = "Of openvino: f32 or bf16."
 _SIDES, _LIMITS = "The two sides", "What counts as the same"
+Backend = Annotated[
+    Optional[str],
+    typer.Option(
+        help="mxnet, onnxruntime, openvino, or auto, the fastest that is installed.",
+        show_default="mxnet; auto for an .onnx",
+        rich_help_panel=_SIDES,
+    ),
+]
 Images = Annotated[Optional[Path], typer.Option(help="An image, or a folder of images.", show_default=False)]
 
 
@@ -28,8 +35,8 @@ def compare(
     ] = None,
     split: Annotated[str, typer.Option(help=f"Images of --data. {PARTS}")] = "test",
     out: Annotated[Path, typer.Option(help="Folder for certificate.json and certificate.html.")] = Path("certificate"),
-    backend_a: Annotated[str, typer.Option(help=_BACKEND, rich_help_panel=_SIDES)] = "auto",
-    backend_b: Annotated[str, typer.Option(help=_BACKEND, rich_help_panel=_SIDES)] = "auto",
+    backend_a: Backend = None,
+    backend_b: Backend = None,
     precision_a: Annotated[str, typer.Option(help=_PRECISION, rich_help_panel=_SIDES)] = "f32",
     precision_b: Annotated[str, typer.Option(help=_PRECISION, rich_help_panel=_SIDES)] = "f32",
     weights_a: Annotated[
@@ -71,7 +78,7 @@ def compare(
         raise CallError("--map-tolerance needs known boxes: name a data set with --data in place of --images")
     check_folder(out)
     named = (a, backend_a), (b, backend_b)
-    contexts = prepare(gpus, any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in named))
+    contexts = prepare(gpus, any(backend in (None, "mxnet") and not model.endswith(".onnx") for model, backend in named))
     from ssdzoo.measure.certificate import open_side
     from ssdzoo.measure.compare import Tolerance
 

@@ -55,8 +55,7 @@ def evaluate(
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
-    backend = _backend(backend, model)
-    contexts = prepare(gpus, backend == "mxnet")
+    contexts = prepare(gpus, backend in (None, "mxnet") and not model.endswith(".onnx"))
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
     from ssdzoo.machine import versions
@@ -83,13 +82,6 @@ def evaluate(
         print(as_text(result))
     else:
         Console().print(_table(result))
-
-
-def _backend(given: str | None, model: str) -> str:
-    is_onnx = model.endswith(".onnx")
-    if is_onnx and given == "mxnet":
-        raise CallError(f"{model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
-    return given or ("auto" if is_onnx else "mxnet")
 
 
 def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | None:

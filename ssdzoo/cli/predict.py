@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ssdzoo import runtime
 from ssdzoo.cli.options import Gpus, Json, Model, Weights, check_folder, prepare
 
 
@@ -29,7 +28,6 @@ def predict(
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json."""
     check_folder(out)
-    runtime.tune_cpu()
     contexts = prepare(gpus, backend == "mxnet")
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load

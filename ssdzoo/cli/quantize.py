@@ -47,7 +47,7 @@ def quantize(
     from ssdzoo.measure.compare import Tolerance
 
     side = open_side(model, "onnxruntime", contexts, weights)
-    before = Path(side.detector.backend.path)
+    before = side.detector.backend.file
     path = out / f"{side.detector.preset.name}-int8.onnx"
     chosen = _spread(images, data, side.detector.names, count)
     with WorkProgress() as progress:

@@ -1,4 +1,4 @@
-"""Reading images, and finding out that one is broken before its missing part is trained on."""
+"""Reads images, and refuses those whose end is missing, which OpenCV would fill with gray."""
 
 import io
 import struct
@@ -21,12 +21,12 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class FilePart:
-    """An image inside of a larger file, such as a .rec; taken wherever the path of an image is.
+    """An image inside of a larger file, such as a .rec; it can be given wherever an image's path can.
 
     Attributes:
         path: the file.
         offset, size: of the part, in bytes.
-        holes: offsets in the file of 4 bytes each within the part that do not belong to the image; rising.
+        holes: offsets in the file of 4 bytes each within the part that do not belong to the image, in rising order.
     """
 
     path: Path
@@ -54,11 +54,11 @@ class FilePart:
 
 
 def read_image(path, reduction: int = 1) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a path or a FilePart, turned as its EXIF orientation says.
+    """The pixels of a path or a FilePart, (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
 
     Args:
-        reduction: 1, 2, 4 or 8; a JPEG is decoded with that many times fewer rows and columns, in much less time. Others
-            come in full.
+        reduction: 1, 2, 4 or 8; a JPEG is decoded with that many times fewer rows and columns, in much less time. Other
+            formats are always decoded in full.
 
     Raises:
         DataError: missing, unreadable, not an image, or truncated (OpenCV would fill the missing part with gray).
@@ -67,7 +67,7 @@ def read_image(path, reduction: int = 1) -> np.ndarray:
         data = file.read()
     _check_complete(path, io.BytesIO(data))
     level = cv2.getLogLevel()
-    cv2.setLogLevel(0)  # the error below says it once, with the path
+    cv2.setLogLevel(0)  # the error below reports it once, with the path
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction if data[:2] == _JPEG else 1])
     except cv2.error:  # such as a header that claims more pixels than OpenCV allows
@@ -111,7 +111,7 @@ def _opened(path):
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; mend it, or take it out of the data") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror}; fix it, or take it out of the data") from None
     except ValueError:
         raise DataError(f"{str(path)!r}: no such image, a file's name holds no zero bytes") from None
 

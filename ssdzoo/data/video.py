@@ -1,17 +1,20 @@
-"""Reading videos frame by frame."""
+"""Reads videos frame by frame."""
+
+from collections.abc import Iterator
 
 import cv2
+import numpy as np
 
 from ssdzoo.errors import DataError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 
 
-def video_frames(path):
+def video_frames(path) -> Iterator[np.ndarray]:
     """Yields the frames of a video, (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: missing, or nothing that OpenCV can decode.
+        DataError: missing, or not a video that OpenCV can decode.
     """
     reader, count = _open(path), 0
     try:
@@ -28,7 +31,7 @@ def video_frames(path):
 
 
 def count_frames(path) -> int:
-    """The number of frames that a video says it has; the real one may differ."""
+    """The number of frames by the video's header; the real number may differ."""
     reader = _open(path)
     try:
         return max(0, int(reader.get(cv2.CAP_PROP_FRAME_COUNT)))

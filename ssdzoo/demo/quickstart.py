@@ -12,7 +12,8 @@ from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.files import write_text
 from ssdzoo.measure.evaluate import evaluate
-from ssdzoo.predict.load import load, load_network
+from ssdzoo.model_source import resolve
+from ssdzoo.predict.load import load
 from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
 from ssdzoo.train.fine_tune import TrainingJob, run_job
 
@@ -58,7 +59,8 @@ def run_quickstart(out, epochs: int, contexts: list, progress) -> dict:
         progress.say(f"   {name:10s} AP {value:.3f}")
     progress.say(f"   VOC07 mAP@0.5 {result['mAP']:.3f}, after {seconds:.0f} s of training")
     progress.say(f"4. exporting to {out / 'export'} and reloading it")
-    export_model(*load_network(out / "run", contexts), out / "export")
+    trained = resolve(out / "run")
+    export_model(trained.network(contexts), trained.preset, out / "export")
     picture = _predict(detector, load(out / "export", ctx=contexts), test, out, progress)
     return {"mAP": result["mAP"], "training_s": seconds, "picture": picture}
 

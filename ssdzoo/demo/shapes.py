@@ -183,3 +183,12 @@ def _texture(kind: str, shape: tuple, rng) -> np.ndarray:
     else:
         pattern = ((x - x.mean()) * np.cos(angle) + (y - y.mean()) * np.sin(angle)) / max(shape) * 3
     return np.clip(pattern / 2 + 0.5, 0, 1)
+
+
+def draw_jpegs(folder, count: int = 8) -> Path:
+    """Writes that many scenes of 640x480 pixels as JPEG files, and returns their folder."""
+    for i in range(count):
+        picture = draw_scene(np.random.default_rng(i))[0]
+        large = cv2.resize(picture, (640, 480), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(Path(folder) / f"{i}.jpg"), large[..., ::-1])
+    return Path(folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ssdzoo.errors import SSDZooError, WeightsError
-from ssdzoo.formats.weights_file import file_kind
+from ssdzoo.formats.file_kind import file_kind
 
 _SAFETENSORS_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",

@@ -33,12 +33,12 @@ _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _TYPES = {0: "<f4", 1: "<f8", 2: "<f2", 3: "u1", 4: "<i4", 5: "i1", 6: "<i8", 7: "?"}
 _FLAGS = {np.dtype(code): flag for flag, code in _TYPES.items()}
 _NAMES = ", ".join(sorted(dtype.name for dtype in _FLAGS))
-_MOST_AXES = 32  # of numpy 1
-_LEAST_ARRAY = 20  # bytes of the smallest array: one empty axis in the oldest generation
+_MAX_AXES = 32  # of numpy 1
+_MIN_ARRAY = 20  # bytes of the smallest array: one empty axis in the oldest generation
 
 
 def read_params(path) -> dict:
-    """{name: array} of a parameter file, in the order of the file, names as they are stored (`arg:` and `aux:` stay).
+    """{name: array} of a parameter file, in the order of the file. Names are as they are stored: see `strip_prefix`.
 
     Arrays are writable and own their memory; dtypes are float16, float32, float64, int8, uint8, int32, int64 and bool. An
     array list without names, as `mx.nd.save` writes it, gets the names "0", "1" and so on.
@@ -59,13 +59,18 @@ def read_params(path) -> dict:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def strip_prefix(name: str) -> str:
+    """A parameter's name without the `arg:` or `aux:` that mxnet's `export` puts before it."""
+    return name.removeprefix("arg:").removeprefix("aux:")
+
+
 def read_stream(file, size: int, where) -> dict:
     """`read_params` of an open binary file of `size` bytes; `where` names it in errors."""
     reader = _Reader(file, size, where)
     magic, reserved, count = reader.numbers("<QQQ", "the file header")
     if magic != FILE_MAGIC or reserved:
         reader.fail(0, f"it begins with {magic:#x}, {reserved:#x} instead of {FILE_MAGIC:#x}, 0x0")
-    if count > reader.rest // _LEAST_ARRAY:
+    if count > reader.rest // _MIN_ARRAY:
         reader.fail(16, f"the header says {count} arrays, but only {reader.rest} bytes follow")
     arrays = [_read_array(reader, f"array {i}") for i in range(count)]
     names = _read_names(reader, count)
@@ -149,8 +154,8 @@ def _read_shape(reader: _Reader, first: int, what: str) -> tuple:
         (ndim,) = reader.numbers("<i", f"the number of axes of {what}")
     else:
         at, code = at - 4, "I"
-    if not 0 <= ndim <= _MOST_AXES:
-        reader.fail(at, f"{what} has {ndim} axes; 0 to {_MOST_AXES} are possible")
+    if not 0 <= ndim <= _MAX_AXES:
+        reader.fail(at, f"{what} has {ndim} axes; 0 to {_MAX_AXES} are possible")
     shape = reader.numbers(f"<{ndim}{code}", f"the shape of {what}")
     total = 8
     for length in shape:

@@ -1,6 +1,5 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
-import hashlib
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,11 +8,13 @@ import numpy as np
 
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
-from ssdzoo.export.pair import find_pair
+from ssdzoo.files import file_hash
 from ssdzoo.machine import cores, processor, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import plain
+from ssdzoo.model_source import resolve
 from ssdzoo.predict.detector import list_images
+from ssdzoo.predict.load import open_source
 
 HEADS_OF = 8  # images whose raw heads are compared
 _PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
@@ -57,20 +58,12 @@ class Certificate:
         return self.summary["passed"]
 
 
-def open_side(model, backend: str = "auto", ctx=None, weights=None, precision: str = "f32") -> Side:
-    """Loads one side; "auto" is onnxruntime or openvino for an .onnx, and mxnet for anything else.
-
-    Raises:
-        CallError: mxnet for an .onnx; and what `load` raises.
-    """
-    from ssdzoo.predict.load import load
-
-    is_onnx = str(model).endswith(".onnx")
-    if is_onnx and backend == "mxnet":
-        raise CallError(f"{model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
-    chosen = "mxnet" if backend == "auto" and not is_onnx else backend
-    detector = load(model, chosen, ctx, weights, precision)
-    return Side(str(model), detector, _files(model, weights, detector))
+def open_side(model, backend: str | None = None, ctx=None, weights=None, precision: str = "f32") -> Side:
+    """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
+    source = resolve(model, weights)
+    detector = open_source(source, backend, ctx, precision)
+    made = detector.backend.file  # an ONNX file that was made of it
+    return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
 
 def certify(a: Side, b: Side, images, records=None, score=0.1, tolerance=None, worst: int = 6, progress=None) -> Certificate:
@@ -146,35 +139,8 @@ def _difference(index: int, item, match) -> dict:
 
 
 def _describe(side: Side) -> dict:
-    files = [{"path": str(f), "sha256": _sha256(f)} for f in side.files]
+    files = [{"path": str(f), "sha256": file_hash(f)} for f in side.files]
     return {"model": side.model, "runtime": side.detector.runtime, "files": files}
-
-
-def _files(model, weights, detector) -> list:
-    """What a model was read from, the ONNX file that was made of it included."""
-    path, pair = Path(model), None if str(model).endswith(".onnx") else find_pair(model)
-    if str(model).endswith(".onnx"):
-        files = [path]
-    elif pair:
-        files = [file for file in pair if file]
-    else:
-        from ssdzoo.predict.load import find_network
-        from ssdzoo.weights.published import find_weights
-
-        preset, params = find_network(model, weights)
-        named = [path.with_suffix(".toml")] if path.name else []
-        tables = [file for file in (path / "model.toml", *named) if file.is_file()]
-        files = [Path(find_weights(preset.name, params)), *tables]
-    made = getattr(detector.backend, "path", None)
-    return files + ([Path(made)] if made and Path(made) not in files else [])
-
-
-def _sha256(path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def _machine() -> dict:

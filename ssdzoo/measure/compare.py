@@ -7,7 +7,7 @@ import numpy as np
 from ssdzoo import boxes as geometry
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import VOCMeanAP
-from ssdzoo.predict.backends.heads import heads_of
+from ssdzoo.predict.backends.protocol import NoHeadOutputs
 
 LEAST_IOU = 0.5  # of two boxes that are the same object
 
@@ -179,20 +179,21 @@ def _judge_map(loss, limit: float) -> list:
 
 
 def compare_heads(a, b, items) -> dict:
-    """{"logits", "offsets"}: largest differences of the raw heads of two Detectors on images; or {"not_compared": reason}.
+    """{"logits", "offsets"}: largest differences of the head outputs of two Detectors on images; or {"not_compared": reason}.
 
     Images go through one by one, as each Detector prepares them.
     """
-    if a._size != b._size:
+    if a.size != b.size:
         return {"not_compared": f"A takes images of {_size(a)}, B of {_size(b)}"}
-    run_a, run_b = heads_of(a), heads_of(b)
-    for side, run in (("A", run_a), ("B", run_b)):
-        if isinstance(run, str):
-            return {"not_compared": f"{side}: {run}"}
     worst = {"logits": 0.0, "offsets": 0.0}
     for item in items:
-        first, second = run_a(a.prepare(item)[1][None]), run_b(b.prepare(item)[1][None])
-        for what, x, y in zip(worst, first, second):
+        outputs = []
+        for side, detector in (("A", a), ("B", b)):
+            try:
+                outputs.append(detector.backend.head_outputs(detector.prepare(item)[1][None]))
+            except NoHeadOutputs as error:
+                return {"not_compared": f"{side}: {error}"}
+        for what, x, y in zip(worst, *outputs):
             if x.size != y.size:
                 return {"not_compared": f"{what} of A are {x.shape}, of B {y.shape}"}
             if x.shape != y.shape and what == "logits":  # GluonCV's symbols hold them as (B, C + 1, N)
@@ -205,7 +206,7 @@ def compare_heads(a, b, items) -> dict:
 
 
 def _size(detector) -> str:
-    height, width = detector._size
+    height, width = detector.size
     return f"{height}x{width} pixels"
 
 

@@ -1,5 +1,7 @@
 """COCO's twelve numbers (cocodataset.org, "Detection Evaluation"), counted by the package faster-coco-eval."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ssdzoo import boxes as geometry
@@ -24,11 +26,11 @@ NUMBERS = {
 
 
 class COCOMetrics:
-    """COCO's average precision and recall; the 100 best detections of a class in an image count.
+    """COCO's average precision and recall, of the 100 best detections of a class in an image.
 
-    A crowd, a box around many objects, is no object to find, and any number of detections may lie in it: one that no object
-    takes is ignored if at least the IoU's share of its own area lies inside. COCO has no other way to say that an object
-    counts for nothing, so objects marked difficult are treated as crowds.
+    A crowd, a box around many objects, is not an object to be found, and any number of detections may lie in it: one that
+    matches no object is ignored if at least the IoU's share of its own area lies inside. COCO has no other way to ignore an
+    object, so objects marked difficult are treated as crowds.
 
     Args:
         class_names: names by class id.
@@ -37,7 +39,7 @@ class COCOMetrics:
         CallError: a name that comes twice.
     """
 
-    def __init__(self, class_names):
+    def __init__(self, class_names: Iterable[str]):
         self.class_names = as_names(class_names)
         self.reset()
 
@@ -51,13 +53,13 @@ class COCOMetrics:
         """Adds one image.
 
         Args:
-            pred_boxes (N, 4), pred_ids (N,), pred_scores (N,): detections; those with id -1 are padding.
+            pred_boxes (N, 4), pred_ids (N,), pred_scores (N,): detections, boxes as xyxy pixels; those with id -1 are padding.
             gt_boxes (M, 4), gt_ids (M,): objects; those with id -1 are padding.
-            gt_difficult, gt_crowd: (M,) objects that count for nothing, see above; None for none.
+            gt_difficult, gt_crowd: (M,) whether each object is ignored, see above; None for none.
             gt_areas: (M,) square pixels that decide whether an object is small, medium or large: COCO's own annotations give
                 those of the outlines; None takes the boxes'.
             image_id: an integer of its own; COCO sorts images by it, which decides between equal scores in different images.
-                None continues from the largest one so far.
+                None is one more than the largest so far.
 
         Raises:
             CallError: shapes or lengths that don't match, an id without a name, a box or a score that is not finite, an image
@@ -98,14 +100,14 @@ class COCOMetrics:
         return {"mAP": numbers["AP"], **by_class, "coco": numbers}
 
 
-def xywh(boxes) -> np.ndarray:
-    """(M, 4) xmin, ymin, xmax, ymax to xmin, ymin, width, height."""
+def xywh(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (M, 4) xmin, ymin, xmax, ymax as xmin, ymin, width, height."""
     boxes = np.asarray(boxes)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
 def _count(images, objects: list, detections: list, classes: int):
-    """A function of (what, IoU, size, detections per image, class or None for all) that gives the mean, NaN of nothing."""
+    """A function of (what, IoU, size, detections per image, class or None for all) that returns the mean; NaN without objects."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     sides = []
@@ -123,9 +125,9 @@ def _count(images, objects: list, detections: list, classes: int):
     evaluation.accumulate()
     parameters, tables = evaluation.params, evaluation.eval
 
-    def mean(what: str, iou, size: str, most: int, category=None) -> float:
+    def mean(what: str, iou: float | None, size: str, limit: int, category: int | None = None) -> float:
         # precision is (IoU, recall, class, size, detections), recall lacks its second axis; -1 stands for no objects.
-        table = np.asarray(tables[what])[..., parameters.areaRngLbl.index(size), list(parameters.maxDets).index(most)]
+        table = np.asarray(tables[what])[..., parameters.areaRngLbl.index(size), list(parameters.maxDets).index(limit)]
         table = table if iou is None else table[np.isclose(parameters.iouThrs, iou)]
         table = table if category is None else table[..., category]
         table = table[table > -1]

@@ -1,24 +1,27 @@
 """The confusion matrix of a detector."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ssdzoo.metrics.inputs import as_detections, as_names, as_objects
-from ssdzoo.metrics.matching import NOTHING, match
+from ssdzoo.metrics.matching import UNMATCHED, match
 
 
 class ConfusionMatrix:
-    """Counts what objects of each class were taken for; see `ssdzoo.metrics.matching.match` for who belongs to whom.
+    """Counts the objects by true class and predicted class; `ssdzoo.metrics.matching.match` decides which detection belongs to
+    which object.
 
     Args:
         class_names: names by class id.
-        score: least score of a detection that counts.
-        iou: least IoU of a detection and its object.
+        score: minimum score of a detection.
+        iou: minimum IoU of a detection and its object.
 
     Raises:
         CallError: a name that comes twice.
     """
 
-    def __init__(self, class_names, score: float = 0.5, iou: float = 0.5):
+    def __init__(self, class_names: Iterable[str], score: float = 0.5, iou: float = 0.5):
         self.class_names = as_names(class_names)
         self.score, self.iou = score, iou
         self.reset()
@@ -40,10 +43,10 @@ class ConfusionMatrix:
         missed = ~ignored
         missed[matched[found]] = False
         np.add.at(self._matrix, (gt_ids[matched[found]], ids[found]), 1)
-        np.add.at(self._matrix, (np.full((matched == NOTHING).sum(), background), ids[matched == NOTHING]), 1)
+        np.add.at(self._matrix, (np.full((matched == UNMATCHED).sum(), background), ids[matched == UNMATCHED]), 1)
         np.add.at(self._matrix, (gt_ids[missed], np.full(missed.sum(), background)), 1)
 
     def value(self) -> np.ndarray:
-        """(C + 1, C + 1) int64: row by what an object is, column by what it was taken for; the last of both is the background.
-        Objects that were missed stand in the last column, detections of nothing in the last row."""
+        """(C + 1, C + 1) int64: a row for each true class, a column for each predicted class; the last of both is the background.
+        Missed objects are in the last column, detections of background in the last row."""
         return self._matrix.copy()

@@ -1,11 +1,13 @@
-"""What every metric takes, checked in one place: the detections and the objects of one image."""
+"""Checks the arguments of all metrics: the detections and the objects of one image."""
+
+from collections.abc import Iterable
 
 import numpy as np
 
 from ssdzoo.errors import CallError
 
 
-def as_names(class_names) -> list:
+def as_names(class_names: Iterable[str]) -> list:
     """The class names as a list.
 
     Raises:
@@ -19,7 +21,7 @@ def as_names(class_names) -> list:
 
 
 def as_detections(names: list, boxes, ids, scores) -> tuple:
-    """Boxes (N, 4) float64, ids (N,) int64 and scores (N,) float64, without padding, in the order given.
+    """Boxes (N, 4) float64, ids (N,) int64 and scores (N,) float64, without padding, in the order given, of arrays or lists.
 
     Raises:
         CallError: shapes or lengths that don't match, an id without a name, a box or a score that is not finite.

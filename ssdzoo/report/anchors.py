@@ -1,4 +1,4 @@
-"""How anchors fit objects, as tables."""
+"""Prints how anchors fit objects, as tables."""
 
 from rich.markup import escape
 from rich.table import Table
@@ -6,7 +6,7 @@ from rich.table import Table
 from ssdzoo.anchors.recall import SIDES, THRESHOLDS
 
 EXAMPLES = 10  # objects without an anchor that are shown; --json has all
-WORTH_A_WORD = 0.01  # share of objects that are too small for the finest map
+WORTH_A_NOTE = 0.01  # share of objects that are too small for the finest feature map
 SIZES = {"small": "small, below 32x32", "medium": "medium, below 96x96", "large": "large"}
 
 
@@ -22,11 +22,11 @@ def print_fit(fit, data: str, split: str, console) -> None:
     console.print(_recall(before, after))
     _note(
         console,
-        "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs; sizes as in the input",
+        "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs; sizes in the network's input",
     )
     console.print()
     console.print(_levels(fit))
-    _note(console, "objects whose best anchor is of that map, and the share of them with an IoU of at least 0.5")
+    _note(console, "objects whose best anchor is of that feature map, and the share of them with an IoU of at least 0.5")
     _too_small(fit, console)
     _uncovered(fit, console)
 
@@ -72,7 +72,9 @@ def _cells(row: dict) -> list:
 
 
 def _levels(fit) -> Table:
-    table = _table("map", "step", "at a cell", "objects", "0.5", "  proposed", "objects", "0.5", "width x height at a cell")
+    table = _table(
+        "feature map", "step", "per cell", "objects", "0.5", "  proposed", "objects", "0.5", "width x height (proposed)"
+    )
     table.columns[-1].justify = "left"
     for rows, level in zip(zip(*(found["levels"] for found in fit.tables)), fit.levels[1]):
         (height, width), steps = rows[0]["cells"], sorted(set(rows[0]["steps"]))
@@ -86,11 +88,11 @@ def _levels(fit) -> Table:
 
 def _too_small(fit, console) -> None:
     count, objects = fit.too_small(), len(fit.objects.boxes)
-    if count >= WORTH_A_WORD * objects:
+    if count >= WORTH_A_NOTE * objects:
         step = max(fit.levels[0][0].steps)
         console.print()
-        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels:"
-        remedy = "no shape covers them wherever they lie. Take a model with a finer map (_s8) or a larger input."
+        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest feature map (step {step:.1f} pixels):"
+        remedy = "no anchor covers them at every position. Take a model with a finer feature map (_s8) or a larger input."
         console.print(f"{what} {remedy}", highlight=False)
 
 
@@ -99,7 +101,7 @@ def _uncovered(fit, console) -> None:
     if not missed:
         return
     console.print()
-    text = f"objects without an anchor at IoU 0.5: {len(missed):,} now, {fit.missed[1]:,} with those proposed"
+    text = f"objects without an anchor at IoU 0.5: {len(missed):,} now, {fit.missed[1]:,} with the proposed ones"
     console.print(text, style="bold", highlight=False)
     for row in missed[:EXAMPLES]:
         box = ", ".join(f"{v:g}" for v in row["box"])

@@ -1,4 +1,4 @@
-"""The certificate of a comparison: certificate.json, and a page that needs no other file."""
+"""Writes the certificate of a comparison: certificate.json, and a page that needs no other file."""
 
 import base64
 from html import escape
@@ -40,28 +40,28 @@ def write_certificate(folder, certificate) -> list:
 
 
 def rows(summary: dict) -> list:
-    """[(what, value)] of a summary, for people."""
+    """[(name, value)] of a summary, as texts."""
     found, box, score, heads = (summary[key] for key in ("detections", "boxes", "scores", "heads"))
     values = [
         ("images", str(summary["images"])),
-        (f"detections from {summary['score']:g} on", f"A {found['a']}, B {found['b']}, matched {found['matched']}"),
+        (f"detections, minimum score {summary['score']:g}", f"A {found['a']}, B {found['b']}, matched {found['matched']}"),
         ("missing in B, extra in B", f"{found['missing']}, {found['extra']}"),
     ]
     if found["agreement"] is not None:
-        values.append(("share that both have", f"{found['agreement']:.4f}"))
+        values.append(("share of the detections that agree", f"{found['agreement']:.4f}"))
     if found["cut_a"] or found["cut_b"]:
         values.append(("cut off at the limit, of A and of B", f"{found['cut_a']}, {found['cut_b']}"))
     if found["matched"]:
         values += [
-            ("boxes, largest difference", f"{box['largest_pixels']:.3g} pixels, IoU at least {box['least_iou']:.6f}"),
-            ("scores, largest difference", f"{score['largest']:.3g}"),
+            ("boxes, maximum difference", f"{box['largest_pixels']:.3g} pixels, IoU at least {box['least_iou']:.6f}"),
+            ("scores, maximum difference", f"{score['largest']:.3g}"),
         ]
     reason = heads.get("not_compared")
     if reason:
         text = f"not compared: {reason}"
     else:
-        text = f"logits {heads['logits']:.3g}, offsets {heads['offsets']:.3g} ({heads['images']} images)"
-    values.append(("raw heads, largest difference", text))
+        text = f"class logits {heads['logits']:.3g}, box offsets {heads['offsets']:.3g} ({heads['images']} images)"
+    values.append(("head outputs, maximum difference", text))
     return values + [("mAP (voc07)", _mean_ap(summary["mAP"]))]
 
 
@@ -74,7 +74,7 @@ def _mean_ap(values: dict) -> str:
 
 
 def verdict(summary: dict) -> str:
-    """A line: passed or failed, and within which tolerance."""
+    """One line: passed or failed, and within which tolerance."""
     limits = summary["tolerance"]
     if limits["map"] is not None or limits["agreement"] is not None:
         parts = [] if limits["map"] is None else [f"mAP within {limits['map']:g}"]

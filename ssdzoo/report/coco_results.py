@@ -9,11 +9,11 @@ from ssdzoo.metrics.coco import xywh
 
 
 def coco_ids(data, split: str, dataset) -> tuple:
-    """Ids of the images and of the categories: those of the COCO json that the data come from, or else 1, 2, ... in order.
+    """Ids of the images and of the categories: those of the COCO json that the data come from, otherwise 1, 2, ... in order.
 
     Args:
         data: path of the data set, or a list of paths.
-        split: what was read of it.
+        split: its split that was read.
         dataset: the Dataset that was read.
     """
     counted = list(range(1, len(dataset) + 1)), list(range(1, len(dataset.names) + 1))
@@ -87,5 +87,5 @@ def _name(image) -> str:
 
 
 def _short(values):
-    """float32 values as the shortest decimals that mean them."""
+    """float32 values as their shortest decimals."""
     return [_short(row) for row in values] if values.ndim > 1 else [float(str(value)) for value in values]

@@ -1,45 +1,48 @@
-"""The result of a data check as tables."""
+"""Prints the result of a data check as tables."""
 
 from collections import defaultdict
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from ssdzoo.data.check.check_dataset import DataCheck
 
 EXAMPLES = 10  # problems of one kind that are shown; --json has all
 
 
-def print_report(report, console) -> None:
-    """Prints a `ssdzoo.data.check.check.Report` on a rich Console."""
-    classes = f"{len(report.names)} class{'es' * (len(report.names) != 1)}"
-    console.print(f"{report.data}: {', '.join(report.formats)}, {classes}", style="bold", markup=False, highlight=False)
+def print_check(check: DataCheck, console: Console) -> None:
+    """Prints the result of a data check on a rich Console."""
+    classes = f"{len(check.names)} class{'es' * (len(check.names) != 1)}"
+    console.print(f"{check.data}: {', '.join(check.formats)}, {classes}", style="bold", markup=False, highlight=False)
     console.print()
-    console.print(_splits(report))
-    if report.repeated:
-        console.print(f"not shown: {', '.join(report.repeated)}, whose images are all in those above", style="dim", markup=False)
+    console.print(_splits(check))
+    if check.repeated:
+        console.print(f"not shown: {', '.join(check.repeated)}, whose images are all in those above", style="dim", markup=False)
     console.print()
-    console.print(_classes(report))
+    console.print(_classes(check))
     console.print(
         "width, height (pixels) and aspect (width / height): 5th, 50th and 95th percentile", style="dim", highlight=False
     )
-    if report.anchors:
+    if check.anchors:
         console.print()
-        console.print(_anchors(report.anchors))
-        height, width = report.anchors["size"]
+        console.print(_anchors(check.anchors))
+        height, width = check.anchors["size"]
         note = (
-            f"objects with an anchor above IoU 0.5, stretched to {height}x{width} (H x W); small is below 32x32 there, large "
-            "from 96x96"
+            f"share of the objects with an anchor at IoU 0.5 (or more), stretched to {height}x{width} (H x W); small is below "
+            "32x32 pixels there, large from 96x96"
         )
         console.print(note, style="dim", highlight=False)
-    for title, problems, style in (("errors", report.errors, "bold red"), ("warnings", report.warnings, "bold yellow")):
+    for title, problems, style in (("errors", check.errors, "bold red"), ("warnings", check.warnings, "bold yellow")):
         _problems(console, title, problems, style)
     console.print()
-    console.print(_verdict(report), style="bold")
+    console.print(_verdict(check), style="bold")
 
 
-def _verdict(report) -> str:
-    errors, warnings = len(report.errors), len(report.warnings)
-    told = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-    return f"{told}: " + ("a training would fail, or learn something wrong" if errors else "ready to train")
+def _verdict(check) -> str:
+    errors, warnings = len(check.errors), len(check.warnings)
+    found = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    return f"{found}: " + ("a training would fail, or learn something wrong" if errors else "ready to train")
 
 
 def _table(*columns) -> Table:
@@ -49,19 +52,19 @@ def _table(*columns) -> Table:
     return table
 
 
-def _splits(report) -> Table:
-    extra = [name for name in ("difficult", "crowd") if any(row[name] for row in report.splits.values())]
+def _splits(check) -> Table:
+    extra = [name for name in ("difficult", "crowd") if any(row[name] for row in check.splits.values())]
     table = _table("split", "images", "objects", "without objects", *extra)
-    for split, row in report.splits.items():
+    for split, row in check.splits.items():
         values = [row[key] for key in ("images", "objects", "negatives", *extra)]
         table.add_row(escape(split), *(f"{value:,}" for value in values))
     return table
 
 
-def _classes(report) -> Table:
-    splits = list(report.splits)
+def _classes(check) -> Table:
+    splits = list(check.splits)
     table = _table("class", *map(escape, splits), "share", "images", "width", "height", "aspect")
-    for name, row in sorted(report.classes.items(), key=lambda pair: -pair[1]["share"]):
+    for name, row in sorted(check.classes.items(), key=lambda pair: -pair[1]["share"]):
         counts = [f"{row['objects'][split]:,}" for split in splits]
         ranges = [_range(row["width"], 0), _range(row["height"], 0), _range(row["aspect"], 2)]
         table.add_row(escape(name), *counts, f"{row['share']:.1%}", f"{row['images']:,}", *ranges)

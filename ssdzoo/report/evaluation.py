@@ -1,4 +1,4 @@
-"""The folder of an evaluation."""
+"""Writes the folder of an evaluation."""
 
 import json
 import re
@@ -10,7 +10,7 @@ from ssdzoo.report.coco_results import write_coco
 from ssdzoo.report.mistakes import write_mistakes
 from ssdzoo.report.plots import plot_confusion, plot_curves
 
-PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # that decide the numbers
+PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # whose versions can change the numbers
 
 
 def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
@@ -19,7 +19,7 @@ def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = N
     Args:
         folder: made where it is missing.
         evaluation: an Evaluation.
-        about: what comes first in eval.json: model, data, split.
+        about: first keys of eval.json: model, data, split.
         coco_ids: (image ids, category ids); then coco_results.json and coco_annotations.json are written too.
 
     Returns:

@@ -25,11 +25,11 @@ def draw_detections(image: np.ndarray, detections, min_score: float = 0.0, *, sc
     Args:
         image: (H, W, 3) uint8 RGB.
         detections: a Detections.
-        min_score: least score of what is drawn.
-        scores: False leaves the scores out of the tags, for objects that a person marked.
+        min_score: minimum score of a detection that is drawn.
+        scores: False leaves the scores out of the tags, for annotated objects.
 
     Raises:
-        CallError: something that is no image.
+        CallError: an argument that is not an image.
     """
     _check_image(image)
     side = min(image.shape[:2])
@@ -65,7 +65,7 @@ def _pixels(box, size: tuple) -> list:
 
 @lru_cache
 def _font(size: int):
-    # Pillow's own font holds ASCII alone; matplotlib brings one with Latin, Greek, Cyrillic, Arabic and more.
+    # Pillow's own font has ASCII alone; matplotlib contains one with Latin, Greek, Cyrillic, Arabic and more.
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
@@ -83,8 +83,8 @@ def _fit(draw, name: str, score: str, font, width: int) -> str:
 
 
 def _place_tag(draw, size: tuple, box: list, text: str, font, taken: list) -> tuple:
-    """(x1, y1, x2, y2) of a tag within the image: above its box, inside of it or below, where it hides least of those of
-    better detections."""
+    """(x1, y1, x2, y2) of a tag within the image: above its box, inside of it or below, where it hides as little
+    as possible of the tags of better detections."""
     width = min(size[0], ceil(draw.textlength(text, font=font)) + 2 * _pad(font))
     height = min(size[1], sum(font.getmetrics()) + 2)
     left, right = box[0], box[2] + 1 - width
@@ -115,7 +115,7 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
         captions: one text for each image, below its cell; None for none.
 
     Raises:
-        CallError: something that is no image, no columns, or captions of another number.
+        CallError: an argument that is not an image, no columns, or captions of another number.
     """
     for image in images:
         _check_image(image)
@@ -125,7 +125,7 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
         raise CallError(f"{len(captions)} captions for {len(images)} images: expected one for each")
     font = _font(max(10, cell[0] // 18))
     height, width = cell
-    step = height + gap + (sum(font.getmetrics()) if captions else 0)
+    step = height + gap + (2 + sum(font.getmetrics()) if captions else 0)
     grid = np.full((-(-len(images) // columns) * step + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
         scale = min(height / image.shape[0], width / image.shape[1])
@@ -139,18 +139,18 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
     picture = Image.fromarray(grid)
     draw = ImageDraw.Draw(picture)
     for i, caption in enumerate(captions):
-        place = gap + (i % columns) * (width + gap) + width // 2, gap + (i // columns) * step + height
+        place = gap + (i % columns) * (width + gap) + width // 2, gap + (i // columns) * step + height + 2
         draw.text(place, _fit(draw, caption, "", font, width), font=font, fill=(0, 0, 0), anchor="ma")
     return np.array(picture)
 
 
 def legend(entries: list, width: int) -> np.ndarray:
-    """(H, width, 3) uint8: (color, text) of each entry, in as many lines as it takes."""
+    """(H, width, 3) uint8 RGB: each (color, text) with a square of its color, none for None, in as many lines as needed."""
     font, gap = _font(20), 12
     draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     places, x, y = [], gap, gap
     for color, text in entries:
-        needed = 20 + 8 + int(draw.textlength(text, font=font)) + 2 * gap
+        needed = (28 if color else 0) + int(draw.textlength(text, font=font)) + 2 * gap
         if x + needed > width and x > gap:
             x, y = gap, y + 30
         places.append((color, text, x, y))
@@ -158,8 +158,9 @@ def legend(entries: list, width: int) -> np.ndarray:
     picture = Image.new("RGB", (width, y + 30), "white")
     draw = ImageDraw.Draw(picture)
     for color, text, x, y in places:
-        draw.rectangle([x, y, x + 20, y + 20], fill=color)
-        draw.text((x + 28, y + 10), text, font=font, fill="black", anchor="lm")
+        if color:
+            draw.rectangle([x, y, x + 20, y + 20], fill=color)
+        draw.text((x + (28 if color else 0), y + 10), text, font=font, fill="black", anchor="lm")
     return np.array(picture)
 
 
@@ -167,7 +168,7 @@ def save_image(path, image: np.ndarray) -> None:
     """Writes a .png or .jpg.
 
     Raises:
-        CallError: another suffix, or something that is no image.
+        CallError: another suffix, or an argument that is not an image.
     """
     if not str(path).lower().endswith((".png", ".jpg", ".jpeg")):
         raise CallError(f"{path}: a picture is saved as .png or .jpg")

@@ -14,7 +14,7 @@ from ssdzoo.files import replacing
 from ssdzoo.report.pictures import PALETTE
 
 INK, FAINT, GRID = "#222222", "#d0d0d0", "#ececec"
-POINTS = 300  # of a drawn curve: more than its panel has pixels
+POINTS = 300  # of a drawn curve: more than its panel is wide in pixels
 DPI = 100
 
 
@@ -57,8 +57,8 @@ def plot_curves(path, evaluation) -> None:
 
 def _layout(count: int) -> tuple:
     """Columns and rows of about as many panels each, with the fewest left empty."""
-    least = max(1, ceil(sqrt(count)))
-    columns = min(range(least, least + 3), key=lambda columns: -count % columns)
+    square = max(1, ceil(sqrt(count)))
+    columns = min(range(square, square + 3), key=lambda columns: -count % columns)
     return min(columns, max(count, 1)), max(1, ceil(count / columns))
 
 
@@ -113,7 +113,8 @@ def _thinned(recall, precision) -> np.ndarray:
 
 
 def plot_confusion(path, evaluation) -> None:
-    """Writes the confusion matrix as a .png: the shade of a cell is its share of its row, the number its count."""
+    """Writes the confusion matrix as a .png: a row for each true class, a column for each predicted class. The shade of a cell is
+    its share of the row, the number its count."""
     summary = evaluation.summary["confusion"]
     matrix, names = np.array(summary["matrix"]), summary["names"]
     count = len(names)
@@ -139,9 +140,9 @@ def plot_confusion(path, evaluation) -> None:
     axis.grid(which="minor", color="white", linewidth=1.2)
     axis.tick_params(which="both", length=0)
     axis.spines[:].set_visible(False)
-    axis.set_ylabel("what it is", fontsize=10, color=INK)
+    axis.set_ylabel("true class", fontsize=10, color=INK)
     axis.set_xlabel(
-        f"what it was taken for\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row",
+        f"predicted class\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row",
         fontsize=10,
         color=INK,
     )
@@ -149,8 +150,8 @@ def plot_confusion(path, evaluation) -> None:
     _save(figure, path, bbox_inches="tight", pad_inches=0.2)
 
 
-def _short(name: str, most: int) -> str:
-    name = name if len(name) <= most else name[: most - 1] + "…"
+def _short(name: str, limit: int) -> str:
+    name = name if len(name) <= limit else name[: limit - 1] + "…"
     return name.replace("$", r"\$")  # two of them would begin and end a formula
 
 

@@ -17,10 +17,10 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
     Args:
         detector: a Detector.
         images: paths of images, videos and folders.
-        out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it); one of a
-            video's frame has the frame's number behind its name.
-        score: least score of a detection.
-        progress: wraps the iterable of results, given their number too.
+        out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it), and that
+            of a video's frame the number of the frame after its name.
+        score: minimum score of a detection.
+        progress: called with the iterable of results and their number; returns an iterable of the same items.
 
     Returns:
         What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
@@ -29,7 +29,7 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
     paths = list_images(images)
     out = Path(out)
     if any(path.resolve().parent == out.resolve() for path in paths):
-        raise CallError(f"{out} holds images to be read: choose another --out, so that none is overwritten")
+        raise CallError(f"{out} holds images to be read: choose another out=, so that none is overwritten")
     sources, found, taken = deque(), [], set()
     results = detector.stream(_read_along(paths, sources), score)
     if progress:

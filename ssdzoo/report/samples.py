@@ -1,4 +1,4 @@
-"""Augmented samples with their boxes, so that a person sees what a training sees."""
+"""Augmented samples with their boxes, as a training gets them."""
 
 from math import ceil, sqrt
 
@@ -13,11 +13,11 @@ from ssdzoo.errors import CallError
 from ssdzoo.report.pictures import PALETTE, draw_detections, legend, picture_grid
 
 CELL = 400  # pixels of a sample's longer side
-WIDEST = 6  # samples in a row
+WIDEST = 6  # samples side by side
 
 
 def sample_grid(records: list, names: list, count: int, size: tuple, augment: str = "ssd", seed: int = 0) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: a grid of augmented samples, each of another image as long as there are any.
+    """(H, W, 3) uint8 RGB: a grid of augmented samples, of as many different images as there are.
 
     Args:
         records: Records; names: their classes.
@@ -50,13 +50,13 @@ def sample_grid(records: list, names: list, count: int, size: tuple, augment: st
 
 def _columns(count: int) -> int:
     """The number that leaves the fewest cells of the last row empty, of those that make a picture about as wide as a screen."""
-    most = min(count, WIDEST)
-    least = min(most, ceil(sqrt(count)))
-    return min(range(least, most + 1), key=lambda columns: (-count % columns, columns))
+    widest = min(count, WIDEST)
+    square = min(widest, ceil(sqrt(count)))
+    return min(range(square, widest + 1), key=lambda columns: (-count % columns, columns))
 
 
 def _view(record, size: tuple, augment: str, rng) -> tuple:
-    """A sample, enlarged so that thin lines do not hide it: image, boxes, class ids; and its name."""
+    """A sample, enlarged so that the lines do not hide it: image, boxes, class ids; and its caption."""
     boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
     augmentation = AUGMENTATIONS[augment]
     image, boxes, ids, _ = train_transform(read_image(record.image), boxes, ids, size, rng, augmentation=augmentation)

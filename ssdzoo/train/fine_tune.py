@@ -13,7 +13,7 @@ from ssdzoo.train.settings import Settings
 from ssdzoo.train.starting_weights import load_for_classes
 from ssdzoo.train.trainer import Trainer
 from ssdzoo.train.update import check_amp
-from ssdzoo.weights.matching import load_base
+from ssdzoo.weights.matching import load_backbone
 from ssdzoo.zoo import find_preset
 
 
@@ -154,7 +154,7 @@ def _network(job: TrainingJob, preset, settings: Settings, contexts) -> tuple:
     if settings.class_loss == "focal":
         _expect_background(net)
     if job.base_weights:
-        load_base(net, job.base_weights)
+        load_backbone(net, job.base_weights)
         return net, f"backbone from {job.base_weights}"
     return net, "weights at random (--base-weights FILE trains better)"
 

@@ -18,13 +18,13 @@ def backbone_stages(net) -> list:
     internals = mx.sym.Group(list(net.features(mx.sym.var("data")))).get_internals()
     _, shapes, _ = internals.infer_shape_partial(data=(1, 3, height, width))
     area = {name: shape[2] * shape[3] for name, shape in zip(internals.list_outputs(), shapes) if len(shape) == 4}
-    base = {p.name: p for p in net.features.base_parameters.values()}
+    backbone = {p.name: p for p in net.features.backbone_parameters.values()}
     nodes = json.loads(internals.tojson())["nodes"]
     users = []  # (area, Parameter, whether of a convolution)
     for node in nodes:
         names = [nodes[i]["name"] for i, *_ in node["inputs"]]
         found = area.get(f"{node['name']}_output")
-        users += [(found, base[name], node["op"] == "Convolution") for name in names if name in base and found]
+        users += [(found, backbone[name], node["op"] == "Convolution") for name in names if name in backbone and found]
     areas = sorted({size for size, _, convolves in users if convolves}, reverse=True)
     # A norm of the input or between two stages goes with the convolutions of its own resolution, or else with the next ones.
     return [[p for size, p, _ in users if next(a for a in areas if a <= size) == stage] for stage in areas]

@@ -11,7 +11,8 @@ from ssdzoo.data.loading.loader import Loader
 from ssdzoo.errors import SSDZooError
 from ssdzoo.formats.params_file import read_params
 from ssdzoo.measure.evaluate import evaluate
-from ssdzoo.predict.detector import Detector, MXNetBackend
+from ssdzoo.predict.backends.mxnet import MXNetBackend
+from ssdzoo.predict.detector import Detector
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.curves import Curves
 from ssdzoo.train.ema import MovingAverage

@@ -7,8 +7,8 @@ from ssdzoo.data.record import Dataset, Record
 from ssdzoo.errors import CallError, DataError, WeightsError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.measure.evaluate import evaluate
-from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.predict.load import find_network, is_run
+from ssdzoo.predict.backends.mxnet import MXNetBackend
+from ssdzoo.predict.detector import Detector
 from ssdzoo.zoo import find_preset
 from tests.networks import small_network
 
@@ -65,16 +65,6 @@ def test_what_is_no_image(tmp_path):
         detector(np.zeros((5, 5, 3), np.float32))
     with pytest.raises(CallError, match="not int"):
         detector(3)
-
-
-def test_a_folder_with_a_preset_s_name_hides_it_only_as_a_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    name = "ssd_300_mobilenet0.25_voc"
-    (tmp_path / name).mkdir()
-    assert not is_run(name) and is_run(tmp_path / name)
-    assert find_network(name) == (find_preset(name), True)
-    (tmp_path / name / "model.toml").write_text(PRESET.to_toml())
-    assert is_run(name)
 
 
 def test_run_and_export_and_weights_give_the_same(tmp_path):

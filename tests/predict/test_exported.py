@@ -8,7 +8,8 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.export.symbol import export_model
-from ssdzoo.predict.detector import Detector, MXNetBackend
+from ssdzoo.predict.backends.mxnet import MXNetBackend
+from ssdzoo.predict.detector import Detector
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.weights import read_params, write_params
 from ssdzoo.zoo import find_preset

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.predict.load import load_network
+from ssdzoo.model_source import resolve
 from ssdzoo.preset import read_preset
 from ssdzoo.train.failure import repeat_failure
 from ssdzoo.train.run import COLUMNS
@@ -23,7 +23,7 @@ def test_a_run_folder(job, tmp_path):
     assert 0 <= float(table[1]["mAP"]) <= 1 and result["best_mAP"] == max(float(r["mAP"]) for r in table)
     preset = read_preset(out / "model.toml")
     assert preset.classes == ("circle", "cross", "square", "star", "triangle") and preset.base_size == (64, 64)
-    net, _ = load_network(out)
+    net = resolve(out).network()
     assert net.classes == list(preset.classes)
 
 

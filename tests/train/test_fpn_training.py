@@ -43,7 +43,7 @@ def test_frozen_stages_and_norms_stay(tmp_path):
     loss.backward()
     trainer.step(1)
     changed = {n for n, p in net.collect_params().items() if not np.array_equal(before[n], p.data().asnumpy())}
-    base = {p.name for p in net.features.base_parameters.values()}
+    base = {p.name for p in net.features.backbone_parameters.values()}
     learning = {p.name for stage in backbone_stages(net)[2:] for p in stage if p.name.endswith("weight")}
     assert changed & base == learning
     assert {p.name for p in net.features.pyramid_parameters.values() if p.name.endswith("weight")} <= changed

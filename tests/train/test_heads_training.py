@@ -11,7 +11,7 @@ from ssdzoo.train.fine_tune import TrainingJob, run_job
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.starting_weights import load_for_classes
 from ssdzoo.train.trainer import training_graph
-from ssdzoo.weights.matching import load_base
+from ssdzoo.weights.matching import load_backbone
 from tests.train.jobs import Silent
 
 mx = mxnet()
@@ -57,10 +57,10 @@ def test_a_classifier_of_mobilenet_v2_as_the_base(flat, tmp_path):
     (theirs.collect_params().save if flat else theirs.save_parameters)(str(tmp_path / "base.params"))
     net = ssdzoo.get_model(check_preset(LITE, "here"), classes=["a"])
     net.initialize()
-    load_base(net, tmp_path / "base.params")
+    load_backbone(net, tmp_path / "base.params")
     last = theirs.features[-4].weight.data().asnumpy()
-    name = next(n for n, p in net.features.base_parameters.items() if p.shape == last.shape)
-    np.testing.assert_array_equal(net.features.base_parameters[name].data().asnumpy(), last)
+    name = next(n for n, p in net.features.backbone_parameters.items() if p.shape == last.shape)
+    np.testing.assert_array_equal(net.features.backbone_parameters[name].data().asnumpy(), last)
     assert last.shape == (1280, 80, 1, 1)
 
 

@@ -11,8 +11,8 @@ class Mirror:
 
     files: {path: bytes}.
     manner: "good"; "no ranges"; "silent" (never answers); "stalls" (after half of what is asked for); "drips" (a byte now and
-        then); "breaks off" (after `most` bytes of an answer); "lies long", "lies long, no ranges", "lies short" (all three in
-        Content-Length); "claims terabytes"; "wrong range"; "error" (500).
+        then); "breaks off", "breaks off, no ranges" (after `most` bytes of an answer); "lies long", "lies long, no ranges",
+        "lies short" (all three in Content-Length); "claims terabytes"; "wrong range"; "error" (500).
     requests: [(path, Range header or None)] so far; sent: bytes of bodies so far.
     """
 
@@ -60,7 +60,7 @@ def _handler(mirror: Mirror):
                     self._write(bytes([byte]))
                     if mirror.closing.wait(0.05):
                         return
-            if manner in ("stalls", "breaks off"):
+            if manner == "stalls" or "breaks off" in manner:
                 self._write(body[: len(body) // 2 if manner == "stalls" else mirror.most])
                 if manner == "stalls":
                     mirror.closing.wait(30)

@@ -4,20 +4,22 @@ import json
 from functools import lru_cache
 from pathlib import Path
 
-from ssdzoo.data.formats.paths import member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import path_inside
+from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.text_files import brief, number
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 
-TRIED = 20  # images by which the folder of the images is found
+TRIED = 20  # images that are looked for to find the folder of the images
 
 
 class COCOReader(Reader):
     """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file, number of
     the image in it).
 
-    Categories become ids from 0 in the order of theirs; those of equal names are one class.
+    Categories become class ids from 0 in the order of their ids; those of equal names are one class.
     """
 
     format = "coco"
@@ -54,17 +56,17 @@ class COCOReader(Reader):
             raise DataError(f"{files[0]}: lists no images")
         return items
 
-    def entry(self, item: tuple, problems: list) -> Entry | None:
+    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
         file, index = item
         data = _parsed(file)
         name, size, annotations = data["images"][index]
         try:
-            image = member(self._folders[file], name, f"{file}: an image's file_name")
+            image = path_inside(self._folders[file], name, f"{file}: an image's file_name")
         except DataError as error:
             problems.append(Problem.of(error, file, "image"))
             return None
         objects = [_object(a, data["names"], file, image, problems) for a in annotations]
-        return Entry(image, file, [o for o in objects if o], size)
+        return ImageAnnotation(image, file, [o for o in objects if o], size)
 
 
 def _json_files(folder: Path) -> list:
@@ -93,7 +95,7 @@ def _image_folder(file: Path, images: list) -> Path:
 
 def _is_there(folder: Path, name: str) -> bool:
     try:
-        return member(folder, name, "").exists()
+        return path_inside(folder, name, "").exists()
     except (DataError, OSError):
         return False
 
@@ -108,7 +110,7 @@ def _parsed(file: Path) -> dict:
     return _parsed_once(file, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=2)  # those of train and val; what is there is asked for image by image
+@lru_cache(maxsize=2)  # those of train and val: `annotation` asks for them image by image
 def _parsed_once(file: Path, *_) -> dict:
     try:
         with open(file, encoding="utf-8-sig") as stream:
@@ -166,13 +168,13 @@ def _images(rows: list, file: Path) -> dict:
 
 
 def _key(value) -> int | str | None:
-    """An id, which some write as a text or as 1.0; None for what can be none."""
+    """An id, which some files have as a text or as 1.0; None for a value that cannot be an id."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
-def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: list) -> Marked | None:
+def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: list) -> AnnotatedObject | None:
     key, category, bbox, crowd = annotation
     where = f"annotation {brief(key)} of {image.name}"
     if category not in names:
@@ -184,4 +186,4 @@ def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: l
         return None
     x, y, width, height = map(number, bbox)
     shown = ", ".join(f"{v:g}" for v in (x, y, width, height))
-    return Marked(names[category], (x, y, x + width, y + height), where, shown, crowd=crowd)
+    return AnnotatedObject(names[category], (x, y, x + width, y + height), where, shown, crowd=crowd)

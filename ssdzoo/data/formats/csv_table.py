@@ -1,12 +1,14 @@
-"""A table with one object a row: image,xmin,ymin,xmax,ymax,class; a row whose box is empty is an image without objects."""
+"""A table with one object in a row: image,xmin,ymin,xmax,ymax,class; a row with an empty box is an image without objects."""
 
 import csv
 import io
 from pathlib import Path
 
-from ssdzoo.data.formats.paths import class_list, member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import path_inside
+from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 
@@ -37,7 +39,7 @@ class CSVReader(Reader):
 
     def class_names(self, problems: list) -> list:
         rows = [row for file in self._files for rows in self._images(file).values() for _, row in rows]
-        listed = class_list(self._files[0].parent, "classes.txt")
+        listed = read_class_list(self._files[0].parent, "classes.txt")
         return listed or sorted({row["class"] for row in rows if not _is_negative(row)} - {""})
 
     def items(self, split: str | None, problems: list) -> list:
@@ -52,19 +54,19 @@ class CSVReader(Reader):
             self._read[file] = _read_table(file)
         return self._read[file]
 
-    def entry(self, item: tuple, problems: list) -> Entry | None:
+    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
         file, name, rows = item
         try:
-            image = member(file.parent, name, f"{file}: line {rows[0][0]}")
+            image = path_inside(file.parent, name, f"{file}: line {rows[0][0]}")
         except DataError as error:
             problems.append(Problem.of(error, file, "image"))
             return None
         objects = [_object(row, line, file, problems) for line, row in rows if not _is_negative(row)]
-        return Entry(image, file, [o for o in objects if o])
+        return ImageAnnotation(image, file, [o for o in objects if o])
 
 
 def _tables(folder: Path) -> list:
-    """The .csv files of a folder whose first line names an image and a class: others have many uses."""
+    """The .csv files of a folder whose first line has the columns image and class; a .csv may hold anything else."""
     return [file for file in sorted(folder.glob("*.csv")) if file.is_file() and _begins_well(file)]
 
 
@@ -100,7 +102,7 @@ def _is_negative(row: dict) -> bool:
     return not any(row[side] for side in COLUMNS[1:5])
 
 
-def _object(row: dict, line: int, file: Path, problems: list) -> Marked | None:
+def _object(row: dict, line: int, file: Path, problems: list) -> AnnotatedObject | None:
     where = f"line {line}"
     texts = [row[side] for side in COLUMNS[1:5]]
     box = tuple(number(text) for text in texts)
@@ -111,4 +113,4 @@ def _object(row: dict, line: int, file: Path, problems: list) -> Marked | None:
         problems.append(Problem(file, f"{where} has a box, but no class", "unknown class", ERROR))
         return None
     difficult = row.get("difficult", "").lower() in ("1", "true", "yes")
-    return Marked(row["class"], box, where, ", ".join(f"{v:g}" for v in box), difficult)
+    return AnnotatedObject(row["class"], box, where, ", ".join(f"{v:g}" for v in box), difficult)

@@ -1,13 +1,13 @@
 """MXNet's RecordIO (.rec with .idx) and lists (.lst) with the labels of GluonCV's detection: read in plain numpy.
 
 A .rec is a chain of records, each of 4 bytes 0xced7230a, 4 bytes with a flag (3 bits) and the length (29 bits), and the
-payload, filled up to 4 bytes. Where the payload holds the magic number, the writer cuts it there into several records,
-flagged 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count` float32 labels,
-and the image file.
+payload, padded to a multiple of 4 bytes. Where the payload contains the magic number, the writer cuts it there into several
+records with the flags 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count`
+float32 labels, and the image file.
 
-The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in parts of
-the image, and perhaps whether it is difficult. A line of a .lst has a number, the labels and the path of the image, separated
-by tabs.
+The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in normalized
+coordinates, and optionally 1 for a difficult object. A line of a .lst has a number, the labels and the path of the image,
+separated by tabs.
 """
 
 import os
@@ -16,9 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdzoo.data.formats.paths import class_list, member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import path_inside
+from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -43,7 +45,7 @@ class RecordIOReader(Reader):
         self._files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in self._files]
         self._splits = name_files(self._files)
         first = self._files[0]
-        self._names = class_list(first.parent, f"{first.stem}.names", "classes.txt")
+        self._names = read_class_list(first.parent, f"{first.stem}.names", "classes.txt")
         self.nameless = self._names is None
 
     @staticmethod
@@ -69,10 +71,10 @@ class RecordIOReader(Reader):
         files, known = self._files if split is None else [self._splits[split]], len(problems)
         items = [(file, place) for file in files for place in _places(file, problems)]
         if not items and len(problems) == known:
-            raise DataError(f"{files[0]}: holds no records")
+            raise DataError(f"{files[0]}: contains no records")
         return items
 
-    def entry(self, item: tuple, problems: list) -> Entry | None:
+    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
         try:
             labels, image, where = _read_item(*item)
             rows = _rows(labels, where)
@@ -81,7 +83,7 @@ class RecordIOReader(Reader):
             return None
         short = where.removeprefix(f"{item[0]}: ")
         objects = [_object(row, f"{short}, object {i}", self._names, item[0], problems) for i, row in enumerate(rows, 1)]
-        return Entry(image, item[0], [o for o in objects if o], normalized=True)
+        return ImageAnnotation(image, item[0], [o for o in objects if o], normalized=True)
 
 
 def _files(folder: Path) -> list:
@@ -129,7 +131,7 @@ def _opened(file: Path):
 
 
 def _payload(stream, file: Path, at: int) -> tuple:
-    """(where the payload of the record at a byte begins, the holes in it, where the next record begins)."""
+    """((begin of a record's payload, its holes, its end), its size, begin of the next record), in bytes."""
     begin, holes, size = at + 8, [], os.fstat(stream.fileno()).st_size
     while True:
         stream.seek(at)
@@ -154,7 +156,7 @@ def _payload(stream, file: Path, at: int) -> tuple:
 
 
 def _read_item(file: Path, place) -> tuple:
-    """(labels, the image, where they are, for messages) of an item."""
+    """(labels, image, where they are in the file, for messages) of an item."""
     return _read_line(file, *place) if isinstance(place, tuple) else _read_record(file, place)
 
 
@@ -181,12 +183,12 @@ def _read_line(file: Path, line: int, text: str) -> tuple:
     if len(fields) < 4 or np.isnan(labels).any():
         raise DataError(f"{where} is {brief(text)}; expected a number, labels and a path with tabs in between")
     folders = (file.parent, file.parent / "images", file.parent / "JPEGImages")
-    images = [member(folder, fields[-1].strip(), where) for folder in folders]
+    images = [path_inside(folder, fields[-1].strip(), where) for folder in folders]
     return labels, next((image for image in images if os.path.exists(image)), images[0]), where
 
 
 def _rows(labels: np.ndarray, where: str) -> np.ndarray:
-    """(M, B) labels of the objects; rows that only fill up, with class -1, are left out."""
+    """(M, B) labels of the objects; padding, rows with class -1, is left out."""
     shown = ", ".join(f"{v:g}" for v in labels[:2])
     if not np.isfinite(labels[:2]).all() or (labels[:2] != np.floor(labels[:2])).any() or labels[0] < 2 or labels[1] < 5:
         raise DataError(f"{where}: labels begin with {shown}; expected A of 2 or more and B of 5 or more, as in GluonCV")
@@ -201,7 +203,7 @@ def _is_class(value: float) -> bool:
     return 0 <= value < MOST_CLASSES and value == int(value)
 
 
-def _object(row, where: str, names: list | None, file: Path, problems: list) -> Marked | None:
+def _object(row, where: str, names: list | None, file: Path, problems: list) -> AnnotatedObject | None:
     if not _is_class(row[0]) or (names is not None and row[0] >= len(names)):
         known = f"there are {len(names)} names" if names is not None else "expected 0, 1, 2, ..."
         problems.append(Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR))
@@ -209,4 +211,4 @@ def _object(row, where: str, names: list | None, file: Path, problems: list) -> 
     index = int(row[0])
     name = names[index] if names is not None else str(index)
     shown = ", ".join(f"{v:g}" for v in row[1:5])
-    return Marked(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)
+    return AnnotatedObject(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)

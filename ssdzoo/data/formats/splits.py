@@ -1,8 +1,8 @@
-"""Which images a split holds: those of the data set's own splits, drawn ones, and parts of either, the same way for all formats.
+"""Which images a split contains, for all formats alike: splits of the data set's own, drawn ones, and parts of both.
 
     train            a split of the data set; also finds train2017, and val finds valid or validation
     trainval         train and val together
-    train[:80%]      the first 80 % of its images in an order drawn once and for all
+    train[:80%]      the first 80 % of its images, in a random order that never changes
     train[80%:]      the others
 
 A data set without splits has train, val and test of 80, 10 and 10 %, trainval, and all.
@@ -45,7 +45,7 @@ def select_items(reader: Reader, split: str, problems: list) -> list:
     order = np.random.default_rng(0).permutation(len(items))
     chosen = [items[i] for i in sorted(order[round(low * len(items)) : round(high * len(items))])]
     if not chosen:
-        raise DataError(f"{reader.path}: {split!r} holds none of the {len(items)} images of {name!r}")
+        raise DataError(f"{reader.path}: {split!r} contains none of the {len(items)} images of {name!r}")
     return chosen
 
 

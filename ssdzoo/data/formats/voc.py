@@ -7,7 +7,9 @@ from xml.etree.ElementTree import ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -18,7 +20,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 class VOCReader(Reader):
     """A Pascal VOC folder; items are stems of annotations.
 
-    Coordinates in the files count from 1; all four are moved by one, as in GluonCV.
+    Coordinates in the files count from 1; one is subtracted from all four, as in GluonCV.
     """
 
     format = "voc"
@@ -64,12 +66,12 @@ class VOCReader(Reader):
         return stems
 
     def _stem(self, line: str) -> str:
-        """The image that a line of a split names; in the files of single classes, -1, 0 or 1 stands behind it."""
+        """The image that a line of a split names; in the lists of single classes, -1, 0 or 1 follows the name."""
         if os.path.isfile(self.path / "Annotations" / f"{line}.xml"):
             return line
         return re.sub(r"\s+(-1|0|1)$", "", line)
 
-    def entry(self, item: str, problems: list) -> Entry | None:
+    def annotation(self, item: str, problems: list) -> ImageAnnotation | None:
         path = self.path / "Annotations" / f"{item}.xml"
         try:
             if "/" in item or "\\" in item:
@@ -80,7 +82,7 @@ class VOCReader(Reader):
             problems.append(Problem.of(error, path, "annotation"))
             return None
         objects = [_object(element, number, path, problems) for number, element in enumerate(tree.iter("object"), 1)]
-        return Entry(image, path, [o for o in objects if o], size)
+        return ImageAnnotation(image, path, [o for o in objects if o], size)
 
     def _image_of(self, path: Path, tree) -> Path:
         if self._images is None:
@@ -118,7 +120,7 @@ def _parse(path: Path):
     return tree
 
 
-def _object(element, number: int, path: Path, problems: list) -> Marked | None:
+def _object(element, number: int, path: Path, problems: list) -> AnnotatedObject | None:
     where = f"object {number}"
     name = (element.findtext("name") or "").strip()
     if not name:
@@ -131,7 +133,7 @@ def _object(element, number: int, path: Path, problems: list) -> Marked | None:
         problems.append(Problem(path, message, "no box", ERROR))
         return None
     box = tuple(c - 1 for c in corners)
-    return Marked(name, box, where, ", ".join(f"{c:g}" for c in corners), _flag(element, "difficult"))
+    return AnnotatedObject(name, box, where, ", ".join(f"{c:g}" for c in corners), _flag(element, "difficult"))
 
 
 def _flag(element, tag: str) -> bool:

@@ -1,4 +1,4 @@
-"""Batches from a data set, prepared ahead in worker processes; the same ones for any number of workers."""
+"""Batches of a data set, prepared in advance by worker processes; the number of workers does not change them."""
 
 import multiprocessing
 import os
@@ -20,7 +20,7 @@ from ssdzoo.data.loading.transforms import AUGMENTATIONS, Augmentation, draw_vie
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import CallError, SSDZooError
 
-AHEAD = 3  # batches in the making per worker
+AHEAD = 3  # batches in preparation per worker
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Batch:
 
     Attributes:
         images: (B, H, W, 3) uint8 RGB.
-        boxes: (B, M, 4) float32, xyxy pixels of the batch's images; -1 where an image has fewer than M objects; M is 1 at least.
+        boxes: (B, M, 4) float32, xyxy, pixels of the batch's images; -1 where an image has fewer than M objects; M is at least 1.
         class_ids: (B, M) float32, -1 likewise.
-        indices: (B,) int64, numbers of the records.
+        indices: (B,) int64, of the records in the data set.
     """
 
     images: np.ndarray
@@ -53,7 +53,7 @@ def collate(samples: list, indices) -> Batch:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What turns a record's number into a sample: everything random derives from (seed, epoch, number)."""
+    """Turns the index of a record into a sample: everything random derives from (seed, epoch, index)."""
 
     dataset: Dataset
     size: tuple
@@ -62,7 +62,7 @@ class Preparation:
     cache: ResizeCache | None = None
 
     def sample(self, epoch: int, index: int) -> tuple:
-        """(image (H, W, 3) uint8, boxes (M, 4), class ids (M,)); boxes around crowds are left out."""
+        """(image (H, W, 3) uint8, boxes (M, 4), class ids (M,)); crowds are left out."""
         record = self.dataset[index]
         boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
         if self.augmentation:
@@ -70,7 +70,7 @@ class Preparation:
             drawn = draw_view(record.height, record.width, boxes, rng, self.augmentation)
             image = self.cache.read(record) if self.cache else read_image(record.image, reduction(drawn.window, self.size))
             return render_view(image, (record.height, record.width), boxes, ids, drawn, self.size)
-        # Every object stays: what is too small to learn still counts.
+        # Every object stays: the evaluation counts those that are too small to learn, too.
         scale = np.array(self.size[::-1] * 2, np.float32) / np.array((record.width, record.height) * 2, np.float32)
         return eval_transform(read_image(record.image), self.size), boxes * scale, ids
 
@@ -82,17 +82,17 @@ class Loader:
     """Iterates over batches of a data set.
 
     Args:
-        dataset: what to load.
+        dataset: a Dataset.
         batch_size: images per batch; the last one may be smaller.
         size: (height, width) of the images.
-        augmentation: a name of `AUGMENTATIONS`, with which images come shuffled; None leaves their order, and only resizes.
+        augmentation: a name of `AUGMENTATIONS`; the images are shuffled then. None keeps their order, and only resizes.
         seed: of everything random.
         workers: processes that prepare batches; 0 prepares them in this process.
         cache: folder for smaller copies of large photos; None for none.
-        part: (number, count) of processes that share each batch of `count * batch_size` images: this one gets the part of
-            that number. A last batch that has not an image for each is left out.
+        part: (rank, count) of the processes that share each batch of `count * batch_size` images: this one gets the part of
+            its rank. A last batch with fewer images than processes is left out.
 
-    Closing it, also as a context manager, ends the workers.
+    It is a context manager; closing it ends the workers.
     """
 
     def __init__(self, dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
@@ -153,17 +153,17 @@ class Loader:
         except BrokenProcessPool:
             self.close()
             raise SSDZooError(
-                "a loader process was killed, perhaps because memory ran out: use fewer --workers or a smaller --batch-size; "
-                "or it could not start, because a script of yours trains outside of `if __name__ == '__main__':`"
+                "a loader process was killed, perhaps because memory ran out: use a smaller workers= or batch_size=; "
+                "or it could not start, because your script trains outside of `if __name__ == '__main__':`"
             ) from None
         finally:
             for future, slot in waiting:
-                # One that runs on might write into a slot that is in use again: such a slot is given up.
+                # A worker that is still running might write into a slot that is in use again: such a slot is given up.
                 if future.cancel() or future.done():
                     memory.free.append(slot)
 
     def _parts(self, number: int) -> list:
-        """Numbers of the records of each batch."""
+        """Indices of the records of each batch."""
         order = np.arange(len(self._preparation.dataset))
         if self._preparation.augmentation:
             np.random.default_rng([self._preparation.seed, number, 0]).shuffle(order)
@@ -200,5 +200,5 @@ def _end_with_parent() -> None:
 
 
 def _make_batch(epoch: int, indices, slot) -> Batch:
-    """A batch, without its images where they lie in a slot of the shared memory."""
+    """A batch; without its images, where a slot of the shared memory holds them."""
     return _memory.put(slot, _preparation.batch(epoch, indices))

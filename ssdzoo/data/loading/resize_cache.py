@@ -1,4 +1,4 @@
-"""Smaller copies of large photos on disk, made once, so that no epoch decodes twelve megapixels to train on a tenth of one."""
+"""Smaller copies of large photos on disk, made once, so that not every epoch decodes the full photos."""
 
 import hashlib
 import os
@@ -16,7 +16,7 @@ ENLARGED = 2  # a copy is this many times the network's input, so that crops kee
 
 @dataclass(frozen=True)
 class ResizeCache:
-    """Copies as JPEG of quality 95, named by the photo's path, size and time, so that a changed photo gets a new one.
+    """Copies as JPEG of quality 95, named by the photo's path, size and time of change, so that a changed photo gets a new copy.
 
     Attributes:
         folder: where they are kept; runs may share it.

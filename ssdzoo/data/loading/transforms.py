@@ -1,7 +1,7 @@
 """SSD's augmentation (Liu et al. 2016, section 2.2, "Data augmentation", and the expansion of section 3.6).
 
-Where to cut is drawn on rectangles; the pixels are touched once, when the last rectangle is cut out and resized, and
-the colors are distorted on the small result. Images are (H, W, 3) uint8 RGB, boxes (M, 4) float32 xyxy pixels. Random
+The crop is drawn on rectangles alone. The pixels are touched once, when the last rectangle is cut out and resized, and the
+colors are changed in the small result. Images are (H, W, 3) uint8 RGB, boxes (M, 4) float32 xyxy pixels. Random
 functions take a numpy Generator and return what they drew.
 """
 
@@ -13,13 +13,13 @@ import numpy as np
 from ssdzoo import boxes as geometry
 
 MEAN_PIXEL = (123.675, 116.28, 103.53)  # ImageNet's mean color
-MIN_IOUS = (None, 0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # None keeps the whole picture, 0.0 takes any part
+MIN_IOUS = (None, 0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # None keeps the whole image, 0.0 takes any part of it
 INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Probabilities of the expansion, of a crop being tried, of mirroring, and of the colors being touched at all."""
+    """Probabilities of the expansion, of a crop, of mirroring, and of any change of colors."""
 
     expand: float = 0.5
     crop: float = 1.0
@@ -27,7 +27,7 @@ class Augmentation:
     colors: float = 1.0
 
 
-# "ssd" is the paper's; "light" leaves sizes and places nearly alone, which learns faster where time is short.
+# "ssd" is the paper's; "light" hardly changes sizes and places, which learns faster where time is short.
 AUGMENTATIONS = {
     "ssd": Augmentation(),
     "light": Augmentation(expand=0.0, crop=0.3, colors=0.5),
@@ -52,18 +52,18 @@ def eval_transform(image: np.ndarray, size: tuple) -> np.ndarray:
 
 
 def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL, augmentation=AUGMENTATIONS["ssd"]) -> tuple:
-    """One random view of an image: `draw_view`, then `render_view`, whose arguments and results these are."""
+    """One random view of an image: `draw_view`, then `render_view`, which see for arguments and results."""
     drawn = draw_view(*image.shape[:2], boxes, rng, augmentation)
     return (*render_view(image, image.shape[:2], boxes, class_ids, drawn, size, mean), drawn)
 
 
 def draw_view(height: int, width: int, boxes, rng, augmentation=AUGMENTATIONS["ssd"]) -> Drawn:
-    """Draws a random view of an image, whose pixels need not be known yet.
+    """Draws a random view of an image, whose pixels need not be read yet.
 
     Args:
         height, width: of the image; boxes: (M, 4) in its pixels.
         rng: numpy Generator.
-        augmentation: how often each part is drawn.
+        augmentation: the probabilities.
     """
     window = whole(height, width)
     if rng.random() < augmentation.expand:
@@ -83,7 +83,7 @@ def render_view(image, shape, boxes, class_ids, drawn: Drawn, size, mean=MEAN_PI
         shape: (height, width) of the image itself, in whose pixels boxes and window are.
         boxes: (M, 4); class_ids: (M,).
         size: (height, width) of the result.
-        mean: (3,) color around an image that is smaller than its window.
+        mean: (3,) color of the part of the window that lies outside of the image.
 
     Returns:
         image (height, width, 3) uint8; boxes (K, 4) in its pixels, of the objects whose center is in it; class_ids (K,).
@@ -92,7 +92,7 @@ def render_view(image, shape, boxes, class_ids, drawn: Drawn, size, mean=MEAN_PI
     window = np.round(drawn.window * scale)
     pixels = cut(image, window, size, drawn.interpolation, mean)
     boxes, keep = move_boxes(boxes, drawn.window, size)
-    # The fill keeps the mean color, as where colors are changed before the expansion.
+    # The part outside of the image keeps the mean color, as if colors were changed before the expansion.
     part = pixels[placed(*image.shape[:2], window, size)[1]]
     if part.size and drawn.colors:
         part[:] = apply_colors(part, **drawn.colors)
@@ -122,8 +122,8 @@ def draw_expand(height: int, width: int, rng, largest: float = 4.0) -> np.ndarra
 def draw_crop(window, boxes, rng, trials: int = 50) -> np.ndarray:
     """(4,) part of a window, or the window itself.
 
-    A least IoU is drawn from MIN_IOUS; then parts of 0.3 to 1 times the sides, with an aspect ratio of 0.5 to 2, until one has
-    that IoU with an object and an object's center in it. Without objects any part will do.
+    A minimum IoU is drawn from MIN_IOUS; then parts of 0.3 to 1 times the sides, with an aspect ratio of 0.5 to 2, until one has
+    that IoU with an object and contains an object's center. Without objects, the first part is taken.
     """
     min_iou = MIN_IOUS[rng.integers(len(MIN_IOUS))]
     if min_iou is None:
@@ -148,8 +148,8 @@ def centers_inside(boxes, window) -> np.ndarray:
 
 
 def move_boxes(boxes, window, size) -> tuple:
-    """Boxes (K, 4) in pixels of the window resized to `size` and cut at its borders, and (M,) bool which ones they are:
-    center inside, and at least a pixel wide and high."""
+    """Boxes (K, 4) in pixels of the window resized to `size` and clipped to it, and (M,) bool which of the boxes they are:
+    those whose center is inside, and that are at least a pixel wide and high."""
     scale = np.array([size[1], size[0]] * 2, np.float32) / np.tile(window[2:] - window[:2], 2)
     moved = geometry.clip((boxes - np.tile(window[:2], 2)) * scale, *size)
     keep = centers_inside(boxes, window) & (moved[:, 2:] - moved[:, :2] >= 1).all(axis=1)

@@ -11,10 +11,11 @@ from ssdzoo.export.onnx.builder import Builder
 from ssdzoo.export.onnx.fold_norms import fold_norms
 from ssdzoo.export.onnx.translate import data_variable, takes_pixels, translate
 from ssdzoo.files import replacing
+from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.version import __version__
-from ssdzoo.zoo import find_preset
+from ssdzoo.zoo import default_class_names
 
 OLDEST_OPSET = 13
 PIXELS = (0.0,) * 3, (1 / 255,) * 3  # mean and std of a symbol that takes pixels 0..255
@@ -84,10 +85,8 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
 def _arrays(params) -> dict:
     """{name: array}, names without `arg:` and `aux:`."""
     if not isinstance(params, dict):
-        from ssdzoo.formats.params_file import read_params
-
         params = read_params(params)
-    return {name.removeprefix("arg:").removeprefix("aux:"): array for name, array in params.items()}
+    return {strip_prefix(name): array for name, array in params.items()}
 
 
 def _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, preset, source) -> dict:
@@ -95,7 +94,7 @@ def _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, pre
     count = outputs["logits"][0].dims[2] - 1 if raw else nms["classes"]
     if classes is not None and count is not None and len(classes) != count:
         raise CallError(f"{source}: {len(classes)} class names for a model of {count} classes")
-    names = list(classes) if classes is not None else default_names(count or 0)
+    names = list(classes) if classes is not None else default_class_names(count or 0)
     values = {
         "classes": names,
         "mean": list(map(float, mean)),
@@ -109,15 +108,6 @@ def _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, pre
         "preprocess": with_preprocess,
     }
     return {"producer": f"ssdzoo {__version__}", "preset": preset, **{k: json.dumps(v) for k, v in values.items()}}
-
-
-def default_names(count: int) -> list:
-    """Names for classes that nothing names."""
-    for dataset in ("voc", "coco"):
-        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
-        if len(names) == count:
-            return list(names)
-    return [f"class {i}" for i in range(count)]
 
 
 def _doc(outputs: dict, image_in) -> str:

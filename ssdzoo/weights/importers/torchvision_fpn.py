@@ -1,11 +1,11 @@
-"""torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`. No mxnet here."""
+"""torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`."""
 
 import re
 
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.weights.importers.imported import Source
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 
 _BODY = re.compile(r"^(?:backbone\.)?body\.")
 # inner_blocks.0.0.weight; inner_blocks.0.weight in files written before torchvision 0.13.
@@ -24,8 +24,10 @@ def body_names(arrays: dict) -> dict:
 
 
 def pyramid(path, arrays: dict, wanted: dict) -> dict:
-    """{attribute path: float32 array} of the pyramid's convolutions. Stages are told by their channels; where the file has no
-    extra convolutions (Faster R-CNN's have a pooling instead), neither has the answer.
+    """{attribute path: float32 array} of the pyramid's convolutions.
+
+    Stages are recognized by their channels. Where the file has no extra convolutions, the result has none either: Faster R-CNN
+    has a pooling there.
 
     Args:
         path: the file that `arrays` came from.
@@ -33,7 +35,7 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
         wanted: {attribute path of a `ResNetFPN`: shape}: `lateral.0.weight`, `smooth.0.weight`, `extra.0.weight` and so on.
 
     Raises:
-        WeightsError: a stage that the file has not, or another shape.
+        WeightsError: a stage that the file lacks, or another shape.
     """
     sides, extras = {"inner": {}, "layer": {}}, []
     for name in arrays:
@@ -44,7 +46,7 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     levels = {int(np.shape(arrays[name])[1]): i for (i, part), name in sides["inner"].items() if part == "weight"}
     first = min((number for number, _, _ in extras), default=0)
     more = {(number - first, part): name for number, part, name in extras}
-    source, found = Source(path, arrays, "torchvision ResNet-FPN"), {}
+    source, found = CheckedArrays(path, arrays, "torchvision ResNet-FPN"), {}
     for target, shape in wanted.items():
         kind, index, part = target.split(".")
         if kind == "extra":
@@ -59,9 +61,9 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     return found
 
 
-def _take(source: Source, name, target: str, shape) -> np.ndarray:
+def _take(source: CheckedArrays, name, target: str, shape) -> np.ndarray:
     if name is None:
         raise WeightsError(
-            f"{source.path}: {source.kind} without a counterpart of {target} {tuple(shape)}; is the file complete?"
+            f"{source.path}: {source.origin} without a counterpart of {target} {tuple(shape)}; is the file complete?"
         )
     return source.take(name, tuple(shape))

@@ -14,9 +14,9 @@ from ssdzoo.errors import CallError, ExportError
 from ssdzoo.export.int8.equalize import equalize
 from ssdzoo.export.int8.quantize import beginning, nodes_before, quantize_onnx
 from ssdzoo.export.onnx_file import export_onnx
+from ssdzoo.formats.onnx_metadata import read_metadata
 from ssdzoo.measure.certificate import certify, open_side
 from ssdzoo.measure.compare import Tolerance
-from ssdzoo.predict.backends.onnx_model import read_metadata
 from ssdzoo.zoo import find_preset
 from tests.export.onnx.models import trained_looking
 

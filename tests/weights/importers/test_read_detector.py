@@ -7,8 +7,9 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.formats.params_file import read_params
-from ssdzoo.weights.foreign import read_detector
-from ssdzoo.weights.importers.imported import Converted, Source, stored_anchors
+from ssdzoo.weights.importers import read_detector
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
+from ssdzoo.weights.importers.imported_detector import ImportedDetector, stored_anchors
 from ssdzoo.zoo import find_preset
 from tests.weights.importers.caffe_files import mobilenet_ssd, vgg_ssd
 
@@ -19,7 +20,7 @@ def test_a_conversion_needs_no_mxnet(tmp_path):
 import sys
 sys.modules["mxnet"] = sys.modules["torch"] = None
 import ssdzoo.weights.backbone, ssdzoo.weights.importers.vgg16, ssdzoo.weights.importers.torchvision_resnet
-from ssdzoo.weights.foreign import read_detector
+from ssdzoo.weights.importers import read_detector
 print(*(p.name for p in read_detector({str(tmp_path / "net.caffemodel")!r}).save({str(tmp_path / "new" / "x.params")!r})))
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
@@ -35,7 +36,7 @@ def test_other_kinds_of_files(tmp_path):
     with pytest.raises(WeightsError, match="x.onnx: (neither a PyTorch|not an MXNet)"):
         read_detector(tmp_path / "x.onnx")
     with pytest.raises(CallError, match=r"x.npz: expected a file name that ends in .params"):
-        Converted({}, find_preset("ssd_300_vgg16_atrous_voc"), "x").save(tmp_path / "x.npz")
+        ImportedDetector({}, find_preset("ssd_300_vgg16_atrous_voc"), "x").save(tmp_path / "x.npz")
 
 
 def test_a_model_with_another_std_is_not_mistaken(tmp_path):
@@ -62,7 +63,7 @@ def test_stored_anchors_go_on_beyond_the_map():
 
 
 def test_a_source_is_taken_whole():
-    source = Source("x.pth", {"a": np.zeros((2, 3)), "b": np.zeros(1)}, "net")
+    source = CheckedArrays("x.pth", {"a": np.zeros((2, 3)), "b": np.zeros(1)}, "net")
     assert source.take("a", (2, 3)).dtype == np.float32 and "b" in source and "c" not in source
     assert source.take("a", (0, 3), rows=True).shape == (2, 3)
     with pytest.raises(WeightsError, match=r"x.pth: not a net: 'b' \(1,\) has no place in it"):

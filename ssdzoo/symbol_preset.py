@@ -3,25 +3,17 @@
 import json
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.formats.params_file import strip_prefix
 from ssdzoo.preset import Preset
-from ssdzoo.zoo import find_preset
+from ssdzoo.zoo import default_class_names
 
 _LARGEST_MAP = 16  # pixels of the last feature map, by which the input size is looked for
 _RAW_MEAN, _RAW_STD = (0.0,) * 3, (1 / 255,) * 3  # of a network that takes pixels 0..255 and normalizes them itself
-
-
-class ChannelsLast:
-    """A backend for a network that takes images (B, H, W, 3)."""
-
-    def __init__(self, backend):
-        self._backend = backend
-
-    def __call__(self, images: np.ndarray) -> tuple:
-        return self._backend(np.ascontiguousarray(images.transpose(0, 2, 3, 1)))
 
 
 def read_graph(path) -> list:
@@ -67,7 +59,21 @@ def parse_symbol(path):
         raise WeightsError(f"{path}: doesn't load: {str(error).strip().splitlines()[-1]}") from None
 
 
-def infer_preset(path, nodes: list, arrays: dict, known: dict) -> tuple:
+class GraphInput(NamedTuple):
+    name: str
+    channels_last: bool
+    normalizes: bool
+    mean = _RAW_MEAN
+    std = _RAW_STD
+
+
+def input_of(graph, arrays):
+    nodes = [{"op": n.op, "name": n.name, "attrs": n.attrs, "inputs": [i for i, _ in n.inputs]} for n in graph.nodes]
+    normalizes, channels_last = _input(nodes)
+    return GraphInput("data", channels_last, normalizes)
+
+
+def infer_preset(path, graph, arrays: dict, known: dict):
     """The Preset of an exported SSD, and whether its input is (B, H, W, 3).
 
     The number of classes is that of the class logits; their names are VOC's for 20 and COCO's for 80, else "class 0" and so
@@ -84,10 +90,11 @@ def infer_preset(path, nodes: list, arrays: dict, known: dict) -> tuple:
         WeightsError: not the detections of an SSD; its input size can't be told.
         CallError: `known` names another number of classes than the graph has.
     """
-    arrays = {re.sub("^(arg|aux):", "", name): array for name, array in arrays.items()}
+    arrays = {strip_prefix(name): array for name, array in arrays.items()}
     anchors = {int(m[1]): name for name, a in arrays.items() if (m := re.search(r"(?:^|_)anchor_(\d+)$", name)) and a.ndim == 5}
     if not anchors:
         raise WeightsError(f"{path}: not an SSD of GluonCV's: no array anchor_0 among its parameters")
+    nodes = [{"op": n.op, "name": n.name, "attrs": n.attrs, "inputs": [i for i, _ in n.inputs]} for n in graph.nodes]
     if not any("softmax" in node["op"].lower() for node in nodes):
         raise WeightsError(
             f"{path}: gives the raw heads of a training graph, not detections: export it in GluonCV after a call outside of "
@@ -103,11 +110,11 @@ def infer_preset(path, nodes: list, arrays: dict, known: dict) -> tuple:
         **known,
     }
     count = _count_classes(path, nodes)
-    if len(fields.setdefault("classes", _class_names(count))) != count:
+    if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
         raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
     if "base_size" not in fields:
         fields["base_size"] = _input_size(path, arrays, [anchors[i] for i in sorted(anchors)], nodes, channels_last)
-    return Preset(**fields), channels_last
+    return Preset(**fields)
 
 
 def _input(nodes: list) -> tuple:
@@ -132,14 +139,6 @@ def _count_classes(path, nodes: list) -> int:
     if len(others) != 1 or min(others) < 2:
         raise WeightsError(f"{path}: not an SSD of GluonCV's: no class logits (B, N, classes + 1) in it")
     return others.pop() - 1
-
-
-def _class_names(count: int) -> tuple:
-    for dataset in ("voc", "coco"):
-        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
-        if len(names) == count:
-            return names
-    return tuple(f"class {i}" for i in range(count))
 
 
 def _input_size(path, arrays: dict, anchors: list, nodes: list, channels_last: bool) -> tuple:

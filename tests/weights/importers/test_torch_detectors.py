@@ -6,7 +6,7 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.preset import read_preset
-from ssdzoo.weights.importers.pytorch_ssd import read_ssd
+from ssdzoo.weights.importers import read_detector
 from tests.weights.outputs import pixels, raw_outputs, write_safetensors
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
@@ -44,7 +44,7 @@ def test_ssd_pytorch(ssd_pytorch, tmp_path):
     net, path = ssd_pytorch
     image = pixels(300)
     expected = run(net, (image - np.array([123, 117, 104], np.float32).reshape(3, 1, 1))[None])
-    logits, offsets, anchors = raw_outputs(*read_ssd(path).save(tmp_path / "voc.params"), image)
+    logits, offsets, anchors = raw_outputs(*read_detector(path).save(tmp_path / "voc.params"), image)
     assert 1 < logits.std() < 3 and 1 < offsets.std() < 3 and abs(logits).max() > 8
     np.testing.assert_allclose(logits, expected[0][0], rtol=0, atol=1e-4)
     np.testing.assert_allclose(offsets, expected[1][0], rtol=0, atol=1e-4)
@@ -58,7 +58,7 @@ def test_torchvision(tmp_path):
     image = pixels(300, seed=1)
     mean = np.array([0.48235, 0.45882, 0.40784], np.float32).reshape(3, 1, 1)
     expected = run(net, ((image / 255 - mean) / np.float32(1 / 255))[None])
-    converted = read_ssd(tmp_path / "coco.safetensors")
+    converted = read_detector(tmp_path / "coco.safetensors")
     params, table = converted.save(tmp_path / "new" / "coco.params")
     logits, offsets, anchors = raw_outputs(params, table, image)
     assert 1 < logits.std() < 3 and abs(logits).max() > 8
@@ -80,13 +80,13 @@ def test_torchvision(tmp_path):
 def test_a_model_of_other_classes(tmp_path):
     net = SSDPytorch(classes=2)
     torch.save({"epoch": 3, "state_dict": {f"module.{k}": v for k, v in net.state_dict().items()}}, tmp_path / "two.pth")
-    converted = read_ssd(tmp_path / "two.pth", classes=["cup", "plate"])
+    converted = read_detector(tmp_path / "two.pth", classes=["cup", "plate"])
     assert converted.preset.classes == ("cup", "plate")
     assert converted.arrays["class_predictors.1.predictor.weight"].shape == (18, 1024, 3, 3)
     with pytest.raises(CallError, match=r"two.pth: ssd.pytorch SSD300 of 2 classes: name them with classes="):
-        read_ssd(tmp_path / "two.pth")
+        read_detector(tmp_path / "two.pth")
     with pytest.raises(CallError, match="of 2 classes, but 3 names are given"):
-        read_ssd(tmp_path / "two.pth", classes=["a", "b", "c"])
+        read_detector(tmp_path / "two.pth", classes=["a", "b", "c"])
 
 
 @pytest.mark.parametrize(
@@ -108,15 +108,13 @@ def test_state_dicts_that_do_not_fit(ssd_pytorch, change, message, tmp_path):
         state[name] = torch.zeros(value) if isinstance(value, tuple) else value
     torch.save({k: v for k, v in state.items() if v is not None}, tmp_path / "bad.pth")
     with pytest.raises(WeightsError, match=message):
-        read_ssd(tmp_path / "bad.pth")
+        read_detector(tmp_path / "bad.pth")
 
 
 def test_other_networks_are_named(tmp_path):
     torch.save({"features.0.weight": torch.zeros(1), "classifier.0.weight": torch.zeros(1)}, tmp_path / "vgg.pth")
-    with pytest.raises(
-        WeightsError, match="vgg.pth: neither ssd.pytorch's .* looks like a backbone: name it with --base-weights"
-    ):
-        read_ssd(tmp_path / "vgg.pth")
+    with pytest.raises(WeightsError, match="vgg.pth: neither ssd.pytorch's .* looks like a backbone: name it with base_weights="):
+        read_detector(tmp_path / "vgg.pth")
 
 
 class Bomb:
@@ -136,7 +134,7 @@ def test_a_pickle_is_not_executed(zipped, tmp_path):
     with pytest.raises(
         WeightsError, match=r"bad.pth: not a plain state dict \(unpickling it asks for io.open\); nothing in it was run"
     ):
-        read_ssd(tmp_path / "bad.pth")
+        read_detector(tmp_path / "bad.pth")
     assert not (tmp_path / "owned").exists()
     torch.load(tmp_path / "bad.pth", weights_only=False)["bomb"].close()
     assert (tmp_path / "owned").exists()
@@ -146,15 +144,15 @@ def test_a_pickle_is_not_executed(zipped, tmp_path):
 def test_files_that_are_no_state_dicts(content, ssd_pytorch, tmp_path):
     (tmp_path / "x.pth").write_bytes(content)
     with pytest.raises(WeightsError, match="x.pth: not a plain state dict"):
-        read_ssd(tmp_path / "x.pth")
+        read_detector(tmp_path / "x.pth")
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(WeightsError, match="list.pth: holds a list, not a state dict"):
-        read_ssd(tmp_path / "list.pth")
+        read_detector(tmp_path / "list.pth")
     torch.save({"epoch": 3}, tmp_path / "none.pth")
     with pytest.raises(WeightsError, match="none.pth: a state dict without tensors"):
-        read_ssd(tmp_path / "none.pth")
+        read_detector(tmp_path / "none.pth")
     (tmp_path / "cut.pth").write_bytes(ssd_pytorch[1].read_bytes()[: 10**6])
     with pytest.raises(WeightsError, match="cut.pth: not a plain state dict"):
-        read_ssd(tmp_path / "cut.pth")
+        read_detector(tmp_path / "cut.pth")
     with pytest.raises(WeightsError, match="gone.pth: no such file"):
-        read_ssd(tmp_path / "gone.pth")
+        read_detector(tmp_path / "gone.pth")

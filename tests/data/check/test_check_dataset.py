@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from ssdzoo.anchors.levels import Level
-from ssdzoo.data.check.check import check_dataset
+from ssdzoo.data.check.check_dataset import check_dataset
 from ssdzoo.data.check.similar_names import similar_names
+from ssdzoo.data.check.statistics import ModelAnchors
 from ssdzoo.errors import CallError, DataError
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.data.formats.written import NAMES, OBJECTS, WRITERS, write
@@ -91,8 +92,8 @@ def test_processes_find_the_same(tmp_path, capfd):
 def test_duplicated_boxes(tmp_path):
     report = checked(tmp_path, {"a": xml([CAT, CAT, ("dog", *CAT[1:]), ("dog", 11, 21, 31, 42)])})
     assert told(report) == [
-        ("warning", "box (10, 20, 30, 40), counted from 0, is marked twice as cat"),
-        ("warning", "box (10, 20, 30, 40), counted from 0, is marked as cat and as dog"),
+        ("warning", "box (10, 20, 30, 40), counted from 0, is annotated twice as cat"),
+        ("warning", "box (10, 20, 30, 40), counted from 0, is annotated as cat and as dog"),
     ]
 
 
@@ -111,8 +112,11 @@ def test_leakage_and_duplicated_images(tmp_path):
         ("d", "leakage", "warning"),
     ]
     assert report.problems[0].message == "is in train twice"
-    assert report.problems[1].message == "is in val and in train: val tells less about new images"
-    assert report.problems[3].message == f"in val, has the same bytes as {images['b']} in train: val tells less about new images"
+    assert report.problems[1].message == "is in val and in train: results on val will look better than they are"
+    assert (
+        report.problems[3].message
+        == f"in val, has the same bytes as {images['b']} in train: results on val will look better than they are"
+    )
     assert report.splits["train"]["images"] == 4 and report.classes["cat"]["images"] == 5
 
 
@@ -178,26 +182,28 @@ def test_anchors_against_literals(tmp_path):
     levels = [Level((1, 1), shape, (40, 50)), Level((1, 1), shape, (120, 290))]  # around (25, 20) and (145, 60)
     report = checked(
         tmp_path,
-        # In the input: exactly the first anchor; half of the second, IoU 0.5, not above; none.
-        {"a": xml([("cat", 1, 1, 26, 21), ("dog", 61, 21, 86, 31), ("dog", 1, 71, 11, 81)])},
-        model=("m", (160, 200), levels, None),
+        # In the input: exactly the first anchor; half of the second, IoU 0.5, which is enough; none, twice.
+        {"a": xml([("cat", 1, 1, 26, 21), ("dog", 61, 21, 86, 31), ("dog", 1, 71, 11, 81), ("dog", 21, 71, 31, 81)])},
+        model=ModelAnchors("m", (160, 200), levels),
     )
     assert report.anchors == {
         "model": "m",
         "size": [160, 200],
         "anchors": 2,
-        "objects": 3,
+        "objects": 4,
         "classes": {
             "cat": {"all": 1.0, "small": None, "medium": 1.0, "large": None, "IoU": 1.0},
-            "dog": {"all": 0.0, "small": 0.0, "medium": None, "large": None, "IoU": 0.25},
+            "dog": {"all": 0.3333, "small": 0.3333, "medium": None, "large": None, "IoU": 0.1667},
         },
-        "all": {"all": 0.3333, "small": 0.0, "medium": 1.0, "large": None, "IoU": 0.5},
+        "all": {"all": 0.5, "small": 0.3333, "medium": 1.0, "large": None, "IoU": 0.375},
     }
-    assert told(report) == [("warning", "only 0% of 'dog' have an anchor above IoU 0.5 in m: few of the others will be learned")]
+    assert told(report) == [
+        ("warning", "only 33% of the objects of class 'dog' have an anchor of m at IoU 0.5: the others are hard to learn")
+    ]
 
 
 def test_classes_that_a_model_does_not_know(tmp_path):
-    model = ("m", (80, 100), [Level((1, 1), np.array([[20.0, 20.0]]), (60, 40))], ["dog"])
+    model = ModelAnchors("m", (80, 100), [Level((1, 1), np.array([[20.0, 20.0]]), (60, 40))], ["dog"])
     assert told(checked(tmp_path, {"a": xml([CAT])}, model=model)) == [("warning", "m does not know 'cat'")]
 
 
@@ -212,7 +218,7 @@ def test_splits_that_cannot_be_read(tmp_path):
 
 
 def test_nothing_that_can_be_used(tmp_path):
-    model = ("m", (9, 9), [Level((1, 1), np.ones((3, 2)), (9, 9))], None)
+    model = ModelAnchors("m", (9, 9), [Level((1, 1), np.ones((3, 2)), (9, 9))])
     report = checked(tmp_path, {"a": xml([("cat", 1, 1, 900, 9)], size=(9, 9))}, model=model)
     assert report.splits["train"]["images"] == 0 and report.anchors["all"]["all"] is None
     assert [p.severity for p in report.problems] == ["error", "warning"]
