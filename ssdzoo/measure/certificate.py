@@ -40,7 +40,7 @@ class Certificate:
     """What a comparison found.
 
     Attributes:
-        summary: plain values for JSON; see docs/export.md.
+        summary: plain values for JSON; see docs/compare.md.
         items: the images, paths or parts of files.
         found: the Detections of A and of B, for each image.
         matches: the Match of each image.
