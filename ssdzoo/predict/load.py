@@ -156,11 +156,13 @@ def load_foreign_export(symbol, params, known: dict, ctx=None) -> Detector:
     preset, is read from its graph; see `infer_preset`.
 
     Raises:
+        ExportError: the symbol is damaged.
         WeightsError: not an SSD's detections, or its input size can't be told.
     """
-    from ssdzoo.predict.exported import ChannelsLast, infer_preset, read_graph
+    from ssdzoo.formats.symbol_file import read_symbol
+    from ssdzoo.predict.symbol_preset import ChannelsLast, infer_preset
 
-    preset, channels_last = infer_preset(symbol, read_graph(symbol), read_params(params), known)
+    preset, channels_last = infer_preset(read_symbol(symbol), read_params(params), known)
     backend = MXNetBackend(load_symbol(symbol, params, ctx))
     return Detector(ChannelsLast(backend) if channels_last else backend, preset)
 
@@ -169,19 +171,21 @@ def load_symbol(symbol, params, ctx=None):
     """An exported pair as a gluon.SymbolBlock on `ctx`.
 
     Raises:
-        WeightsError: one of the files is damaged, or they don't fit together.
+        ExportError: the symbol is damaged, or has an operator that mxnet lacks.
+        WeightsError: the parameter file is damaged, or they don't fit together.
     """
-    from ssdzoo.predict.exported import parse_symbol, read_graph
+    from ssdzoo.formats.symbol_file import read_symbol
+    from ssdzoo.predict.symbol_preset import parse_symbol
     from ssdzoo.runtime import mxnet
 
     mx = mxnet()
     arrays = {re.sub("^(arg|aux):", "", name): array for name, array in read_params(params).items()}
-    read_graph(symbol)
+    graph = read_symbol(symbol)
     try:
         with warnings.catch_warnings():
             # It asks for the type of the data, and then takes that of the parameters.
             warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
-            block = mx.gluon.SymbolBlock(parse_symbol(symbol), [mx.sym.var("data")])
+            block = mx.gluon.SymbolBlock(parse_symbol(graph), [mx.sym.var("data")])
         parameters = block.collect_params()
         odd = sorted(parameters.keys() ^ arrays.keys())
         if odd:
