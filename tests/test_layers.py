@@ -11,7 +11,7 @@ ROOT = Path(ssdzoo.__file__).parent
 
 # From the bottom to the top. A name stands for a module, or for all modules of a package that have no line of their own.
 LAYERS = (
-    "version errors files machine",
+    "version errors files machine progress",
     "runtime",
     "boxes detections preset",
     "formats metrics anchors",
@@ -85,9 +85,7 @@ KNOWN = {
     "export.int8.quantize -> predict.backends.onnx_model", "export.onnx_file -> predict.load",
     "measure.benchmark -> demo.shapes", "predict.backends.heads -> predict.detector",
 }  # fmt: skip
-KNOWN_CIRCLES = {
-    ("train.failure", "train.trainer"), ("export.onnx_file", "predict.load", "predict.onnx_cache"),
-}  # fmt: skip
+KNOWN_CIRCLES = {("export.onnx_file", "predict.load", "predict.onnx_cache")}
 KNOWN_FOLDERS = {"demo <-> measure", "export <-> predict"}
 
 ARROWS = [(name, other) for name, path in MODULES.items() for other in sorted(imports(path)) if other != name]
