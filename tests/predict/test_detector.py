@@ -118,7 +118,7 @@ def test_evaluation(tmp_path):
         cv2.imwrite(str(path), np.zeros((150, 600, 3)))
         flags = np.array(difficult, bool)
         records.append(Record(path, np.array(boxes, np.float32), np.array(ids, np.int32), flags, ~flags & False, 150, 600))
-    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records, []), "voc12")
+    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records, []), metric="voc12")
     assert value["AP"]["b"] == 1 and value["mAP"] == 1  # the miss on "empty" has the same score and comes later
-    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records[::-1], []), "voc12")
+    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records[::-1], []), metric="voc12")
     assert value["AP"]["b"] == 0.5
