@@ -40,7 +40,7 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
         save_image(out / picture, draw_detections(image, detections))
         height, width = image.shape[:2]
         where = {"image": str(path)} if frame is None else {"image": str(path), "frame": frame}
-        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_dict()})
+        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_list()})
     write_text(out / "detections.json", json.dumps(found, indent=1))
     return found
 
