@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -31,9 +32,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on sta
 
 
 def wide_console(**settings):
-    """For tables: off a terminal 120 columns, because nobody turns its lines there."""
+    """For tables: 120 columns where the output is no terminal. Whatever a file's name contains can be printed then."""
     from rich.console import Console
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, **settings)
 
 
