@@ -164,7 +164,7 @@ class SymbolSource(_Source):
             WeightsError: not the detections of an SSD, or its input size is not known.
         """
         if "backbone" not in self.known:
-            return infer_preset(self.symbol, self.graph, self.arrays, self.known)
+            return infer_preset(self.graph, self.arrays, self.known)
         preset = read_preset(self.sidecar)
         return replace(preset, mean=self.input.mean, std=self.input.std) if self.input.normalizes else preset
 

@@ -1,14 +1,14 @@
 """An exported SSD without a sidecar, as GluonCV leaves it: its input size, its classes and its normalization from its graph."""
 
-import json
 import re
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.errors import CallError, ExportError, WeightsError
 from ssdzoo.formats.params_file import strip_prefix
+from ssdzoo.formats.symbol_file import SymbolGraph
 from ssdzoo.preset import Preset
 from ssdzoo.zoo import default_class_names
 
@@ -16,64 +16,44 @@ _LARGEST_MAP = 16  # pixels of the last feature map, by which the input size is 
 _RAW_MEAN, _RAW_STD = (0.0,) * 3, (1 / 255,) * 3  # of a network that takes pixels 0..255 and normalizes them itself
 
 
-def read_graph(path) -> list:
-    """The nodes of a `-symbol.json`: dicts with op, name, attrs (str -> str) and inputs (numbers of earlier nodes).
+class GraphInput(NamedTuple):
+    """What a graph takes."""
+
+    name: str
+    channels_last: bool
+    normalizes: bool
+    mean: tuple = _RAW_MEAN
+    std: tuple = _RAW_STD
+
+
+def input_of(graph: SymbolGraph, arrays: dict) -> GraphInput:
+    normalizes, channels_last = _input(graph.nodes)
+    return GraphInput("data", channels_last, normalizes)
+
+
+def parse_symbol(graph: SymbolGraph):
+    """The mxnet Symbol of a graph that `read_symbol` read from a file.
 
     Raises:
-        WeightsError: not such a file. mxnet would read beyond its memory where a node names one that is not there.
-    """
-    try:
-        graph = json.loads(Path(path).read_text("utf-8"))
-        nodes = [
-            {
-                "op": str(node["op"]),
-                "name": str(node["name"]),
-                "attrs": dict(node.get("attrs") or node.get("param") or node.get("attr") or {}),
-                "inputs": [int(entry[0]) for entry in node["inputs"]],
-            }
-            for node in graph["nodes"]
-        ]
-        heads = [int(entry[0]) for entry in graph["heads"]]
-        earlier = all(0 <= i < at for at, node in enumerate(nodes) for i in node["inputs"])
-        if not earlier or not all(0 <= head < len(nodes) for head in heads) or not heads:
-            raise ValueError("a node takes its input from one that does not come before it")
-        if any(not 0 <= int(i) < len(nodes) for i in graph.get("arg_nodes", [])):
-            raise ValueError("an argument is no node of it")
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise WeightsError(f"{path}: not a symbol of MXNet ({type(error).__name__}: {error})") from None
-    return nodes
-
-
-def parse_symbol(path):
-    """The mxnet Symbol of a file that `read_graph` accepts.
-
-    Raises:
-        WeightsError: it has an operator that mxnet lacks, or one with impossible arguments.
+        ExportError: it has an operator that mxnet lacks, one with impossible arguments, or an output that its node lacks.
     """
     from ssdzoo.runtime import mxnet
 
     mx = mxnet()
     try:
-        return mx.sym.load(str(path))
+        symbol = mx.sym.load(graph.source)
     except mx.base.MXNetError as error:
-        raise WeightsError(f"{path}: doesn't load: {str(error).strip().splitlines()[-1]}") from None
+        raise ExportError(f"{graph.source}: doesn't load: {str(error).strip().splitlines()[-1]}") from None
+    names = symbol.get_internals().list_outputs()
+    for index, number in graph.outputs:
+        node = graph.nodes[index]
+        # mxnet reads beyond its memory where it looks for an output that is not there.
+        if number and number >= sum(name.startswith(f"{node.name}_output") for name in names):
+            raise ExportError(f"{graph.source}: {node} has no output {number}")
+    return symbol
 
 
-class GraphInput(NamedTuple):
-    name: str
-    channels_last: bool
-    normalizes: bool
-    mean = _RAW_MEAN
-    std = _RAW_STD
-
-
-def input_of(graph, arrays):
-    nodes = [{"op": n.op, "name": n.name, "attrs": n.attrs, "inputs": [i for i, _ in n.inputs]} for n in graph.nodes]
-    normalizes, channels_last = _input(nodes)
-    return GraphInput("data", channels_last, normalizes)
-
-
-def infer_preset(path, graph, arrays: dict, known: dict):
+def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
     """The Preset of an exported SSD, and whether its input is (B, H, W, 3).
 
     The number of classes is that of the class logits; their names are VOC's for 20 and COCO's for 80, else "class 0" and so
@@ -81,8 +61,7 @@ def infer_preset(path, graph, arrays: dict, known: dict):
     ImageNet's, unless the graph begins with a normalization of its own (`gluoncv.utils.export_block`).
 
     Args:
-        path: the symbol file.
-        nodes: of `read_graph`.
+        graph: of `read_symbol`, read from a file.
         arrays: the parameters, names with or without `arg:`.
         known: fields of the preset that somebody wrote down; they are not looked for.
 
@@ -90,17 +69,17 @@ def infer_preset(path, graph, arrays: dict, known: dict):
         WeightsError: not the detections of an SSD; its input size can't be told.
         CallError: `known` names another number of classes than the graph has.
     """
+    path = graph.source
     arrays = {strip_prefix(name): array for name, array in arrays.items()}
     anchors = {int(m[1]): name for name, a in arrays.items() if (m := re.search(r"(?:^|_)anchor_(\d+)$", name)) and a.ndim == 5}
     if not anchors:
         raise WeightsError(f"{path}: not an SSD of GluonCV's: no array anchor_0 among its parameters")
-    nodes = [{"op": n.op, "name": n.name, "attrs": n.attrs, "inputs": [i for i, _ in n.inputs]} for n in graph.nodes]
-    if not any("softmax" in node["op"].lower() for node in nodes):
+    if not any("softmax" in node.op.lower() for node in graph.nodes):
         raise WeightsError(
             f"{path}: gives the raw heads of a training graph, not detections: export it in GluonCV after a call outside of "
             "autograd.record(), or convert its parameter file with `ssdzoo convert`"
         )
-    normalizes, channels_last = _input(nodes)
+    normalizes, channels_last = _input(graph.nodes)
     fields = {
         "name": Path(path).name.removesuffix("-symbol.json"),
         "backbone": "exported symbol",
@@ -109,68 +88,69 @@ def infer_preset(path, graph, arrays: dict, known: dict):
         **({"mean": _RAW_MEAN, "std": _RAW_STD} if normalizes else {}),
         **known,
     }
-    count = _count_classes(path, nodes)
+    count = _count_classes(graph)
     if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
         raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
     if "base_size" not in fields:
-        fields["base_size"] = _input_size(path, arrays, [anchors[i] for i in sorted(anchors)], nodes, channels_last)
+        fields["base_size"] = _input_size(graph, arrays, [anchors[i] for i in sorted(anchors)], channels_last)
     return Preset(**fields)
 
 
 def _input(nodes: list) -> tuple:
     """Whether the graph subtracts a mean from its input itself, and whether it takes (B, H, W, 3)."""
     normalizes = channels_last = False
-    at = next((i for i, node in enumerate(nodes) if node["name"] == "data"), None)
+    at = next((i for i, node in enumerate(nodes) if node.name == "data"), None)
     while at is not None:
-        users = [i for i, node in enumerate(nodes) if at in node["inputs"]]
-        if len(users) != 1 or nodes[users[0]]["op"] == "Convolution":
+        users = [i for i, node in enumerate(nodes) if at in [source for source, _ in node.inputs]]
+        if len(users) != 1 or nodes[users[0]].op == "Convolution":
             break
         at = users[0]
-        normalizes |= nodes[at]["op"] == "broadcast_sub"
-        channels_last |= nodes[at]["op"] == "transpose" and nodes[at]["attrs"].get("axes") == "(0, 3, 1, 2)"
+        normalizes |= nodes[at].op == "broadcast_sub"
+        channels_last |= nodes[at].op == "transpose" and nodes[at].numbers("axes") == [0, 3, 1, 2]
     return normalizes, channels_last
 
 
-def _count_classes(path, nodes: list) -> int:
+def _count_classes(graph: SymbolGraph) -> int:
     """Without the background: of the logits (B, N, C + 1). The box offsets are (B, N, 4)."""
-    shapes = [node["attrs"].get("shape", "") for node in nodes if node["op"] == "Reshape"]
-    widths = [int(m[1]) for shape in shapes if (m := re.fullmatch(r"\(0, ?-1, ?(\d{1,6})\)", shape))]
+    shapes = [node.numbers("shape") for node in graph.nodes if node.op in ("Reshape", "reshape")]
+    widths = [shape[2] for shape in shapes if len(shape) == 3 and shape[:2] == [0, -1] and shape[2] > 0]
     others = {width for width in widths if width != 4} or set(widths)
     if len(others) != 1 or min(others) < 2:
-        raise WeightsError(f"{path}: not an SSD of GluonCV's: no class logits (B, N, classes + 1) in it")
+        raise WeightsError(f"{graph.source}: not an SSD of GluonCV's: no class logits (B, N, classes + 1) in it")
     return others.pop() - 1
 
 
-def _input_size(path, arrays: dict, anchors: list, nodes: list, channels_last: bool) -> tuple:
+def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, channels_last: bool) -> tuple:
     """(H, W) pixels: of the sizes at which the last map times its step is the input, the one that fits the other maps best, and
     of equals the least."""
     grids = [arrays[name][0, 0].astype(np.float64) for name in anchors]
-    places = {node["name"]: i for i, node in enumerate(nodes)}
-    slices = [next((n["name"] for n in nodes if n["op"] == "slice_like" and places.get(a) in n["inputs"]), None) for a in anchors]
+    cut = {graph.producer(node, 0).name: node.name for node in graph.nodes if node.op == "slice_like" and node.inputs}
+    slices = [cut.get(name) for name in anchors]
     if all(slices) and all(min(grid.shape[:2]) > 1 for grid in grids):
         steps = np.array([(grid[1, 0, 1] - grid[0, 0, 1], grid[0, 1, 0] - grid[0, 0, 0]) for grid in grids])
         best = [(np.inf, 0), (np.inf, 0)]
         for cells in range(1, _LARGEST_MAP + 1):
             sides = np.round(steps[-1] * cells)
-            maps = _map_sizes(path, slices, arrays, [int(s) if 0 < s < 1 << 14 else 0 for s in sides], channels_last)
+            maps = _map_sizes(graph, slices, arrays, [int(s) if 0 < s < 1 << 14 else 0 for s in sides], channels_last)
             for axis in (0, 1):
                 error = np.abs(maps[:, axis] * steps[:, axis] / max(sides[axis], 1) - 1).sum()
                 if maps[-1, axis] == cells and error < best[axis][0] - 1e-4:
                     best[axis] = error, int(sides[axis])
         if all(side for _, side in best):
             return best[0][1], best[1][1]
-    sidecar = Path(path).with_name(Path(path).name.removesuffix("-symbol.json") + ".toml")
+    path = Path(graph.source)
+    sidecar = path.with_name(path.name.removesuffix("-symbol.json") + ".toml")
     raise WeightsError(f"{path}: its input size can't be told from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar}")
 
 
-def _map_sizes(path, slices: list, arrays: dict, size: list, channels_last: bool) -> np.ndarray:
+def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, channels_last: bool) -> np.ndarray:
     """(maps, 2): H and W of each map for an input of `size` (H, W); zeros where one would vanish."""
     from ssdzoo.runtime import mxnet
 
     mx, nothing = mxnet(), np.zeros((len(slices), 2))
     if not all(size):
         return nothing
-    internals = parse_symbol(path).get_internals()
+    internals = parse_symbol(graph).get_internals()
     maps = mx.sym.Group([internals[f"{name}_output"] for name in slices])
     known = {name: arrays[name].shape for name in maps.list_inputs() if name in arrays}
     try:

@@ -11,7 +11,7 @@ ROOT = Path(ssdzoo.__file__).parent
 
 # From the bottom to the top. A name stands for a module, or for all modules of a package that have no line of their own.
 LAYERS = (
-    "version errors files machine suggest",
+    "version errors files machine progress suggest",
     "runtime",
     "boxes detections preset",
     "formats metrics anchors",
@@ -85,7 +85,7 @@ def layer(name: str) -> int:
 
 # Known arrows that go up; the list gets shorter, never longer.
 KNOWN = set()
-KNOWN_CIRCLES = {("train.failure", "train.trainer")}
+KNOWN_CIRCLES = set()
 KNOWN_FOLDERS = set()
 
 ARROWS = [(name, other) for name, path in MODULES.items() for other in sorted(imports(path)) if other != name]

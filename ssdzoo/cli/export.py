@@ -19,9 +19,14 @@ def export(
     ] = "symbol",
     weights: Weights = None,
     gpus: Gpus = None,
-    opset: Annotated[int, typer.Option(help="Version of ONNX's operators.", rich_help_panel=_ONNX)] = 17,
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operator set.", rich_help_panel=_ONNX)] = 17,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Give logits, offsets and anchors instead of detections.", rich_help_panel=_ONNX)
+        bool,
+        typer.Option(
+            "--raw",
+            help="Give the head outputs (class logits, box offsets, anchors) in place of detections.",
+            rich_help_panel=_ONNX,
+        ),
     ] = False,
     with_preprocess: Annotated[
         bool,
@@ -35,7 +40,7 @@ def export(
 ) -> None:
     """Export a model: as a symbol that MXNet loads without ssdzoo, or as ONNX for today's runtimes.
 
-    An exported pair, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX
+    An exported model, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX
     without mxnet.
     """
     check_folder(out)

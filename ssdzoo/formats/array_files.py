@@ -1,9 +1,10 @@
-"""Reads named arrays from .safetensors, .pth and .h5 files. None of them runs code or is believed about how long it is."""
+"""Reads named arrays from .safetensors, .pth and .h5 files. No code in them is run, and every length is checked."""
 
 import json
 import math
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,12 @@ _SAFETENSORS_TYPES = {
 def read_tensors(path) -> dict:
     """{name: array} of a `.safetensors` file or of a PyTorch state dict (`.pth`, `.pt`, `.bin`).
 
-    A state dict below "state_dict", "model" and the like is found there, and "module." of DataParallel is dropped.
+    A state dict may be stored under "state_dict", "model_state_dict", "model" or "net". The "module." of DataParallel is removed
+    from names. Arrays of a `.safetensors` file are read-only views of the file; bfloat16 becomes float32.
 
     Raises:
         WeightsError: missing, damaged, or not a state dict.
-        SSDZooError: a .pth without torch; says which extra to install.
+        SSDZooError: a `.pth` without torch. The message says which extra to install.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,7 +38,7 @@ def read_tensors(path) -> dict:
 
 
 def _read_safetensors(path: Path) -> dict:
-    """The format: 8 bytes length of the header, the header in JSON ({name: dtype, shape, data_offsets}), the data."""
+    """The format: the length of the header in 8 bytes; the header, JSON {name: {dtype, shape, data_offsets}}; the data."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         start = file.read(8)
@@ -81,7 +83,7 @@ def _read_pth(path: Path) -> dict:
     # Before 2.6, weights_only=True could be made to run code (CVE-2025-32434).
     version = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
     if version < (2, 6):
-        raise SSDZooError(f"{path}: torch {torch.__version__} may run code that a file brings: pip install 'torch>=2.6'")
+        raise SSDZooError(f"{path}: torch {torch.__version__} may run code that a file contains: pip install 'torch>=2.6'")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the unpickler stumbles over
@@ -112,11 +114,15 @@ def _numpy(tensor, torch) -> np.ndarray:
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def read_hdf5(path, wanted) -> dict:
-    """{name: array} of those data sets of an HDF5 file for whose name `wanted` is true.
+def read_hdf5(path, wanted: Callable[[str], bool]) -> dict:
+    """{name: array} of some data sets of an HDF5 file.
+
+    Args:
+        path: the file.
+        wanted: whether to read the data set of this name.
 
     Raises:
-        WeightsError: missing or damaged; a data set that lies elsewhere or is longer than its bytes in the file.
+        WeightsError: missing or damaged; a data set that is stored in another file, is compressed, or is not floating point.
         SSDZooError: h5py is not installed.
     """
     path = Path(path)
@@ -131,7 +137,7 @@ def read_hdf5(path, wanted) -> dict:
     def visit(name, item):
         if isinstance(item, h5py.Dataset) and wanted(name):
             if item.is_virtual or item.external or item.id.get_storage_size() < item.nbytes or item.dtype.kind != "f":
-                raise WeightsError(f"{path}: data set {name!r} {item.shape} {item.dtype} is compressed, elsewhere or no numbers")
+                raise WeightsError(f"{path}: data set {name!r} {item.shape} {item.dtype} is compressed, external or no floats")
             arrays[name] = item[()]
 
     try:

@@ -22,6 +22,7 @@ import os
 import struct
 import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -46,8 +47,8 @@ def read_params(path) -> dict:
     Memory is taken only for values that are in the file: every length is compared with the rest of the file first.
 
     Raises:
-        WeightsError: no such file, not a parameter file, truncated, more or less in it than it says, a sparse or a bfloat16
-            array; names the file and the offset in bytes.
+        WeightsError: no such file, not a parameter file, more or fewer bytes than its header says, a sparse or a bfloat16 array.
+            The message names the file and the offset in bytes.
     """
     path = Path(path)
     try:
@@ -64,8 +65,14 @@ def strip_prefix(name: str) -> str:
     return name.removeprefix("arg:").removeprefix("aux:")
 
 
-def read_stream(file, size: int, where) -> dict:
-    """`read_params` of an open binary file of `size` bytes; `where` names it in errors."""
+def read_stream(file: BinaryIO, size: int, where) -> dict:
+    """`read_params` of an open binary file.
+
+    Args:
+        file: open for reading.
+        size: its length in bytes.
+        where: its name in errors.
+    """
     reader = _Reader(file, size, where)
     magic, reserved, count = reader.numbers("<QQQ", "the file header")
     if magic != FILE_MAGIC or reserved:
@@ -80,7 +87,7 @@ def read_stream(file, size: int, where) -> dict:
 
 
 class _Reader:
-    """Reads forward, and never more than the file has."""
+    """Reads forward, and never beyond the end of the file."""
 
     def __init__(self, file, size: int, where):
         self._file, self._size, self._where = file, size, where
@@ -191,11 +198,11 @@ def _read_names(reader: _Reader, count: int) -> list:
 def write_params(path, arrays: dict) -> None:
     """Writes {name: array} as a parameter file that `mx.nd.load` reads, byte for byte what `mx.nd.save` writes.
 
-    Scalars exist in mxnet's np_shape mode only: a file with one is written for that mode as a whole, and `mx.npx.load` reads
+    Scalars exist in mxnet's np_shape mode only. A file that contains one is written for that mode as a whole; `mx.npx.load` reads
     it.
 
     Raises:
-        CallError: a dtype that the format lacks, or a name that is no text; nothing is written.
+        CallError: a dtype that the format lacks, or a name that is not text. Nothing is written then.
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
@@ -218,5 +225,5 @@ def write_params(path, arrays: dict) -> None:
 
 
 def read_bytes(data: bytes, where="bytes") -> dict:
-    """`read_params` of what a file holds."""
+    """`read_params` of the content of a file; `where` is its name in errors."""
     return read_stream(io.BytesIO(data), len(data), where)

@@ -49,8 +49,8 @@ class Subject(NamedTuple):
 
 
 def runtimes(backends) -> list:
-    """What can be measured with these backends: they themselves, and those that run ONNX with the network in int8, too, which
-    takes onnxruntime's tools to make."""
+    """What can be measured with these backends: each of them, and those that run ONNX again with the network in int8, which only
+    onnxruntime's tools can make."""
     int8 = [name + INT8 for name in backends if name != "mxnet"] if "onnxruntime" in backends else []
     return [*backends, *int8]
 
@@ -101,7 +101,7 @@ def _write_int8(subject: Subject, images: list, out: Path) -> None:
 
     detector = load(subject.model, "onnxruntime", weights=subject.weights)
     chosen = list(dict.fromkeys(images))[:_CALIBRATED]
-    # How many convolutions must stay in float is not to be learned from random weights.
+    # Random weights do not show how many convolutions must stay in float.
     float_first = None if subject.trained else 1
     quantize_onnx(detector.backend.file, out, (detector.prepare(path)[1][None] for path in chosen), float_first)
 

@@ -1,11 +1,13 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from ssdzoo.data.record import Record
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
@@ -13,10 +15,10 @@ from ssdzoo.machine import cores, processor, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import plain
 from ssdzoo.model_source import resolve
-from ssdzoo.predict.detector import list_images
+from ssdzoo.predict.detector import Detector, list_images
 from ssdzoo.predict.load import open_source
 
-HEADS_OF = 8  # images whose raw heads are compared
+HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
 _PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
 
 
@@ -25,14 +27,48 @@ class Side:
     """One of the two models.
 
     Attributes:
-        model: what the user calls it.
+        model: as the user named it.
         detector: runs it.
         files: paths that it was read from.
     """
 
     model: str
-    detector: object
-    files: list
+    detector: Detector
+    files: list[Path]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """On what two models are compared, and what counts as the same.
+
+    Attributes:
+        images: what a Detector takes, without videos; None where there are records.
+        records: Records with true boxes, for mAP, or None.
+        score: minimum score of a detection that is compared; mAP counts all.
+        tolerance: see Tolerance.
+        worst: how many images to name that differ.
+
+    Raises:
+        CallError: a tolerance of mAP without true boxes.
+    """
+
+    images: object = None
+    records: list[Record] | None = None
+    score: float = 0.1
+    tolerance: compare.Tolerance = field(default_factory=compare.Tolerance)
+    worst: int = 6
+
+    def __post_init__(self):
+        if self.tolerance.map is not None and self.records is None:
+            raise CallError("a tolerance of mAP needs true boxes: name a data set with data= in place of images")
+
+    def items(self) -> list:
+        """The images, one by one.
+
+        Raises:
+            CallError: videos, or no images at all.
+        """
+        return list_stills(self.images if self.records is None else [record.image for record in self.records])
 
 
 @dataclass(frozen=True)
@@ -66,38 +102,32 @@ def open_side(model, backend: str | None = None, ctx=None, weights=None, precisi
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
 
-def certify(a: Side, b: Side, images, records=None, score=0.1, tolerance=None, worst: int = 6, progress=None) -> Certificate:
-    """Runs both on the same images and compares what they find.
+def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) -> Certificate:
+    """Runs both models on the same images and compares what they find.
 
     Args:
-        images: what a Detector takes, without videos; ignored where there are records.
-        records: Records with known boxes, for mAP.
-        score: least score of a detection that is compared; mAP counts all.
-        tolerance: a compare.Tolerance.
-        worst: how many images to name.
-        progress: wraps the iterable of images, given their number too.
+        a, b: the model to trust, and the model to check.
+        trial: the images, and what counts as the same.
+        progress: called with an iterable and the number of its items; returns an iterable of the same items.
 
     Raises:
-        CallError: other numbers of classes, videos, a tolerance of mAP without known boxes, a tolerance that is no number.
+        CallError: other numbers of classes, videos.
         DataError: an image that can't be read.
     """
-    tolerance = tolerance or compare.Tolerance()
     compare.check_classes(a.detector, b.detector)
-    if tolerance.map is not None and records is None:
-        raise CallError("a tolerance of mAP needs known boxes: name a data set (--data) in place of a folder of images")
-    items = list_stills(images if records is None else [record.image for record in records])
+    items, tolerance = trial.items(), trial.tolerance
     found = [_detect(side.detector, items, progress) for side in (a, b)]
-    most = tuple(side.detector.preset.post_nms for side in (a, b))
-    matches = [compare.match_detections(x, y, score, tolerance.score, most) for x, y in zip(*found)]
+    limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
+    matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {
-        "a": _describe(a), "b": _describe(b), "images": len(items), "score": score, "tolerance": asdict(tolerance),
+        "a": _describe(a), "b": _describe(b), "images": len(items), "score": trial.score, "tolerance": asdict(tolerance),
         **compare.summarize(matches, a.detector.names, b.detector.names),
-        "heads": compare.compare_heads(a.detector, b.detector, items[:HEADS_OF]),
-        "mAP": _mean_ap(found, records, a.detector.names),
+        "heads": compare.compare_heads(a.detector, b.detector, items[:HEAD_OUTPUTS_OF]),
+        "mAP": _mean_ap(found, trial.records, a.detector.names),
     }  # fmt: skip
     failures = compare.judge(summary, tolerance)
     order = sorted(range(len(items)), key=lambda i: matches[i].badness, reverse=True)
-    order = [i for i in order if any(matches[i].badness)][:worst]
+    order = [i for i in order if any(matches[i].badness)][: trial.worst]
     summary = {
         "passed": not failures, "failures": failures, **summary, "worst": [_difference(i, items[i], matches[i]) for i in order],
         "versions": versions(_PACKAGES), "machine": _machine(),
@@ -125,7 +155,7 @@ def _detect(detector, items: list, progress) -> list:
 
 def _mean_ap(found: list, records, names):
     if records is None:
-        return {"not_compared": "the boxes are not known"}
+        return {"not_compared": "the true boxes are not known"}
     a, b = (compare.mean_ap(side, records, names)["mAP"] for side in found)
     loss = float(a - b)
     return {"a": float(a), "b": float(b), "loss": loss if loss == loss else None}

@@ -27,7 +27,7 @@ def this_machine() -> str:
 
 
 def remember(table, rows: list) -> None:
-    """Keeps the rows of `benchmark` for the model of a table; a folder that can't be written is told in a warning."""
+    """Keeps the rows of `benchmark` for the model of a table; a folder that can't be written is reported as a warning."""
     key, now = row_key(read_preset(table)), datetime.now(timezone.utc).isoformat(timespec="seconds")
     new = [
         {

@@ -14,8 +14,8 @@ STAGES = (1, 2, 3, 4)  # of a ResNet, with strides 4, 8, 16 and 32
 class ResNetFPN(mx.gluon.HybridBlock):
     """Feature maps of `channels` channels, finest first: one for each of `returned`, and the extra ones.
 
-    Each stage's feature map goes through a 1x1 convolution. From the coarsest on, each is enlarged (nearest neighbor) to the exact
-    size of the next finer one, odd or even, and added to it. A 3x3 convolution smooths each.
+    Each stage's feature map goes through a 1x1 convolution. From the coarsest on, each is enlarged (nearest neighbor) to the
+    exact size of the next finer one, odd or even, and added to it. A 3x3 convolution smooths each.
 
     Attributes:
         backbone_parameters: {attribute path: Parameter} of the classifier.

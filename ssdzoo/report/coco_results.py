@@ -58,19 +58,11 @@ def write_coco(folder, evaluation, image_ids: list, category_ids: list) -> list:
             {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "score": score}
             for i, box, score in zip(found.class_ids, _short(xywh(found.boxes)), _short(found.scores))
         ]
-        ignored = record.difficult | record.crowd
+        ignored = (record.difficult | record.crowd).astype(int).tolist()
+        parts = record.class_ids, _short(xywh(record.boxes)), _short(geometry.area(record.boxes)), ignored
         annotations += [
-            {
-                "image_id": image_id,
-                "category_id": category_ids[i],
-                "bbox": box,
-                "area": area,
-                "iscrowd": int(out),
-                "ignore": int(out),
-            }
-            for i, box, area, out in zip(
-                record.class_ids, _short(xywh(record.boxes)), _short(geometry.area(record.boxes)), ignored
-            )
+            {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "area": area, "iscrowd": flag, "ignore": flag}
+            for i, box, area, flag in zip(*parts)
         ]
     whole = {
         "images": images,

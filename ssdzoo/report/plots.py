@@ -79,13 +79,8 @@ def _panel(axis, evaluation, name: str, curves: list, index: int, small: bool) -
     if best:
         _best_point(axis, best, color, size)
     value = evaluation.summary["AP"][name]
-    axis.set_title(
-        f"{_short(name, 18 if small else 26)}  {_number(value)}",
-        fontsize=size,
-        color=INK if value is not None else "#888888",
-        loc="left",
-        pad=3,
-    )
+    title, color = f"{_short(name, 18 if small else 26)}  {_number(value)}", "#888888" if value is None else INK
+    axis.set_title(title, fontsize=size, color=color, loc="left", pad=3)
 
 
 def _best_point(axis, best: dict, color, size: int) -> None:
@@ -141,11 +136,8 @@ def plot_confusion(path, evaluation) -> None:
     axis.tick_params(which="both", length=0)
     axis.spines[:].set_visible(False)
     axis.set_ylabel("true class", fontsize=10, color=INK)
-    axis.set_xlabel(
-        f"predicted class\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row",
-        fontsize=10,
-        color=INK,
-    )
+    below = f"predicted class\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row"
+    axis.set_xlabel(below, fontsize=10, color=INK)
     axis.xaxis.set_label_position("bottom")
     _save(figure, path, bbox_inches="tight", pad_inches=0.2)
 

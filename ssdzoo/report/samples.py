@@ -41,11 +41,9 @@ def sample_grid(records: list, names: list, count: int, size: tuple, augment: st
     pictures = [_drawn(image, boxes, ids, names, tags) for image, boxes, ids, _ in views]
     cell = tuple(round(side * CELL / max(size)) for side in size)
     grid = picture_grid(pictures, _columns(count), cell, captions=[text for *_, text in views])
-    return (
-        grid
-        if tags or not shown
-        else np.concatenate([legend([(PALETTE[i % len(PALETTE)], names[i]) for i in shown], grid.shape[1]), grid])
-    )
+    if tags or not shown:
+        return grid
+    return np.concatenate([legend([(PALETTE[i % len(PALETTE)], names[i]) for i in shown], grid.shape[1]), grid])
 
 
 def _columns(count: int) -> int:

@@ -48,5 +48,5 @@ def test_frozen_norms(job, tmp_path):
 
 
 def test_too_many_frozen_stages(job):
-    with pytest.raises(CallError, match="--freeze 6: this backbone has 4 stages, so 0 to 4"):
+    with pytest.raises(CallError, match="freeze=6: this backbone has 4 stages, so 0 to 4"):
         train(job(freeze=6))

@@ -11,13 +11,13 @@ class Mirror:
 
     files: {path: bytes}.
     manner: "good"; "no ranges"; "silent" (never answers); "stalls" (after half of what is asked for); "drips" (a byte now and
-        then); "breaks off", "breaks off, no ranges" (after `most` bytes of an answer); "lies long", "lies long, no ranges",
+        then); "breaks off", "breaks off, no ranges" (after `limit` bytes of an answer); "lies long", "lies long, no ranges",
         "lies short" (all three in Content-Length); "claims terabytes"; "wrong range"; "error" (500).
     requests: [(path, Range header or None)] so far; sent: bytes of bodies so far.
     """
 
     def __init__(self):
-        self.files, self.manner, self.most, self.slow = {}, "good", 1000, 0.0
+        self.files, self.manner, self.limit, self.slow = {}, "good", 1000, 0.0
         self.requests, self.sent = [], 0
         self.closing = threading.Event()
 
@@ -61,7 +61,7 @@ def _handler(mirror: Mirror):
                     if mirror.closing.wait(0.05):
                         return
             if manner == "stalls" or "breaks off" in manner:
-                self._write(body[: len(body) // 2 if manner == "stalls" else mirror.most])
+                self._write(body[: len(body) // 2 if manner == "stalls" else mirror.limit])
                 if manner == "stalls":
                     mirror.closing.wait(30)
                 return

@@ -107,7 +107,7 @@ def test_a_wrong_length_does_not_matter_where_the_hash_is_right(manner, mirror, 
 
 
 def test_a_download_that_breaks_off_goes_on(mirror, tmp_path):
-    mirror.files, mirror.manner, mirror.most = {PLAIN: DATA}, "breaks off", 8000
+    mirror.files, mirror.manner, mirror.limit = {PLAIN: DATA}, "breaks off", 8000
     fetch(tmp_path)
     ranges = [wanted for path, wanted in mirror.requests if path == PLAIN]
     assert ranges == [None, "bytes=8000-", "bytes=16000-"] and mirror.sent == len(DATA)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.reader import FilesReader
 from ssdzoo.data.formats.splits import name_files
 from ssdzoo.data.formats.text_files import brief, number
 from ssdzoo.data.record import ERROR, WARNING, Problem
@@ -15,7 +15,7 @@ from ssdzoo.errors import DataError
 TRIED = 20  # images that are looked for to find the folder of the images
 
 
-class COCOReader(Reader):
+class COCOReader(FilesReader):
     """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file, number of
     the image in it).
 
@@ -25,27 +25,20 @@ class COCOReader(Reader):
     format = "coco"
 
     def __init__(self, path):
-        super().__init__(path)
-        self._files = [self.path] if self.path.is_file() else _json_files(self.path)
-        exported = self._files[0].name == "_annotations.coco.json"
-        self._splits = (
-            {p.parent.name: p for p in self._files} if exported and self.path.is_dir() else name_files(self._files, "instances_")
-        )
-        self._folders = {}
+        path, self._folders = Path(path), {}
+        files = [path] if path.is_file() else _json_files(path)
+        exported = path.is_dir() and files[0].name == "_annotations.coco.json"
+        super().__init__(path, files, {f.parent.name: f for f in files} if exported else name_files(files, "instances_"))
 
     @staticmethod
     def recognizes(path: Path) -> bool:
         return bool(_json_files(path)) if path.is_dir() else path.suffix.lower() == ".json"
 
-    def splits(self) -> list:
-        return list(self._splits)
-
     def class_names(self, problems: list) -> list:
         return list(dict.fromkeys(name for file in self._files for name in _parsed(file)["names"].values()))
 
     def items(self, split: str | None, problems: list) -> list:
-        files = self._files if split is None else [self._splits[split]]
-        items = []
+        files, items = self._files_of(split), []
         for file in files:
             data = _parsed(file)
             problems += data["problems"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.reader import FilesReader
 from ssdzoo.data.formats.splits import name_files
 from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.record import ERROR, Problem
@@ -15,7 +15,7 @@ from ssdzoo.errors import DataError
 COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax", "class")
 
 
-class CSVReader(Reader):
+class CSVReader(FilesReader):
     """A .csv file, or a folder with one for each split; items are (file, image, its rows).
 
     Coordinates are pixels from 0. Images start from the table's folder. Class names are sorted, or those of a classes.txt
@@ -25,17 +25,13 @@ class CSVReader(Reader):
     format = "csv"
 
     def __init__(self, path):
-        super().__init__(path)
-        self._files = [self.path] if self.path.is_file() else _tables(self.path)
-        self._splits = name_files(self._files)
+        files = [Path(path)] if Path(path).is_file() else _tables(Path(path))
+        super().__init__(path, files, name_files(files))
         self._read = {}
 
     @staticmethod
     def recognizes(path: Path) -> bool:
         return bool(_tables(path)) if path.is_dir() else path.suffix.lower() == ".csv"
-
-    def splits(self) -> list:
-        return list(self._splits)
 
     def class_names(self, problems: list) -> list:
         rows = [row for file in self._files for rows in self._images(file).values() for _, row in rows]
@@ -43,7 +39,7 @@ class CSVReader(Reader):
         return listed or sorted({row["class"] for row in rows if not _is_negative(row)} - {""})
 
     def items(self, split: str | None, problems: list) -> list:
-        files = self._files if split is None else [self._splits[split]]
+        files = self._files_of(split)
         items = [(file, image, rows) for file in files for image, rows in self._images(file).items()]
         if not items:
             raise DataError(f"{files[0]}: lists no images")

@@ -38,3 +38,22 @@ class Reader:
     def annotation(self, item, problems: list) -> ImageAnnotation | None:
         """One image's annotation, or None where it cannot be read."""
         raise NotImplementedError
+
+
+class FilesReader(Reader):
+    """A data set whose splits are annotation files.
+
+    Args:
+        files: of the data set, at least one.
+        splits: {split: file}; empty for a single file without a split's name.
+    """
+
+    def __init__(self, path, files: list, splits: dict):
+        super().__init__(path)
+        self._files, self._splits = files, splits
+
+    def splits(self) -> list:
+        return list(self._splits)
+
+    def _files_of(self, split: str | None) -> list:
+        return self._files if split is None else [self._splits[split]]

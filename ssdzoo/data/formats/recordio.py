@@ -18,7 +18,7 @@ import numpy as np
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.reader import FilesReader
 from ssdzoo.data.formats.splits import name_files
 from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import FilePart
@@ -30,7 +30,7 @@ HEADER = struct.Struct("<IfQQ")
 MOST_CLASSES = 10_000  # a larger id is damage, not a class
 
 
-class RecordIOReader(Reader):
+class RecordIOReader(FilesReader):
     """A .rec or .lst file, or a folder with one for each split; items are (file, offset of a record) or (file, line).
 
     Classes are called "0", "1", ... unless a classes.txt, or a STEM.names, lies beside the file. The images of a .lst start
@@ -40,20 +40,16 @@ class RecordIOReader(Reader):
     format = "recordio"
 
     def __init__(self, path):
-        super().__init__(path)
-        self._files = [self.path] if self.path.is_file() else _files(self.path)
-        self._files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in self._files]
-        self._splits = name_files(self._files)
-        first = self._files[0]
+        files = [Path(path)] if Path(path).is_file() else _files(Path(path))
+        files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in files]
+        super().__init__(path, files, name_files(files))
+        first = files[0]
         self._names = read_class_list(first.parent, f"{first.stem}.names", "classes.txt")
         self.nameless = self._names is None
 
     @staticmethod
     def recognizes(path: Path) -> bool:
         return bool(_files(path)) if path.is_dir() else path.suffix.lower() in (".rec", ".lst", ".idx")
-
-    def splits(self) -> list:
-        return list(self._splits)
 
     def class_names(self, problems: list) -> list:
         if self._names is not None:
@@ -68,7 +64,7 @@ class RecordIOReader(Reader):
         return [str(i) for i in range(largest + 1)]
 
     def items(self, split: str | None, problems: list) -> list:
-        files, known = self._files if split is None else [self._splits[split]], len(problems)
+        files, known = self._files_of(split), len(problems)
         items = [(file, place) for file in files for place in _places(file, problems)]
         if not items and len(problems) == known:
             raise DataError(f"{files[0]}: contains no records")

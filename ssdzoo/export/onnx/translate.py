@@ -44,11 +44,13 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
         results = _translate_node(Call(g, node, inputs, graph, values, image, notes))
         for number, result in enumerate(results if isinstance(results, tuple) else (results,)):
             values[node.index, number] = result
-    return Translated([values[head] for head in graph.heads], notes)
+    return Translated([values[output] for output in graph.outputs], notes)
 
 
 def _translate_node(call: Call):
     translator = TRANSLATORS.get(call.node.op)
+    if call.node.partitioned:
+        raise ExportError(f"{call.graph.source}: {call.node} holds a subgraph; export the network before it is partitioned")
     if translator is None:
         raise ExportError(
             f"{call.graph.source}: {describe(call.graph, call.node)}: this operator is not known here; "

@@ -52,12 +52,11 @@ def symbol_block(source: SymbolSource, ctx=None):
     """
     mx, arrays = mxnet(), source.arrays
     symbol_file, params_file = source.symbol, source.params.name
-    _ = source.graph  # checked first: mxnet would read beyond its memory where a node names one that is not there
     try:
         with warnings.catch_warnings():
             # It asks for the type of the data, and then takes that of the parameters.
             warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
-            block = mx.gluon.SymbolBlock(parse_symbol(symbol_file), [mx.sym.var(source.input.name)])
+            block = mx.gluon.SymbolBlock(parse_symbol(source.graph), [mx.sym.var(source.input.name)])
         parameters = block.collect_params()
         odd = sorted(parameters.keys() ^ arrays.keys())
         if odd:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ssdzoo
-from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.errors import CallError, ExportError, WeightsError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
@@ -117,9 +117,14 @@ def test_an_input_size_that_cannot_be_told(tmp_path):
         lambda graph: {**graph, "nodes": "many"},
         lambda graph: {**graph, "heads": []},
         lambda graph: {**graph, "heads": [[99999, 0, 0]]},
+        lambda graph: {**graph, "heads": [[5, -1, 0]]},
         lambda graph: {**graph, "arg_nodes": [99999]},
         lambda graph: {**graph, "nodes": [{**node, "inputs": [[i, 0, 0]]} for i, node in enumerate(graph["nodes"])]},
         lambda graph: {**graph, "nodes": [{**node, "inputs": [[-1, 0, 0]]} for node in graph["nodes"]]},
+        lambda graph: {
+            **graph,
+            "nodes": [{**node, "inputs": [[0, -1, 0]] if i else []} for i, node in enumerate(graph["nodes"])],
+        },
         lambda graph: {**graph, "nodes": [{"op": "null"}]},
     ],
 )
@@ -127,7 +132,16 @@ def test_damaged_graphs(damage, tmp_path):
     small_network().export(str(tmp_path / "x"))
     path = tmp_path / "x-symbol.json"
     path.write_text(json.dumps(damage(json.loads(path.read_text()))))
-    with pytest.raises(WeightsError, match=r"x-symbol\.json: not a symbol of MXNet"):
+    with pytest.raises(ExportError, match=r"x-symbol\.json: not a symbol of MXNet"):
+        ssdzoo.load(tmp_path / "x")
+
+
+def test_an_output_that_its_node_lacks(tmp_path):
+    small_network().export(str(tmp_path / "x"))
+    path = tmp_path / "x-symbol.json"
+    graph = json.loads(path.read_text())
+    path.write_text(json.dumps({**graph, "heads": [[graph["heads"][0][0], 7, 0], *graph["heads"][1:]]}))
+    with pytest.raises(ExportError, match=r"x-symbol\.json: node '\w+' \(slice_axis\) has no output 7"):
         ssdzoo.load(tmp_path / "x")
 
 
@@ -135,7 +149,7 @@ def test_a_graph_with_an_operator_that_mxnet_lacks(tmp_path):
     small_network().export(str(tmp_path / "x"))
     path = tmp_path / "x-symbol.json"
     path.write_text(path.read_text().replace("Pooling", "Poolong").replace('"Activation"', '"Actovation"'))
-    with pytest.raises(WeightsError, match=r"x-symbol\.json: doesn't load: .*Operator \w+ is not registered"):
+    with pytest.raises(ExportError, match=r"x-symbol\.json: doesn't load: .*Operator \w+ is not registered"):
         ssdzoo.load(tmp_path / "x")
 
 
