@@ -174,6 +174,7 @@ def load_symbol(symbol, params, ctx=None):
         ExportError: the symbol is damaged, or has an operator that mxnet lacks.
         WeightsError: the parameter file is damaged, or they don't fit together.
     """
+    from ssdzoo.formats.graph_input import input_of
     from ssdzoo.formats.symbol_file import read_symbol
     from ssdzoo.predict.symbol_preset import parse_symbol
     from ssdzoo.runtime import mxnet
@@ -185,7 +186,7 @@ def load_symbol(symbol, params, ctx=None):
         with warnings.catch_warnings():
             # It asks for the type of the data, and then takes that of the parameters.
             warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
-            block = mx.gluon.SymbolBlock(parse_symbol(graph), [mx.sym.var("data")])
+            block = mx.gluon.SymbolBlock(parse_symbol(graph), [mx.sym.var(input_of(graph, arrays).name)])
         parameters = block.collect_params()
         odd = sorted(parameters.keys() ^ arrays.keys())
         if odd:

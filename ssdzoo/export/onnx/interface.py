@@ -6,38 +6,38 @@ from onnx import TensorProto
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx.boxes import SUPPRESSIONS
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.translate import Translated
+from ssdzoo.export.onnx.translate import Translation
 from ssdzoo.formats.symbol_file import SymbolGraph
 
 MOST = 100  # detections of an image, where a symbol has no limit of its own
 
 
-def image_input(g: Builder, size, preprocess: bool, takes_pixels: bool, mean, std) -> tuple:
-    """The input of the model; what the symbol is fed; and the images as (B, 3, H, W) float32.
+def image_input(g: Builder, size: tuple | None, preprocess: bool, channels_last: bool, mean: tuple, std: tuple) -> tuple:
+    """Values of the model's input `images`, of what the symbol is fed, and of the same images as (B, 3, H, W) float32.
 
     Args:
         size: (H, W), or None for any.
-        preprocess: takes uint8 RGB images (B, H, W, 3) and normalizes them.
-        takes_pixels: the symbol takes (B, H, W, 3) float32, 0 to 255, and normalizes them itself.
+        preprocess: the model takes uint8 RGB images (B, H, W, 3), and prepares them as (image / 255 - mean) / std; else it takes
+            (B, 3, H, W) float32, prepared.
+        channels_last: the symbol takes (B, H, W, 3).
+        mean, std: of RGB in 0..1.
     """
     height, width = size or ("height", "width")
     g.at("preprocess")
-    if not preprocess:
-        image = g.input("images", ["batch", 3, height, width])
-        return image, g.add("Transpose", image, perm=[0, 2, 3, 1]) if takes_pixels else image, image
-    pixels = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
-    values = g.add("Cast", pixels, to=TensorProto.FLOAT)
-    planes = g.add("Transpose", values, perm=[0, 3, 1, 2])
-    if takes_pixels:
-        return pixels, values, planes
-    # The same arithmetic as that of the Detector.
-    scale = (1 / (255 * np.array(std))).astype(np.float32).reshape(3, 1, 1)
-    shift = (-np.array(mean) / np.array(std)).astype(np.float32).reshape(3, 1, 1)
-    image = g.add("Add", g.add("Mul", planes, scale), shift)
-    return pixels, image, image
+    if preprocess:
+        images = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
+        planes = g.add("Transpose", g.add("Cast", images, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+        # The same arithmetic as that of the Detector.
+        scale = (1 / (255 * np.array(std))).astype(np.float32).reshape(3, 1, 1)
+        shift = (-np.array(mean) / np.array(std)).astype(np.float32).reshape(3, 1, 1)
+        if (scale != 1).any() or shift.any():  # a symbol that takes pixels needs neither
+            planes = g.add("Add", g.add("Mul", planes, scale), shift)
+    else:
+        images = planes = g.input("images", ["batch", 3, height, width])
+    return images, g.add("Transpose", planes, perm=[0, 2, 3, 1]) if channels_last else planes, planes
 
 
-def detections(g: Builder, done: Translated, image: Value, graph: SymbolGraph, most: int | None) -> dict:
+def detections(g: Builder, done: Translation, image: Value, graph: SymbolGraph, most: int | None) -> dict:
     """Outputs boxes (B, K, 4), scores (B, K) and class_ids (B, K); K is `most`, or the symbol's own limit, or else 100."""
     outputs, source = done.outputs, graph.source
     g.at("detections")
@@ -88,7 +88,7 @@ def _exactly(g: Builder, rows: Value, count: int) -> Value:
     return g.add("Slice", rows, [0], [count], [1])
 
 
-def heads(g: Builder, done: Translated, image: Value, source: str) -> dict:
+def head_outputs(g: Builder, done: Translation, image: Value, source: str) -> dict:
     """Outputs logits (B, N, C + 1), background first; offsets (B, N, 4); anchors (1, N, 4), center form, pixels."""
     g.at("heads")
     decode, softmax = done.notes.get("decode"), done.notes.get("softmax", [])

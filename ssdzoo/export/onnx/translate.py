@@ -9,18 +9,19 @@ from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx import boxes, layers, tensors  # noqa: F401  they fill the table
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.operator import TRANSLATORS, Call, describe
+from ssdzoo.formats.graph_input import is_label
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 
 @dataclass(frozen=True)
-class Translated:
+class Translation:
     """The outputs of a symbol, and what its nodes noted for the detection (see `boxes.py`)."""
 
     outputs: list
     notes: dict
 
 
-def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Value, image: Value) -> Translated:
+def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Value, image: Value) -> Translation:
     """Translates all nodes that the outputs of a symbol depend on.
 
     Args:
@@ -44,7 +45,7 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
         results = _translate_node(Call(g, node, inputs, graph, values, image, notes))
         for number, result in enumerate(results if isinstance(results, tuple) else (results,)):
             values[node.index, number] = result
-    return Translated([values[output] for output in graph.outputs], notes)
+    return Translation([values[output] for output in graph.outputs], notes)
 
 
 def _translate_node(call: Call):
@@ -69,36 +70,9 @@ def _translate_node(call: Call):
         ) from error
 
 
-def data_variable(graph: SymbolGraph, params: dict) -> str:
-    """The name of the variable that takes the images: `data`, or the only one without a parameter."""
-    needed = graph.ancestors()
-    free = [n.name for n in graph.nodes if n.index in needed and n.op == "null" and n.name not in params and not _is_label(n)]
-    if "data" in free:
-        return "data"
-    if len(free) != 1:
-        raise ExportError(f"{graph.source}: the inputs without parameters are {free}; one, `data`, was expected")
-    return free[0]
-
-
-def takes_pixels(graph: SymbolGraph, data: str) -> bool:
-    """Whether a symbol takes pixels 0..255 of (B, H, W, 3) and normalizes them, as those of GluonCV's `export_block` do."""
-    index, normalizes = next(n.index for n in graph.nodes if n.name == data), False
-    while True:
-        users = [n for n in graph.nodes if any(i == index for i, _ in n.inputs)]
-        if len(users) != 1 or not users[0].op.startswith(("broadcast_", "elemwise_", "_", "transpose")):
-            return False
-        if users[0].op == "transpose":
-            return normalizes and users[0].numbers("axes") == [0, 3, 1, 2]
-        normalizes, index = normalizes or "sub" in users[0].op or "minus" in users[0].op, users[0].index
-
-
-def _is_label(node: Node) -> bool:
-    return node.name.endswith("label")
-
-
 def _parameter(g: Builder, node: Node, params: dict):
     if node.name not in params:
-        if _is_label(node):
+        if is_label(node):
             return None  # of a loss, whose translation does not read it
         raise ExportError(f"parameter {node.name!r} is missing; the file holds {', '.join(list(params)[:3])} ...")
     array = np.asarray(params[node.name])
