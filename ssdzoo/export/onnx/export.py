@@ -32,7 +32,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
     itself, as those of GluonCV's `export_block` do (see `ssdzoo.formats.graph_input`). With `with_preprocess`: (B, H, W, 3) uint8
     RGB. B is free. Batch norms become part of the convolutions before them.
     Outputs: `boxes` (B, 100, 4) float32, corners in pixels of the input; `scores` (B, 100) float32; `class_ids` (B, 100) float32,
-    from 0; best first, -1 where there is no detection. Threshold, limits and suppression are those of the symbol. With `raw`:
+    from 0; best first, -1 where there is no detection. Thresholds and limits of NMS are those of the symbol. With `raw`:
     `logits` (B, N, C + 1), background first; `offsets` (B, N, 4); `anchors` (1, N, 4), center form, pixels.
 
     Args:
@@ -44,7 +44,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
         opset: version of ONNX's operators, 13 or newer; the file gets the oldest IR version that holds it.
         classes: names; None takes those of VOC for 20 and those of COCO for 80, and else numbers them.
         mean, std: of RGB in 0..1, for `with_preprocess` and for the metadata; not used where the symbol normalizes its input.
-        preset: name of the model, for the metadata.
+        preset: name of the model's preset, for the metadata.
         max_detections: rows of the outputs; None for the symbol's own limit (100 in GluonCV's), or 100 where it has none.
 
     Returns:
@@ -121,7 +121,7 @@ def _metadata(about: About, done: Translation, outputs: dict, source: str) -> di
         "nms": {k: nms.get(k) for k in ("thresh", "topk", "valid_thresh")}
         | {"post": None if about.raw else outputs["boxes"][1][1]},
         "stds": decode.get("stds"),
-        # Tensors at which a runtime may cut: what comes before them bears a low precision, what comes after does not.
+        # The tensors of the head outputs: what comes before them may run in a low precision, what comes after may not.
         "heads": [done.notes["softmax"][0][0].name, decode["offsets"].name] if decode and done.notes.get("softmax") else None,
         "raw": about.raw,
         "preprocess": about.preprocess,

@@ -1,4 +1,4 @@
-"""From the nodes of a symbol to those of ONNX, one after the other."""
+"""Translates the nodes of a symbol to those of ONNX, one after the other."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,16 @@ import numpy as np
 from onnx.shape_inference import InferenceError
 
 from ssdzoo.errors import ExportError
-from ssdzoo.export.onnx import boxes, layers, tensors  # noqa: F401  they fill the table
+from ssdzoo.export.onnx import arithmetic, boxes, layers, shapes  # noqa: F401  they fill TRANSLATORS
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.operator import TRANSLATORS, Call, describe
+from ssdzoo.export.onnx.operator import TRANSLATORS, OperatorCall, describe
 from ssdzoo.formats.graph_input import is_label
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 
 @dataclass(frozen=True)
 class Translation:
-    """The outputs of a symbol, and what its nodes noted for the detection (see `boxes.py`)."""
+    """The outputs of a symbol as [Value], and the notes of its translators (see `OperatorCall`)."""
 
     outputs: list
     notes: dict
@@ -27,7 +27,7 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
     Args:
         params: {name: array} of the parameters, without `arg:` and `aux:`.
         data: name of the variable that takes the images.
-        fed: what it is given.
+        fed: the images as the symbol takes them.
         image: the same images as (B, 3, H, W) float32.
 
     Raises:
@@ -42,13 +42,13 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
             values[node.index, 0] = fed if node.name == data else _parameter(g, node, params)
             continue
         inputs = [values[key] for key in node.inputs] + _implied(g, node, params)
-        results = _translate_node(Call(g, node, inputs, graph, values, image, notes))
+        results = _translate_node(OperatorCall(g, node, inputs, graph, values, image, notes))
         for number, result in enumerate(results if isinstance(results, tuple) else (results,)):
             values[node.index, number] = result
     return Translation([values[output] for output in graph.outputs], notes)
 
 
-def _translate_node(call: Call):
+def _translate_node(call: OperatorCall) -> Value | tuple[Value, ...]:
     translator = TRANSLATORS.get(call.node.op)
     if call.node.partitioned:
         raise ExportError(f"{call.graph.source}: {call.node} holds a subgraph; export the network before it is partitioned")
@@ -61,7 +61,7 @@ def _translate_node(call: Call):
         return translator(call)
     except ExportError:
         raise
-    # What a wrong file makes of it: a missing attribute, a text where a number belongs, shapes that don't fit.
+    # A wrong file: a missing attribute, a text in place of a number, shapes that don't fit.
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError, InferenceError) as error:
         reason = str(error).strip().splitlines()
         shapes = [v.dims if v is not None else None for v in call.inputs]
@@ -70,10 +70,10 @@ def _translate_node(call: Call):
         ) from error
 
 
-def _parameter(g: Builder, node: Node, params: dict):
+def _parameter(g: Builder, node: Node, params: dict) -> Value | None:
     if node.name not in params:
         if is_label(node):
-            return None  # of a loss, whose translation does not read it
+            return None  # of a loss; its translator does not read it
         raise ExportError(f"parameter {node.name!r} is missing; the file holds {', '.join(list(params)[:3])} ...")
     array = np.asarray(params[node.name])
     if array.dtype.kind == "f":
