@@ -1,4 +1,4 @@
-"""What of this machine ssdzoo needs, whether it is there, and the command that mends what is not."""
+"""What ssdzoo needs of this machine, whether it is there, and the command that fixes what is not."""
 
 import ctypes
 import importlib.util
@@ -14,8 +14,8 @@ from pathlib import Path
 from ssdzoo.machine import cores, package_version, processor
 
 OK, NOTE, ERROR = "ok", "note", "error"
-_LARGEST_CAPABILITY = 8.9  # whose code mxnet-cu117 carries
-_PACKAGES = {  # package: what it is for, and the extra that brings it; None for those that ssdzoo itself needs
+_MAX_CAPABILITY = 8.9  # the newest that mxnet-cu117 contains code for
+_PACKAGES = {  # package: what it is for, and the extra that installs it
     "onnx": ("export as ONNX", "onnx"),
     "onnxruntime": ("backend onnxruntime", "onnx"),
     "openvino": ("backend openvino", "openvino"),
@@ -26,7 +26,7 @@ _PACKAGES = {  # package: what it is for, and the extra that brings it; None for
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what, OK, NOTE or ERROR, what was found, and the command that would mend it, or None."""
+    """One thing that was looked at: what, OK, NOTE or ERROR, what was found, and the command that fixes it, or None."""
 
     what: str
     state: str
@@ -137,9 +137,9 @@ def _gpus() -> list:
 def _gpu(index: str, name: str, capability: str, memory: str) -> Finding:
     what = f"GPU {index}"
     described = f"{name}, compute capability {capability}, {memory}"
-    if float(capability) > _LARGEST_CAPABILITY:
+    if float(capability) > _MAX_CAPABILITY:
         return Finding(
-            what, NOTE, f"{described}: mxnet carries no code for it; export the model and run it with onnxruntime",
+            what, NOTE, f"{described}: mxnet contains no code for it; export the model and run it with onnxruntime",
             "pip install onnxruntime-gpu",
         )  # fmt: skip
     return Finding(what, OK, described)

@@ -1,9 +1,12 @@
-"""Real photos, weights and published answers that lie beside the checkout and are never committed."""
+"""Real photos: a few that the repository holds, and more of them, weights and published answers that lie beside the checkout."""
 
 from pathlib import Path
 
 import pytest
 
+BCCD = (
+    Path(__file__).parent / "fixtures" / "bccd"
+)  # 9 photos of blood cells in the Pascal VOC layout: splits train 4, val 2, test 3
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from copy import copy
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Optional, get_args
 
 import typer
 
@@ -30,10 +32,20 @@ Weights = Annotated[Optional[Path], typer.Option(help="Parameter file of the who
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]
 
 
+def in_panel(shared, panel: str):
+    """A shared option under a heading of its own."""
+    kind, option = get_args(shared)
+    option = copy(option)
+    option.rich_help_panel = panel
+    return Annotated[kind, option]
+
+
 def wide_console(**settings):
-    """For tables: off a terminal 120 columns, because nobody turns its lines there."""
+    """For tables: 120 columns where the output is no terminal. Whatever a file's name contains can be printed then."""
     from rich.console import Console
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, **settings)
 
 

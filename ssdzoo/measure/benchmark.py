@@ -16,14 +16,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ssdzoo.build import get_model
+from ssdzoo.costs import with_some_classes
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.export.pair import find_pair
+from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import write_params
-from ssdzoo.predict.load import find_network, is_run, load
-from ssdzoo.preset import read_preset
+from ssdzoo.model_source import NetworkSource, resolve
+from ssdzoo.predict.load import load
+from ssdzoo.preset import Preset, read_preset
 from ssdzoo.runtime import gluoncv, mxnet, tune_cpu
-from ssdzoo.weights.published import find_weights
-from ssdzoo.zoo import find_preset, list_models
+from ssdzoo.zoo import list_models
 
 GLUONCV = "gluoncv"
 INT8 = "-int8"  # after a backend's name: with the network in int8
@@ -48,8 +49,8 @@ class Subject(NamedTuple):
 
 
 def runtimes(backends) -> list:
-    """What can be measured with these backends: they themselves, and those that run ONNX with the network in int8, too, which
-    takes onnxruntime's tools to make."""
+    """What can be measured with these backends: each of them, and those that run ONNX again with the network in int8, which only
+    onnxruntime's tools can make."""
     int8 = [name + INT8 for name in backends if name != "mxnet"] if "onnxruntime" in backends else []
     return [*backends, *int8]
 
@@ -100,9 +101,9 @@ def _write_int8(subject: Subject, images: list, out: Path) -> None:
 
     detector = load(subject.model, "onnxruntime", weights=subject.weights)
     chosen = list(dict.fromkeys(images))[:_CALIBRATED]
-    # How many convolutions must stay in float is not to be learned from random weights.
+    # Random weights do not show how many convolutions must stay in float.
     float_first = None if subject.trained else 1
-    quantize_onnx(detector.backend.path, out, (detector.prepare(path)[1][None] for path in chosen), float_first)
+    quantize_onnx(detector.backend.file, out, (detector.prepare(path)[1][None] for path in chosen), float_first)
 
 
 def _row(runtime: str, batch: int, results: list) -> dict:
@@ -196,41 +197,32 @@ def find_subject(model, folder, weights=None) -> Subject:
     Raises:
         CallError: no such model.
     """
-    if str(model).endswith(".onnx") or find_pair(model):
-        return Subject(model)
-    folder = Path(folder)
-    trained = bool(weights) or is_run(model) or str(model).endswith(".params")
-    if trained:
-        preset, params = find_network(model, weights)
-        params = find_weights(preset.name, params)
-    else:
-        preset, params = find_preset(model), folder / "random.params"
-        preset = preset if preset.classes else preset.with_classes([f"class {i}" for i in range(20)])
-        mx = mxnet()
-        net = get_model(preset)
-        net.initialize(mx.init.Xavier())
-        write_params(params, {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()})
-    table = folder / "model.toml"
-    table.write_text(preset.to_toml(), "utf-8")
+    source = resolve(model, weights)
+    if not isinstance(source, NetworkSource):
+        return Subject(source.model)
+    preset, trained, table = with_some_classes(source.preset), source.has_weights, Path(folder) / "model.toml"
+    params = source.params if trained else _write_random(preset, Path(folder) / "random.params")
+    write_text(table, preset.to_toml())
     return Subject(table, params, preset.name if preset.name in list_models() else None, trained)
 
 
-def list_jpegs(images, count: int, folder) -> list:
-    """The first JPEGs of a folder, over again until there are `count`; None draws some of 640x480 pixels."""
-    import cv2
+def _write_random(preset: Preset, path: Path) -> Path:
+    """Random parameters of a preset."""
+    net = get_model(preset)
+    net.initialize(mxnet().init.Xavier())
+    write_params(path, {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()})
+    return path
 
-    from ssdzoo.demo.shapes import draw_scene
 
-    if images is not None:
-        found = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
-        if not found:
-            raise CallError(f"{images}: no {'JPEG files in this folder' if Path(images).is_dir() else 'such folder'}")
-    else:
-        found = []
-        for i in range(8):
-            picture = draw_scene(np.random.default_rng(i))[0]
-            found.append(Path(folder) / f"{i}.jpg")
-            cv2.imwrite(str(found[-1]), cv2.resize(picture, (640, 480), interpolation=cv2.INTER_CUBIC)[..., ::-1])
+def list_jpegs(images, count: int) -> list[Path]:
+    """The JPEGs of a folder and the folders in it, from the first one again until there are `count`.
+
+    Raises:
+        CallError: there are none.
+    """
+    found = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        raise CallError(f"{images}: no {'JPEG files in this folder' if Path(images).is_dir() else 'such folder'}")
     return [found[i % len(found)] for i in range(count)]
 
 

@@ -16,7 +16,6 @@ from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
-from ssdzoo.machine import package_version
 
 READ_AHEAD = 8  # images that are decoded while the network works
 
@@ -24,10 +23,13 @@ READ_AHEAD = 8  # images that are decoded while the network works
 class Detector:
     """Finds objects in images.
 
+    Attributes:
+        size: (H, W) of the network's input in pixels.
+        names: of the classes.
+        preset, backend, batch_size: see below.
+
     Args:
-        backend: runs the network: called with images (B, 3, H, W) float32, normalized, it returns numpy arrays:
-            class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) in pixels of the network input, -1 where there is
-            no detection. Its `in_flight` is the number of threads that may call it at once, 1 where it has none.
+        backend: runs the network; see `ssdzoo.predict.backends.protocol.Backend`. To find objects it need only be callable.
         preset: gives the input size, the classes, mean and std.
         batch_size: images that go through the network at once; more than one pays on GPUs only.
         takes_pixels: the backend takes (B, H, W, 3) uint8 instead, and normalizes them itself.
@@ -35,7 +37,7 @@ class Detector:
 
     def __init__(self, backend, preset, batch_size: int = 1, takes_pixels: bool = False):
         self.backend = backend
-        self._size = preset.base_size
+        self.size = preset.base_size
         self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32)
         self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32)
         self.batch_size = batch_size
@@ -46,7 +48,7 @@ class Detector:
     @property
     def runtime(self) -> str:
         """What runs the network, with its version: "onnxruntime 1.31.1 CPU"."""
-        return getattr(self.backend, "version", None) or f"mxnet {package_version('mxnet')}"
+        return self.backend.runtime
 
     def __call__(self, images, score: float = 0.5) -> list:
         """Detections with at least `score`, best first, one `Detections` per image, boxes in pixels of that image.
@@ -107,7 +109,7 @@ class Detector:
             DataError: an image that cannot be read.
         """
         image = item if isinstance(item, np.ndarray) else read_image(item)
-        pixels = eval_transform(image, self._size)
+        pixels = eval_transform(image, self.size)
         if self._takes_pixels:
             return image, pixels
         return image, self._normalized(pixels)
@@ -133,7 +135,7 @@ class Detector:
     def _detections(self, shape, ids, scores, boxes, score) -> Detections:
         keep = (ids >= 0) & (scores >= score)
         height, width = shape
-        scale = np.array([width / self._size[1], height / self._size[0]] * 2, np.float32)
+        scale = np.array([width / self.size[1], height / self.size[0]] * 2, np.float32)
         corners = geometry.clip(boxes[keep] * scale, height, width)
         return Detections(corners, scores[keep], ids[keep].astype(np.int32), self.names)
 
@@ -183,18 +185,3 @@ def list_images(images) -> list:
         else:
             found.append(Path(item))
     return found
-
-
-class MXNetBackend:
-    """Runs a Gluon network, an SSD or an exported symbol, on the first context of its parameters."""
-
-    def __init__(self, net):
-        from ssdzoo.runtime import mxnet
-
-        self._mx = mxnet()
-        self._net = net
-        self._context = next(iter(net.collect_params().values())).list_ctx()[0]
-
-    def __call__(self, images: np.ndarray) -> tuple:
-        outputs = self._net(self._mx.nd.array(images, ctx=self._context))
-        return tuple(output.asnumpy() for output in outputs)

@@ -7,7 +7,7 @@ import pytest
 
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import read_preset
-from tests.cli.test_cli import ssdzoo
+from tests.command import ssdzoo
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.train.jobs import TABLE
 

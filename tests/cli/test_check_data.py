@@ -5,7 +5,7 @@ import json
 import cv2
 import pytest
 
-from tests.cli.test_cli import ssdzoo
+from tests.command import ssdzoo
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.data.formats.written import WRITERS, write, yolo_lines
 from tests.shared import shared_path

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: in processes of its own, from a data set to a picture."""
+"""The command line as a user meets it, from a data set to a picture."""
 
 import hashlib
 import json
@@ -12,19 +12,11 @@ import pytest
 
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.weights import write_params
+from tests.command import ssdzoo, ssdzoo_process
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.networks import small_network
 from tests.shared import shared_path
 from tests.train.jobs import TABLE
-
-
-def ssdzoo(*arguments, status=0):
-    command = [sys.executable, "-c", "from ssdzoo.cli import main; main()", *map(str, arguments)]
-    env = {**os.environ, "NO_COLOR": "1", "COLUMNS": "140"}
-    result = subprocess.run(command, capture_output=True, text=True, timeout=300, env=env)
-    assert result.returncode == status, result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stdout, result.stderr
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +25,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     write_shapes(folder / "data", 8, 2, 3)
     (folder / "table.toml").write_text(TABLE)
-    _, shown = ssdzoo("train", folder / "table.toml", folder / "data", "--out", folder / "run", "--epochs", 2, "--batch-size", 4)
+    arguments = (folder / "table.toml", folder / "data", "--out", folder / "run", "--epochs", 2, "--batch-size", 4)
+    _, shown = ssdzoo_process("train", *arguments)
     assert "split train: 8 images" in shown and "epoch 2/2" in shown and "mAP" in shown
     return folder
 
@@ -76,7 +69,7 @@ def test_models_of_ones_own(tmp_path):
     _, shown = ssdzoo("models", "mobilenet", status=2)
     assert shown == "ssdzoo: no model matches 'mobilenet'; a pattern has stars, such as \"*mobilenet*\"\n"
     _, shown = ssdzoo("models", "ssd_300_vgg16_atrous_vo", status=2)
-    assert "do you mean ssd_300_vgg16_atrous_voc" in shown
+    assert "do you mean 'ssd_300_vgg16_atrous_voc'" in shown
 
 
 def test_models_with_weights(tmp_path):
@@ -115,7 +108,7 @@ def test_convert(tmp_path):
 
 
 def test_help_and_version():
-    assert ssdzoo("--version")[0].startswith("ssdzoo 0.")
+    assert ssdzoo_process("--version")[0].startswith("ssdzoo 0.")
     out, _ = ssdzoo("--help")
     for verb in ("models", "quickstart", "train", "eval", "export", "predict", "convert", "compare"):
         assert verb in out
@@ -208,7 +201,7 @@ def test_resume(trained):
 @pytest.mark.parametrize(
     "arguments, status, message",
     [
-        (("train", "ssd_300_mobilenet0.25_costum", "DATA"), 2, "do you mean ssd_300_mobilenet0.25_custom"),
+        (("train", "ssd_300_mobilenet0.25_costum", "DATA"), 2, "do you mean 'ssd_300_mobilenet0.25_custom'"),
         (("train", "ssd_300_mobilenet0.25_custom", "nowhere"), 1, "nowhere: no such data set"),
         (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--split", "testing"), 1, "no split 'testing'; there are"),
         (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--gpus", "0"), 1, "mxnet-cu117"),

@@ -11,9 +11,9 @@ pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 import ssdzoo
 from ssdzoo.data.images import read_image
 from ssdzoo.export import to_onnx
-from ssdzoo.predict.backends.onnx_model import OnnxRuntimeBackend, read_onnx_preset
+from ssdzoo.model_source import installed_backends
+from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
-from ssdzoo.predict.load import available
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset
@@ -82,16 +82,6 @@ def photo():
     return read_image(sorted(shared_path("data/voc100/JPEGImages").glob("*.jpg"))[3])
 
 
-class Plain:
-    """A network without a graph of its own, which is given normalized images."""
-
-    def __init__(self, net):
-        self.net = net
-
-    def __call__(self, images):
-        return tuple(output.asnumpy() for output in self.net(mx.nd.array(images)))
-
-
 def assert_same(expected, found):
     assert len(expected) == len(found) > 20
     np.testing.assert_array_equal(found.class_ids, expected.class_ids)
@@ -102,7 +92,7 @@ def assert_same(expected, found):
 @pytest.mark.parametrize("name", GRAPHS)
 def test_every_backend_finds_what_the_plain_network_finds(name, network, photo, tmp_path):
     block, layout, mean, std = GRAPHS[name]
-    plain = Detector(Plain(network), replace(PRESET, mean=mean, std=std))
+    plain = Detector(MXNetBackend(network), replace(PRESET, mean=mean, std=std))
     expected = plain(photo, 0.02)[0]
     shape = (300, 300, 3) if layout == "HWC" else (3, 300, 300)
     gluoncv().utils.export_block(str(tmp_path / "net"), network, data_shape=shape, preprocess=block, layout=layout)
@@ -112,10 +102,8 @@ def test_every_backend_finds_what_the_plain_network_finds(name, network, photo, 
         assert '"(0, 3, 1, 2)"' in text
         path.write_text(text.replace('"(0, 3, 1, 2)"', '"(0,3,1,2)"'))
     (tmp_path / "net.toml").write_text('base_size = 300\nclasses = ["a", "b", "c"]\n')
-    for backend in available():
+    for backend in installed_backends():
         assert_same(expected, ssdzoo.load(tmp_path / "net", backend, precision="f32")(photo, 0.02)[0])
     # The file that takes uint8 images.
     to_onnx(*pair(tmp_path / "net"), tmp_path / "net.onnx", size=(300, 300), with_preprocess=True)
-    preset, takes_pixels = read_onnx_preset(tmp_path / "net.onnx")
-    assert takes_pixels
-    assert_same(expected, Detector(OnnxRuntimeBackend(tmp_path / "net.onnx"), preset, takes_pixels=True)(photo, 0.02)[0])
+    assert_same(expected, ssdzoo.load(tmp_path / "net.onnx", "onnxruntime")(photo, 0.02)[0])

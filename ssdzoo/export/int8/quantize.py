@@ -91,7 +91,7 @@ class Candidate(NamedTuple):
 
 def _read(path) -> tuple:
     """The ONNX model of a file, and the names of its head outputs."""
-    from ssdzoo.predict.backends.onnx_model import import_package, read_metadata
+    from ssdzoo.formats.onnx_metadata import import_package, read_metadata
 
     onnx = import_package("onnx", "onnx")
     import_package("onnxruntime", "onnx")

@@ -14,10 +14,11 @@ from ssdzoo.export.onnx.fold_norms import fold_norms
 from ssdzoo.export.onnx.translate import Translation, translate
 from ssdzoo.files import replacing
 from ssdzoo.formats.graph_input import input_of
+from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.version import __version__
-from ssdzoo.zoo import find_preset
+from ssdzoo.zoo import default_class_names
 
 OLDEST_OPSET = 13
 _LARGEST = 2**31 - 2**20  # bytes; protobuf can't hold a message of 2 GiB
@@ -87,10 +88,8 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
 def _arrays(params) -> dict:
     """{name: array}, names without `arg:` and `aux:`."""
     if not isinstance(params, dict):
-        from ssdzoo.formats.params_file import read_params
-
         params = read_params(params)
-    return {name.removeprefix("arg:").removeprefix("aux:"): array for name, array in params.items()}
+    return {strip_prefix(name): array for name, array in params.items()}
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def _metadata(about: About, done: Translation, outputs: dict, source: str) -> di
     count = outputs["logits"][0].dims[2] - 1 if about.raw else nms["classes"]
     if about.classes is not None and count is not None and len(about.classes) != count:
         raise CallError(f"{source}: {len(about.classes)} class names for a model of {count} classes")
-    names = list(about.classes) if about.classes is not None else default_names(count or 0)
+    names = list(about.classes) if about.classes is not None else default_class_names(count or 0)
     values = {
         "classes": names,
         "mean": list(map(float, about.mean)),
@@ -127,15 +126,6 @@ def _metadata(about: About, done: Translation, outputs: dict, source: str) -> di
         "preprocess": about.preprocess,
     }
     return {"producer": f"ssdzoo {__version__}", "preset": about.preset, **{k: json.dumps(v) for k, v in values.items()}}
-
-
-def default_names(count: int) -> list:
-    """Names for classes that nothing names."""
-    for dataset in ("voc", "coco"):
-        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
-        if len(names) == count:
-            return list(names)
-    return [f"class {i}" for i in range(count)]
 
 
 def _doc(outputs: dict, images: Value) -> str:
