@@ -72,8 +72,8 @@ def take_ssd(source: CheckedArrays, size: int, backbone: list, extras: list, nor
     # The pixels come without a division by std, so there is nothing to undo.
     arrays["features.init_scale"] = np.ones((1, 3, 1, 1), np.float32)
     arrays["features.norm4.scale"] = norm.reshape(1, 512, 1, 1)
-    for i, (channels, ratio, *heads) in enumerate(zip(map_channels(size), ratios, class_heads, box_heads, strict=True)):
-        arrays.update(take_heads(source, i, *heads, (channels, 3, 3), len(ratio) + 1))
+    for i, (channels, ratio, classes, boxes) in enumerate(zip(map_channels(size), ratios, class_heads, box_heads, strict=True)):
+        arrays.update(take_heads(source, i, classes, boxes, (channels, 3, 3), len(ratio) + 1))
     return arrays
 
 
