@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ssdzoo.zoo import default_class_names
 _MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
 
 
-def parse_symbol(graph: SymbolGraph):
+def parse_symbol(graph: SymbolGraph) -> Any:
     """The mxnet Symbol of a graph that `read_symbol` read from a file.
 
     Raises:
