@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -31,7 +31,7 @@ def input_of(graph: SymbolGraph, arrays: dict) -> GraphInput:
     return GraphInput("data", channels_last, normalizes)
 
 
-def parse_symbol(graph: SymbolGraph):
+def parse_symbol(graph: SymbolGraph) -> Any:
     """The mxnet Symbol of a graph that `read_symbol` read from a file.
 
     Raises:

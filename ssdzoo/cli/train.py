@@ -1,9 +1,9 @@
 """`ssdzoo train`: fine-tune a model on a data set. The options of a training are the fields of its `Settings`."""
 
 import inspect
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated, Optional, get_type_hints
+from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
@@ -13,11 +13,11 @@ from ssdzoo.train.settings import Settings
 _WEIGHTS = "Weights to start from"
 
 
-def _option(help: str, panel: str | None = None, **kwargs):
+def _option(help: str, panel: str | None = None, **kwargs: Any) -> Any:
     return typer.Option(help=help, rich_help_panel=panel, **kwargs)
 
 
-def _parameter(setting, kind) -> inspect.Parameter:
+def _parameter(setting: Field, kind: Any) -> inspect.Parameter:
     """The option of a field of Settings."""
     about = setting.metadata
     option = _option(
@@ -31,7 +31,7 @@ def _parameter(setting, kind) -> inspect.Parameter:
     )
 
 
-def with_settings(function):
+def with_settings(function: Any) -> Any:
     """Gives a function the fields of Settings for arguments, in the place of its `**settings`."""
     kinds = get_type_hints(Settings)
     settings = [_parameter(setting, kinds[setting.name]) for setting in fields(Settings)]
@@ -55,12 +55,12 @@ def train(
         Optional[str],
         _option("Images that choose the best epoch; 'none' for none.", "Data", show_default="val, if there is one"),
     ] = None,
-    format: in_panel(Format, "Data") = None,
+    format: Annotated[Optional[str], in_panel(Format, "Data")] = None,
     base_weights: Annotated[
         Optional[Path], _option("Weights of the backbone: .params, .pth, .safetensors or .h5.", _WEIGHTS)
     ] = None,
-    weights: in_panel(Weights, _WEIGHTS) = None,
-    **settings,
+    weights: Annotated[Optional[Path], in_panel(Weights, _WEIGHTS)] = None,
+    **settings: Any,
 ) -> None:
     """Fine-tune a model on a data set and keep the best epoch in a run folder."""
     check_folder(out)
@@ -69,6 +69,6 @@ def train(
     from ssdzoo.train.fine_tune import fine_tune
 
     # Only what the command line says, so that a run that is resumed keeps the rest.
-    said = {k: v for k, v in context.params.items() if context.get_parameter_source(k).name == "COMMANDLINE"}
+    said = {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", None) == "COMMANDLINE"}
     with WorkProgress() as progress:
         fine_tune(**{k: v for k, v in said.items() if k != "gpus"}, ctx=contexts, progress=progress)

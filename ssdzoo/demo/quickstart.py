@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdzoo.data import load_dataset
+from ssdzoo.data import Dataset, load_dataset
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.files import write_text
 from ssdzoo.measure.evaluate import evaluate
 from ssdzoo.model_source import resolve
+from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
 from ssdzoo.progress import Silent
 from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
@@ -31,7 +32,7 @@ ratios = [[1, 2, 0.5], [1, 2, 0.5], [1, 2, 0.5], [1, 2, 0.5]]
 PICTURES = 9
 
 
-def run_quickstart(out, epochs: int, contexts: list, progress: Silent) -> dict:
+def run_quickstart(out: str | Path, epochs: int, contexts: list, progress: Silent) -> dict:
     """Does all of it in the folder `out`, which may hold an earlier quickstart: that is replaced.
 
     Returns:
@@ -73,7 +74,7 @@ def _clear(out: Path) -> None:
     shutil.rmtree(out, ignore_errors=True)
 
 
-def _predict(trained, exported, test, out: Path, progress) -> Path:
+def _predict(trained: Detector, exported: Detector, test: Dataset, out: Path, progress: Silent) -> Path:
     paths = [record.image for record in test.records[:PICTURES]]
     before, after = trained(paths), list(exported.stream(paths))
     for path, one, (_, other) in zip(paths, before, after):

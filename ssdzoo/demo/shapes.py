@@ -25,7 +25,7 @@ SUPERSAMPLE = 3  # shapes are drawn so many times larger, for smooth edges
 MIN_WIDTH, MAX_WIDTH = 0.2, 0.55  # of a shape, as a fraction of the image's height
 
 
-def write_shapes(folder, train: int = 240, val: int = 40, test: int = 80, seed: int = 0) -> Path:
+def write_shapes(folder: str | Path, train: int = 240, val: int = 40, test: int = 80, seed: int = 0) -> Path:
     """Draws the data set; the same one for the same arguments.
 
     Args:
@@ -82,7 +82,7 @@ def _write(folder: Path, stem: str, image, boxes, names) -> None:
     )
 
 
-def draw_scene(rng) -> tuple:
+def draw_scene(rng: np.random.Generator) -> tuple:
     """One image (H, W, 3) uint8 RGB with 1 to 4 shapes; boxes (M, 4) float32, 0-based pixels of the last row and
     column; names."""
     height, width = SIZE

@@ -2,15 +2,20 @@
 
 import difflib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssdzoo.data import Dataset, load_dataset
+from ssdzoo.data.record import Record
+from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
 from ssdzoo.metrics.sizes import SIZES
+from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
 from ssdzoo.progress import Silent
 
@@ -49,19 +54,9 @@ def check_metric(metric: str) -> None:
         raise CallError(f"no metric {metric!r}: {hint}there are {', '.join(METRICS)}")
 
 
-def evaluate(
-    model,
-    data,
-    split: str = "test",
-    metric: str = "voc07",
-    iou: float = 0.5,
-    *,
-    format: str | None = None,
-    backend: str | None = None,
-    weights=None,
-    ctx=None,
-    progress: Silent | None = None,
-) -> dict:
+def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",
+             iou: float = 0.5, *, format: str | None = None, backend: str | None = None, weights: str | Path | None = None,
+             ctx: Any = None, progress: Silent | None = None) -> dict:  # fmt: skip
     """Average precision of a model on a data set, in pixels of the original images.
 
     Args:
@@ -73,7 +68,7 @@ def evaluate(
             (the mean over IoU 0.50, 0.55, ... 0.95; see `ssdzoo.metrics.COCOMetrics.value`).
         iou: minimum IoU of a hit; "coco" has its own.
         format: of the data: "voc", "coco", "yolo", "recordio" or "csv"; recognized by default.
-        backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector; the default backend is that of `ssdzoo.load`.
+        backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Returns:
@@ -90,8 +85,7 @@ def evaluate(
     check_metric(metric)
     progress = progress or Silent()
     if isinstance(model, (str, Path)):
-        given = {} if backend is None else {"backend": backend}
-        model = load(model, ctx=ctx, weights=weights, **given)
+        model = load(model, backend, ctx, weights)
     if not isinstance(data, Dataset):
         data = load_dataset(data, split, model.names, format)
         for problem in data.problems:
@@ -103,7 +97,13 @@ def evaluate(
 
 
 def evaluate_fully(
-    detector, dataset, metric: str = "voc07", progress: Silent | None = None, iou: float = 0.5, score: float = 0.5, image_ids=None
+    detector: Detector,
+    dataset: Dataset,
+    metric: str = "voc07",
+    progress: Silent | None = None,
+    iou: float = 0.5,
+    score: float = 0.5,
+    image_ids: list | None = None,
 ) -> Evaluation:
     """What `evaluate` gives, and the rest: AP by size, best thresholds, curves, confusions, speed.
 
@@ -141,17 +141,17 @@ def evaluate_fully(
     return Evaluation(names, dataset.records, found, plain(summary), curves, confusion)
 
 
-def _detect(detector, dataset, progress: Silent):
+def _detect(detector: Detector, dataset: Dataset, progress: Silent) -> Iterator[Detections]:
     results = detector.stream([record.image for record in dataset.records], score=0.0)
     for _, found in progress.images(results, len(dataset)):
         yield found
 
 
-def _scorer(metric: str, names: list, iou: float):
+def _scorer(metric: str, names: list, iou: float) -> COCOMetrics | VOCMeanAP:
     return COCOMetrics(names) if metric == "coco" else VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=True)
 
 
-def _add(scorer, record, found, image_id=None) -> None:
+def _add(scorer: Any, record: Record, found: Detections, image_id: int | None = None) -> None:
     detections = found.boxes, found.class_ids, found.scores
     if isinstance(scorer, COCOMetrics):
         scorer.update(*detections, record.boxes, record.class_ids, record.difficult, record.crowd, image_id=image_id)
@@ -159,7 +159,7 @@ def _add(scorer, record, found, image_id=None) -> None:
         scorer.update(*detections, record.boxes, record.class_ids, record.difficult | record.crowd)
 
 
-def _counts(dataset, names: list, curves) -> dict:
+def _counts(dataset: Dataset, names: list, curves: VOCMeanAP) -> dict:
     def total(flags):
         return int(sum(np.sum(flag) for flag in flags))
 

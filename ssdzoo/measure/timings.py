@@ -26,7 +26,7 @@ def this_machine() -> str:
     return f"{processor('model name') or platform.machine()}, {count} core{'s' if count > 1 else ''}"
 
 
-def remember(table, rows: list) -> None:
+def remember(table: str | Path, rows: list[dict]) -> None:
     """Keeps the rows of `benchmark` for the model of a table; a folder that can't be written is reported as a warning."""
     key, now = preset_key(read_preset(table)), datetime.now(timezone.utc).isoformat(timespec="seconds")
     new = [

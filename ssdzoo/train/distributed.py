@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.machine import cores
@@ -23,7 +24,7 @@ _SERVE = [sys.executable, "-c", "from ssdzoo.runtime import mxnet; mxnet()"]
 _PATIENCE = 10  # seconds in which processes end by themselves
 
 
-def connect(kind: str):
+def connect(kind: str) -> Any:
     """MXNet's key-value store of that kind, of a process that `launch` started.
 
     Raises:
@@ -134,7 +135,7 @@ def _wait(helpers: list, workers: list) -> None:
         )
 
 
-def _failed(helpers: list, workers: list):
+def _failed(helpers: list, workers: list) -> Process | None:
     """A process that failed or was killed, or None. The others may end before the last worker does."""
     return next((process for process in [*workers, *helpers] if process.popen.poll()), None)
 

@@ -2,16 +2,21 @@
 
 from contextlib import contextmanager, nullcontext
 from math import log
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssdzoo.build import get_model
+from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
+from ssdzoo.preset import Preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.graph import ImageLosses, training_graph
 from ssdzoo.train.optimizer import MovingAverage, Optimizer
+from ssdzoo.train.settings import Arguments
 from ssdzoo.train.trainer import LossNotFinite, StepLosses
 from ssdzoo.weights.matching import load_backbone
 
@@ -77,15 +82,15 @@ class MXNetEngine:
             self.average.update(self.updates)
         return StepLosses(class_loss / divisor, box_loss / divisor, int(images))
 
-    def _losses(self, images, boxes, ids, counted) -> ImageLosses:
+    def _losses(self, images: Any, boxes: Any, ids: Any, counted: Any) -> ImageLosses:
         return ImageLosses(*(values * counted for values in self.graph(images, boxes, ids)))
 
-    def _shards(self, batch) -> zip:
+    def _shards(self, batch: Batch) -> zip:
         """(images, boxes, class ids, 1 or 0 for each image) on each context."""
         arrays = one_per_context(batch, len(self.contexts))
         return zip(*(split_and_load(mx.nd.array(a, dtype=a.dtype), self.contexts, even_split=False) for a in arrays))
 
-    def _over_processes(self, values) -> np.ndarray:
+    def _over_processes(self, values: Any) -> np.ndarray:
         """The sums of up to four numbers over all processes that train together."""
         if not self.store:
             return np.asarray(values)
@@ -135,7 +140,7 @@ class MXNetEngine:
         mx.nd.waitall()
 
 
-def one_per_context(batch, contexts: int) -> list:
+def one_per_context(batch: Batch, contexts: int) -> list:
     """Images, boxes and class ids of a batch, with at least one image for each context, and which images count (B,) float32:
     a batch that is too small, the last one of an epoch, is filled with copies of its first image that don't."""
     count = len(batch.images)
@@ -143,10 +148,12 @@ def one_per_context(batch, contexts: int) -> list:
     arrays = [
         np.concatenate([array, np.repeat(array[:1], missing, axis=0)]) for array in (batch.images, batch.boxes, batch.class_ids)
     ]
-    return [*arrays, np.repeat(np.float32([1, 0]), [count, missing])]
+    return [*arrays, np.repeat(np.array([1, 0], np.float32), [count, missing])]
 
 
-def start_engine(arguments, preset, contexts: list, store=None, saved=None) -> tuple:
+def start_engine(
+    arguments: Arguments, preset: Preset, contexts: list, store: Any = None, saved: Path | None = None
+) -> tuple[MXNetEngine, str]:
     """An engine at the beginning of a training, and a sentence about where its weights come from.
 
     Args:
@@ -189,7 +196,7 @@ def _new_network(preset, settings, contexts):
     return net
 
 
-def _expect_background(net, share: float = 0.99) -> None:
+def _expect_background(net: Any, share: float = 0.99) -> None:
     """Lets new class predictors begin with that probability of the background (Lin et al. 2017, section 4.1), as nearly all
     anchors are."""
     for head in net.class_predictors:

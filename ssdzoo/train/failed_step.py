@@ -31,9 +31,9 @@ class FailedStep:
     epoch: int
     step: int
     rate: float
-    weights: dict
+    weights: dict[str, np.ndarray]
 
-    def save(self, run) -> Path:
+    def save(self, run: str | Path) -> Path:
         """Writes both files into a run folder; returns their folder."""
         folder, batch = Path(run) / "failed", self.batch
         write_params(folder / "weights.params", self.weights)
@@ -45,7 +45,7 @@ class FailedStep:
         return folder
 
 
-def repeat_failed_step(run) -> dict:
+def repeat_failed_step(run: str | Path) -> dict:
     """Computes the losses of a failed step again, image by image.
 
     Args:

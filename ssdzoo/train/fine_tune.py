@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ssdzoo.data import class_names, has_split, load_dataset
+from ssdzoo.data import Dataset, class_names, has_split, load_dataset
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent
@@ -15,21 +16,10 @@ from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
 from ssdzoo.zoo import find_preset
 
 
-def fine_tune(
-    model: str | Path,
-    data: str | Path,
-    out: str | Path,
-    *,
-    split: str | None = None,
-    val_split: str | None = None,
-    weights: str | Path | None = None,
-    base_weights: str | Path | None = None,
-    format: str | None = None,
-    ctx=None,
-    resume: bool = False,
-    progress: Silent | None = None,
-    **settings,
-) -> TrainingResult:
+def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: str | None = None, val_split: str | None = None,
+              weights: str | Path | None = None, base_weights: str | Path | None = None, format: str | None = None,
+              ctx: Any = None, resume: bool = False, progress: Silent | None = None, **settings: Any,
+              ) -> TrainingResult:  # fmt: skip
     """Trains a model on a data set and keeps the best epoch in a run folder.
 
     Args:
@@ -78,12 +68,13 @@ def fine_tune(
             progress.quiet()
     going_on = resume and run.has_state
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
+    names = list(preset.classes or ())
     arguments = replace(arguments, settings=arguments.settings.completed(preset))
-    datasets = _load_data(arguments, list(preset.classes), progress)
+    datasets = _load_data(arguments, names, progress)
     saved = run.last_files(run.state())["params"] if going_on else None
     ctx = contexts() if ctx is None else ctx if isinstance(ctx, list) else [ctx]
     engine, story = start_engine(arguments, preset, ctx, store, saved)
-    progress.say(f"{preset.name}: {len(preset.classes)} classes ({', '.join(preset.classes)}); {story}")
+    progress.say(f"{preset.name}: {len(names)} classes ({', '.join(names)}); {story}")
     trainer = Trainer(engine, datasets, run, arguments.settings, progress)
     if going_on:
         trainer.resume()
@@ -128,7 +119,7 @@ def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingD
     return TrainingData(train, _load_split(arguments, val_split, names, progress))
 
 
-def _load_split(arguments: Arguments, split: str, names: list, progress: Silent):
+def _load_split(arguments: Arguments, split: str, names: list, progress: Silent) -> Dataset:
     dataset = load_dataset(arguments.data, split, names, arguments.format)
     objects = sum(len(record.boxes) for record in dataset.records)
     progress.say(f"{arguments.data}, split {split}: {len(dataset)} images, {objects} objects")

@@ -1,6 +1,7 @@
 """Parts of the backbone that do not learn."""
 
 import json
+from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.runtime import mxnet
@@ -8,7 +9,7 @@ from ssdzoo.runtime import mxnet
 mx = mxnet()
 
 
-def backbone_stages(net) -> list:
+def backbone_stages(net: Any) -> list[list]:
     """Parameters of the backbone, [[Parameter]], stage by stage from the input: a stage is what works at one resolution.
 
     So the stages of a ResNet are its stem and its four groups, and those of VGG-16 end before its poolings (its dilated
@@ -30,7 +31,7 @@ def backbone_stages(net) -> list:
     return [[p for size, p, _ in users if next(a for a in areas if a <= size) == stage] for stage in areas]
 
 
-def freeze(net, stages: int, norms: bool) -> set:
+def freeze(net: Any, stages: int, norms: bool) -> set:
     """Stops the learning of the first `stages` stages, and of all batch norms of the backbone with `norms`.
 
     Returns:
@@ -39,8 +40,6 @@ def freeze(net, stages: int, norms: bool) -> set:
     Raises:
         CallError: the backbone has fewer stages.
     """
-    if not stages and not norms:
-        return set()
     parts = backbone_stages(net)
     if stages > len(parts):
         raise CallError(f"freeze={stages}: this backbone has {len(parts)} stages, so 0 to {len(parts)} can be frozen")
@@ -51,7 +50,7 @@ def freeze(net, stages: int, norms: bool) -> set:
     return {p.name for p in fixed if p.name.endswith("_gamma")}
 
 
-def fixed_norms(net, gammas: set) -> mx.gluon.SymbolBlock:
+def fixed_norms(net: Any, gammas: set) -> Any:
     """The network's head outputs with its own parameters, in which the batch norms of these gammas use their running statistics
     in training too."""
     graph = json.loads(mx.sym.Group(list(net.head_outputs(mx.sym.var("data")))).tojson())

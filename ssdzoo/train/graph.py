@@ -2,9 +2,11 @@
 
 from typing import Any, NamedTuple
 
+from ssdzoo.preset import Preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.freeze import fixed_norms, freeze
 from ssdzoo.train.loss import MultiBoxLoss
+from ssdzoo.train.settings import Settings
 from ssdzoo.train.targets import TargetGenerator
 
 mx = mxnet()
@@ -50,7 +52,7 @@ class TrainingGraph(mx.gluon.HybridBlock):
         self.targets = TargetGenerator()
         self.loss = loss
 
-    def __call__(self, *inputs) -> ImageLosses:
+    def __call__(self, *inputs: Any) -> ImageLosses:
         return ImageLosses(*super().__call__(*inputs))
 
     def hybrid_forward(self, F, images, boxes, ids):
@@ -60,9 +62,9 @@ class TrainingGraph(mx.gluon.HybridBlock):
         return self.loss(logits, offsets, class_targets, box_targets, anchors)
 
 
-def training_graph(net, preset, settings) -> TrainingGraph:
+def training_graph(net: Any, preset: Preset, settings: Settings) -> TrainingGraph:
     """The graph of a network with the loss that the settings name, and with the parts frozen that they name."""
-    still = freeze(net, settings.freeze, settings.freeze_norm)
+    still = freeze(net, settings.freeze, settings.freeze_norm) if settings.freeze or settings.freeze_norm else ()
     loss = MultiBoxLoss(
         settings.class_loss or preset.class_loss, settings.box_loss, min_negatives=settings.min_negatives,
         box_weight=settings.box_weight,

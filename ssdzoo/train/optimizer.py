@@ -1,6 +1,7 @@
 """What changes the weights: MXNet's optimizer, with a state that has names, and a moving average."""
 
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,7 @@ class MovingAverage:
         decay: near 1, such as 0.998: the average reaches back about 1 / (1 - decay) updates.
     """
 
-    def __init__(self, net, decay: float):
+    def __init__(self, net: Any, decay: float):
         self._parameters = {
             name: p for name, p in net._collect_params_with_prefix().items() if not isinstance(p, mx.gluon.Constant)
         }

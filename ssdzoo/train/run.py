@@ -19,7 +19,7 @@ import tomli_w
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import read_params, write_params
-from ssdzoo.preset import read_toml
+from ssdzoo.preset import Preset, read_toml
 
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
@@ -32,12 +32,12 @@ class Run:
         keep: epochs whose weights stay in `last/`.
     """
 
-    def __init__(self, folder, keep: int = 1):
+    def __init__(self, folder: str | Path, keep: int = 1):
         self.folder, self._keep = Path(folder), keep
         self._last = self.folder / "last"
 
     @classmethod
-    def new(cls, folder, keep: int = 1) -> "Run":
+    def new(cls, folder: str | Path, keep: int = 1) -> "Run":
         """A folder for a new training.
 
         Raises:
@@ -53,7 +53,7 @@ class Run:
         return run
 
     @classmethod
-    def resume(cls, folder, keep: int = 1) -> "Run":
+    def resume(cls, folder: str | Path, keep: int = 1) -> "Run":
         """The folder of a training that goes on. Removes what a killed process was writing; see `ssdzoo.files.replacing`.
 
         Raises:
@@ -90,7 +90,7 @@ class Run:
     def best(self) -> Path:
         return self.folder / "best.params"
 
-    def begin(self, preset, arguments: dict) -> None:
+    def begin(self, preset: Preset, arguments: dict) -> None:
         """Writes the preset and the arguments of a new training."""
         write_text(self._arguments_file, tomli_w.dumps({k: v for k, v in arguments.items() if v is not None}))
         write_text(self.folder / "model.toml", preset.to_toml())

@@ -1,16 +1,19 @@
 """What a training may vary, in one place: the command line, `args.toml` and the trainer all mean these fields."""
 
 import difflib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.data.loading.transforms import AUGMENTATIONS
 from ssdzoo.errors import CallError
+from ssdzoo.preset import Preset
 
 _DATA, _OPTIMIZER, _LOSS, _SAVING = "Data", "Optimizer", "Loss", "Saving and reporting"
 
 
-def _setting(default, help: str, panel: str | None = None, **shown_or_allowed):
+def _setting(default: Any, help: str, panel: str | None = None, **shown_or_allowed: Any) -> Any:
     """A field of `Settings`. Its metadata are what the command line shows and what is allowed.
 
     Args:
@@ -33,7 +36,7 @@ class Settings:
     epochs: int = _setting(40, "Passes over the training images.", minimum=1)
     batch_size: int = _setting(8, "Images per step of one process, over all its GPUs.", minimum=1)
     lr: float | None = _setting(
-        None, "Learning rate after the warm-up.", above=0, below=float("inf"),
+        None, "Learning rate after the warm-up.", above=0,
         unset="0.001 for a VGG without batch norm, else 0.005; a tenth for adam",
     )  # fmt: skip
     seed: int = _setting(0, "Seed of everything random.", minimum=0)
@@ -50,13 +53,7 @@ class Settings:
         _OPTIMIZER, choices=("step", "cosine", "poly"),
     )  # fmt: skip
     warmup_epochs: float = _setting(1.0, "Epochs in which the learning rate rises linearly.", _OPTIMIZER, minimum=0)
-    clip_norm: float | None = _setting(
-        None,
-        "Maximum L2 norm of all gradients together; helps where the loss is not finite.",
-        _OPTIMIZER,
-        above=0,
-        below=float("inf"),
-    )
+    clip_norm: float | None = _setting(None, "Maximum L2 norm of all gradients together.", _OPTIMIZER, above=0)
     accumulate: int = _setting(1, "Batches per update of the weights.", _OPTIMIZER, minimum=1)
     ema: float | None = _setting(
         None, "Decay of a moving average of the weights, such as 0.998. The average is evaluated and kept as the best.",
@@ -65,22 +62,17 @@ class Settings:
     freeze: int = _setting(0, "First stages of the backbone that do not learn.", _OPTIMIZER, minimum=0)
     freeze_norm: bool = _setting(False, "Keep statistics, scales and shifts of the backbone's batch norms.", _OPTIMIZER)
     amp: bool = _setting(False, "Half precision, on GPUs.", _OPTIMIZER)
-    kvstore: str | None = _setting(
-        None, "Train together with other processes; see ssdzoo launch.", _OPTIMIZER, choices=("dist_sync",)
-    )
+    kvstore: str | None = _setting(None, "Train with other processes; see ssdzoo launch.", _OPTIMIZER, choices=("dist_sync",))
     class_loss: str | None = _setting(
         None, "Cross-entropy with the hardest negatives, as in the paper (ohem), or the focal loss.", _LOSS,
         choices=("ohem", "focal"), unset="the model's: focal on FPNs",
     )  # fmt: skip
     box_loss: str = _setting(
-        "smooth_l1", "Smooth L1 of the offsets, as in the paper, or of the boxes 1 - GIoU or 1 - DIoU.", _LOSS,
-        choices=("smooth_l1", "giou", "diou"),
-    )  # fmt: skip
+        "smooth_l1", "Loss of the boxes; smooth_l1 is the paper's.", _LOSS, choices=("smooth_l1", "giou", "diou")
+    )
     min_negatives: int = _setting(3, "Minimum number of hard negatives in an image; 0 is the paper's.", _LOSS, minimum=0)
     box_weight: float = _setting(1.0, "Factor of the box loss.", _LOSS, minimum=0)
-    checkpoint_every: int | None = _setting(
-        None, "Steps between two savings within an epoch.", _SAVING, minimum=1, unset="saves at the end of epochs alone"
-    )
+    checkpoint_every: int | None = _setting(None, "Steps between two savings within an epoch.", _SAVING, minimum=1)
     patience: int | None = _setting(None, "Evaluations without a better mAP after which the training ends.", _SAVING, minimum=1)
     keep: int = _setting(1, "Epochs whose weights stay in the run folder.", _SAVING, minimum=1)
     tensorboard: bool = _setting(False, "Write curves for TensorBoard too.", _SAVING)
@@ -96,26 +88,27 @@ class Settings:
     def names(cls) -> list[str]:
         return [f.name for f in fields(cls)]
 
-    def completed(self, preset) -> "Settings":
+    def completed(self, preset: Preset) -> "Settings":
         """With the learning rate and the class loss that the model asks for, where none is set."""
         rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
         rate = rate / 10 if self.optimizer == "adam" else rate
         return replace(self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss)
 
 
-def _refusal(value, allowed) -> str | None:
+def _refusal(value: Any, allowed: Mapping) -> str | None:
     """What is expected in place of a value that is not allowed; None for one that is. NaN is within no bounds."""
     if "choices" in allowed and value not in allowed["choices"]:
         return f"there are {', '.join(allowed['choices'])}{_nearest(value, allowed['choices'])}"
-    if "above" in allowed and not allowed["above"] < value < allowed["below"]:
+    below = allowed.get("below", float("inf"))
+    if "above" in allowed and not allowed["above"] < value < below:
         return f"expected a number above {allowed['above']}"
-    if "minimum" in allowed and not allowed["minimum"] <= value < allowed.get("below", float("inf")):
-        less = f" and less than {allowed['below']}" if "below" in allowed else ""
+    if "minimum" in allowed and not allowed["minimum"] <= value < below:
+        less = f" and less than {below}" if "below" in allowed else ""
         return f"expected {allowed['minimum']} or more{less}"
     return None
 
 
-def _nearest(name, names) -> str:
+def _nearest(name: str, names: Sequence[str]) -> str:
     near = difflib.get_close_matches(str(name), names, 1)
     return f"; do you mean {near[0]!r}?" if near else ""
 
@@ -165,7 +158,7 @@ class Arguments:
         if unknown:
             raise CallError(f"no setting {unknown!r}{_nearest(unknown, own + Settings.names())}")
         as_paths = {"data", "out", "weights", "base_weights", "cache"}
-        values = {k: Path(v) if k in as_paths and v is not None else v for k, v in arguments.items()}
+        values: dict[str, Any] = {k: Path(v) if k in as_paths and v is not None else v for k, v in arguments.items()}
         settings = Settings(**{k: v for k, v in values.items() if k not in own})
         return cls(**{k: v for k, v in values.items() if k in own}, settings=settings)
 

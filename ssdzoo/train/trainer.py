@@ -114,7 +114,7 @@ class Trainer:
         engine: the network; of several processes the first one evaluates and keeps the run folder.
         data: what to train and to evaluate on.
         run: the run folder.
-        settings: see Settings; its lr is a number.
+        settings: see Settings, completed by `Settings.completed`.
         progress: shows steps and epochs; see `ssdzoo.progress`.
     """
 
@@ -125,11 +125,14 @@ class Trainer:
             cache=settings.cache, part=(engine.rank, engine.processes),
         )  # fmt: skip
         self.updates_per_epoch = -(-len(self.loader) // settings.accumulate)
+        assert settings.lr is not None, "see Settings.completed"
         self.schedule = Schedule(
             settings.schedule, settings.lr, settings.epochs * self.updates_per_epoch,
             int(settings.warmup_epochs * self.updates_per_epoch),
         )  # fmt: skip
-        self.epoch, self.step, self.rows, self.best_map = 0, 0, [], None
+        self.epoch, self.step = 0, 0
+        self.rows: list[dict] = []
+        self.best_map: float | None = None
         self.sums = Epoch()
         self.curves = Curves(run.folder) if settings.tensorboard and engine.rank == 0 else None
 
