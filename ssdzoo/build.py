@@ -25,22 +25,26 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
               transfer=None, **kwargs) -> SSD:  # fmt: skip
     """An SSD by name, with the arguments of GluonCV's `get_model`.
 
+        net = ssdzoo.get_model("ssd_512_mobilenet1.0_custom", classes=["cat", "dog"])
+        net.initialize()
+        ids, scores, boxes = net(mx.nd.zeros((1, 3, 512, 512)))
+
     Args:
         name: a name of `list_models()`, a Preset, or the path of a user's table (`.toml`).
         ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
-        classes: names of the classes; a `_custom` model needs them, any other may get other ones than its own.
-        pretrained: True for published weights out of `root`, or the path of a parameter file.
+        classes: names of the classes; a `_custom` model needs them, and any other may get others than its own.
+        pretrained: True for published weights in `root`, or the path of a parameter file.
         pretrained_base: the same for the backbone alone, also torchvision's or Keras's
             (`ssdzoo.weights.backbone.read_backbone`). Unlike in GluonCV the default is False, because the server of the published
             files is gone.
         root: folder with published weights, under GluonCV's file names.
         transfer: "voc" or "coco": builds that sibling of a `_custom` model with its published weights, then changes its classes
-            and keeps the class rows of equal names.
+            and keeps the weights of classes of equal names.
         kwargs: of `get_ssd`, such as `nms_thresh`.
 
     Raises:
         CallError: an unknown name (the nearest ones are suggested), a `_custom` model without classes.
-        WeightsError: weights that are not there or don't fit.
+        WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     preset = name if isinstance(name, Preset) else find_preset(name)
     if transfer is not None:
@@ -85,7 +89,7 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
 
     Raises:
         CallError: arguments that don't fit together; names what was expected.
-        WeightsError: weights that are not there or don't fit.
+        WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     net = _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs)
     size = base_size if np.isscalar(base_size) else "x".join(map(str, base_size))
@@ -115,7 +119,7 @@ def _fill(net: SSD, name: str, classifier: str, std, pretrained, pretrained_base
         std: by which the pixels are divided that the network is called with.
 
     Raises:
-        WeightsError: weights that are not there, don't fit, or are for pixels of another std.
+        WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     if pretrained:
         path = find_weights(name, pretrained, root)

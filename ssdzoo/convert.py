@@ -47,7 +47,8 @@ class Conversion:
     notes: list = field(default_factory=list)
 
 
-def convert(source, target, model=None, classes: list | None = None, force: bool = False) -> Conversion:
+def convert(source: str | Path, target: str | Path, model: str | Path | None = None, classes: list | None = None,
+            force: bool = False) -> Conversion:  # fmt: skip
     """Writes the weights of `source` to `target` and the preset with its classes beside it, as NAME.params and NAME.toml.
 
     Args:
@@ -84,12 +85,12 @@ def convert(source, target, model=None, classes: list | None = None, force: bool
     detector.save(target)
     preset = detector.preset
     return Conversion(
-        source, target, sidecar, preset.name, list(preset.classes), len(detector.arrays), renamed, cast,
+        source, target, sidecar, preset.name, list(preset.classes or ()), len(detector.arrays), renamed, cast,
         file_hash(source), file_hash(target), list(detector.notes),
     )  # fmt: skip
 
 
-def _match(source: Path, model, classes: list | None) -> tuple[ImportedDetector, int, int]:
+def _match(source: Path, model: str | Path | None, classes: list | None) -> tuple[ImportedDetector, int, int]:
     """The detector in a parameter file, and the numbers of new names and of casts."""
     if model is None:
         raise CallError(f"{source} does not say which model it is of: name it with model=")

@@ -37,7 +37,7 @@ class Finding:
         return asdict(self)
 
 
-def examine(root=None) -> list:
+def examine(root: str | Path | None = None) -> list[Finding]:
     """All findings.
 
     Args:
@@ -151,7 +151,7 @@ def _cuda_libraries() -> list:
     if not any(package_version(name) for name in ("mxnet-cu117", "mxnet-cu112")):
         return []
     spec = importlib.util.find_spec("nvidia")
-    folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
+    folders = [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
     missing = [name for name in CUDA_LIBRARIES if not any(f.glob(f"*/lib/{name}") for f in folders) and not _loads(name)]
     if missing:
         return [Finding("CUDA libraries", ERROR, f"missing: {', '.join(missing)}", GPU_WHEELS)]
@@ -177,7 +177,7 @@ def _packages() -> list:
     return findings
 
 
-def _weights(root) -> list:
+def _weights(root: str | Path | None) -> list:
     folder = _folder(root)
     files = sorted(folder.glob("*.params")) if folder.is_dir() else []
     mirrors = [os.environ[name] for name in ("SSDZOO_REPO", "MXNET_GLUON_REPO") if os.environ.get(name)]
@@ -185,13 +185,13 @@ def _weights(root) -> list:
     return [Finding("published weights", OK if files or mirrors else NOTE, found)]
 
 
-def _folder(root) -> Path:
+def _folder(root: str | Path | None) -> Path:
     from ssdzoo.weights.published import model_folder
 
     return model_folder(root) if root else model_folder()
 
 
-def _space(root) -> list:
+def _space(root: str | Path | None) -> list:
     findings = []
     for what, folder in (("disk of this folder", Path.cwd()), ("disk of the weights", _folder(root))):
         while not folder.exists():

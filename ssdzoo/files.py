@@ -2,12 +2,13 @@
 
 import hashlib
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path):
+def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary path in the same folder, which takes `path`'s place when the block ends without an error.
 
     The folder is made where it is missing; after an error nothing is left behind.
@@ -35,13 +36,13 @@ def user_cache() -> Path:
     return Path(own).expanduser() if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ssdzoo"
 
 
-def write_text(path, text: str) -> None:
+def write_text(path: str | Path, text: str) -> None:
     """Replaces a file by `text` in UTF-8."""
     with replacing(path) as temporary:
         temporary.write_text(text, "utf-8")
 
 
-def file_hash(path, algorithm: str = "sha256") -> str:
+def file_hash(path: str | Path, algorithm: str = "sha256") -> str:
     """Hexadecimal hash of a file, read in pieces.
 
     Args:

@@ -6,15 +6,17 @@ import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.anchors.levels import Level
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.files import file_hash
+from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
 from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
 from ssdzoo.preset import Preset, read_fields, read_preset
-from ssdzoo.symbol_preset import GraphInput, infer_preset, input_of
+from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.file_classes import find_params, known_classes
 from ssdzoo.weights.published import find_weights
 from ssdzoo.zoo import find_preset, list_models
@@ -33,9 +35,16 @@ class _Source:
     """
 
     model: str
-    has_weights = True
 
-    def network(self, ctx=None):
+    @property
+    def files(self) -> list[Path]:
+        raise NotImplementedError
+
+    @property
+    def has_weights(self) -> bool:
+        return True
+
+    def network(self, ctx: Any = None) -> Any:
         """The SSD with its weights on `ctx`, hybridized.
 
         Raises:
@@ -98,7 +107,7 @@ class NetworkSource(_Source):
     def files(self) -> list[Path]:
         return [self.params, *([self.table] if self.table else [])]
 
-    def network(self, ctx=None):
+    def network(self, ctx: Any = None) -> Any:
         from ssdzoo.build import get_model  # mxnet
 
         net = get_model(self.preset, ctx=ctx, pretrained=self.params)
@@ -166,7 +175,8 @@ class SymbolSource(_Source):
         if "backbone" not in self.known:
             return infer_preset(self.graph, self.arrays, self.known)
         preset = read_preset(self.sidecar)
-        return replace(preset, mean=self.input.mean, std=self.input.std) if self.input.normalizes else preset
+        mean, std = self.input.normalization(preset.mean, preset.std)
+        return replace(preset, mean=mean, std=std)
 
 
 @dataclass(frozen=True)
@@ -197,7 +207,7 @@ class OnnxSource(_Source):
 ModelSource = NetworkSource | SymbolSource | OnnxSource
 
 
-def resolve(model, weights=None) -> ModelSource:
+def resolve(model: str | Path, weights: str | Path | None = None) -> ModelSource:
     """What a user named.
 
     Args:
@@ -225,23 +235,23 @@ def resolve(model, weights=None) -> ModelSource:
         if not table.is_file():
             raise CallError(f"{path}: neither a run (no model.toml) nor an exported model (no *-symbol.json)")
         return NetworkSource(name, read_preset(table), find_params(path if weights is None else weights), table)
-    preset, table = find_preset(model), path if path.suffix == ".toml" else None
+    preset, own_table = find_preset(model), path if path.suffix == ".toml" else None
     if weights is None:
-        return NetworkSource(name, preset, None, table)
+        return NetworkSource(name, preset, None, own_table)
     weights = find_params(weights)
     classes = preset.classes or known_classes(weights)
     if classes is None:
         raise CallError(f"{weights} does not name its classes (no model.toml beside it): name the run folder instead")
-    return NetworkSource(name, preset.with_classes(classes), weights, table)
+    return NetworkSource(name, preset.with_classes(classes), weights, own_table)
 
 
-def _is_run(model) -> bool:
+def _is_run(model: str | Path) -> bool:
     """Whether a folder is meant: not one that only happens to have a preset's name."""
     path = Path(model)
     return path.is_dir() and ((path / "model.toml").is_file() or str(model) not in list_models())
 
 
-def _find_exported(path: Path):
+def _find_exported(path: Path) -> tuple[Path, Path, Path | None] | None:
     """(symbol file, parameter file of the highest epoch, sidecar or None) of an exported model; None where there is none."""
     if path.is_dir():
         symbols = sorted(path.glob("*-symbol.json"))
@@ -266,7 +276,7 @@ def installed_backends() -> list[str]:
     return [name for name, packages in _NEEDS.items() if all(importlib.util.find_spec(package) for package in packages)]
 
 
-def choose_backend(source: ModelSource, backend: str | None = None, ctx=None) -> str:
+def choose_backend(source: ModelSource, backend: str | None = None, ctx: Any = None) -> str:
     """The backend that runs a model: a name of BACKENDS but for `auto`.
 
     Args:

@@ -15,14 +15,14 @@ from ssdzoo.suggest import did_you_mean
 
 
 def read_tables(folder) -> dict:
-    """{model name: Preset} of every table in a folder.
+    """{model name: Preset} of all tables in a folder.
 
     Raises:
-        CallError: a wrong row, with file, row and field; two rows of one name.
+        CallError: a wrong preset (names file, preset and field), or two presets of one name.
     """
     tables = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
     class_lists = parse_toml(tables.pop("classes.toml"), "classes.toml")
-    rows = {}
+    presets = {}
     for file, text in sorted(tables.items()):
         for architecture, table in parse_toml(text, file).items():
             common = {k: v for k, v in table.items() if not isinstance(v, dict)}
@@ -30,12 +30,12 @@ def read_tables(folder) -> dict:
                 if not isinstance(own, dict):
                     continue
                 name = f"{architecture}_{variant}"
-                where = f"{file}, row [{architecture}.{variant}]"
-                if name in rows:
+                where = f"{file}, preset [{architecture}.{variant}]"
+                if name in presets:
                     raise CallError(f"{where}: {name!r} is there twice")
                 classes = {} if variant == "custom" else {"classes": class_lists[variant]}
-                rows[name] = check_preset({"name": name, **common, **classes, **own}, where)
-    return rows
+                presets[name] = check_preset({"name": name, **common, **classes, **own}, where)
+    return presets
 
 
 @lru_cache(maxsize=1)
@@ -47,7 +47,7 @@ def _zoo() -> dict:
     return read_tables(folder)
 
 
-def list_models(pattern: str | None = None) -> list:
+def list_models(pattern: str | None = None) -> list[str]:
     """Names of the zoo's models, sorted; with a `pattern` such as "*mobilenet*", those that match."""
     return sorted(n for n in _zoo() if pattern is None or fnmatch(n, pattern.lower()))
 

@@ -21,7 +21,7 @@ class Level(NamedTuple):
     offsets: tuple = (0.5, 0.5)
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """The number of anchors in the whole feature map."""
         return self.cells[0] * self.cells[1] * len(self.shapes)
 

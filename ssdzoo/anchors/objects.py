@@ -29,7 +29,7 @@ def collect_objects(records: list, size: tuple | None = None) -> Objects:
     for record in records:
         kept = ~record.crowd
         height, width = size or (record.height, record.width)
-        boxes.append(record.boxes[kept] * np.float32([width / record.width, height / record.height] * 2))
+        boxes.append(record.boxes[kept] * np.array([width / record.width, height / record.height] * 2, np.float32))
         ids.append(record.class_ids[kept])
     images = np.repeat(np.arange(len(records)), [len(part) for part in ids[1:]])
     return Objects(np.concatenate(boxes), np.concatenate(ids), images)

@@ -85,22 +85,22 @@ def with_shapes(levels: list, sizes: list, ratios: list) -> list:
     return [level._replace(shapes=listed_shapes(s, r)) for level, s, r in zip(levels, sizes, ratios)]
 
 
-def _affordable(boxes, weights, levels: list, rng) -> list:
+def _affordable(boxes: np.ndarray, weights: np.ndarray, levels: list, rng: np.random.Generator) -> list:
     """Clusterings with as many shapes as possible, up to the model's, without more anchors in all than the model's."""
-    limit = sum(level.count for level in levels)
-    low, high, best = len(levels), sum(len(level.shapes) for level in levels), None
+    limit = sum(level.total for level in levels)
+    low, high, best = len(levels), sum(len(level.shapes) for level in levels), []
     while low <= high:
         count = (low + high) // 2
         clusters = _clustered(boxes, weights, levels, count, rng)
-        if sum(level.count for level in _filled(levels, clusters)) > limit:
+        if sum(level.total for level in _filled(levels, clusters)) > limit:
             high = count - 1
         else:
-            low, best = count + 1, (count, clusters)
-    others = [_clustered(boxes, weights, levels, best[0], rng) for _ in range(RESTARTS)]
-    return [best[1], *(each for each in others if sum(level.count for level in _filled(levels, each)) <= limit)]
+            low, best = count + 1, clusters
+    others = [_clustered(boxes, weights, levels, high, rng) for _ in range(RESTARTS)]
+    return [best, *(each for each in others if sum(level.total for level in _filled(levels, each)) <= limit)]
 
 
-def _clustered(boxes, weights, levels: list, count: int, rng) -> list:
+def _clustered(boxes: np.ndarray, weights: np.ndarray, levels: list, count: int, rng: np.random.Generator) -> list:
     wanted = count
     while True:
         clusters = [(shape, level_of(shape, levels)) for shape in kmeans(boxes[:, 2:] - boxes[:, :2], wanted, rng, weights)]
@@ -121,7 +121,7 @@ def _fit(best: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average((best >= COVERED) + best, weights=weights))
 
 
-def _refined(boxes, weights, levels: list, clusters: list) -> list:
+def _refined(boxes: np.ndarray, weights: np.ndarray, levels: list, clusters: list) -> list:
     """Clusters after their widths and heights were changed, one after the other, as long as the fit got better and they stayed on
     the same level."""
     shapes, where = [shape for shape, _ in clusters], [level for _, level in clusters]

@@ -9,7 +9,7 @@ from ssdzoo.metrics.sizes import SIZES, within
 
 THRESHOLDS = (0.5, 0.6, 0.7)  # of the IoU; at the first one, an anchor is trained on an object
 # Finer ranges of the square root of an object's area in pixels, within COCO's sizes.
-SIDES = {
+SIDES: dict[str, dict] = {
     "small": {"below 8": (0, 8), "8 to 16": (8, 16), "16 to 32": (16, 32)},
     "medium": {"32 to 64": (32, 64), "64 to 96": (64, 96)},
     "large": {"96 to 192": (96, 192), "192 to 384": (192, 384), "from 384": (384, np.inf)},
@@ -35,7 +35,7 @@ def recall_table(objects: Objects, names: list, levels: list) -> dict:
     areas = area(objects.boxes)
     sides = {name: ends for finer in SIDES.values() for name, ends in finer.items()}
     return {
-        "anchors": sum(each.count for each in levels),
+        "anchors": sum(each.total for each in levels),
         "all": _row(best),
         "classes": {name: _row(best[objects.class_ids == i]) for i, name in enumerate(names)},
         "sizes": {size: _row(best[within(areas, size)]) for size in SIZES},
@@ -54,7 +54,7 @@ def recall_by_size(objects: Objects, names: list, levels: list) -> dict:
     best, _, _ = best_of_all(objects.boxes, levels)
     sizes = {size: within(area(objects.boxes), size) for size in SIZES}
 
-    def shares(chosen) -> dict:
+    def shares(chosen: np.ndarray) -> dict:
         row = _row(best[chosen])
         return {"all": row["0.5"], **{size: _row(best[chosen & of])["0.5"] for size, of in sizes.items()}, "IoU": row["IoU"]}
 

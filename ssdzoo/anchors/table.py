@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import asdict, fields, replace
+from pathlib import Path
 
 from ssdzoo.files import write_text
 from ssdzoo.preset import Preset, to_toml
@@ -10,8 +11,8 @@ from ssdzoo.preset import Preset, to_toml
 def fitted_preset(preset: Preset, sizes: list, ratios: list, name: str | None = None) -> Preset:
     """The preset with other anchors, listed one by one, and without classes, which the data decide. Each feature map has heads of
     its own, because the numbers of anchors differ."""
-    listed = {"sizes": tuple(map(tuple, sizes)), "ratios": tuple(map(tuple, ratios)), "anchor_generator": "ssd"}
-    return replace(preset, name=name or preset.name, classes=None, shared_predictors=False, **listed)
+    listed = replace(preset, sizes=tuple(map(tuple, sizes)), ratios=tuple(map(tuple, ratios)), anchor_generator="ssd")
+    return replace(listed, name=name or preset.name, classes=None, shared_predictors=False)
 
 
 def table_text(preset: Preset) -> str:
@@ -23,7 +24,7 @@ def table_text(preset: Preset) -> str:
     return to_toml(values)
 
 
-def write_table(path, preset: Preset, comments: Iterable[str]) -> None:
+def write_table(path: str | Path, preset: Preset, comments: Iterable[str]) -> None:
     """Writes a preset as a table, after comments of one line each."""
     printable = ("".join(c if c.isprintable() else "?" for c in comment) for comment in comments)
     write_text(path, "".join(f"# {comment}\n" for comment in printable) + table_text(preset))

@@ -1,14 +1,16 @@
 """`ssdzoo anchors`: how well a model's anchors fit a data set, and a table of anchors that fit it better."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, wide_console
 from ssdzoo.errors import CallError, DataError
+
+if TYPE_CHECKING:
+    from ssdzoo.measure.anchor_fit import Fit
 
 
 def anchors(
@@ -62,7 +64,6 @@ def anchors(
         files = {"table": out and str(out), "picture": picture and str(picture)}
         print(json.dumps({"data": str(data), "split": split, **fit.to_dict(), **files}, indent=1))
         return
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
     print_fit(fit, str(data), split, wide_console())
     if out or picture:
         print()
@@ -84,7 +85,7 @@ def _check_files(out: Path | None, picture: Path | None) -> None:
         raise CallError(f"--picture {picture} is a folder: name a file")
 
 
-def _write(out: Path, fit, data: str) -> None:
+def _write(out: Path, fit: "Fit", data: str) -> None:
     from ssdzoo.anchors.table import write_table
 
     model, proposal = fit.presets

@@ -1,14 +1,17 @@
 """`ssdzoo check-data`: finds what is wrong with a data set before it is trained on."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, check_folder, wide_console
 from ssdzoo.errors import CallError
+
+if TYPE_CHECKING:
+    from ssdzoo.data.check.check_dataset import DataCheck
+    from ssdzoo.data.check.statistics import ModelAnchors
 
 
 def check_data(
@@ -44,11 +47,10 @@ def check_data(
     anchors = _anchors(model, weights) if model else None
     with WorkProgress() as progress:
         report = check_dataset(data, split, format, anchors, workers, progress.images)
-    picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show else None
+    picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show and out else None
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
     else:
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
         print_check(report, wide_console())
         if picture:
             print(f"{show} augmented samples: {picture}")
@@ -56,7 +58,7 @@ def check_data(
         raise typer.Exit(1)
 
 
-def _anchors(model: str, weights):
+def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
     from ssdzoo import runtime
 
     runtime.tune_cpu()
@@ -69,7 +71,7 @@ def _anchors(model: str, weights):
     return ModelAnchors(name, preset.base_size, source.levels(), classes)
 
 
-def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:
+def _samples(report: "DataCheck", count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:
     from ssdzoo.report.pictures import save_image
     from ssdzoo.report.samples import sample_grid
 

@@ -84,13 +84,11 @@ def compare(
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
-    sides = [
-        open_side(a, backend_a, contexts, weights_a, precision_a),
-        open_side(b, backend_b, contexts, weights_b, precision_b),
-    ]
+    left = open_side(a, backend_a, contexts, weights_a, precision_a)
+    right = open_side(b, backend_b, contexts, weights_b, precision_b)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
-    records = None if data is None else load_records(data, split, sides[0].detector.names)
-    show_certificate(sides, Trial(images, records, score, tolerance, worst), out, as_json)
+    records = None if data is None else load_records(data, split, left.detector.names)
+    show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
 
 
 def load_records(data: Path, split: str, names: list) -> list:
@@ -105,14 +103,14 @@ def load_records(data: Path, split: str, names: list) -> list:
     return dataset.records
 
 
-def show_certificate(sides: list, trial, out: Path, as_json: bool) -> None:
+def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:
     """Compares two sides, writes the certificate and prints it; exit status 1 where they differ."""
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.measure.certificate import certify
     from ssdzoo.report import certificate as report
 
     with WorkProgress() as progress:
-        certificate = certify(*sides, trial, progress.images)
+        certificate = certify(a, b, trial, progress.images)
         report.write_certificate(out, certificate)
     if as_json:
         print(report.as_text(certificate.summary))

@@ -55,7 +55,7 @@ def export(
         _export_symbol(model, out, weights, gpus)
 
 
-def _export_symbol(model, out, weights, gpus) -> None:
+def _export_symbol(model: str, out: Path, weights: Path | None, gpus: str | None) -> None:
     contexts = prepare(gpus)
     from ssdzoo.export.symbol import export_model
     from ssdzoo.model_source import resolve
@@ -65,7 +65,7 @@ def _export_symbol(model, out, weights, gpus) -> None:
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
 
 
-def _export_onnx(model, out, weights, gpus, options: dict) -> None:
+def _export_onnx(model: str, out: Path, weights: Path | None, gpus: str | None, options: dict) -> None:
     from ssdzoo.export.onnx_file import export_onnx
     from ssdzoo.model_source import NetworkSource, resolve
 

@@ -95,7 +95,7 @@ def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Tabl
     return table
 
 
-def _show_weights(presets: list, root, as_json: bool) -> None:
+def _show_weights(presets: list, root: Path | None, as_json: bool) -> None:
     from ssdzoo.weights.published import ROOT, model_folder, survey
 
     folder = model_folder(root or ROOT)
@@ -112,10 +112,10 @@ def _show_weights(presets: list, root, as_json: bool) -> None:
         table.add_row(p.name, own, f"{p.classifier}: {backbone}" if backbone != "-" else backbone)
     console = Console()
     console.print(table)
-    files = [f for fs in found.values() for f in fs]
-    for f in files:
+    here = [f for found_files in found.values() for f in found_files]
+    for f in here:
         console.print(f"{f.path}  {_story(f)}", soft_wrap=True, markup=False, highlight=False)
-    if not files:
+    if not here:
         console.print(f"no weights in {folder}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from copy import copy
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Optional, get_args
 
@@ -39,9 +40,11 @@ def in_panel(shared: Any, panel: str) -> Any:
 
 
 def wide_console(**settings: Any) -> Any:
-    """For tables: off a terminal 120 columns, because nothing wraps lines there."""
+    """For tables: 120 columns where the output is no terminal. Whatever a file's name contains can be printed then."""
     from rich.console import Console
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, **settings)
 
 

@@ -54,7 +54,7 @@ def quantize(
     with WorkProgress() as progress:
         batches = (side.detector.prepare(image)[1][None] for image in progress.images(chosen, len(chosen)))
         done = quantize_onnx(before, path, batches, float_first)
-    sizes = [file.stat().st_size / 1e6 for file in (before, path)]
+    sizes = [Path(file).stat().st_size / 1e6 for file in (before, path)]
     int8 = done["convolutions"] - done["float"]
     print(
         f"{path}: {int8} of {done['convolutions']} convolutions in int8, calibrated on {len(chosen)} images; signal to noise "
@@ -62,8 +62,9 @@ def quantize(
         file=sys.stderr,
     )
     tolerance = Tolerance(map=map_tolerance) if data else Tolerance(agreement=agreement)
-    sides = [side, open_side(path, "onnxruntime")]
-    show_certificate(sides, Trial(None if data else chosen, records, score, tolerance), out, as_json)
+    show_certificate(
+        side, open_side(path, "onnxruntime"), Trial(None if data else chosen, records, score, tolerance), out, as_json
+    )
 
 
 def _spread(images, data, names: list, count: int) -> list:

@@ -4,6 +4,7 @@ import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -53,7 +54,7 @@ class FilePart:
         return b"".join(data[a:b] for a, b in zip(starts, ends))
 
 
-def read_image(path, reduction: int = 1) -> np.ndarray:
+def read_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
     """The pixels of a path or a FilePart, (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
 
     Args:
@@ -79,7 +80,7 @@ def read_image(path, reduction: int = 1) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def image_size(path) -> tuple:
+def image_size(path: str | Path | FilePart) -> tuple:
     """(height, width) in pixels of what `read_image` returns, from the header and a look at the end.
 
     Raises:
@@ -116,7 +117,7 @@ def _opened(path):
         raise DataError(f"{str(path)!r}: no such image, a file's name holds no zero bytes") from None
 
 
-def _check_complete(path, file) -> None:
+def _check_complete(path: str | Path | FilePart, file: BinaryIO) -> None:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(8)
@@ -132,7 +133,7 @@ def _check_complete(path, file) -> None:
         raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
 
 
-def _jpeg_is_complete(file, size: int) -> bool:
+def _jpeg_is_complete(file: BinaryIO, size: int) -> bool:
     """Whether an end marker follows the first scan. Its header segments are skipped, because a thumbnail in them has its
     own."""
     at = 2
@@ -150,7 +151,7 @@ def _jpeg_is_complete(file, size: int) -> bool:
     return False
 
 
-def _holds(file, marker: bytes, start: int, size: int) -> bool:
+def _holds(file: BinaryIO, marker: bytes, start: int, size: int) -> bool:
     """Whether bytes are found behind `start`: near the end of the file, or else anywhere."""
     file.seek(max(start, size - _TAIL))
     if marker in file.read():
@@ -164,7 +165,7 @@ def _holds(file, marker: bytes, start: int, size: int) -> bool:
     return False
 
 
-def _png_chunks(file, size: int) -> set:
+def _png_chunks(file: BinaryIO, size: int) -> set:
     """Names of the chunks; that of the last one only if the file holds its 12 bytes around the content."""
     names, at = set(), len(_PNG)
     while at + 12 <= size and "IEND" not in names:
@@ -175,7 +176,7 @@ def _png_chunks(file, size: int) -> set:
     return names
 
 
-def _has_exif(path) -> bool:
+def _has_exif(path: str | Path | FilePart) -> bool:
     with _opened(path) as file:
         return "eXIf" in _png_chunks(file, file.seek(0, io.SEEK_END))
 

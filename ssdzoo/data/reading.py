@@ -4,16 +4,18 @@ A data set is named by a path, by a list of paths, or by paths with commas in be
 """
 
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from ssdzoo.data.formats.annotation import make_record
 from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
+from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recordio import RecordIOReader
 from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
 from ssdzoo.data.formats.voc import VOCReader
 from ssdzoo.data.formats.yolo import YOLOReader
-from ssdzoo.data.record import ERROR, Dataset, Problem
+from ssdzoo.data.record import ERROR, Dataset, Problem, Record
 from ssdzoo.errors import CallError, DataError
 
 FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)}
@@ -24,29 +26,29 @@ EXPECTED = (
 SHOWN = 5  # bad files that one error names
 
 
-def class_names(path, format: str | None = None) -> list:
+def class_names(path: str | Path | list, format: str | None = None) -> list:
     """Names of all classes in a data set, over all its splits; of joined ones, in the order in which they first come.
 
     Args: see `load_dataset`.
     """
-    problems = []
+    problems: list[Problem] = []
     names = united_names(open_readers(path, format), problems)
     raise_errors(problems)
     return names
 
 
-def split_names(path, format: str | None = None) -> list:
+def split_names(path: str | Path | list, format: str | None = None) -> list:
     """Names of the splits of a data set; those that are drawn where it has none of its own."""
     names = [name for reader in open_readers(path, format) for name in reader.splits() or sorted(FRACTIONS)]
     return list(dict.fromkeys(names))
 
 
-def has_split(path, split: str, format: str | None = None) -> bool:
+def has_split(path: str | Path | list, split: str, format: str | None = None) -> bool:
     """Whether a data set has a split; "val" is there too where it is called val2017 or valid."""
     return any(_has(reader, parse_split(split)[0]) for reader in open_readers(path, format))
 
 
-def _has(reader, name: str) -> bool:
+def _has(reader: Reader, name: str) -> bool:
     if not reader.splits():
         return name in (*FRACTIONS, "trainval", "all")
     try:
@@ -55,7 +57,7 @@ def _has(reader, name: str) -> bool:
         return False
 
 
-def load_dataset(path, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:
     """One split of a data set.
 
     Args:
@@ -72,7 +74,8 @@ def load_dataset(path, split: str, names: list | None = None, format: str | None
         DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
             that is not in `names`: names the first few files and what to do.
     """
-    readers, problems = open_readers(path, format), []
+    readers = open_readers(path, format)
+    problems: list[Problem] = []
     if names is None:
         names = united_names(readers, problems)
         raise_errors(problems)
@@ -81,7 +84,7 @@ def load_dataset(path, split: str, names: list | None = None, format: str | None
     return Dataset(list(names), records, problems)
 
 
-def open_readers(path, format: str | None = None) -> list:
+def open_readers(path: str | Path | list, format: str | None = None) -> list:
     """A reader for each path.
 
     Raises:
@@ -93,7 +96,7 @@ def open_readers(path, format: str | None = None) -> list:
     return [_open(part, format) for part in _paths(path)]
 
 
-def _paths(path) -> list:
+def _paths(path: str | Path | list) -> list:
     if isinstance(path, (list, tuple)):
         return [part for one in path for part in _paths(one)]
     if "," in str(path) and not Path(path).exists():
@@ -101,7 +104,7 @@ def _paths(path) -> list:
     return [Path(path)]
 
 
-def _open(path: Path, format: str | None):
+def _open(path: Path, format: str | None) -> Reader:
     if not path.exists():
         raise DataError(f"{path}: no such data set")
     for name, reader in FORMATS.items():
@@ -113,7 +116,7 @@ def _open(path: Path, format: str | None):
 
 def united_names(readers: list, problems: list) -> list:
     """Class names of all readers, in the order in which they first come."""
-    names = {}
+    names: dict[str, None] = {}
     for reader in readers:
         for name in reader.class_names(problems):
             if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
@@ -141,7 +144,7 @@ def read_items(readers: list, split: str, problems: list) -> list:
     return items
 
 
-def read_records(readers: list, items: list, names: list, problems: list):
+def read_records(readers: list, items: list, names: list, problems: list) -> Iterator[Record]:
     """Yields the Record of each (reader, item) that is not too broken for one; `problems` takes what is wrong."""
     by_name = {name: i for i, name in enumerate(names)}
     by_id = {str(i): i for i in range(len(names))}
@@ -155,7 +158,7 @@ def read_records(readers: list, items: list, names: list, problems: list):
 
 def raise_errors(problems: list) -> None:
     """Raises a DataError that names the first few files with errors, if there are any."""
-    first = {}
+    first: dict[str, str] = {}
     for problem in problems:
         if problem.severity == ERROR:
             first.setdefault(str(problem.path), str(problem))

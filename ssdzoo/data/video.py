@@ -1,6 +1,7 @@
 """Reads videos frame by frame."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from ssdzoo.errors import DataError
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 
 
-def video_frames(path) -> Iterator[np.ndarray]:
+def video_frames(path: str | Path) -> Iterator[np.ndarray]:
     """Yields the frames of a video, (H, W, 3) uint8 RGB.
 
     Raises:
@@ -30,7 +31,7 @@ def video_frames(path) -> Iterator[np.ndarray]:
         raise DataError(f"{path}: no frame of this video can be decoded; convert it to H.264 or MJPEG, or replace it")
 
 
-def count_frames(path) -> int:
+def count_frames(path: str | Path) -> int:
     """The number of frames by the video's header; the real number may differ."""
     reader = _open(path)
     try:

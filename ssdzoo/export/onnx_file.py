@@ -2,13 +2,16 @@
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError
-from ssdzoo.model_source import NetworkSource, OnnxSource, SymbolSource, resolve
+from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource, SymbolSource, resolve
+from ssdzoo.preset import Preset
 from ssdzoo.zoo import find_preset, list_models
 
 
-def export_onnx(model, out, weights=None, ctx=None, **options) -> Path:
+def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str | Path | None = None, ctx: Any = None,
+                **options: Any) -> Path:  # fmt: skip
     """Writes a model as ONNX. An exported model is translated without mxnet; a run and a preset are exported as a symbol first.
 
     Args:
@@ -35,7 +38,7 @@ def export_onnx(model, out, weights=None, ctx=None, **options) -> Path:
         return to_onnx(symbol, params, _file(out, source.preset.name), **{**_options(source.preset), **options})
 
 
-def _file(out, name: str) -> Path:
+def _file(out: str | Path, name: str) -> Path:
     out = Path(out)
     return out if out.suffix == ".onnx" else out / f"{name}.onnx"
 
@@ -53,7 +56,7 @@ def _known(source: SymbolSource) -> dict:
     }
 
 
-def _options(preset) -> dict:
+def _options(preset: Preset) -> dict:
     return {
         "preset": preset.name,
         "size": preset.base_size,

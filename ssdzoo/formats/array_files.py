@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ _SAFETENSORS_TYPES = {
 }  # fmt: skip
 
 
-def read_tensors(path) -> dict:
+def read_tensors(path: str | Path) -> dict:
     """{name: array} of a `.safetensors` file or of a PyTorch state dict (`.pth`, `.pt`, `.bin`).
 
     A state dict may be stored under "state_dict", "model_state_dict", "model" or "net". The "module." of DataParallel is removed
@@ -56,7 +57,7 @@ def _read_safetensors(path: Path) -> dict:
     return {name: _safetensor(path, name, entry, data) for name, entry in header.items()}
 
 
-def _safetensor(path: Path, name: str, entry, data: np.ndarray) -> np.ndarray:
+def _safetensor(path: Path, name: str, entry: Any, data: np.ndarray) -> np.ndarray:
     try:
         dtype, shape, (begin, end) = np.dtype(_SAFETENSORS_TYPES[entry["dtype"]]), tuple(entry["shape"]), entry["data_offsets"]
         integers = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
@@ -97,7 +98,7 @@ def _read_pth(path: Path) -> dict:
     return _state_dict(path, loaded, torch)
 
 
-def _state_dict(path: Path, loaded, torch) -> dict:
+def _state_dict(path: Path, loaded: Any, torch: Any) -> dict:
     for key in ("state_dict", "model_state_dict", "model", "net"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
@@ -109,12 +110,12 @@ def _state_dict(path: Path, loaded, torch) -> dict:
     return {name: _numpy(tensor, torch) for name, tensor in tensors.items()}
 
 
-def _numpy(tensor, torch) -> np.ndarray:
+def _numpy(tensor: Any, torch: Any) -> np.ndarray:
     tensor = tensor.detach()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def read_hdf5(path, wanted: Callable[[str], bool]) -> dict:
+def read_hdf5(path: str | Path, wanted: Callable[[str], bool]) -> dict:
     """{name: array} of some data sets of an HDF5 file.
 
     Args:

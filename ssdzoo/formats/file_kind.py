@@ -9,7 +9,7 @@ _SUFFIXES = {
 }  # fmt: skip
 
 
-def file_kind(path) -> str:
+def file_kind(path: str | Path) -> str:
     """One of "params", "torch", "safetensors", "caffe", "keras" and "zip".
 
     The first bytes decide. The suffix decides where they do not, and where the file is missing or cannot be read: the reader of
@@ -32,7 +32,7 @@ def file_kind(path) -> str:
     return by_suffix
 
 
-def _holds_pickle(path) -> bool:
+def _holds_pickle(path: str | Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.file_kind import file_kind
@@ -18,7 +19,7 @@ _OTHERS = {
 _PREPROCESSING = re.compile(r"^(arg:|aux:)?_defaultpreprocess\d+_init_(mean|scale)$")
 
 
-def read_network_params(path) -> dict:
+def read_network_params(path: str | Path) -> dict:
     """{name: array} of a parameter file of a network, without `arg:` and `aux:`, and without the mean and std of
     `gluoncv.utils.export_block`.
 
@@ -35,7 +36,7 @@ def read_network_params(path) -> dict:
     return rename_arrays(arrays, strip_prefix, path)
 
 
-def rename_arrays(arrays: dict, rename: Callable[[str], str], path) -> dict:
+def rename_arrays(arrays: dict, rename: Callable[[str], str], path: str | Path) -> dict:
     """The same arrays under other names.
 
     Args:
@@ -46,7 +47,7 @@ def rename_arrays(arrays: dict, rename: Callable[[str], str], path) -> dict:
     Raises:
         WeightsError: two get the same name.
     """
-    sources = {}
+    sources: dict[str, str] = {}
     for name in arrays:
         other = sources.setdefault(rename(name), name)
         if other != name:

@@ -22,7 +22,7 @@ import os
 import struct
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import NoReturn
 
 import numpy as np
 
@@ -38,7 +38,7 @@ _MAX_AXES = 32  # of numpy 1
 _MIN_ARRAY = 20  # bytes of the smallest array: one empty axis in the oldest generation
 
 
-def read_params(path) -> dict:
+def read_params(path: str | Path) -> dict:
     """{name: array} of a parameter file, in the order of the file. Names are as they are stored: see `strip_prefix`.
 
     Arrays are writable and own their memory; dtypes are float16, float32, float64, int8, uint8, int32, int64 and bool. An
@@ -65,7 +65,7 @@ def strip_prefix(name: str) -> str:
     return name.removeprefix("arg:").removeprefix("aux:")
 
 
-def read_stream(file: BinaryIO, size: int, where) -> dict:
+def read_stream(file: io.BufferedIOBase, size: int, where: str | Path) -> dict:
     """`read_params` of an open binary file.
 
     Args:
@@ -89,7 +89,7 @@ def read_stream(file: BinaryIO, size: int, where) -> dict:
 class _Reader:
     """Reads forward, and never beyond the end of the file."""
 
-    def __init__(self, file, size: int, where):
+    def __init__(self, file: io.BufferedIOBase, size: int, where: str | Path):
         self._file, self._size, self._where = file, size, where
         self.offset = 0
 
@@ -97,10 +97,10 @@ class _Reader:
     def rest(self) -> int:
         return self._size - self.offset
 
-    def fail(self, offset: int, what: str):
+    def fail(self, offset: int, what: str) -> NoReturn:
         raise WeightsError(f"{self._where}: not an MXNet parameter file, or a damaged one: byte {offset}: {what}")
 
-    def refuse(self, offset: int, what: str):
+    def refuse(self, offset: int, what: str) -> NoReturn:
         raise WeightsError(f"{self._where}: byte {offset}: {what}")
 
     def numbers(self, format: str, what: str) -> tuple:
@@ -109,7 +109,8 @@ class _Reader:
     def bytes(self, length: int, what: str) -> bytes:
         self._require(length, what)
         data = self._file.read(length)
-        return self._advance(data, len(data), length, what)
+        self._advance(len(data), length, what)
+        return data
 
     def array(self, shape: tuple, dtype: np.dtype, what: str) -> np.ndarray:
         values = 1
@@ -118,17 +119,17 @@ class _Reader:
         length = values * dtype.itemsize
         self._require(length, what)
         array = np.empty(shape, dtype)
-        return self._advance(array, self._file.readinto(array.reshape(-1).view(np.uint8)) if length else 0, length, what)
+        self._advance(self._file.readinto(array.reshape(-1).view(np.uint8).data) if length else 0, length, what)
+        return array
 
     def _require(self, length: int, what: str) -> None:
         if length > self.rest:
             self.fail(self.offset, f"truncated: {what} needs {length} bytes, {self.rest} are left")
 
-    def _advance(self, data, got: int, length: int, what: str):
+    def _advance(self, got: int, length: int, what: str) -> None:
         if got != length:  # the file became shorter while it was read
             self.fail(self.offset, f"truncated: {what} needs {length} bytes, {got} were read")
         self.offset += length
-        return data
 
 
 def _read_array(reader: _Reader, what: str) -> np.ndarray:
@@ -195,7 +196,7 @@ def _read_names(reader: _Reader, count: int) -> list:
     return list(names)
 
 
-def write_params(path, arrays: dict) -> None:
+def write_params(path: str | Path, arrays: dict) -> None:
     """Writes {name: array} as a parameter file that `mx.nd.load` reads, byte for byte what `mx.nd.save` writes.
 
     Scalars exist in mxnet's np_shape mode only. A file that contains one is written for that mode as a whole; `mx.npx.load` reads
@@ -217,13 +218,13 @@ def write_params(path, arrays: dict) -> None:
             dtype = array.dtype.newbyteorder("<")
             file.write(struct.pack(f"<Iii{array.ndim}q", magic, 0, array.ndim, *array.shape))
             file.write(struct.pack("<iii", 1, 0, _FLAGS[dtype]))
-            file.write(np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8))
+            file.write(np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8).data)
         file.write(struct.pack("<Q", len(arrays)))
         for name in arrays:
             encoded = name.encode()
             file.write(struct.pack("<Q", len(encoded)) + encoded)
 
 
-def read_bytes(data: bytes, where="bytes") -> dict:
+def read_bytes(data: bytes, where: str | Path = "bytes") -> dict:
     """`read_params` of the content of a file; `where` is its name in errors."""
     return read_stream(io.BytesIO(data), len(data), where)

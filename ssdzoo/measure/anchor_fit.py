@@ -49,7 +49,7 @@ class Fit:
 
     def _example(self, i: int, before: float, after: float) -> dict:
         record, size = self.dataset.records[self.objects.images[i]], self.presets[0].base_size
-        box = self.objects.boxes[i] * np.float32([record.width / size[1], record.height / size[0]] * 2)
+        box = self.objects.boxes[i] * np.array([record.width / size[1], record.height / size[0]] * 2, np.float32)
         return {
             "file": str(record.image),
             "class": self.dataset.names[self.objects.class_ids[i]],

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,14 +49,15 @@ class Subject(NamedTuple):
     trained: bool = True
 
 
-def runtimes(backends) -> list:
+def runtimes(backends: list[str]) -> list[str]:
     """What can be measured with these backends: each of them, and those that run ONNX again with the network in int8, which only
     onnxruntime's tools can make."""
     int8 = [name + INT8 for name in backends if name != "mxnet"] if "onnxruntime" in backends else []
     return [*backends, *int8]
 
 
-def benchmark(subject: Subject, images: list, backends: list, batches=(1,), rounds: int = 2, against_gluoncv=True, progress=None):
+def benchmark(subject: Subject, images: list, backends: list[str], batches: Sequence[int] = (1,), rounds: int = 2,
+              against_gluoncv: bool = True, progress: Callable[[str], None] | None = None) -> list[dict]:  # fmt: skip
     """Rows of measurements, one for each runtime and batch size.
 
     Args:
@@ -76,7 +78,8 @@ def benchmark(subject: Subject, images: list, backends: list, batches=(1,), roun
     tasks = [(backend, batch) for backend in backends for batch in batches]
     if against_gluoncv and subject.name and importlib.util.find_spec("gluoncv"):
         tasks.insert(0, (GLUONCV, 1))
-    taken, say = {task: [] for task in tasks}, progress or (lambda line: None)
+    taken: dict[tuple, list] = {task: [] for task in tasks}
+    say = progress or (lambda line: None)
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / "int8.onnx"
         if any(backend.endswith(INT8) for backend in backends):
@@ -118,7 +121,7 @@ def _row(runtime: str, batch: int, results: list) -> dict:
     }  # fmt: skip
 
 
-def _measure_apart(task: dict):
+def _measure_apart(task: dict) -> dict | None:
     """What `_measure` says, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_CHOSEN)}
     command = [sys.executable, "-m", "ssdzoo.measure.benchmark"]
@@ -129,7 +132,7 @@ def _measure_apart(task: dict):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _measure(task: dict):
+def _measure(task: dict) -> dict | None:
     """{"net", "image": seconds of each call, "images_per_s", "version"}; None for a model that GluonCV does not know."""
     if task["runtime"] == GLUONCV:
         return _measure_gluoncv(task)
@@ -149,7 +152,7 @@ def _measure(task: dict):
     return {"net": net, "image": image, "images_per_s": rate, "version": detector.runtime}
 
 
-def _measure_gluoncv(task: dict):
+def _measure_gluoncv(task: dict) -> dict | None:
     """GluonCV's network hybridized, with its own reading and transform, one image after another; threads and engine are MXNet's
     defaults."""
     mx, gcv = mxnet(), gluoncv()
@@ -158,7 +161,7 @@ def _measure_gluoncv(task: dict):
     if task["name"] not in gcv.model_zoo.get_model_list():
         return None
     preset = read_preset(task["model"])
-    known = {"classes": list(preset.classes)} if task["name"].endswith("_custom") else {}
+    known = {"classes": list(preset.classes or ())} if task["name"].endswith("_custom") else {}
     net = gcv.model_zoo.get_model(task["name"], pretrained=False, pretrained_base=False, **known)
     net.load_parameters(task["weights"])
     net.hybridize()
@@ -178,7 +181,7 @@ def _measure_gluoncv(task: dict):
     return {"net": net_times, "image": image_times, "images_per_s": rate, "version": f"gluoncv {gcv.__version__}"}
 
 
-def _times(action, items) -> list:
+def _times(action: Callable, items: Iterable) -> list[float]:
     """Seconds of each call, after a few that are not counted."""
     items, times = list(items), []
     for item in items[:_WARM_UP]:
@@ -190,7 +193,7 @@ def _times(action, items) -> list:
     return times
 
 
-def find_subject(model, folder, weights=None) -> Subject:
+def find_subject(model: str | Path, folder: str | Path, weights: str | Path | None = None) -> Subject:
     """What a user calls a model: a table and a parameter file, written to `folder`, with random parameters for a preset without
     weights; or an exported model as it is.
 
@@ -214,7 +217,7 @@ def _write_random(preset: Preset, path: Path) -> Path:
     return path
 
 
-def list_jpegs(images, count: int) -> list[Path]:
+def list_jpegs(images: str | Path, count: int) -> list[Path]:
     """The JPEGs of a folder and the folders in it, from the first one again until there are `count`.
 
     Raises:

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ssdzoo.machine import cores, processor, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import plain
 from ssdzoo.model_source import resolve
-from ssdzoo.predict.detector import Detector, list_images
+from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
 
 HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
@@ -52,7 +53,7 @@ class Trial:
         CallError: a tolerance of mAP without true boxes.
     """
 
-    images: object = None
+    images: Images | None = None
     records: list[Record] | None = None
     score: float = 0.1
     tolerance: compare.Tolerance = field(default_factory=compare.Tolerance)
@@ -68,7 +69,9 @@ class Trial:
         Raises:
             CallError: videos, or no images at all.
         """
-        return list_stills(self.images if self.records is None else [record.image for record in self.records])
+        if self.records is not None:
+            return list_stills([record.image for record in self.records])
+        return list_stills([] if self.images is None else self.images)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class Certificate:
         return self.summary["passed"]
 
 
-def open_side(model, backend: str | None = None, ctx=None, weights=None, precision: str = "f32") -> Side:
+def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
+              precision: str = "f32") -> Side:  # fmt: skip
     """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
     source = resolve(model, weights)
     detector = open_source(source, backend, ctx, precision)
@@ -135,7 +139,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) ->
     return Certificate(plain(summary), items, found, matches, order)
 
 
-def list_stills(images) -> list:
+def list_stills(images: Images) -> list[Image]:
     """Paths and arrays of what a user calls images.
 
     Raises:
@@ -148,12 +152,12 @@ def list_stills(images) -> list:
     return items
 
 
-def _detect(detector, items: list, progress) -> list:
+def _detect(detector: Detector, items: list, progress: Callable | None) -> list:
     results = detector.stream(items, score=0.0)
     return [found for _, found in (progress(results, len(items)) if progress else results)]
 
 
-def _mean_ap(found: list, records, names):
+def _mean_ap(found: list, records: list | None, names: list) -> dict:
     if records is None:
         return {"not_compared": "the true boxes are not known"}
     a, b = (compare.mean_ap(side, records, names)["mAP"] for side in found)
@@ -161,7 +165,7 @@ def _mean_ap(found: list, records, names):
     return {"a": float(a), "b": float(b), "loss": loss if loss == loss else None}
 
 
-def _difference(index: int, item, match) -> dict:
+def _difference(index: int, item: Image, match: compare.Match) -> dict:
     _, score, pixels = match.badness
     counts = {"missing": len(match.missing), "extra": len(match.extra)}
     name = f"image {index}" if isinstance(item, np.ndarray) else str(item)

@@ -9,6 +9,7 @@ from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import VOCMeanAP
 from ssdzoo.predict.backends.protocol import NoHeadOutputs
+from ssdzoo.predict.detector import Detector
 
 MIN_IOU = 0.5  # of two boxes that are the same object
 
@@ -89,12 +90,12 @@ def match_detections(a: Detections, b: Detections, score: float = 0.1, slack: fl
     distance = np.abs(a.scores[:, None].astype(np.float64) - b.scores[None, :])
     rows, columns = np.nonzero(overlap >= MIN_IOU)
     order = np.lexsort((distance[rows, columns], -overlap[rows, columns]))
-    free_a, free_b, pairs = np.ones(len(a), bool), np.ones(len(b), bool), []
+    free_a, free_b, found = np.ones(len(a), bool), np.ones(len(b), bool), []
     for i, j in zip(rows[order], columns[order]):
         if free_a[i] and free_b[j]:
             free_a[i] = free_b[j] = False
-            pairs.append((i, j))
-    pairs = np.array(sorted(pairs), int).reshape(-1, 2)
+            found.append((i, j))
+    pairs = np.array(sorted(found), int).reshape(-1, 2)
     first, second = pairs.T
     alone_a, alone_b = free_a & (a.scores >= score), free_b & (b.scores >= score)
     cut_a, cut_b = alone_a & _at_the_end(a, b, slack, limits[1]), alone_b & _at_the_end(b, a, slack, limits[0])
@@ -173,13 +174,13 @@ def judge(summary: dict, tolerance: Tolerance) -> list:
     return failures
 
 
-def _judge_map(loss, limit: float) -> list:
+def _judge_map(loss: float | None, limit: float) -> list:
     if loss is None:
         return ["mAP has no value: the images hold no objects of these classes"]
     return [f"mAP falls by {loss:.4f}, tolerance {limit:g}"] if loss > limit else []
 
 
-def compare_heads(a, b, items) -> dict:
+def compare_heads(a: Detector, b: Detector, items: list) -> dict:
     """{"logits", "offsets"}: maximum differences of the head outputs of two Detectors on images; or {"not_compared": reason}.
 
     Images go through one by one, as each Detector prepares them.
@@ -206,12 +207,12 @@ def compare_heads(a, b, items) -> dict:
     return {**worst, "images": len(items)}
 
 
-def _size(detector) -> str:
+def _size(detector: Detector) -> str:
     height, width = detector.size
     return f"{height}x{width} pixels"
 
 
-def check_classes(a, b) -> None:
+def check_classes(a: Detector, b: Detector) -> None:
     """
     Raises:
         CallError: two Detectors with another number of classes.

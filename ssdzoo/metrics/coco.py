@@ -1,12 +1,12 @@
 """COCO's twelve numbers (cocodataset.org, "Detection Evaluation"), counted by the package faster-coco-eval."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from ssdzoo import boxes as geometry
 from ssdzoo.errors import CallError
-from ssdzoo.metrics.inputs import as_detections, as_names, as_objects
+from ssdzoo.metrics.inputs import Array, as_detections, as_names, as_objects
 
 # Name: (what, IoU or None for the mean over 0.50, 0.55, ... 0.95, size, detections per image)
 NUMBERS = {
@@ -45,11 +45,14 @@ class COCOMetrics:
 
     def reset(self) -> None:
         """Forgets all images."""
-        self._images, self._last, self._objects, self._detections = set(), 0, [], []
+        self._images: set[int] = set()
+        self._last = 0
+        self._objects: list[dict] = []
+        self._detections: list[dict] = []
 
-    def update(
-        self, pred_boxes, pred_ids, pred_scores, gt_boxes, gt_ids, gt_difficult=None, gt_crowd=None, gt_areas=None, image_id=None
-    ) -> None:
+    def update(self, pred_boxes: Array, pred_ids: Array, pred_scores: Array, gt_boxes: Array, gt_ids: Array,
+               gt_difficult: Array | None = None, gt_crowd: Array | None = None, gt_areas: Array | None = None,
+               image_id: int | None = None) -> None:  # fmt: skip
         """Adds one image.
 
         Args:
@@ -67,12 +70,12 @@ class COCOMetrics:
         """
         boxes, ids, scores = as_detections(self.class_names, pred_boxes, pred_ids, pred_scores)
         real = np.asarray(gt_ids, np.float64).reshape(-1) >= 0
-        gt_boxes, gt_ids, difficult, crowd = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult, gt_crowd)
-        areas = geometry.area(gt_boxes) if gt_areas is None else np.asarray(gt_areas, np.float64).reshape(-1)
+        real_boxes, real_ids, difficult, crowd = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult, gt_crowd)
+        areas = geometry.area(real_boxes) if gt_areas is None else np.asarray(gt_areas, np.float64).reshape(-1)
         if gt_areas is not None and len(areas) == len(real):
             areas = areas[real]
-        if len(areas) != len(gt_boxes):
-            raise CallError(f"objects: {len(gt_boxes)} boxes and {len(areas)} areas don't belong together")
+        if len(areas) != len(real_boxes):
+            raise CallError(f"objects: {len(real_boxes)} boxes and {len(areas)} areas don't belong together")
         image = self._last + 1 if image_id is None else int(image_id)
         if image in self._images:
             raise CallError(f"image_id {image} comes twice")
@@ -80,7 +83,7 @@ class COCOMetrics:
         self._last = max(self._last, image)
         self._objects += [
             {"image_id": image, "category_id": i, "bbox": box, "area": area, "iscrowd": int(ignored)}
-            for i, box, area, ignored in zip(gt_ids.tolist(), xywh(gt_boxes).tolist(), areas.tolist(), difficult | crowd)
+            for i, box, area, ignored in zip(real_ids.tolist(), xywh(real_boxes).tolist(), areas.tolist(), difficult | crowd)
         ]
         own = geometry.area(boxes)
         self._detections += [
@@ -106,7 +109,7 @@ def xywh(boxes: np.ndarray) -> np.ndarray:
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
-def _count(images, objects: list, detections: list, classes: int):
+def _count(images: set, objects: list, detections: list, classes: int) -> Callable[..., float]:
     """A function of (what, IoU, size, detections per image, class or None for all) that returns the mean; NaN without objects."""
     from faster_coco_eval import COCO, COCOeval_faster
 

@@ -1,6 +1,7 @@
 """The mistakes of a detector, one by one, by the kinds of TIDE (Bolya et al. 2020, section 2.2)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Mistake:
     weight: float
 
 
-def find_mistakes(image: int, detections: Detections, record, score: float = 0.5, iou: float = 0.5) -> list[Mistake]:
+def find_mistakes(image: int, detections: Detections, record: Any, score: float = 0.5, iou: float = 0.5) -> list[Mistake]:
     """The mistakes in one image.
 
     missed: an object without a detection. classification error: a detection of an object with the wrong class. localization

@@ -7,7 +7,7 @@ import numpy as np
 
 from ssdzoo import boxes as geometry
 from ssdzoo.errors import CallError
-from ssdzoo.metrics.inputs import as_detections, as_names, as_objects
+from ssdzoo.metrics.inputs import Array, as_detections, as_names, as_objects
 from ssdzoo.metrics.sizes import SIZES, within
 
 
@@ -35,9 +35,19 @@ class VOCMeanAP:
 
     def reset(self) -> None:
         """Forgets all images."""
-        self._detections, self._objects, self._ordered = [], [], None
+        self._detections: list[tuple] = []
+        self._objects: list[tuple] = []
+        self._ordered: list[tuple] | None = None
 
-    def update(self, pred_boxes, pred_ids, pred_scores, gt_boxes, gt_ids, gt_difficult=None) -> None:
+    def update(
+        self,
+        pred_boxes: Array,
+        pred_ids: Array,
+        pred_scores: Array,
+        gt_boxes: Array,
+        gt_ids: Array,
+        gt_difficult: Array | None = None,
+    ) -> None:
         """Adds one image.
 
         Args:
@@ -49,18 +59,18 @@ class VOCMeanAP:
             CallError: shapes or lengths that don't match, an id without a name, a box or a score that is not finite.
         """
         boxes, ids, scores = as_detections(self.class_names, pred_boxes, pred_ids, pred_scores)
-        gt_boxes, gt_ids, difficult = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult)
+        real_boxes, real_ids, difficult = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult)
         order = np.argsort(-scores, kind="stable")
         boxes, ids, scores = boxes[order], ids[order], scores[order]
-        areas, gt_areas = geometry.area(boxes, self._inclusive), geometry.area(gt_boxes, self._inclusive)
-        outcomes, best = self._judge(boxes, ids, gt_boxes, gt_ids, difficult)
+        areas, gt_areas = geometry.area(boxes, self._inclusive), geometry.area(real_boxes, self._inclusive)
+        outcomes, best = self._judge(boxes, ids, real_boxes, real_ids, difficult)
         # The size of a detection is that of the object that it hits, or else its own.
         sized = np.where(best >= 0, np.append(gt_areas, 0)[best], areas)
         self._detections.append((ids, outcomes, scores, sized))
-        self._objects.append((gt_ids[~difficult], gt_areas[~difficult]))
+        self._objects.append((real_ids[~difficult], gt_areas[~difficult]))
         self._ordered = None
 
-    def _judge(self, boxes, ids, gt_boxes, gt_ids, difficult) -> tuple:
+    def _judge(self, boxes, ids, gt_boxes, gt_ids, difficult):
         """Outcomes (N,) int8: 1 a true positive, 0 a false one, -1 ignored; and the object (N,) that each hits, or -1. Boxes are
         in falling order of score."""
         outcomes, on = np.zeros(len(ids), np.int8), np.full(len(ids), -1)

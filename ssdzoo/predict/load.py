@@ -1,6 +1,8 @@
 """From what a user names to a Detector."""
 
 import logging
+from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.machine import import_package
@@ -13,7 +15,8 @@ from ssdzoo.predict.onnx_cache import cached_onnx
 log = logging.getLogger("ssdzoo")
 
 
-def load(model, backend: str | None = None, ctx=None, weights=None, precision: str = "auto", mode: str = "latency") -> Detector:
+def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
+         precision: str = "auto", mode: str = "latency") -> Detector:  # fmt: skip
     """A Detector from anything that `ssdzoo.model_source.resolve` knows: a run folder, an exported model (GluonCV's too), an
     `.onnx`, a converted parameter file, or the name or table of a preset.
 
@@ -38,7 +41,7 @@ def load(model, backend: str | None = None, ctx=None, weights=None, precision: s
     return open_source(resolve(model, weights), backend, ctx, precision, mode)
 
 
-def open_source(source: ModelSource, backend: str | None = None, ctx=None, precision: str = "auto",
+def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",
                 mode: str = "latency") -> Detector:  # fmt: skip
     """The Detector of a source; see `load`."""
     chosen = choose_backend(source, backend, ctx)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.export.onnx_file import export_onnx
@@ -10,7 +11,7 @@ from ssdzoo.model_source import ModelSource, SymbolSource, installed_backends
 from ssdzoo.version import __version__
 
 
-def cached_onnx(source: ModelSource, ctx=None) -> Path:
+def cached_onnx(source: ModelSource, ctx: Any = None) -> Path:
     """The ONNX file of a model: made once, and again when its weights or its table change.
 
     It lies in `.onnx/` beside the weights, or in the user's cache where that folder can't be written.
@@ -21,7 +22,7 @@ def cached_onnx(source: ModelSource, ctx=None) -> Path:
     path = _folder(source.files[0].parent) / f"{source.digest(__version__)[:16]}.onnx"
     if path.is_file():
         return path
-    size = {}
+    size: dict[str, Any] = {}
     if isinstance(source, SymbolSource) and "base_size" not in source.known and "mxnet" in installed_backends():
         size = {"size": source.preset.base_size}  # a Detector needs it, and mxnet finds it out
     return export_onnx(source, path, ctx=ctx, **size)

@@ -4,10 +4,11 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ssdzoo.anchors.levels import best_of_all
+from ssdzoo.anchors.levels import Level, best_of_all
 from ssdzoo.anchors.recall import THRESHOLDS
 from ssdzoo.boxes import anchor_grid
 from ssdzoo.data.images import read_image
+from ssdzoo.measure.anchor_fit import Fit
 from ssdzoo.report.pictures import legend, picture_grid
 
 SMALLEST, LARGEST, WIDTH = 340, 700, 2000  # pixels of a panel's longer side, and of the whole picture
@@ -22,7 +23,7 @@ LEGEND = [
 ]
 
 
-def draw_fit(fit) -> np.ndarray:
+def draw_fit(fit: Fit) -> np.ndarray:
     """(H, W, 3) uint8 RGB: the feature maps side by side, with the model's anchors and below with the proposed ones, over the
     image with the most objects that the model's anchors miss.
 
@@ -49,7 +50,7 @@ def draw_fit(fit) -> np.ndarray:
     return np.concatenate([legend(LEGEND, rows[0].shape[1]), *rows])
 
 
-def _sample(fit, scale: float) -> tuple:
+def _sample(fit: Fit, scale: float) -> tuple:
     """The image, in the size of a panel and pale, so that lines stand out; and (M,) bool which of the objects are in it."""
     missed = best_of_all(fit.objects.boxes, fit.levels[0])[0] < THRESHOLDS[0]
     # If nothing is missed, the image with the most objects.
@@ -59,7 +60,7 @@ def _sample(fit, scale: float) -> tuple:
     return (image // 2 + 127).astype(np.uint8), fit.objects.images == chosen
 
 
-def _panel(image, scale: float, level, covered, missed, anchors) -> np.ndarray:
+def _panel(image, scale, level, covered, missed, anchors):
     """A copy of the image with boxes; these are in pixels of the network's input."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
@@ -76,6 +77,6 @@ def _panel(image, scale: float, level, covered, missed, anchors) -> np.ndarray:
     return np.array(picture)
 
 
-def _centers(level) -> np.ndarray:
+def _centers(level: Level) -> np.ndarray:
     """(H * W, 2) x and y of the centers of the cells."""
     return anchor_grid(level.shapes[:1], level.steps, level.offsets, level.cells)[..., :2].reshape(-1, 2)

@@ -35,10 +35,10 @@ def print_fit(fit: Fit, data: str, split: str, console: Console) -> None:
 def _recall(before: dict, after: dict) -> Table:
     table = make_table("", "objects", "now 0.5", "0.6", "0.7", "IoU", "  proposed 0.5", "0.6", "0.7", "IoU")
 
-    def add(label: str, *path, **style):
+    def add(label: str, *path: str, style: str | None = None) -> None:
         rows = [_within(found, path) for found in (before, after)]
         if rows[0]["objects"]:
-            table.add_row(label, f"{rows[0]['objects']:,}", *(cell for row in rows for cell in _cells(row)), **style)
+            table.add_row(label, f"{rows[0]['objects']:,}", *(cell for row in rows for cell in _cells(row)), style=style)
 
     add("all objects", "all", style="bold")
     for name in before["classes"]:
@@ -51,7 +51,7 @@ def _recall(before: dict, after: dict) -> Table:
     return table
 
 
-def _within(found: dict, path) -> dict:
+def _within(found: dict, path: tuple) -> dict:
     for key in path:
         found = found[key]
     return found

@@ -5,10 +5,12 @@ from html import escape
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from ssdzoo.data.images import read_image
 from ssdzoo.errors import DataError
 from ssdzoo.files import write_text
+from ssdzoo.measure.certificate import Certificate
 from ssdzoo.report.differences import draw_difference
 from ssdzoo.report.evaluation import as_text
 
@@ -29,7 +31,7 @@ figure { margin: 2em 0 } figcaption { color: var(--soft); overflow-wrap: anywher
 """
 
 
-def write_certificate(folder, certificate) -> list:
+def write_certificate(folder: str | Path, certificate: Certificate) -> list:
     """Writes certificate.json and certificate.html of a Certificate; returns their paths."""
     folder = Path(folder)
     paths = [folder / "certificate.json", folder / "certificate.html"]
@@ -85,7 +87,7 @@ def verdict(summary: dict) -> str:
     return f"PASSED: {within}" if summary["passed"] else f"FAILED: expected {within}"
 
 
-def page(certificate) -> str:
+def page(certificate: Certificate) -> str:
     """HTML with its style and pictures inside."""
     summary = certificate.summary
     failures = "".join(f"<li>{escape(line)}</li>" for line in summary["failures"])
@@ -131,7 +133,7 @@ def _models(summary: dict) -> str:
     return f"<table><tr><th></th><th>model</th><th>runtime</th><th>files, SHA-256</th></tr>\n{''.join(lines)}</table>"
 
 
-def _figure(certificate, index: int, row: dict) -> str:
+def _figure(certificate: Certificate, index: int, row: dict) -> str:
     """A and B side by side, above lines with what differs; one above the other where the window is narrow."""
     summary, name = certificate.summary, escape(row["image"])
     differs = f"{row['missing']} missing in B, {row['extra']} extra in B, {row['matched']} matched"
@@ -156,10 +158,10 @@ def _figure(certificate, index: int, row: dict) -> str:
     return f'<figure><div class="sides">{pictures}</div><figcaption>{"<br>".join(lines)}</figcaption></figure>\n'
 
 
-def _jpeg(picture) -> str:
+def _jpeg(picture: np.ndarray) -> str:
     """Base64 of a JPEG, no wider than it is shown."""
     height, width = picture.shape[:2]
     scale = min(1, _WIDTH / width, 2 * _WIDTH / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]).decode()
+    return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()).decode()

@@ -4,12 +4,13 @@ import cv2
 import numpy as np
 
 from ssdzoo.detections import Detections
+from ssdzoo.measure.compare import Match
 from ssdzoo.report.pictures import draw_detections
 
 _EQUAL = (170, 170, 170)
 
 
-def draw_difference(image: np.ndarray, found: tuple, match, tolerance: dict, score: float) -> tuple:
+def draw_difference(image: np.ndarray, found: tuple, match: Match, tolerance: dict, score: float) -> tuple:
     """(picture of A, picture of B, whether anything differs): detections that differ have colors and tags, the others gray
     outlines. Where none differ, all have colors.
 

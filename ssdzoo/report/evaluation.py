@@ -3,9 +3,11 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.files import write_text
 from ssdzoo.machine import versions
+from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.report.coco_results import write_coco
 from ssdzoo.report.mistakes import write_mistakes
 from ssdzoo.report.plots import plot_confusion, plot_curves
@@ -13,7 +15,7 @@ from ssdzoo.report.plots import plot_confusion, plot_curves
 PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # whose versions can change the numbers
 
 
-def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
+def write_evaluation(folder: str | Path, evaluation: Evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
     """Writes eval.json, pr.png, confusion.png, mistakes/ and mistakes.png, replacing those of an earlier evaluation.
 
     Args:
@@ -40,7 +42,7 @@ def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = N
     return whole
 
 
-def as_text(value) -> str:
+def as_text(value: Any) -> str:
     """JSON with a line for each value and each list of numbers, such as a row of a matrix."""
     text = json.dumps(value, indent=1, allow_nan=False)
     return re.sub(

@@ -7,8 +7,10 @@ import cv2
 import numpy as np
 
 from ssdzoo.data.images import read_image
+from ssdzoo.data.record import Record
 from ssdzoo.detections import Detections
-from ssdzoo.metrics.mistakes import find_mistakes, worst
+from ssdzoo.measure.evaluate import Evaluation
+from ssdzoo.metrics.mistakes import Mistake, find_mistakes, worst
 from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
 
 LIMIT = 24  # mistakes
@@ -16,7 +18,7 @@ HEIGHT, WIDTH = 360, 480  # of a picture in pixels
 AROUND = 2.5  # sides of the part of the photo, as a multiple of those of the boxes
 
 
-def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
+def write_mistakes(folder: str | Path, evaluation: Evaluation, score: float, iou: float) -> list:
     """Writes `mistakes/NN-KIND-CLASS-IMAGE.jpg` for the worst mistakes, kind by kind, and all of them in `mistakes.png`; those
     of an earlier evaluation are removed.
 
@@ -49,7 +51,7 @@ def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
     return rows
 
 
-def _described(mistake, record, found, names: list) -> dict:
+def _described(mistake: Mistake, record: Record, found: Detections, names: list) -> dict:
     n, m = mistake.detection, mistake.object
     return {
         "kind": mistake.kind,
@@ -68,7 +70,7 @@ def _caption(row: dict) -> str:
     return f"{row['kind']}: {true or predicted}" + (f", IoU {row['iou']:.2f}" if row["iou"] else "")
 
 
-def _drawn(mistake, record, found) -> np.ndarray:
+def _drawn(mistake: Mistake, record: Record, found: Detections) -> np.ndarray:
     """(H, W, 3) uint8 RGB: the part of the photo around a mistake; the object green, the detection red, other objects white."""
     n, m = mistake.detection, mistake.object
     image = read_image(record.image)
@@ -78,7 +80,7 @@ def _drawn(mistake, record, found) -> np.ndarray:
     size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     picture = np.ascontiguousarray(cv2.resize(image[y1:y2, x1:x2], size, interpolation=method))
-    origin = np.float32([x1, y1] * 2)
+    origin = np.array([x1, y1] * 2, np.float32)
     _outline(picture, [box for i, box in enumerate((record.boxes - origin) * scale) if i != m])
     labels, ids = [], []  # ids choose the colors of the palette: 0 is red, 2 is green
     if n is not None:
@@ -88,7 +90,7 @@ def _drawn(mistake, record, found) -> np.ndarray:
         labels += ["true: " + found.names[record.class_ids[m]]]
     names = [labels[ids.index(i)] if i in ids else "" for i in range(3)]
     inside = (boxes - origin) * scale
-    return draw_detections(picture, Detections(inside, np.ones(len(ids)), ids, names), scores=False)
+    return draw_detections(picture, Detections(inside, np.ones(len(ids)), np.array(ids), tuple(names)), scores=False)
 
 
 def _outline(picture: np.ndarray, boxes: list) -> None:
@@ -102,7 +104,7 @@ def _outline(picture: np.ndarray, boxes: list) -> None:
         cv2.rectangle(picture, (x1, y1), (x2, y2), (245, 245, 245), 1)
 
 
-def _window(boxes, size: tuple) -> tuple:
+def _window(boxes: np.ndarray, size: tuple) -> tuple:
     """(x1, y1, x2, y2) integer pixels around boxes (M, 4) within an image of (height, width)."""
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     center, (width, height) = (low + high) / 2, (high - low) * AROUND

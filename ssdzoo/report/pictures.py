@@ -3,12 +3,15 @@
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.ImageFont import FreeTypeFont
 
+from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.files import replacing
 
@@ -19,7 +22,7 @@ PALETTE = (
 )  # fmt: skip
 
 
-def draw_detections(image: np.ndarray, detections, min_score: float = 0.0, *, scores: bool = True) -> np.ndarray:
+def draw_detections(image: np.ndarray, detections: Detections, min_score: float = 0.0, *, scores: bool = True) -> np.ndarray:
     """The image with a box and a tag, such as "dog 0.87", for each of the Detections, the best on top.
 
     Args:
@@ -36,7 +39,8 @@ def draw_detections(image: np.ndarray, detections, min_score: float = 0.0, *, sc
     line, font = max(1, round(side / 200)), _font(max(9, round(side / 28)))
     picture = Image.fromarray(np.ascontiguousarray(image))
     draw = ImageDraw.Draw(picture)
-    found, tags, taken = detections.above(min_score), [], []
+    found, tags = detections.above(min_score), []
+    taken: list[tuple] = []
     corners = [_pixels(box, picture.size) for box in found.boxes]
     for box, name, score in zip(corners, found.labels, found.scores):
         text = _fit(draw, name, f" {score:.2f}" if scores else "", font, picture.size[0])
@@ -51,29 +55,29 @@ def draw_detections(image: np.ndarray, detections, min_score: float = 0.0, *, sc
     return np.array(picture)
 
 
-def _check_image(image) -> None:
+def _check_image(image: Any) -> None:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         what = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise CallError(f"a picture is an (H, W, 3) uint8 RGB array with at least one pixel, not {what}")
 
 
-def _pixels(box, size: tuple) -> list:
+def _pixels(box: np.ndarray, size: tuple) -> list:
     """[left, top, right, bottom], the last pixels included. A box that ends at the border keeps its line in the image."""
     x1, y1, x2, y2 = (round(float(np.clip(v, 0, limit - 1))) for v, limit in zip(box, size * 2))
     return [x1, y1, max(x1, x2), max(y1, y2)]
 
 
 @lru_cache
-def _font(size: int):
+def _font(size: int) -> FreeTypeFont:
     # Pillow's own font has ASCII alone; matplotlib contains one with Latin, Greek, Cyrillic, Arabic and more.
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
-def _pad(font) -> int:
-    return max(2, font.size // 5)
+def _pad(font: FreeTypeFont) -> int:
+    return max(2, int(font.size) // 5)
 
 
-def _fit(draw, name: str, score: str, font, width: int) -> str:
+def _fit(draw: ImageDraw.ImageDraw, name: str, score: str, font: FreeTypeFont, width: int) -> str:
     """Name and score; the name is shortened where the image is too narrow for both."""
     text, kept = name + score, len(name)
     while kept and draw.textlength(text, font=font) + 2 * _pad(font) > width:
@@ -82,14 +86,14 @@ def _fit(draw, name: str, score: str, font, width: int) -> str:
     return text
 
 
-def _place_tag(draw, size: tuple, box: list, text: str, font, taken: list) -> tuple:
+def _place_tag(draw: ImageDraw.ImageDraw, size: tuple, box: list, text: str, font: FreeTypeFont, taken: list) -> tuple:
     """(x1, y1, x2, y2) of a tag within the image: above its box, inside of it or below, where it hides as little
     as possible of the tags of better detections."""
     width = min(size[0], ceil(draw.textlength(text, font=font)) + 2 * _pad(font))
     height = min(size[1], sum(font.getmetrics()) + 2)
     left, right = box[0], box[2] + 1 - width
 
-    def hidden(place):
+    def hidden(place: tuple) -> int:
         x, y = place
         return sum(max(0, min(x + width, c) - max(x, a)) * max(0, min(y + height, d) - max(y, b)) for a, b, c, d in taken)
 
@@ -108,7 +112,7 @@ def text_color(background: tuple) -> tuple:
     return (255, 255, 255) if 1.05 / (luminance + 0.05) >= 3 else (0, 0, 0)
 
 
-def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int = 6, captions=None) -> np.ndarray:
+def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int = 6, captions: list | None = None) -> np.ndarray:
     """Images side by side on white, each made to fit a cell of (height, width) pixels without distortion.
 
     Args:
@@ -164,7 +168,7 @@ def legend(entries: list, width: int) -> np.ndarray:
     return np.array(picture)
 
 
-def save_image(path, image: np.ndarray) -> None:
+def save_image(path: str | Path, image: np.ndarray) -> None:
     """Writes a .png or .jpg.
 
     Raises:

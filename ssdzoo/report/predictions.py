@@ -2,16 +2,18 @@
 
 import json
 from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
 from ssdzoo.errors import CallError
 from ssdzoo.files import write_text
-from ssdzoo.predict.detector import list_images
+from ssdzoo.predict.detector import Detector, list_images
 from ssdzoo.report.pictures import draw_detections, save_image
 
 
-def write_predictions(detector, images, out, score: float, progress=None) -> list:
+def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Callable | None = None) -> list:
     """Writes each image with its boxes, and `detections.json` once all are done.
 
     Args:
@@ -30,7 +32,9 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
     out = Path(out)
     if any(path.resolve().parent == out.resolve() for path in paths):
         raise CallError(f"{out} holds images to be read: choose another out=, so that none is overwritten")
-    sources, found, taken = deque(), [], set()
+    found = []
+    sources: deque = deque()
+    taken: set[str] = set()
     results = detector.stream(_read_along(paths, sources), score)
     if progress:
         results = progress(results, sum(count_frames(path) if _is_video(path) else 1 for path in paths))
@@ -40,12 +44,12 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
         save_image(out / picture, draw_detections(image, detections))
         height, width = image.shape[:2]
         where = {"image": str(path)} if frame is None else {"image": str(path), "frame": frame}
-        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_dict()})
+        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_list()})
     write_text(out / "detections.json", json.dumps(found, indent=1))
     return found
 
 
-def _read_along(paths, sources: deque):
+def _read_along(paths: list, sources: deque) -> Iterator:
     """Yields images and frames of videos; appends (path, number of the frame or None) of each to `sources`."""
     for path in paths:
         for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
@@ -53,7 +57,7 @@ def _read_along(paths, sources: deque):
             yield item
 
 
-def _is_video(path) -> bool:
+def _is_video(path: Any) -> bool:
     return isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES
 
 

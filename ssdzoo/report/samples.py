@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from ssdzoo.data.images import read_image
 from ssdzoo.data.loading.transforms import AUGMENTATIONS, train_transform
+from ssdzoo.data.record import Record
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.report.pictures import PALETTE, draw_detections, legend, picture_grid
@@ -53,7 +54,7 @@ def _columns(count: int) -> int:
     return min(range(square, widest + 1), key=lambda columns: (-count % columns, columns))
 
 
-def _view(record, size: tuple, augment: str, rng) -> tuple:
+def _view(record: Record, size: tuple, augment: str, rng: np.random.Generator) -> tuple:
     """A sample, enlarged so that the lines do not hide it: image, boxes, class ids; and its caption."""
     boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
     augmentation = AUGMENTATIONS[augment]
@@ -64,9 +65,9 @@ def _view(record, size: tuple, augment: str, rng) -> tuple:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), boxes * np.float32(scale), ids, text
 
 
-def _drawn(image, boxes, ids, names: list, tags: bool) -> np.ndarray:
+def _drawn(image: np.ndarray, boxes: np.ndarray, ids: np.ndarray, names: list, tags: bool) -> np.ndarray:
     if tags:
-        return draw_detections(image, Detections(boxes, np.ones(len(ids)), ids, names), scores=False)
+        return draw_detections(image, Detections(boxes, np.ones(len(ids)), ids, tuple(names)), scores=False)
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     for box, i in zip(np.round(boxes).tolist(), ids):

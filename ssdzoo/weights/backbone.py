@@ -1,6 +1,7 @@
 """Weights of a backbone from any file that `pretrained_base=` and `base_weights=` accept. No mxnet here."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_hdf5, read_tensors
@@ -14,7 +15,7 @@ from ssdzoo.weights.importers.vgg_layers import backbone_layers
 _VGG_PATH = "stages.5.0.weight"  # a parameter that a VGG backbone has, and no other
 
 
-def read_backbone(path, wanted: Collection[str]) -> dict:
+def read_backbone(path: str | Path, wanted: Collection[str]) -> dict:
     """{name: array} of a file with a classifier's weights, under the names of a backbone's parameters.
 
     Args:
@@ -52,7 +53,7 @@ def read_backbone(path, wanted: Collection[str]) -> dict:
     return vgg16_backbone(path, arrays)
 
 
-def read_pyramid(path, wanted: dict) -> dict:
+def read_pyramid(path: str | Path, wanted: dict) -> dict:
     """{name: array} of the feature pyramid in a file of torchvision's; empty for a file without one.
 
     Args:

@@ -3,7 +3,8 @@
 import logging
 import re
 import threading
-from http.client import HTTPException
+from collections.abc import Iterable
+from http.client import HTTPException, HTTPResponse
 from typing import BinaryIO
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -26,7 +27,7 @@ class Failed(Exception):
         places: (place, reason) of each place that was tried.
     """
 
-    def __init__(self, reason: str, dead: bool = False, absent: bool = False, places: list = ()):
+    def __init__(self, reason: str, dead: bool = False, absent: bool = False, places: Iterable = ()):
         super().__init__(reason)
         self.dead, self.absent, self.places = dead, absent, list(places)
 
@@ -68,7 +69,9 @@ class _Transfer(threading.Thread):
     def __init__(self, url: str, file: BinaryIO):
         super().__init__(daemon=True)
         self.url, self.file = url, file
-        self.received, self.total, self.error = 0, None, None
+        self.received = 0
+        self.total: int | None = None
+        self.error: Exception | None = None
 
     def run(self) -> None:
         try:
@@ -100,7 +103,7 @@ class _Transfer(threading.Thread):
                 self.file.write(chunk)
 
 
-def _ask(url: str, start: int):
+def _ask(url: str, start: int) -> HTTPResponse | None:
     """The response with the bytes from `start` on, or with all; None where there are none from there on."""
     headers = {"User-Agent": "ssdzoo", **({"Range": f"bytes={start}-"} if start else {})}
     try:
@@ -117,7 +120,7 @@ def _ask(url: str, start: int):
         raise Failed(getattr(reason, "strerror", None) or str(reason), dead=True) from None
 
 
-def _read(response) -> bytes:
+def _read(response: HTTPResponse) -> bytes:
     """The next bytes of a response; none at its end, and none where it broke off."""
     try:
         return response.read1(_CHUNK)

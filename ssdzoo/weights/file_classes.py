@@ -8,7 +8,7 @@ from ssdzoo.preset import read_preset
 from ssdzoo.zoo import find_preset
 
 
-def find_params(path) -> Path:
+def find_params(path: str | Path) -> Path:
     """The parameter file of a run folder, or the file itself.
 
     Raises:
@@ -32,11 +32,11 @@ def known_classes(path: Path) -> list | None:
         return list(read_preset(sidecars[0]).classes or ()) or None
     for dataset in ("voc", "coco"):
         if f"_{dataset}" in path.stem:
-            return list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes)
+            return list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes or ())
     return None
 
 
-def class_count(path) -> int:
+def class_count(path: str | Path) -> int:
     """Number of classes, without the background, of the parameter file of a whole SSD.
 
     Raises:

@@ -7,6 +7,9 @@ ResNet-v1 of its process (dmlc/gluon-cv issue 821). `export` and the older `save
 """
 
 import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,14 +29,14 @@ def _canonical(name: str) -> str:
     return _COUNTED.sub(r"\1#_", re.sub(r"^(features\.)?(ssd\d+_)+", r"\1", name))
 
 
-def _targets(net, names) -> dict:
+def _targets(net: Any, names: Collection[str]) -> dict:
     """{canonical name: (name, Parameter)} in the naming, attribute paths or flat names, that shares more with the `names`."""
     namings = net._collect_params_with_prefix(), net.collect_params()
     targets = [{_canonical(name): (name, parameter) for name, parameter in naming.items()} for naming in namings]
     return max(targets, key=lambda naming: len(naming.keys() & names))
 
 
-def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
+def match(net: Any, path: str | Path, allow_missing: bool = False, ignore_extra: bool = False) -> dict:
     """{attribute path: (Parameter, array)} of an SSD and a parameter file in any naming, in the order of the network.
 
     Args:
@@ -62,8 +65,8 @@ def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
     return {k: (p, found[id(p)]) for k, p in net._collect_params_with_prefix().items() if id(p) in found}
 
 
-def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
-                 cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
+def load_network(net: Any, path: str | Path, ctx: Any = None, allow_missing: bool = False, ignore_extra: bool = False,
+                 cast_dtype: bool = False, dtype_source: str = "current") -> None:  # fmt: skip
     """Fills an SSD from a parameter file. Everything is checked before anything changes.
 
     The file's anchors replace the network's own, also where their grid is larger or smaller.
@@ -92,7 +95,7 @@ def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
         parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
 
 
-def _is_missing(name: str, parameter, arrays: dict) -> str:
+def _is_missing(name: str, parameter: Any, arrays: dict) -> str:
     first = next(iter(arrays))
     return f"parameter {name!r} {parameter.shape} is not in the file, which begins with {first!r} {arrays[first].shape}"
 
@@ -103,14 +106,14 @@ def _fits(key: str, expected: tuple, got: tuple) -> bool:
     return tuple(expected) == tuple(got)
 
 
-def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
+def _differs(path: str | Path, name: str, expected: tuple, got: tuple, net: Any) -> str:
     hint = ""
     if "class_predictors" in name and expected[1:] == got[1:]:
         hint = f"; the file seems to be of another number of classes than these {net.num_classes}"
     return f"{path}: not of this model: parameter {name!r} is {tuple(got)} in the file, {tuple(expected)} in the model{hint}"
 
 
-def load_backbone(net, path) -> None:
+def load_backbone(net: Any, path: str | Path) -> None:
     """Fills the backbone of an initialized SSD from a classifier's file, and its feature pyramid too where both have one.
 
     The classifier's output layers are left out.

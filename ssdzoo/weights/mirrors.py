@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.files import file_hash, replacing
@@ -20,8 +20,8 @@ from ssdzoo.weights.download import MAX_SIZE, Failed, download
 
 try:
     import fcntl
-except ImportError:  # Windows: two processes at once then download twice
-    fcntl = None
+except ImportError:  # Windows has no locks of this kind
+    fcntl = None  # type: ignore[assignment]
 
 ORIGINAL = "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/"
 _VARIABLES = ("SSDZOO_REPO", "MXNET_GLUON_REPO")
@@ -166,7 +166,7 @@ def install(source: BinaryIO, stem: str, digest: str, target: Path) -> None:
         raise Failed(f"a damaged archive ({error})") from None
 
 
-def _copy(content, limit: int, digest: str, target: Path) -> None:
+def _copy(content: Any, limit: int, digest: str, target: Path) -> None:
     with replacing(target) as temporary:
         with open(temporary, "wb") as file:
             while piece := content.read(1 << 20):

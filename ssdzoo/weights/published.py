@@ -40,13 +40,13 @@ def published_hashes() -> dict:
     return parse_toml((resources.files("ssdzoo.weights") / "published.toml").read_text("utf-8"), "published.toml")
 
 
-def model_folder(root=ROOT) -> Path:
+def model_folder(root: str | Path = ROOT) -> Path:
     """The folder of the published weights. `MXNET_HOME` moves the default one, as in GluonCV."""
     home = os.environ.get("MXNET_HOME")
     return Path(home).expanduser() / "models" if home and str(root) == ROOT else Path(root).expanduser()
 
 
-def find_weights(name: str, which: bool | str | Path, root=ROOT) -> Path:
+def find_weights(name: str, which: bool | str | Path, root: str | Path = ROOT) -> Path:
     """The file with the published weights of `name` in `root`. Where it is not there, it is copied from a mirror: see `mirrors`.
 
     Args:
@@ -103,7 +103,7 @@ def _here(name: str, tag: str, folder: Path) -> tuple[Path | None, str | None]:
     return (paths[-1] if paths else None), damaged
 
 
-def survey(name: str, root=ROOT) -> list[Found]:
+def survey(name: str, root: str | Path = ROOT) -> list[Found]:
     """The files with weights of `name` in `root` and in mirrors that are folders."""
     folders = [model_folder(root)]
     for place in mirrors.places():

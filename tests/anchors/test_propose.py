@@ -76,7 +76,7 @@ def test_a_proposal_covers_more_within_the_same_number_of_anchors():
     squares = [level._replace(shapes=level.shapes[:1] * [[1], [1.2], [1.4]]) for level in LEVELS]
     table = propose(objects, squares)
     levels = with_shapes(squares, *table)
-    assert sum(level.count for level in levels) <= sum(level.count for level in squares)
+    assert sum(level.total for level in levels) <= sum(level.total for level in squares)
     assert covered(objects, squares) < 0.5 and covered(objects, levels) > 0.99
     assert propose(objects, squares) == table and propose(objects, squares, seed=1) != table
 

@@ -124,7 +124,7 @@ def test_levels_of_a_network_hold_its_anchors():
         expected = iou(boxes, center_to_corner(network_anchors(net))).max(axis=1)
         levels = network_levels(net)
         np.testing.assert_allclose(best_of_all(boxes, levels)[0], expected, atol=1e-5)
-        assert sum(level.count for level in levels) == len(network_anchors(net))
+        assert sum(level.total for level in levels) == len(network_anchors(net))
 
 
 def test_wrong_lists():

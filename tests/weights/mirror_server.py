@@ -5,6 +5,8 @@ import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+ENDURANCE = 30  # seconds
+
 
 class Mirror:
     """What the server does; tests change it while it runs.
@@ -14,12 +16,17 @@ class Mirror:
         then); "breaks off", "breaks off, no ranges" (after `limit` bytes of an answer); "lies long", "lies long, no ranges",
         "lies short" (all three in Content-Length); "claims terabytes"; "wrong range"; "error" (500).
     requests: [(path, Range header or None)] so far; sent: bytes of bodies so far.
+    outlasted: how often a client was still there after `ENDURANCE` seconds without a byte, when the server gave up first.
     """
 
     def __init__(self):
         self.files, self.manner, self.limit, self.slow = {}, "good", 1000, 0.0
-        self.requests, self.sent = [], 0
+        self.requests, self.sent, self.outlasted = [], 0, 0
         self.closing = threading.Event()
+
+    def keep_silent(self):
+        if not self.closing.wait(ENDURANCE):
+            self.outlasted += 1
 
 
 def _handler(mirror: Mirror):
@@ -32,7 +39,7 @@ def _handler(mirror: Mirror):
             mirror.requests.append((path, wanted))
             data, manner = mirror.files.get(path), mirror.manner
             if manner == "silent":
-                mirror.closing.wait(30)
+                mirror.keep_silent()
                 return
             if data is None or manner == "error":
                 self.send_error(500 if manner == "error" else 404)
@@ -63,7 +70,7 @@ def _handler(mirror: Mirror):
             if manner == "stalls" or "breaks off" in manner:
                 self._write(body[: len(body) // 2 if manner == "stalls" else mirror.limit])
                 if manner == "stalls":
-                    mirror.closing.wait(30)
+                    mirror.keep_silent()
                 return
             for at in range(0, len(body), 1000):
                 self._write(body[at : at + 1000])

@@ -45,6 +45,7 @@ def mirror(monkeypatch):
         monkeypatch.setenv("SSDZOO_REPO", url)
         mirror.files = {ZIPPED: zipped({f"{STEM}.params": DATA})}
         yield mirror
+        assert mirror.outlasted == 0
 
 
 def fetch(folder):
@@ -55,10 +56,8 @@ def fetch(folder):
 
 def fails(folder, message, left=0):
     """Fetching fails with `message` and leaves nothing but `left` partial downloads."""
-    since = time.monotonic()
     with pytest.raises(WeightsError, match=message):
         find_weights("some_ssd", SHA1[:8], folder)
-    assert time.monotonic() - since < 3
     names = [p.name for p in folder.iterdir()]
     assert len(names) == left and all(n.endswith(".part") for n in names)
 
@@ -216,9 +215,8 @@ def test_a_dead_process_leaves_no_lock(mirror, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait(10)
     mirror.manner = "good"
-    since = time.monotonic()
     fetch(tmp_path)
-    assert time.monotonic() - since < 2 and mirror.requests[-1][1] is not None
+    assert mirror.requests[-1][1] is not None
 
 
 def test_total_failure_is_one_error_with_every_place(mirror, tmp_path, monkeypatch):
@@ -231,10 +229,9 @@ def test_total_failure_is_one_error_with_every_place(mirror, tmp_path, monkeypat
     monkeypatch.delenv("SSDZOO_OFFLINE")
     monkeypatch.setattr(mirrors, "ORIGINAL", os.environ["SSDZOO_REPO"] + "original")
     monkeypatch.setattr(store, "published_hashes", lambda: {"some_ssd": [SHA1]})
-    since = time.monotonic()
     with pytest.raises(WeightsError) as error:
         find_weights("some_ssd", True, tmp_path)
-    assert time.monotonic() - since < 2
+    assert len(mirror.requests) == 2  # a dead server is asked once
     lines = str(error.value).splitlines()
     assert lines[0] == "no weights of some_ssd:"
     assert lines[1] == f"  {tmp_path}: no some_ssd-*.params"

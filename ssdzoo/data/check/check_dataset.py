@@ -68,14 +68,9 @@ class DataCheck:
         }
 
 
-def check_dataset(
-    path,
-    splits: list | None = None,
-    format: str | None = None,
-    model: ModelAnchors | None = None,
-    workers: int | None = None,
-    progress: Callable | None = None,
-) -> DataCheck:
+def check_dataset(path: str | Path | list, splits: list | None = None, format: str | None = None,
+                  model: ModelAnchors | None = None, workers: int | None = None,
+                  progress: Callable | None = None) -> DataCheck:  # fmt: skip
     """Checks splits of a data set.
 
     Args:
@@ -112,11 +107,11 @@ def check_dataset(
     return check
 
 
-def _items(readers: list, path, splits, format, check: DataCheck, problems: list) -> dict:
+def _items(readers, path, splits, format, check, problems):
     """{split: items}; without those that only repeat images, unless the user named them."""
     if splits:
         return {split: read_items(readers, split, problems) for split in splits}
-    found, seen = {}, set()
+    found, seen = {}, set[tuple]()
     known = split_names(path, format)
     for split in sorted(known, key=lambda s: (_rank(s), s)):
         try:
@@ -141,7 +136,7 @@ def _rank(split: str) -> int:
     return STANDARD.index(word) if word in STANDARD else len(STANDARD)
 
 
-def _class_problems(records: dict, names: list, path, model: ModelAnchors | None) -> list[Problem]:
+def _class_problems(records: dict, names: list, path: Path, model: ModelAnchors | None) -> list[Problem]:
     problems = [
         Problem(path, f"classes {a!r} and {b!r} differ in {difference} only: one class, or two?", "class names")
         for a, b, difference in similar_names(names)
@@ -156,8 +151,8 @@ def _class_problems(records: dict, names: list, path, model: ModelAnchors | None
         new = [name for i, name in enumerate(names) if everywhere[i] and not learned[i]]
         if new:
             problems.append(Problem(path, f"no objects of {_listed(new)} in train: cannot be learned", "class balance"))
-    strange = [name for name in names if model and model.classes and name not in model.classes]
-    if strange:
+    if model and model.classes and not set(names) <= set(model.classes):
+        strange = [name for name in names if name not in model.classes]
         problems.append(Problem(path, f"{model.name} does not know {_listed(strange)}", "unknown class"))
     return problems
 
@@ -167,7 +162,7 @@ def _listed(names: list) -> str:
     return f"{len(names)} classes: {shown}, ..." if len(names) > 10 else shown
 
 
-def _poorly_covered(table: dict, path) -> list[Problem]:
+def _poorly_covered(table: dict, path: Path) -> list[Problem]:
     low = {name: row["all"] for name, row in table["classes"].items() if row["all"] is not None and row["all"] < COVERED}
     why = f"have an anchor of {table['model']} at IoU 0.5: the others are hard to learn"
     return [Problem(path, f"only {share:.0%} of the objects of class {name!r} {why}", "anchors") for name, share in low.items()]

@@ -74,7 +74,7 @@ def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
     Returns:
         {"model", "size", "anchors" and "objects": their numbers}, and what `recall_by_size` returns.
     """
-    objects, count = _objects(records, model.size), sum(level.count for level in model.levels)
+    objects, count = _objects(records, model.size), sum(level.total for level in model.levels)
     found = recall_by_size(objects, names, model.levels)
     return {"model": model.name, "size": list(model.size), "anchors": count, "objects": len(objects.boxes), **found}
 

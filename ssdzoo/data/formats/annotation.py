@@ -78,7 +78,7 @@ def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Recor
     with np.errstate(over="ignore"):
         boxes = clip(raw, height, width).astype(np.float32)
     objects, size = annotation.objects, (height, width)
-    keep = [_is_good(o, *rows, ids, annotation.source, size, problems) for o, *rows in zip(objects, raw, boxes)]
+    keep = [_is_good(o, given, box, ids, annotation.source, size, problems) for o, given, box in zip(objects, raw, boxes)]
     kept = [o for o, good in zip(objects, keep) if good]
     return Record(
         annotation.image,
@@ -91,7 +91,7 @@ def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Recor
     )
 
 
-def _is_good(found: AnnotatedObject, raw, box, ids: dict, source: Path, size: tuple, problems: list) -> bool:
+def _is_good(found, raw, box, ids, source, size, problems):
     """Whether an object can be used: `raw` (4,) float64 is its box in pixels, `box` (4,) float32
     the same clipped to the image."""
     height, width = size

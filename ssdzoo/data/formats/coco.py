@@ -3,6 +3,7 @@
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.paths import path_inside
@@ -78,7 +79,7 @@ def _image_folder(file: Path, images: list) -> Path:
     places += [root / split / "images", root / "JPEGImages"]
     names = [name for name, _, _ in images[:TRIED]]
     hits = {place: sum(_is_there(place, name) for name in names) for place in dict.fromkeys(places)}
-    best = max(hits, key=hits.get)
+    best = max(hits, key=lambda place: hits[place])
     if not hits[best]:
         raise DataError(
             f"{file}: no image such as {brief(names[0])} in {', '.join(map(str, hits))}; put the images in one of them"
@@ -104,7 +105,7 @@ def _parsed(file: Path) -> dict:
 
 
 @lru_cache(maxsize=2)  # those of train and val: `annotation` asks for them image by image
-def _parsed_once(file: Path, *_) -> dict:
+def _parsed_once(file: Path, *_: int) -> dict:
     try:
         with open(file, encoding="utf-8-sig") as stream:
             content = json.load(stream)
@@ -133,7 +134,7 @@ def _parsed_once(file: Path, *_) -> dict:
 
 
 def _categories(rows: list, file: Path) -> dict:
-    names = {}
+    names: dict = {}
     for row in rows:
         name, key = row.get("name"), _key(row.get("id"))
         if not isinstance(name, str) or not name.strip() or key is None:
@@ -147,7 +148,7 @@ def _categories(rows: list, file: Path) -> dict:
 
 
 def _images(rows: list, file: Path) -> dict:
-    images = {}
+    images: dict = {}
     for row in rows:
         key, name = _key(row.get("id")), row.get("file_name")
         if key is None or not isinstance(name, str):
@@ -160,7 +161,7 @@ def _images(rows: list, file: Path) -> dict:
     return images
 
 
-def _key(value) -> int | str | None:
+def _key(value: Any) -> int | str | None:
     """An id, which some files have as a text or as 1.0; None for a value that cannot be an id."""
     if isinstance(value, float) and value.is_integer():
         return int(value)

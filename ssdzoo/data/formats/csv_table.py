@@ -75,7 +75,7 @@ def _begins_well(file: Path) -> bool:
 def _read_table(file: Path) -> dict:
     """{image: [(number of the line, {column: text})]}."""
     lines = csv.reader(io.StringIO(read_text(file), newline=""), skipinitialspace=True)
-    images = {}
+    images: dict[str, list] = {}
     try:
         header = [name.strip().lower() for name in next(lines, [])]
         missing = [name for name in COLUMNS if name not in header]

@@ -1,6 +1,7 @@
 """What the reader of a format has to provide."""
 
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.data.formats.annotation import ImageAnnotation
 
@@ -35,7 +36,7 @@ class Reader:
         """Arguments of `annotation`, one for each image of a split, or of the whole data set for None; in a fixed order."""
         raise NotImplementedError
 
-    def annotation(self, item, problems: list) -> ImageAnnotation | None:
+    def annotation(self, item: Any, problems: list) -> ImageAnnotation | None:
         """One image's annotation, or None where it cannot be read."""
         raise NotImplementedError
 
@@ -48,7 +49,7 @@ class FilesReader(Reader):
         splits: {split: file}; empty for a single file without a split's name.
     """
 
-    def __init__(self, path, files: list, splits: dict):
+    def __init__(self, path: str | Path, files: list, splits: dict):
         super().__init__(path)
         self._files, self._splits = files, splits
 

@@ -13,6 +13,7 @@ separated by tabs.
 import os
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -119,14 +120,14 @@ def _scan(file: Path, problems: list) -> list:
     return offsets
 
 
-def _opened(file: Path):
+def _opened(file: Path) -> BinaryIO:
     try:
         return open(file, "rb")
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def _payload(stream, file: Path, at: int) -> tuple:
+def _payload(stream: BinaryIO, file: Path, at: int) -> tuple:
     """((begin of a record's payload, its holes, its end), its size, begin of the next record), in bytes."""
     begin, holes, size = at + 8, [], os.fstat(stream.fileno()).st_size
     while True:
@@ -151,7 +152,7 @@ def _payload(stream, file: Path, at: int) -> tuple:
         at = end
 
 
-def _read_item(file: Path, place) -> tuple:
+def _read_item(file: Path, place: int | tuple) -> tuple:
     """(labels, image, where they are in the file, for messages) of an item."""
     return _read_line(file, *place) if isinstance(place, tuple) else _read_record(file, place)
 
@@ -199,7 +200,7 @@ def _is_class(value: float) -> bool:
     return 0 <= value < MOST_CLASSES and value == int(value)
 
 
-def _object(row, where: str, names: list | None, file: Path, problems: list) -> AnnotatedObject | None:
+def _object(row: np.ndarray, where: str, names: list | None, file: Path, problems: list) -> AnnotatedObject | None:
     if not _is_class(row[0]) or (names is not None and row[0] >= len(names)):
         known = f"there are {len(names)} names" if names is not None else "expected 0, 1, 2, ..."
         problems.append(Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR))

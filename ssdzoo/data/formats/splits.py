@@ -8,6 +8,7 @@
 A data set without splits has train, val and test of 80, 10 and 10 %, trainval, and all.
 """
 
+import contextlib
 import re
 
 import numpy as np
@@ -53,14 +54,12 @@ def parse_split(split: str) -> tuple:
     """Name, and the part of its images from one fraction to another: "train[20%:]" gives ("train", 0.2, 1)."""
     if "[" not in split:
         return split, 0, 1
-    match = _PART.fullmatch(split.strip())
-    try:
-        low, high = (float(match[2] or 0) / 100, float(match[3] or 100) / 100)
-    except (TypeError, ValueError):
-        low, high = 1, 0
-    if not 0 <= low < high <= 1:
-        raise CallError(f"split {split!r}: a part is written like train[:80%], train[80%:] or train[20%:40%]")
-    return match[1].strip(), low, high
+    if match := _PART.fullmatch(split.strip()):
+        with contextlib.suppress(ValueError):  # such as 1.2.3
+            low, high = float(match[2] or 0) / 100, float(match[3] or 100) / 100
+            if 0 <= low < high <= 1:
+                return match[1].strip(), low, high
+    raise CallError(f"split {split!r}: a part is written like train[:80%], train[80%:] or train[20%:40%]")
 
 
 def match_split(reader: Reader, wanted: str) -> list:

@@ -1,11 +1,12 @@
 """Small text files, and values of files as messages show them."""
 
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import DataError
 
 
-def brief(value, limit: int = 60) -> str:
+def brief(value: Any, limit: int = 60) -> str:
     """A value of a file as a message shows it: short and on one line, whatever the file contains."""
     if isinstance(value, (list, tuple, dict, set)):
         return f"a {type(value).__name__} of {len(value)}"
@@ -15,7 +16,7 @@ def brief(value, limit: int = 60) -> str:
     return text if len(text) <= limit else text[:limit] + "..."
 
 
-def number(value) -> float:
+def number(value: Any) -> float:
     """A float of a number or a text of a file; NaN where it is neither."""
     if isinstance(value, bool):
         return float("nan")
@@ -41,7 +42,7 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: not UTF-8 text, from byte {error.start} on; save it as UTF-8") from None
 
 
-def read_class_list(folder: Path, *names) -> list | None:
+def read_class_list(folder: Path, *names: str) -> list | None:
     """The lines of the first of these files that a folder has; None where it has none of them.
 
     Raises:

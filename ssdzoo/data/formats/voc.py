@@ -3,7 +3,7 @@
 import os
 import re
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
 
@@ -41,7 +41,7 @@ class VOCReader(Reader):
         return {p.stem: p for p in (self.path / "ImageSets" / "Main").glob("*.txt")}
 
     def class_names(self, problems: list) -> list:
-        names = set()
+        names: set[str] = set()
         for path in self._annotations():
             try:
                 names.update((o.findtext("name") or "").strip() for o in _parse(path).iter("object"))
@@ -84,7 +84,7 @@ class VOCReader(Reader):
         objects = [_object(element, number, path, problems) for number, element in enumerate(tree.iter("object"), 1)]
         return ImageAnnotation(image, path, [o for o in objects if o], size)
 
-    def _image_of(self, path: Path, tree) -> Path:
+    def _image_of(self, path: Path, tree: Element) -> Path:
         if self._images is None:
             files = (self.path / "JPEGImages").glob("*")
             self._images = {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES}
@@ -95,7 +95,7 @@ class VOCReader(Reader):
         return image
 
 
-def _size(path: Path, tree) -> tuple | None:
+def _size(path: Path, tree: Element) -> tuple | None:
     declared = [tree.findtext(f"size/{side}") or "0" for side in ("height", "width")]
     try:
         height, width = (int(float(text)) for text in declared)
@@ -104,7 +104,7 @@ def _size(path: Path, tree) -> tuple | None:
     return (height, width) if height and width else None
 
 
-def _parse(path: Path):
+def _parse(path: Path) -> Element:
     try:
         tree = ElementTree.parse(path).getroot()
     except FileNotFoundError:
@@ -120,15 +120,15 @@ def _parse(path: Path):
     return tree
 
 
-def _object(element, number: int, path: Path, problems: list) -> AnnotatedObject | None:
+def _object(element: Element, number: int, path: Path, problems: list) -> AnnotatedObject | None:
     where = f"object {number}"
     name = (element.findtext("name") or "").strip()
     if not name:
         problems.append(Problem(path, "an object without <name>", "annotation", ERROR))
         return None
     try:
-        corners = [float(element.findtext(f"bndbox/{side}")) for side in _CORNERS]
-    except (TypeError, ValueError):
+        corners = [float(element.findtext(f"bndbox/{side}", "")) for side in _CORNERS]
+    except ValueError:
         message = f"{where} has no <bndbox> with the numbers {', '.join(_CORNERS)}"
         problems.append(Problem(path, message, "no box", ERROR))
         return None
@@ -136,5 +136,5 @@ def _object(element, number: int, path: Path, problems: list) -> AnnotatedObject
     return AnnotatedObject(name, box, where, ", ".join(f"{c:g}" for c in corners), _flag(element, "difficult"))
 
 
-def _flag(element, tag: str) -> bool:
+def _flag(element: Element, tag: str) -> bool:
     return (element.findtext(tag) or "0").strip().lower() in ("1", "true", "yes")

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Batch:
     indices: np.ndarray
 
 
-def collate(samples: list, indices) -> Batch:
+def collate(samples: list, indices: Sequence[int] | np.ndarray) -> Batch:
     """A Batch of samples (image, boxes (M, 4), class ids (M,))."""
     most = max(1, *(len(boxes) for _, boxes, _ in samples))
     boxes = np.full((len(samples), most, 4), -1, np.float32)
@@ -74,7 +75,7 @@ class Preparation:
         scale = np.array(self.size[::-1] * 2, np.float32) / np.array((record.width, record.height) * 2, np.float32)
         return eval_transform(read_image(record.image), self.size), boxes * scale, ids
 
-    def batch(self, epoch: int, indices) -> Batch:
+    def batch(self, epoch: int, indices: Sequence[int] | np.ndarray) -> Batch:
         return collate([self.sample(epoch, int(i)) for i in indices], indices)
 
 
@@ -95,8 +96,8 @@ class Loader:
     It is a context manager; closing it ends the workers.
     """
 
-    def __init__(self, dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
-                 cache=None, part: tuple = (0, 1)):  # fmt: skip
+    def __init__(self, dataset: Dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
+                 cache: str | Path | None = None, part: tuple = (0, 1)):  # fmt: skip
         if augmentation is not None and augmentation not in AUGMENTATIONS:
             raise CallError(f"no augmentation {augmentation!r}; there are {', '.join(AUGMENTATIONS)}")
         if len(dataset) < part[1] or batch_size < 1 or workers < 0:
@@ -105,11 +106,12 @@ class Loader:
                 "more (for each process), a batch size of 1 or more, and 0 workers or more"
             )
         chosen = AUGMENTATIONS[augmentation] if augmentation else None
-        cache = ResizeCache(Path(cache), tuple(size)) if cache else None
-        self._preparation = Preparation(dataset, tuple(size), chosen, seed, cache)
+        copies = ResizeCache(Path(cache), tuple(size)) if cache else None
+        self._preparation = Preparation(dataset, tuple(size), chosen, seed, copies)
         self._batch_size, self._part = batch_size, part
         self._workers = workers
-        self._pool = self._memory = None
+        self._pool: ProcessPoolExecutor | None = None
+        self._memory: SharedImages | None = None
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._preparation.dataset), self._batch_size * self._part[1])
@@ -130,7 +132,7 @@ class Loader:
             self._memory.close()
             self._memory = None
 
-    def epoch(self, number: int, start: int = 0):
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yields the batches of an epoch, from its batch `start` on.
 
         Raises:
@@ -142,7 +144,7 @@ class Loader:
             yield from (self._preparation.batch(number, part) for part in parts)
             return
         pool, memory = self._running_pool()
-        waiting = deque()
+        waiting: deque = deque()
         try:
             for part in parts:
                 waiting.append(self._submit(pool, memory, number, part))
@@ -172,7 +174,7 @@ class Loader:
         return [np.array_split(batch, count)[rank] for batch in batches if len(batch) >= count]
 
     @staticmethod
-    def _submit(pool, memory, epoch: int, indices) -> tuple:
+    def _submit(pool: ProcessPoolExecutor, memory: SharedImages, epoch: int, indices: Sequence[int] | np.ndarray) -> tuple:
         slot = memory.free.popleft() if memory.free else None
         return pool.submit(_make_batch, epoch, indices, slot), slot
 
@@ -181,12 +183,17 @@ class Loader:
             # Fork would copy the locks of mxnet's and OpenMP's threads in whatever state they are.
             context = multiprocessing.get_context("spawn")
             shape = (self._batch_size, *self._preparation.size, 3)
-            self._memory = SharedImages.allocate(shape, AHEAD * self._workers + 1)
-            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self._preparation, self._memory.handle))
+            self._memory = memory = SharedImages.allocate(shape, AHEAD * self._workers + 1)
+            arguments = self._preparation, memory.handle
+            self._pool = ProcessPoolExecutor(self._workers, context, initializer=_start_worker, initargs=arguments)
         return self._pool, self._memory
 
 
-def _start_worker(preparation: Preparation, handle) -> None:
+_preparation: Preparation  # of a worker process
+_memory: SharedImages
+
+
+def _start_worker(preparation: Preparation, handle: tuple | None) -> None:
     global _preparation, _memory
     _preparation, _memory = preparation, SharedImages.attach(handle)
     cv2.setNumThreads(1)
@@ -195,10 +202,12 @@ def _start_worker(preparation: Preparation, handle) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
     os._exit(1)
 
 
-def _make_batch(epoch: int, indices, slot) -> Batch:
+def _make_batch(epoch: int, indices: Sequence[int] | np.ndarray, slot: int | None) -> Batch:
     """A batch; without its images, where a slot of the shared memory holds them."""
     return _memory.put(slot, _preparation.batch(epoch, indices))

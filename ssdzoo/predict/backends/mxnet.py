@@ -2,6 +2,7 @@
 
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ class MXNetBackend:
     file: Path | None = None
     in_flight = 1
 
-    def __init__(self, net, channels_last: bool = False):
+    def __init__(self, net: Any, channels_last: bool = False):
         self._net, self._channels_last = net, channels_last
         self._context = next(iter(net.collect_params().values())).list_ctx()[0]
         self.runtime = f"mxnet {package_version('mxnet')}"
@@ -38,13 +39,13 @@ class MXNetBackend:
         logits, offsets, _ = self._net.head_outputs(self._array(images))
         return HeadOutputs(logits.asnumpy(), offsets.asnumpy())
 
-    def _array(self, images: np.ndarray):
+    def _array(self, images: np.ndarray) -> Any:
         if self._channels_last:
             images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         return mxnet().nd.array(images, ctx=self._context)
 
 
-def symbol_block(source: SymbolSource, ctx=None):
+def symbol_block(source: SymbolSource, ctx: Any = None) -> Any:
     """An exported model as a hybridized gluon.SymbolBlock on `ctx`.
 
     Raises:

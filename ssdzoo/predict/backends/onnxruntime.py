@@ -26,7 +26,7 @@ class OnnxRuntimeBackend:
     in_flight = 1
 
     def __init__(self, path: str | Path):
-        self.file: Path | None = Path(path)
+        self.file = Path(path)
         self._onnxruntime = import_package("onnxruntime", "onnx")
         self._session = self._open(str(path))
         quantized = self._session.get_modelmeta().custom_metadata_map.get("quantized", "")

@@ -2,6 +2,8 @@
 
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +38,7 @@ class OpenVINOBackend:
 
     def __init__(self, path: str | Path, precision: str = "auto", mode: str = "latency"):
         check_choices(precision, mode)
-        self.file: Path | None = Path(path)
+        self.file = Path(path)
         self._openvino = import_package("openvino", "openvino")
         self._core = self._openvino.Core()
         self.precision = self._choose(precision)
@@ -60,7 +62,7 @@ class OpenVINOBackend:
             raise CallError("precision bf16: this processor does not have it (AVX512-BF16 or AMX); use f32 or auto")
         return ("bf16" if has_bf16 else "f32") if precision == "auto" else precision
 
-    def _compile(self, model, precision: str, mode: str = "latency"):
+    def _compile(self, model: Any, precision: str, mode: str = "latency") -> Any:
         hints = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": precision}
         return self._core.compile_model(model, "CPU", hints)
 
@@ -103,7 +105,7 @@ def check_choices(precision: str, mode: str) -> None:
         raise CallError(f"no {wrong}; precisions are {', '.join(PRECISIONS)}, modes {' and '.join(MODES)}")
 
 
-def split_model(openvino, model, metadata: dict) -> list | None:
+def split_model(openvino: ModuleType, model: Any, metadata: dict) -> list | None:
     """An OpenVINO model as two: the network up to its head outputs, and the detection from there on. None where the second
     would need the images too.
 

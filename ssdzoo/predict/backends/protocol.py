@@ -34,8 +34,10 @@ class Backend(Protocol):
     """
 
     runtime: str
-    file: Path | None
     in_flight: int
+
+    @property
+    def file(self) -> Path | None: ...
 
     def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Detections of a batch: class ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4) in pixels of the input, -1 where there

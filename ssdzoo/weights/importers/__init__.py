@@ -1,5 +1,7 @@
 """Weights of other projects under the names of this one; one file for each origin. No mxnet here."""
 
+from pathlib import Path
+
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_tensors
 from ssdzoo.formats.file_kind import file_kind
@@ -11,7 +13,7 @@ from ssdzoo.weights.importers.torchvision_ssd import import_torchvision_ssd
 __all__ = ["ImportedDetector", "read_detector"]
 
 
-def read_detector(path, classes: list | None = None) -> ImportedDetector:
+def read_detector(path: str | Path, classes: list | None = None) -> ImportedDetector:
     """A whole detector from another framework's file.
 
     Args:

@@ -1,7 +1,9 @@
 """Caffe's detectors, through OpenCV's importer: weiliu89's SSD on VGG-16 and chuanqi305's MobileNet-SSD."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,7 +24,7 @@ _EPS = 1e-5  # of a backbone's BatchNorm, and of Caffe's
 _APPENDED_EPS = 1e-3
 
 
-def read_caffe(caffemodel, prototxt=None, classes: list | None = None) -> ImportedDetector:
+def read_caffe(caffemodel: str | Path, prototxt: str | Path | None = None, classes: list | None = None) -> ImportedDetector:
     """A detector from a `.caffemodel` and its `.prototxt`, recognized by the names of the layers.
 
     Args:
@@ -65,7 +67,7 @@ def _find_prototxt(caffemodel: Path) -> Path:
     )
 
 
-def _read(caffemodel: Path, prototxt: Path):
+def _read(caffemodel: Path, prototxt: Path) -> Any:
     if not prototxt.is_file():
         raise WeightsError(f"{prototxt}: no such file")
     try:
@@ -75,7 +77,7 @@ def _read(caffemodel: Path, prototxt: Path):
         raise WeightsError(f"{caffemodel} with {prototxt.name}: not read by OpenCV's importer ({reason[-120:]})") from None
 
 
-def _blobs(net, layers) -> dict:
+def _blobs(net: Any, layers: Collection[str]) -> dict:
     """{LAYER.weight, LAYER.bias and so on: array} of all layers that have weights."""
     arrays = {}
     for layer in layers:
@@ -87,7 +89,7 @@ def _blobs(net, layers) -> dict:
     return arrays
 
 
-def _anchors(net, source: CheckedArrays, preset: Preset, maps: list) -> dict:
+def _anchors(net: Any, source: CheckedArrays, preset: Preset, maps: list) -> dict:
     """The anchors that the file's PriorBox layers give at the preset's input size.
 
     Args:
@@ -116,19 +118,19 @@ def _anchors(net, source: CheckedArrays, preset: Preset, maps: list) -> dict:
     return stored_anchors(anchors, steps)
 
 
-def _vgg(net, path: Path, size: int, classes) -> ImportedDetector:
+def _vgg(net: Any, path: Path, size: int, classes: list | None) -> ImportedDetector:
     extras = [f"conv{i}_{j}" for i, _ in enumerate(extra_spec[size], 6) for j in (1, 2)]
     backbone = [f"conv{stage}_{i}" for stage, i in CONVOLUTIONS] + ["fc6", "fc7"]
     maps = ["conv4_3_norm", "fc7", *extras[1::2]]
-    heads = [[f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc")]
+    class_heads, box_heads = ([f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc"))
     present = set(net.getLayerNames())
-    arrays = _blobs(net, [n for n in (*backbone, *extras, *heads[0], *heads[1], "conv4_3_norm") if n in present])
+    arrays = _blobs(net, [n for n in (*backbone, *extras, *class_heads, *box_heads, "conv4_3_norm") if n in present])
     source = CheckedArrays(path, {n: a.reshape(-1) if n.endswith(".bias") else a for n, a in arrays.items()}, f"Caffe SSD{size}")
     preset = find_preset(f"ssd_{size}_vgg16_atrous_voc")
     norm = source.take("conv4_3_norm.weight", np.shape(arrays.get("conv4_3_norm.weight", ())))
     if norm.size != 512:
         raise WeightsError(f"{path}: {source.origin}: the scale of conv4_3_norm has {norm.size} values; expected 512")
-    ours = take_ssd(source, size, backbone, extras, norm, *heads, preset.ratios)
+    ours = take_ssd(source, size, backbone, extras, norm, class_heads, box_heads, preset.ratios)
     ours["features.stages.0.0.weight"] = ours["features.stages.0.0.weight"][:, ::-1].copy()  # BGR
     slots = count_slots(source, ours, preset.ratios)
     if slots == 81 and classes is None:
@@ -139,7 +141,7 @@ def _vgg(net, path: Path, size: int, classes) -> ImportedDetector:
     return ImportedDetector(ours, with_mean(preset, [mean / 255 for mean in CAFFE_MEAN]), source.origin, (note,))
 
 
-def _mobilenet(net, path: Path, classes) -> ImportedDetector:
+def _mobilenet(net: Any, path: Path, classes: list | None) -> ImportedDetector:
     """The network of `ssd_300_mobilenet1.0_lite_custom`, with the file's anchors, mean and std."""
     backbone, extras = _mobilenet_shapes()
     norms = [f"{name}/{part}" for name in (*backbone, *extras) for part in ("bn", "scale")]

@@ -1,6 +1,7 @@
 """Arrays of a file from another project, checked one by one as they are taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from pathlib import Path
 
 import numpy as np
 
@@ -16,7 +17,7 @@ class CheckedArrays:
         origin: what the file was recognized as, such as "torchvision ssd300_vgg16".
     """
 
-    def __init__(self, path, arrays: dict, origin: str):
+    def __init__(self, path: str | Path, arrays: dict, origin: str):
         self.path, self.origin = path, origin
         self._arrays = arrays
         self._left = dict.fromkeys(arrays)
@@ -50,7 +51,7 @@ class CheckedArrays:
             raise WeightsError(f"{self.path}: {self.origin}: {name!r} holds values that are not finite")
         return array
 
-    def finish(self, ignored=()) -> None:
+    def finish(self, ignored: Collection[str] = ()) -> None:
         """Refuses a file with arrays that were not taken, other than those in `ignored`.
 
         Raises:

@@ -1,5 +1,6 @@
 """A detector from another project, and what the importers share to make one: its classes, pixels and anchors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class ImportedDetector:
     origin: str
     notes: tuple = ()
 
-    def save(self, path) -> tuple[Path, Path]:
+    def save(self, path: str | Path) -> tuple[Path, Path]:
         """Writes NAME.params, and its table NAME.toml beside it. `ssdzoo.load("NAME.params")` reads both.
 
         Args:
@@ -53,7 +54,7 @@ class ImportedDetector:
         return params, table
 
 
-def with_mean(preset: Preset, mean) -> Preset:
+def with_mean(preset: Preset, mean: Sequence[float] | np.ndarray) -> Preset:
     """The preset for a network that takes pixels 0..255 less their `mean` (RGB, 0..1). So std is 1/255."""
     return replace(preset, mean=tuple(mean), std=(1 / 255,) * 3)
 
@@ -64,7 +65,7 @@ def pick_classes(source: CheckedArrays, count: int, preset: Preset, classes: lis
     Raises:
         CallError: a wrong number of `classes`, or none although the preset's own classes are not `count`.
     """
-    if classes is None and count == len(preset.classes):
+    if classes is None and count == len(preset.classes or ()):
         return preset
     if classes is None:
         raise CallError(
@@ -82,18 +83,18 @@ def limited_anchors(preset: Preset, limit_centers: bool) -> dict:
         preset: gives sizes, ratios and steps.
         limit_centers: limits the centers too, as ssd.pytorch does.
     """
-    maps = []
-    for i, (cells, step, ratios) in enumerate(zip(_MAPS_300, preset.steps, preset.ratios)):
+    maps, steps = [], preset.steps or ()
+    for i, (cells, step, ratios) in enumerate(zip(_MAPS_300, steps, preset.ratios)):
         size, following = preset.sizes[i : i + 2]
         shapes = anchor_shapes(size, np.sqrt(size * following), ratios)
         anchors = anchor_grid(shapes.clip(0, 300), (step, step), (0.5, 0.5), (cells, cells))
         if limit_centers:
             anchors[..., :2] = anchors[..., :2].clip(0, 300)
         maps.append(anchors)
-    return stored_anchors(maps, preset.steps)
+    return stored_anchors(maps, steps)
 
 
-def stored_anchors(maps: list, steps) -> dict:
+def stored_anchors(maps: list, steps: Sequence) -> dict:
     """{attribute path: (1, 1, H, W, 4 * A) float32} of a network's anchors, for grids of 128, 64, 32, 16, 16, ... cells.
 
     Args:

@@ -1,5 +1,7 @@
 """amdegroot's ssd.pytorch: SSD300 on VGG-16."""
 
+from pathlib import Path
+
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.weights.importers.imported_detector import (
     CAFFE_MEAN,
@@ -12,7 +14,7 @@ from ssdzoo.weights.importers.vgg_layers import LIST_POSITIONS, count_slots, tak
 from ssdzoo.zoo import find_preset
 
 
-def import_ssd_pytorch(path, arrays: dict, classes: list | None = None) -> ImportedDetector:
+def import_ssd_pytorch(path: str | Path, arrays: dict, classes: list | None = None) -> ImportedDetector:
     """The detector in a state dict of ssd.pytorch's SSD300, as a `ssd_300_vgg16_atrous_voc`.
 
     It orders the anchors of a grid cell (the square, the square of the geometric mean, ratios 2, 1/2, 3, 1/3) and the channels

@@ -1,6 +1,8 @@
 """torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`."""
 
 import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +15,7 @@ _BLOCK = re.compile(r"^(?:backbone\.)?fpn\.(inner|layer)_blocks\.(\d+)\.(?:0\.)?
 _EXTRA = re.compile(r"^(?:backbone\.)?fpn\.extra_blocks\.p(\d+)\.(weight|bias)$")
 
 
-def is_fpn(names) -> bool:
+def is_fpn(names: Collection[str]) -> bool:
     """Whether these are names of torchvision's ResNet-FPN or of a detector on it."""
     return any(_BODY.match(name) for name in names) and any(_BLOCK.match(name) for name in names)
 
@@ -23,7 +25,7 @@ def body_names(arrays: dict) -> dict:
     return {_BODY.sub("", name): array for name, array in arrays.items() if _BODY.match(name)}
 
 
-def pyramid(path, arrays: dict, wanted: dict) -> dict:
+def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:
     """{attribute path: float32 array} of the pyramid's convolutions.
 
     Stages are recognized by their channels. Where the file has no extra convolutions, the result has none either: Faster R-CNN
@@ -37,7 +39,8 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     Raises:
         WeightsError: a stage that the file lacks, or another shape.
     """
-    sides, extras = {"inner": {}, "layer": {}}, []
+    sides: dict[str, dict] = {"inner": {}, "layer": {}}
+    extras = []
     for name in arrays:
         if block := _BLOCK.match(name):
             sides[block[1]][int(block[2]), block[3]] = name
@@ -61,7 +64,7 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     return found
 
 
-def _take(source: CheckedArrays, name, target: str, shape) -> np.ndarray:
+def _take(source: CheckedArrays, name: str | None, target: str, shape: Sequence[int]) -> np.ndarray:
     if name is None:
         raise WeightsError(
             f"{source.path}: {source.origin} without a counterpart of {target} {tuple(shape)}; is the file complete?"

@@ -4,6 +4,8 @@ GluonCV's v1b ResNets are the same networks. MXNet's v1 ones are the same with 1
 """
 
 import re
+from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 
@@ -11,23 +13,23 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.zoo import find_preset, list_models
 
-_BLOCKS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
+_BLOCKS: dict[tuple[int, ...], int] = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 _NORM = {"gamma": "weight", "beta": "bias"}
 
 
-def is_resnet(names) -> bool:
+def is_resnet(names: Collection[str]) -> bool:
     """Whether these are names in a state dict of torchvision's ResNets."""
     return "layer1.0.conv1.weight" in names and "bn1.running_mean" in names
 
 
-def _blocks(names) -> tuple[int, ...]:
+def _blocks(names: Collection[str]) -> tuple[int, ...]:
     """Number of blocks in each of the four stages, from names such as `layer1.0.conv1.weight` or `features.4.0.body.0.weight`."""
     matches = (re.match(r"(?:layer([1-4])|features\.([4-7]))\.(\d+)\.", name) for name in names)
     blocks = {(int(m[1] or int(m[2]) - 3), m[3]) for m in matches if m}
     return tuple(sum(stage == i for stage, _ in blocks) for i in range(1, 5))
 
 
-def _depth(names) -> int | None:
+def _depth(names: Collection[str]) -> int | None:
     """18, 34, 50, 101 or 152 from torchvision's names; None for a ResNet that is none of these."""
     depth = _BLOCKS.get(_blocks(names))
     bottleneck = "layer1.0.conv3.weight" in names
@@ -36,7 +38,7 @@ def _depth(names) -> int | None:
     return depth if bottleneck == ((depth or 0) > 34) else None
 
 
-def resnet_backbone(path, arrays: dict, wanted) -> dict:
+def resnet_backbone(path: str | Path, arrays: dict, wanted: Collection[str]) -> dict:
     """{attribute path: float32 array} for a backbone with the parameter paths `wanted`.
 
     Args:
@@ -88,7 +90,7 @@ def _v1_name(name: str) -> str:
     return f"{ {'features.0': 'conv1', 'features.1': 'bn1', 'output': 'fc'}[head] }.{part}"
 
 
-def _fitting(depth) -> str:
+def _fitting(depth: int | None) -> str:
     """Which backbones and models a file of this depth fits."""
     if depth is None:
         return "there are backbones for ResNet-18, ResNet-34 and ResNet-50"

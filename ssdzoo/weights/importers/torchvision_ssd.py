@@ -1,5 +1,7 @@
 """torchvision's ssd300_vgg16."""
 
+from pathlib import Path
+
 import numpy as np
 
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
@@ -12,7 +14,7 @@ _COCO_SLOTS = 91  # with the background
 _COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)  # the slots that stand for no class
 
 
-def import_torchvision_ssd(path, arrays: dict, classes: list | None = None) -> ImportedDetector:
+def import_torchvision_ssd(path: str | Path, arrays: dict, classes: list | None = None) -> ImportedDetector:
     """The detector in a state dict of torchvision's `ssd300_vgg16`, as a `ssd_300_vgg16_atrous_coco`.
 
     It orders the anchors of a grid cell and the channels of a head as they are ordered here. So the heads are taken unchanged,

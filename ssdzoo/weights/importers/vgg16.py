@@ -5,6 +5,8 @@ conv6 is dilated. Source: Liu et al. 2016, section 3.1, after Chen et al. 2015.
 """
 
 import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +15,8 @@ from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN
 from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, LIST_POSITIONS, backbone_layers, take_layers
+
+_Color = Sequence[float] | np.ndarray  # three numbers, in the order RGB
 
 # The backbone's first convolution takes pixels 0..255, RGB, less ImageNet's mean: `init_scale` has undone the division by std.
 _OUR_MEAN = 255 * np.array(IMAGENET_MEAN)
@@ -31,7 +35,8 @@ def sample_fc7(weight: np.ndarray) -> np.ndarray:
     return weight[::4, ::4, None, None]
 
 
-def fold_input(weight: np.ndarray, bias: np.ndarray, mean, std=(1, 1, 1), bgr: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def fold_input(weight: np.ndarray, bias: np.ndarray, mean: _Color, std: _Color = (1, 1, 1),
+               bgr: bool = False) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """conv1_1 for pixels 0..255, RGB, less ImageNet's mean, from one for (pixel - mean) / std.
 
     Args:
@@ -49,12 +54,12 @@ def fold_input(weight: np.ndarray, bias: np.ndarray, mean, std=(1, 1, 1), bgr: b
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def is_vgg16(names) -> bool:
+def is_vgg16(names: Collection[str]) -> bool:
     """Whether these are the names in a file that `vgg16_backbone` reads."""
     return any(_layout(names))
 
 
-def _layout(names) -> tuple[bool, bool, bool, bool]:
+def _layout(names: Collection[str]) -> tuple[bool, bool, bool, bool]:
     """Whether the names are of each layout: (torchvision, MXNet, ssd.pytorch's reduced, Keras)."""
     flat = any(re.fullmatch(r"vgg\d+_conv0_weight", name) for name in names)
     return (
@@ -65,7 +70,7 @@ def _layout(names) -> tuple[bool, bool, bool, bool]:
     )
 
 
-def vgg16_backbone(path, arrays: dict) -> dict:
+def vgg16_backbone(path: str | Path, arrays: dict) -> dict:
     """{attribute path: float32 array} of conv1_1 to conv7, for the `features` of a VGG SSD.
 
     Args:
@@ -99,12 +104,12 @@ def vgg16_backbone(path, arrays: dict) -> dict:
     raise WeightsError(f"{path}: no VGG-16 of torchvision, MXNet or Keras: its first array is {next(iter(arrays))!r}")
 
 
-def _folded(backbone: dict, mean, std=(1, 1, 1), bgr: bool = False) -> dict:
+def _folded(backbone: dict, mean: _Color, std: _Color = (1, 1, 1), bgr: bool = False) -> dict:
     weight, bias = fold_input(backbone["stages.0.0.weight"], backbone["stages.0.0.bias"], mean, std, bgr)
     return {**backbone, "stages.0.0.weight": weight, "stages.0.0.bias": bias}
 
 
-def _from_dense(source: CheckedArrays, names: list, parts=(".weight", ".bias")) -> dict:
+def _from_dense(source: CheckedArrays, names: list, parts: tuple[str, str] = (".weight", ".bias")) -> dict:
     layers = backbone_layers()
     convolutions = {path: layers[path] for path in list(layers)[:13]}
     backbone = take_layers(source, convolutions, names[:13], parts)
@@ -117,7 +122,7 @@ def _from_dense(source: CheckedArrays, names: list, parts=(".weight", ".bias")) 
     return _folded(backbone, _OUR_MEAN, 255 * np.array(IMAGENET_STD))
 
 
-def _from_keras(path, arrays: dict) -> dict:
+def _from_keras(path: str | Path, arrays: dict) -> dict:
     """Kernels are (rows, columns, inputs, outputs), fc1's inputs (7 rows, 7 columns, 512 channels)."""
     named = {}
     for name, array in arrays.items():
@@ -128,7 +133,8 @@ def _from_keras(path, arrays: dict) -> dict:
     backbone = {}
     for (ours, shape), layer in zip(backbone_layers().items(), keras_layers()):
         outputs, inputs, rows, columns = shape
-        kernel, bias, pick = (rows, columns, inputs, outputs), (outputs,), lambda w: w.transpose(3, 2, 0, 1)
+        kernel: tuple[int, ...] = (rows, columns, inputs, outputs)
+        bias, pick = (outputs,), lambda w: w.transpose(3, 2, 0, 1)
         if layer == "fc1":
             kernel, pick = (25088, 4096), lambda w: sample_fc6(w.reshape(7, 7, 512, 4096).transpose(3, 2, 0, 1))
         elif layer == "fc2":

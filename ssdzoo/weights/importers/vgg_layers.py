@@ -1,5 +1,7 @@
 """The layers of the VGG-16 SSDs by attribute path, and how they are filled from a file with other names."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ssdzoo.errors import WeightsError
@@ -38,7 +40,7 @@ def map_channels(size: int) -> list:
     return [vgg_spec[16][1][3], DILATED_CHANNELS] + [stage[-1][0] for stage in extra_spec[size]]
 
 
-def take_layers(source: CheckedArrays, layers: dict, names: list, parts=(".weight", ".bias")) -> dict:
+def take_layers(source: CheckedArrays, layers: dict, names: list, parts: tuple[str, str] = (".weight", ".bias")) -> dict:
     """{attribute path: array}: weight and bias of each layer under the file's `names`.
 
     Args:
@@ -55,7 +57,7 @@ def take_layers(source: CheckedArrays, layers: dict, names: list, parts=(".weigh
 
 
 def take_ssd(source: CheckedArrays, size: int, backbone: list, extras: list, norm: np.ndarray, class_heads: list, box_heads: list,
-             ratios) -> dict:  # fmt: skip
+             ratios: Sequence) -> dict:  # fmt: skip
     """{attribute path: float32 array} of a VGG-16 SSD that takes pixels 0..255 less their mean: every parameter but the anchors.
 
     Args:
@@ -79,7 +81,7 @@ def take_ssd(source: CheckedArrays, size: int, backbone: list, extras: list, nor
     return arrays
 
 
-def count_slots(source: CheckedArrays, arrays: dict, ratios) -> int:
+def count_slots(source: CheckedArrays, arrays: dict, ratios: Sequence) -> int:
     """Outputs per anchor of the class heads, with the background.
 
     Args:
