@@ -123,3 +123,15 @@ def reduce(call: OperatorCall) -> Value:
     if op == "ReduceSum" or call.g.opset >= 18:  # from where on the axes are an input
         return call.g.add(op, call.x, axes, keepdims=keep)
     return call.g.add(op, call.x, axes=axes, keepdims=keep)
+
+
+@translates("_image_to_tensor")
+def image_to_tensor(call: OperatorCall) -> Value:
+    """Pixels 0..255 (B, H, W, 3) to (B, 3, H, W) in 0..1."""
+    return call.g.add("Div", call.g.add("Transpose", call.x, perm=[0, 3, 1, 2]), 255.0)
+
+
+@translates("_image_normalize")
+def image_normalize(call: OperatorCall) -> Value:
+    mean, std = (np.float32(call.node.numbers(key, default)).reshape(-1, 1, 1) for key, default in (("mean", 0), ("std", 1)))
+    return call.g.add("Div", call.g.add("Sub", call.x, mean), std)
