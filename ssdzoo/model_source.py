@@ -11,11 +11,12 @@ from typing import Any
 from ssdzoo.anchors.levels import Level
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.files import file_hash
+from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
 from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
 from ssdzoo.preset import Preset, read_fields, read_preset
-from ssdzoo.symbol_preset import GraphInput, infer_preset, input_of
+from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.file_classes import find_params, known_classes
 from ssdzoo.weights.published import find_weights
 from ssdzoo.zoo import find_preset, list_models
@@ -174,7 +175,8 @@ class SymbolSource(_Source):
         if "backbone" not in self.known:
             return infer_preset(self.graph, self.arrays, self.known)
         preset = read_preset(self.sidecar)
-        return replace(preset, mean=self.input.mean, std=self.input.std) if self.input.normalizes else preset
+        mean, std = self.input.normalization(preset.mean, preset.std)
+        return replace(preset, mean=mean, std=std)
 
 
 @dataclass(frozen=True)

@@ -1,34 +1,19 @@
-"""An exported SSD without a sidecar, as GluonCV leaves it: its input size, its classes and its normalization from its graph."""
+"""The preset of an exported SSD without a sidecar, such as GluonCV's: input size, classes and normalization, from its graph."""
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ssdzoo.errors import CallError, ExportError, WeightsError
+from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.params_file import strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph
-from ssdzoo.preset import Preset
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD, Preset
 from ssdzoo.zoo import default_class_names
 
-_LARGEST_MAP = 16  # pixels of the last feature map, by which the input size is looked for
-_RAW_MEAN, _RAW_STD = (0.0,) * 3, (1 / 255,) * 3  # of a network that takes pixels 0..255 and normalizes them itself
-
-
-class GraphInput(NamedTuple):
-    """What a graph takes."""
-
-    name: str
-    channels_last: bool
-    normalizes: bool
-    mean: tuple = _RAW_MEAN
-    std: tuple = _RAW_STD
-
-
-def input_of(graph: SymbolGraph, arrays: dict) -> GraphInput:
-    normalizes, channels_last = _input(graph.nodes)
-    return GraphInput("data", channels_last, normalizes)
+_MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
 
 
 def parse_symbol(graph: SymbolGraph) -> Any:
@@ -54,19 +39,21 @@ def parse_symbol(graph: SymbolGraph) -> Any:
 
 
 def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
-    """The Preset of an exported SSD, and whether its input is (B, H, W, 3).
+    """The Preset of an exported SSD.
 
     The number of classes is that of the class logits; their names are VOC's for 20 and COCO's for 80, else "class 0" and so
     on. The input size is the one that the feature maps times the distances of their anchors cover. Mean and std are
-    ImageNet's, unless the graph begins with a normalization of its own (`gluoncv.utils.export_block`).
+    ImageNet's, unless the graph normalizes its own input (`ssdzoo.formats.graph_input`).
 
     Args:
         graph: of `read_symbol`, read from a file.
         arrays: the parameters, names with or without `arg:`.
-        known: fields of the preset that somebody wrote down; they are not looked for.
+        known: {field: value} of the preset, from a sidecar; these are not inferred. A mean and a std are not used where the
+            graph normalizes its own input.
 
     Raises:
-        WeightsError: not the detections of an SSD; its input size can't be told.
+        ExportError: several variables may be its input.
+        WeightsError: its outputs are not the detections of an SSD; its input size can't be inferred.
         CallError: `known` names another number of classes than the graph has.
     """
     path = graph.source
@@ -76,38 +63,26 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
         raise WeightsError(f"{path}: not an SSD of GluonCV's: no array anchor_0 among its parameters")
     if not any("softmax" in node.op.lower() for node in graph.nodes):
         raise WeightsError(
-            f"{path}: gives the raw heads of a training graph, not detections: export it in GluonCV after a call outside of "
-            "autograd.record(), or convert its parameter file with `ssdzoo convert`"
+            f"{path}: its outputs are the head outputs of a training graph, not detections: export it in GluonCV after a call "
+            "outside of autograd.record(), or convert its parameter file with `ssdzoo convert`"
         )
-    normalizes, channels_last = _input(graph.nodes)
+    taken = input_of(graph, arrays)
+    mean, std = taken.normalization(known.get("mean", IMAGENET_MEAN), known.get("std", IMAGENET_STD))
     fields = {
         "name": Path(path).name.removesuffix("-symbol.json"),
         "backbone": "exported symbol",
         "sizes": (),  # the anchors are among the parameters
         "ratios": (),
-        **({"mean": _RAW_MEAN, "std": _RAW_STD} if normalizes else {}),
         **known,
+        "mean": mean,
+        "std": std,
     }
     count = _count_classes(graph)
     if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
         raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
     if "base_size" not in fields:
-        fields["base_size"] = _input_size(graph, arrays, [anchors[i] for i in sorted(anchors)], channels_last)
+        fields["base_size"] = _input_size(graph, arrays, [anchors[i] for i in sorted(anchors)], taken)
     return Preset(**fields)
-
-
-def _input(nodes: list) -> tuple:
-    """Whether the graph subtracts a mean from its input itself, and whether it takes (B, H, W, 3)."""
-    normalizes = channels_last = False
-    at = next((i for i, node in enumerate(nodes) if node.name == "data"), None)
-    while at is not None:
-        users = [i for i, node in enumerate(nodes) if at in [source for source, _ in node.inputs]]
-        if len(users) != 1 or nodes[users[0]].op == "Convolution":
-            break
-        at = users[0]
-        normalizes |= nodes[at].op == "broadcast_sub"
-        channels_last |= nodes[at].op == "transpose" and nodes[at].numbers("axes") == [0, 3, 1, 2]
-    return normalizes, channels_last
 
 
 def _count_classes(graph: SymbolGraph) -> int:
@@ -120,18 +95,20 @@ def _count_classes(graph: SymbolGraph) -> int:
     return others.pop() - 1
 
 
-def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, channels_last: bool) -> tuple:
-    """(H, W) pixels: of the sizes at which the last map times its step is the input, the one that fits the other maps best, and
-    of equals the least."""
+def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInput) -> tuple:
+    """(H, W) pixels: the size at which the steps of the anchors times the sizes of the feature maps agree best with the input.
+
+    Tried are the sizes that the last feature map covers exactly; of equally good ones the smallest is taken.
+    """
     grids = [arrays[name][0, 0].astype(np.float64) for name in anchors]
     cut = {graph.producer(node, 0).name: node.name for node in graph.nodes if node.op == "slice_like" and node.inputs}
     slices = [cut.get(name) for name in anchors]
     if all(slices) and all(min(grid.shape[:2]) > 1 for grid in grids):
         steps = np.array([(grid[1, 0, 1] - grid[0, 0, 1], grid[0, 1, 0] - grid[0, 0, 0]) for grid in grids])
         best = [(np.inf, 0), (np.inf, 0)]
-        for cells in range(1, _LARGEST_MAP + 1):
+        for cells in range(1, _MAXIMUM_CELLS + 1):
             sides = np.round(steps[-1] * cells)
-            maps = _map_sizes(graph, slices, arrays, [int(s) if 0 < s < 1 << 14 else 0 for s in sides], channels_last)
+            maps = _map_sizes(graph, slices, arrays, [int(s) if 0 < s < 1 << 14 else 0 for s in sides], taken)
             for axis in (0, 1):
                 error = np.abs(maps[:, axis] * steps[:, axis] / max(sides[axis], 1) - 1).sum()
                 if maps[-1, axis] == cells and error < best[axis][0] - 1e-4:
@@ -140,11 +117,13 @@ def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, channels_last: 
             return best[0][1], best[1][1]
     path = Path(graph.source)
     sidecar = path.with_name(path.name.removesuffix("-symbol.json") + ".toml")
-    raise WeightsError(f"{path}: its input size can't be told from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar}")
+    raise WeightsError(
+        f"{path}: its input size can't be inferred from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar}"
+    )
 
 
-def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, channels_last: bool) -> np.ndarray:
-    """(maps, 2): H and W of each map for an input of `size` (H, W); zeros where one would vanish."""
+def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, taken: GraphInput) -> np.ndarray:
+    """(L, 2): H and W of each of L feature maps for an input of `size` (H, W) pixels; zeros where one would be empty."""
     from ssdzoo.runtime import mxnet
 
     mx, nothing = mxnet(), np.zeros((len(slices), 2))
@@ -154,7 +133,7 @@ def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, chann
     maps = mx.sym.Group([internals[f"{name}_output"] for name in slices])
     known = {name: arrays[name].shape for name in maps.list_inputs() if name in arrays}
     try:
-        _, shapes, _ = maps.infer_shape_partial(data=(1, *size, 3) if channels_last else (1, 3, *size), **known)
+        _, shapes, _ = maps.infer_shape_partial(**{taken.name: (1, *size, 3) if taken.channels_last else (1, 3, *size)}, **known)
     except mx.base.MXNetError:
         return nothing
     return np.array([shape[2:4] for shape in shapes]) if all(len(shape) == 5 for shape in shapes) else nothing
