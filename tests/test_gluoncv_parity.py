@@ -22,12 +22,23 @@ OTHER_SHAPES = {
     "ssd_512_resnet18_v1_coco": (384, 512),
     "ssd_300_mobilenet0.25_voc": (200, 333),
 }
-# The large ones whose architecture another row of this list has too.
-TWINS = {name for name in THEIRS if name.startswith("ssd_512") and name.endswith("custom")} | {"ssd_512_vgg16_atrous_voc"}
-CASES = [
-    pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=[pytest.mark.long] if name in TWINS else [])
-    for name, shape in [*((name, find_preset(name).base_size) for name in THEIRS), *OTHER_SHAPES.items()]
-]
+# One of each architecture at its own size by default, and the mobilenets; the others at a smaller one, and at their own with -m long.
+OWN = (
+    "ssd_300_vgg16_atrous_voc",
+    "ssd_300_resnet34_v1b_voc",
+    "ssd_512_resnet18_v1_voc",
+    "ssd_300_mobilenet",
+    "ssd_512_mobilenet",
+)
+
+
+def cases():
+    for name in THEIRS:
+        smaller = (260, 320) if name.startswith(("ssd_300", "ssd_512_vgg")) else (192, 256)
+        default = find_preset(name).base_size if name.startswith(OWN) else smaller
+        for shape in dict.fromkeys([default, find_preset(name).base_size, OTHER_SHAPES.get(name, default)]):
+            quick = shape in (default, (200, 333))
+            yield pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=[] if quick else [pytest.mark.long])
 
 
 def gluoncv_network(name, classes=("a", "b", "c")):
@@ -50,7 +61,7 @@ def test_all_presets_are_covered():
     assert sorted(registered) == sorted(set(THEIRS) - {"ssd_512_resnet18_v1_custom"})
 
 
-@pytest.mark.parametrize("name, shape", CASES)
+@pytest.mark.parametrize("name, shape", cases())
 def test_same_numbers_from_the_same_file(name, shape, tmp_path):
     mx.random.seed(3)
     theirs, ours = gluoncv_network(name), our_network(name)
