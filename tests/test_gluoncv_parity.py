@@ -22,7 +22,7 @@ OTHER_SHAPES = {
     "ssd_512_resnet18_v1_coco": (384, 512),
     "ssd_300_mobilenet0.25_voc": (200, 333),
 }
-# One of each architecture at its own size by default, and the mobilenets; the others at a smaller one, and at their own with -m long.
+# By default one of each architecture at its own size, and the mobilenets; the others at a smaller one, with -m long at their own.
 OWN = (
     "ssd_300_vgg16_atrous_voc",
     "ssd_300_resnet34_v1b_voc",
