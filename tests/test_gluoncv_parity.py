@@ -22,23 +22,27 @@ OTHER_SHAPES = {
     "ssd_512_resnet18_v1_coco": (384, 512),
     "ssd_300_mobilenet0.25_voc": (200, 333),
 }
-# By default one of each architecture at its own size, and the mobilenets; the others at a smaller one, with -m long at their own.
+# By default the mobilenets and one of each other architecture, at its own size where that takes a few seconds; with -m long all.
 OWN = (
     "ssd_300_vgg16_atrous_voc",
     "ssd_300_resnet34_v1b_voc",
     "ssd_512_resnet18_v1_voc",
+    "ssd_512_mobilenet1.0_voc",
     "ssd_300_mobilenet",
-    "ssd_512_mobilenet",
 )
+SMALLER = {
+    "ssd_512_vgg16_atrous_coco": (260, 320), "ssd_512_resnet50_v1_coco": (192, 256), "ssd_512_resnet101_v2_voc": (192, 256),
+    "ssd_512_resnet152_v2_voc": (192, 256),
+}  # fmt: skip
 
 
 def cases():
     for name in THEIRS:
-        smaller = (260, 320) if name.startswith(("ssd_300", "ssd_512_vgg")) else (192, 256)
-        default = find_preset(name).base_size if name.startswith(OWN) else smaller
-        for shape in dict.fromkeys([default, find_preset(name).base_size, OTHER_SHAPES.get(name, default)]):
-            quick = shape in (default, (200, 333))
-            yield pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=[] if quick else [pytest.mark.long])
+        quick = {SMALLER.get(name), (200, 333), find_preset(name).base_size if name.startswith(OWN) else None}
+        for shape in (find_preset(name).base_size, OTHER_SHAPES.get(name), SMALLER.get(name)):
+            if shape:
+                marks = [] if shape in quick else [pytest.mark.long]
+                yield pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=marks)
 
 
 def gluoncv_network(name, classes=("a", "b", "c")):
