@@ -11,12 +11,14 @@ _HOME = {
     "Detections": "ssdzoo.detections",
     "Detector": "ssdzoo.predict.detector",
     "SSD": "ssdzoo.network",
+    "evaluate": "ssdzoo.measure.evaluate",
+    "fine_tune": "ssdzoo.train.fine_tune",
     "get_model": "ssdzoo.build",
     "get_ssd": "ssdzoo.build",
     "list_models": "ssdzoo.zoo",
     "load": "ssdzoo.predict.load",
 }
-_MODULES = ("data", "export", "metrics", "nn", "train", "weights")
+_MODULES = ("data", "export", "metrics", "nn", "weights")
 
 __all__ = ["__version__", *_HOME, *_MODULES]
 

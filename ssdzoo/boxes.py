@@ -40,26 +40,32 @@ def clip(boxes, height: float, width: float) -> np.ndarray:
 
 
 def anchor_shapes(size: float, geometric_mean: float, ratios) -> np.ndarray:
-    """(A, 2) float64: width and height of the anchors at a pixel: the square of `size`, that of `geometric_mean`, and for every
-    ratio (width / height) after the first a box of area size^2."""
-    shapes = [(size, size), (geometric_mean, geometric_mean)]
-    shapes += [(size * np.sqrt(ratio), size / np.sqrt(ratio)) for ratio in ratios[1:]]
-    return np.array(shapes, np.float64)
+    """(A, 2) float64: width and height of the anchors of a grid cell, as in the SSD paper: the square of `size`, that of
+    `geometric_mean`, and for every ratio (width / height) after the first a box of area size^2."""
+    return listed_shapes([size, geometric_mean, *[size] * (len(ratios) - 1)], [1, 1, *ratios[1:]])
+
+
+def lite_shapes(size: float, geometric_mean: float, ratios, with_mean: bool) -> np.ndarray:
+    """(A, 2) float64: width and height of the anchors of a grid cell, as in TensorFlow's ssd_mobilenet_v1_coco: the square of
+    half the `size`, for every ratio after the first a box of area size^2, and the square of `geometric_mean` where it is asked
+    for (not on the first feature map). The published weights were trained with the half on every feature map."""
+    shapes = listed_shapes([size / 2, *[size] * (len(ratios) - 1), geometric_mean], [1, *ratios[1:], 1])
+    return shapes if with_mean else shapes[:-1]
 
 
 def listed_shapes(sizes, ratios) -> np.ndarray:
-    """(A, 2) float64: width and height of the anchors at a pixel where they are listed one by one: the k-th has area sizes[k]^2
-    and width / height = ratios[k]."""
+    """(A, 2) float64: width and height of the anchors of a grid cell where they are listed one by one: the k-th has area
+    sizes[k]^2 and width / height = ratios[k]."""
     sizes, roots = np.array(sizes, np.float64), np.sqrt(np.array(ratios, np.float64))
     return np.stack([sizes * roots, sizes / roots], axis=1)
 
 
 def anchor_grid(shapes: np.ndarray, steps, offsets, cells) -> np.ndarray:
-    """(H, W, A, 4) float64 center-form anchors of `shapes` (A, 2) at each of `cells` (H, W).
+    """(H, W, A, 4) float64 center-form anchors of `shapes` (A, 2) in each of `cells` (H, W), the grid cells of a feature map.
 
     Args:
         steps: (vertical, horizontal) distance of the centers, in pixels.
-        offsets: (vertical, horizontal) position of a center in its cell, in cells.
+        offsets: (vertical, horizontal) position of a center in its grid cell, in grid cells.
     """
     height, width = cells
     anchors = np.empty((height, width, len(shapes), 4))

@@ -7,38 +7,44 @@ import numpy as np
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.network import SSD
 from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
-from ssdzoo.nn.backbones import make_features
-from ssdzoo.preset import IMAGENET_STD, Preset, base_network
+from ssdzoo.nn.backbones import feature_maker
+from ssdzoo.nn.parameters import current_value
+from ssdzoo.preset import IMAGENET_STD, Preset, backbone_classifier
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.matching import load_base
+from ssdzoo.weights.matching import load_backbone
 from ssdzoo.weights.published import ROOT, find_weights
 from ssdzoo.zoo import find_preset
 
 mx = mxnet()
 
 _GENERATORS = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}
+_EXTRACTOR_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool", "dilation")
 
 
 def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=False, root=ROOT,
               transfer=None, **kwargs) -> SSD:  # fmt: skip
     """An SSD by name, with the arguments of GluonCV's `get_model`.
 
+        net = ssdzoo.get_model("ssd_512_mobilenet1.0_custom", classes=["cat", "dog"])
+        net.initialize()
+        ids, scores, boxes = net(mx.nd.zeros((1, 3, 512, 512)))
+
     Args:
         name: a name of `list_models()`, a Preset, or the path of a user's table (`.toml`).
         ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
-        classes: names of the classes; a `_custom` model needs them, any other may get other ones than its own.
-        pretrained: True for published weights out of `root`, or the path of a parameter file.
+        classes: names of the classes; a `_custom` model needs them, and any other may get others than its own.
+        pretrained: True for published weights in `root`, or the path of a parameter file.
         pretrained_base: the same for the backbone alone, also torchvision's or Keras's
-            (`ssdzoo.weights.backbone.read_base`). Unlike in GluonCV the default is False, because the server of the published
+            (`ssdzoo.weights.backbone.read_backbone`). Unlike in GluonCV the default is False, because the server of the published
             files is gone.
         root: folder with published weights, under GluonCV's file names.
         transfer: "voc" or "coco": builds that sibling of a `_custom` model with its published weights, then changes its classes
-            and keeps the class rows of equal names.
+            and keeps the weights of classes of equal names.
         kwargs: of `get_ssd`, such as `nms_thresh`.
 
     Raises:
         CallError: an unknown name (the nearest ones are suggested), a `_custom` model without classes.
-        WeightsError: weights that are not there or don't fit.
+        WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     preset = name if isinstance(name, Preset) else find_preset(name)
     if transfer is not None:
@@ -54,7 +60,7 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
         pretrained = False
     arguments = {**preset.network_args, "anchor_generator": _GENERATORS[preset.anchor_generator], **kwargs}
     net = _assemble(classes=own if classes is None or (pretrained and own) else classes, **arguments)
-    _fill(net, preset.name, preset.base, preset.std, pretrained, pretrained_base, ctx, root)
+    _fill(net, preset.name, preset.classifier, preset.std, pretrained, pretrained_base, ctx, root)
     if classes is not None and list(classes) != net.classes:
         net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
     return net
@@ -83,29 +89,37 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
 
     Raises:
         CallError: arguments that don't fit together; names what was expected.
-        WeightsError: weights that are not there or don't fit.
+        WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     net = _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs)
     size = base_size if np.isscalar(base_size) else "x".join(map(str, base_size))
-    base = base_network(name or "")
-    _fill(net, f"ssd_{size}_{name}_{dataset}", base, IMAGENET_STD, pretrained, pretrained_base, ctx, root)
+    classifier = backbone_classifier(name or "")
+    _fill(net, f"ssd_{size}_{name}_{dataset}", classifier, IMAGENET_STD, pretrained, pretrained_base, ctx, root)
     return net
 
 
-def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs) -> SSD:
-    make, ssd_args = make_features(name, base_size, features, filters, kwargs)
-    return SSD(make, base_size, sizes, ratios, steps, classes, **ssd_args)
+def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, norm_layer=None, norm_kwargs=None,
+              minimal_opset=None, **kwargs) -> SSD:  # fmt: skip
+    """The network without weights. `minimal_opset` chose in GluonCV which operators decode the boxes, with equal results."""
+    if norm_layer not in (None, mx.gluon.nn.BatchNorm) or norm_kwargs:
+        arguments = f"norm_layer={norm_layer} with norm_kwargs={norm_kwargs}"
+        raise CallError(f"{arguments}: the backbones have nn.BatchNorm as it is, and no other")
+    extractor = {k: kwargs.pop(k) for k in _EXTRACTOR_ARGS if k in kwargs}
+    if "separable" in kwargs:  # the predictors and the appended convolutions alike
+        extractor["separable"] = kwargs["separable"]
+    make_features = feature_maker(name, base_size, features, filters, **extractor)
+    return SSD(make_features, base_size, sizes, ratios, steps, classes, **kwargs)
 
 
-def _fill(net: SSD, name: str, base: str, std, pretrained, pretrained_base, ctx, root) -> None:
+def _fill(net: SSD, name: str, classifier: str, std, pretrained, pretrained_base, ctx, root) -> None:
     """Answers `pretrained` and `pretrained_base`: loads the weights that they name, if any.
 
     Args:
-        name, base: under which the weights of the model and of its backbone were published.
+        name, classifier: names under which the weights of the model and of its backbone were published.
         std: by which the pixels are divided that the network is called with.
 
     Raises:
-        WeightsError: weights that are not there, don't fit, or are for pixels of another std.
+        WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     if pretrained:
         path = find_weights(name, pretrained, root)
@@ -114,16 +128,13 @@ def _fill(net: SSD, name: str, base: str, std, pretrained, pretrained_base, ctx,
         _check_input_scale(path, name, std, own, _input_scale(net))
     elif pretrained_base:
         net.initialize(ctx=ctx or mx.cpu())
-        load_base(net, find_weights(base, pretrained_base, root))
+        load_backbone(net, find_weights(classifier, pretrained_base, root))
 
 
-def _input_scale(net: SSD):
-    """What a VGG multiplies its normalized input by, (3,), or None."""
+def _input_scale(net: SSD) -> np.ndarray | None:
+    """(3,) float32: what a VGG multiplies its normalized input by; None for other backbones."""
     scale = getattr(net.features, "init_scale", None)
-    if scale is None:
-        return None
-    data = scale.value if scale._data is None else scale.data(scale.list_ctx()[0])
-    return data.asnumpy().ravel()
+    return None if scale is None else current_value(scale).asnumpy().ravel()
 
 
 def _check_input_scale(path, name: str, std, own, loaded) -> None:

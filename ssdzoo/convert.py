@@ -1,4 +1,4 @@
-"""A file of weights -> a parameter file in the naming of attribute paths, checked against its network, with its table."""
+"""From a file of weights to a parameter file by attribute paths, checked against its network, with its table beside it."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,19 +7,32 @@ import numpy as np
 
 from ssdzoo.build import get_model
 from ssdzoo.errors import CallError
-from ssdzoo.files import write_text
-from ssdzoo.formats.params_file import write_params
-from ssdzoo.formats.weights_file import file_kind, read_named
-from ssdzoo.weights.foreign import read_detector
+from ssdzoo.files import file_hash
+from ssdzoo.formats.file_kind import file_kind
+from ssdzoo.formats.network_params import read_network_params
+from ssdzoo.preset import Preset
+from ssdzoo.weights.file_classes import class_count, known_classes
+from ssdzoo.weights.importers import ImportedDetector, read_detector
 from ssdzoo.weights.matching import match
-from ssdzoo.weights.mirrors import file_hash
-from ssdzoo.weights.transfer import class_count, known_classes
 from ssdzoo.zoo import find_preset
 
 
 @dataclass
 class Conversion:
-    """What `convert` did. Hashes are SHA-256, hexadecimal."""
+    """What `convert` did.
+
+    Attributes:
+        source: the file that was read.
+        target: the parameter file that was written.
+        sidecar: the table that was written beside it.
+        model: name of the preset.
+        classes: their names.
+        parameters: number of parameters in `target`.
+        renamed: of these, how many have another name in `source`.
+        cast: of these, how many were of another dtype.
+        source_hash, target_hash: SHA-256, hexadecimal.
+        notes: sentences for the user.
+    """
 
     source: Path
     target: Path
@@ -34,20 +47,21 @@ class Conversion:
     notes: list = field(default_factory=list)
 
 
-def convert(source, target, model=None, classes=None, force: bool = False) -> Conversion:
-    """Writes `target`, the parameter file of `model` with the values of `source`, and its sidecar (the preset with its
-    classes) beside it, under the same name with `.toml`.
+def convert(source: str | Path, target: str | Path, model: str | Path | None = None, classes: list | None = None,
+            force: bool = False) -> Conversion:  # fmt: skip
+    """Writes the weights of `source` to `target` and the preset with its classes beside it, as NAME.params and NAME.toml.
 
     Args:
-        source: parameter file in any naming of GluonCV's or ssdzoo's, or a detector that `foreign.read_detector` reads.
+        source: parameter file in any naming of GluonCV's or ssdzoo's, or a detector that
+            `ssdzoo.weights.importers.read_detector` reads.
         target: a path that ends in `.params`.
-        model: name of a preset, or a table (`.toml`); needed for parameter files, the others say themselves what they are.
-        classes: names of the classes; default: those of the model, else of the source's sidecar, else "class 0" and so on.
-        force: replaces files that are there.
+        model: name of a preset, or a table (`.toml`). Parameter files need it; other files say themselves what they are.
+        classes: names of the classes. By default those of the model, else of the source's sidecar, else "class 0" and so on.
+        force: replaces existing files.
 
     Raises:
-        CallError: `target` is there already, has another suffix, or is `source`; a wrong number of classes; no `model`, or not
-            what the file says.
+        CallError: `target` exists, has another suffix, or is `source`; a wrong number of `classes`; no `model`, or another one
+            than the file's.
         WeightsError: the file cannot be read, or is not of this model.
     """
     source, target = Path(source), Path(target)
@@ -58,47 +72,47 @@ def convert(source, target, model=None, classes=None, force: bool = False) -> Co
         raise CallError(f"{target} is the file to convert: choose another name")
     for path in (target, sidecar):
         if path.exists() and not force:
-            raise CallError(f"{path} is there already: choose another name, or pass --force to replace it")
+            raise CallError(f"{path} is there already: choose another name, or replace it with force=")
     if file_kind(source) in ("torch", "safetensors", "caffe"):
-        converted = read_detector(source, classes)
-        if model and find_preset(model).name != converted.preset.name:
+        detector = read_detector(source, classes)
+        if model and find_preset(model).name != detector.preset.name:
             raise CallError(
-                f"{source} is a {converted.source}, which becomes {converted.preset.name}, not {model}: leave --model out"
+                f"{source} is a {detector.origin}, which becomes {detector.preset.name}, not {model}: leave out model="
             )
-        converted.save(target)
-        preset, notes, count = converted.preset, list(converted.notes), len(converted.arrays)
-        parameters, changed, cast = count, count, 0
+        renamed, cast = len(detector.arrays), 0
     else:
-        preset, notes, parameters, changed, cast = _rename(source, target, sidecar, model, classes)
+        detector, renamed, cast = _match(source, model, classes)
+    detector.save(target)
+    preset = detector.preset
     return Conversion(
-        source, target, sidecar, preset.name, list(preset.classes), parameters, changed, cast,
-        file_hash(source), file_hash(target), notes,
+        source, target, sidecar, preset.name, list(preset.classes or ()), len(detector.arrays), renamed, cast,
+        file_hash(source), file_hash(target), list(detector.notes),
     )  # fmt: skip
 
 
-def _rename(source: Path, target: Path, sidecar: Path, model, classes) -> tuple:
-    """Writes both files of a parameter file; returns preset, notes, and the numbers of parameters, new names and casts."""
+def _match(source: Path, model: str | Path | None, classes: list | None) -> tuple[ImportedDetector, int, int]:
+    """The detector in a parameter file, and the numbers of new names and of casts."""
     if model is None:
-        raise CallError(f"{source} does not say which model it is of: name it with --model")
+        raise CallError(f"{source} does not say which model it is of: name it with model=")
     preset = find_preset(model)
-    names = set(read_named(source))  # before the network is built: what is no file of weights fails at once
+    names = set(read_network_params(source))  # before the network is built: another kind of file fails at once
     preset, notes = _with_classes(preset, source, classes)
     matched = match(get_model(preset), source)
     arrays = {name: array.astype(np.dtype(parameter.dtype), copy=False) for name, (parameter, array) in matched.items()}
-    write_params(target, arrays)
-    write_text(sidecar, preset.to_toml())
     cast = sum(array.dtype != arrays[name].dtype for name, (_, array) in matched.items())
-    return preset, notes, len(arrays), len(arrays.keys() - names), cast
+    return ImportedDetector(arrays, preset, "parameter file", notes), len(arrays.keys() - names), cast
 
 
-def _with_classes(preset, source: Path, classes) -> tuple:
-    count, notes = class_count(source), []
+def _with_classes(preset: Preset, source: Path, classes: list | None) -> tuple[Preset, tuple]:
+    """The preset with as many classes as the file has, and notes."""
+    count = class_count(source)
     offers = [classes] if classes else [o for o in (preset.classes, known_classes(source)) if o]
     chosen = next((offer for offer in offers if len(offer) == count), None)
     if chosen is None and offers:
-        whose = "--classes names" if classes else f"{preset.name} has"
-        raise CallError(f"{source} holds {count} classes, {whose} {len(offers[0])}: pass its names with --classes a,b,...")
+        whose = "classes= names" if classes else f"{preset.name} has"
+        raise CallError(f"{source} holds {count} classes, {whose} {len(offers[0])}: name all of them with classes=")
     if chosen is None:
-        chosen = [f"class {i}" for i in range(count)]
-        notes.append(f"the file does not name its {count} classes: pass --classes, or edit the sidecar")
-    return preset.with_classes(chosen), notes
+        # Not VOC's names where there are 20: this is a model of the user's own.
+        note = f"the file does not name its {count} classes: name them with classes=, or edit the sidecar"
+        return preset.with_classes(f"class {i}" for i in range(count)), (note,)
+    return preset.with_classes(chosen), ()

@@ -12,6 +12,13 @@ from ssdzoo.errors import CallError
 class Detections:
     """Objects in one image, best first: whoever makes one sorts it by score, and it is not sorted again here.
 
+    A mask, a slice or an array of indices selects some of them:
+
+        found = ssdzoo.load("ssd_512_resnet50_v1_voc")(["photo.jpg"])[0]
+        sure = found[found.scores > 0.8]
+        dogs = found[found.class_ids == found.names.index("dog")]
+        best = found[:3].to_list()
+
     Attributes:
         boxes: (N, 4) float32, xyxy pixels of the image, 0-based.
         scores: (N,) float32, 0 to 1, falling.
@@ -56,18 +63,22 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def __getitem__(self, which) -> "Detections":
+        """Those of a (N,) bool mask, a slice, an array of indices, or one index."""
+        keep = np.arange(len(self))[which].reshape(-1)
+        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.names)
+
     @property
-    def labels(self) -> list:
-        """(N,) names."""
+    def labels(self) -> list[str]:
+        """The N class names."""
         return [self.names[i] for i in self.class_ids]
 
     def above(self, score: float) -> "Detections":
         """Those with at least `score`."""
-        keep = self.scores >= score
-        return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.names)
+        return self[self.scores >= score]
 
-    def to_dict(self) -> list:
-        """For JSON: [{"class", "class_id", "score", "box": [xmin, ymin, xmax, ymax]}]."""
+    def to_list(self) -> list[dict]:
+        """For JSON: [{"class", "class_id", "score", "box": [xmin, ymin, xmax, ymax]}], boxes in pixels."""
         return [
             {"class": name, "class_id": int(i), "score": round(float(s), 6), "box": [round(float(v), 2) for v in box]}
             for name, i, s, box in zip(self.labels, self.class_ids, self.scores, self.boxes)

@@ -1,4 +1,4 @@
-"""What of this machine ssdzoo needs, whether it is there, and the command that mends what is not."""
+"""What ssdzoo needs of this machine, whether it is there, and the command that fixes what is not."""
 
 import ctypes
 import importlib.util
@@ -14,8 +14,8 @@ from pathlib import Path
 from ssdzoo.machine import cores, package_version, processor
 
 OK, NOTE, ERROR = "ok", "note", "error"
-_LARGEST_CAPABILITY = 8.9  # whose code mxnet-cu117 carries
-_PACKAGES = {  # package: what it is for, and the extra that brings it; None for those that ssdzoo itself needs
+_MAX_CAPABILITY = 8.9  # the newest that mxnet-cu117 contains code for
+_PACKAGES = {  # package: what it is for, and the extra that installs it
     "onnx": ("export as ONNX", "onnx"),
     "onnxruntime": ("backend onnxruntime", "onnx"),
     "openvino": ("backend openvino", "openvino"),
@@ -26,7 +26,7 @@ _PACKAGES = {  # package: what it is for, and the extra that brings it; None for
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at: what, OK, NOTE or ERROR, what was found, and the command that would mend it, or None."""
+    """One thing that was looked at: what, OK, NOTE or ERROR, what was found, and the command that fixes it, or None."""
 
     what: str
     state: str
@@ -37,7 +37,7 @@ class Finding:
         return asdict(self)
 
 
-def examine(root=None) -> list:
+def examine(root: str | Path | None = None) -> list[Finding]:
     """All findings.
 
     Args:
@@ -137,9 +137,9 @@ def _gpus() -> list:
 def _gpu(index: str, name: str, capability: str, memory: str) -> Finding:
     what = f"GPU {index}"
     described = f"{name}, compute capability {capability}, {memory}"
-    if float(capability) > _LARGEST_CAPABILITY:
+    if float(capability) > _MAX_CAPABILITY:
         return Finding(
-            what, NOTE, f"{described}: mxnet carries no code for it; export the model and run it with onnxruntime",
+            what, NOTE, f"{described}: mxnet contains no code for it; export the model and run it with onnxruntime",
             "pip install onnxruntime-gpu",
         )  # fmt: skip
     return Finding(what, OK, described)
@@ -151,7 +151,7 @@ def _cuda_libraries() -> list:
     if not any(package_version(name) for name in ("mxnet-cu117", "mxnet-cu112")):
         return []
     spec = importlib.util.find_spec("nvidia")
-    folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
+    folders = [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
     missing = [name for name in CUDA_LIBRARIES if not any(f.glob(f"*/lib/{name}") for f in folders) and not _loads(name)]
     if missing:
         return [Finding("CUDA libraries", ERROR, f"missing: {', '.join(missing)}", GPU_WHEELS)]
@@ -177,7 +177,7 @@ def _packages() -> list:
     return findings
 
 
-def _weights(root) -> list:
+def _weights(root: str | Path | None) -> list:
     folder = _folder(root)
     files = sorted(folder.glob("*.params")) if folder.is_dir() else []
     mirrors = [os.environ[name] for name in ("SSDZOO_REPO", "MXNET_GLUON_REPO") if os.environ.get(name)]
@@ -185,13 +185,13 @@ def _weights(root) -> list:
     return [Finding("published weights", OK if files or mirrors else NOTE, found)]
 
 
-def _folder(root) -> Path:
+def _folder(root: str | Path | None) -> Path:
     from ssdzoo.weights.published import model_folder
 
     return model_folder(root) if root else model_folder()
 
 
-def _space(root) -> list:
+def _space(root: str | Path | None) -> list:
     findings = []
     for what, folder in (("disk of this folder", Path.cwd()), ("disk of the weights", _folder(root))):
         while not folder.exists():

@@ -1,5 +1,6 @@
 """What this process runs on: processor, cores, versions of packages; and what libraries print past Python."""
 
+import importlib
 import os
 import platform
 import re
@@ -8,6 +9,9 @@ import tempfile
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
+
+from ssdzoo.errors import SSDZooError
 
 
 def cores() -> int:
@@ -28,6 +32,18 @@ def package_version(distribution: str) -> str | None:
         return metadata.version(distribution)
     except metadata.PackageNotFoundError:
         return None
+
+
+def import_package(name: str, extra: str) -> ModuleType:
+    """A package that an extra of ssdzoo installs.
+
+    Raises:
+        SSDZooError: it can't be imported; says how to install it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise SSDZooError(f"the package {name} is not installed ({error}): pip install 'ssdzoo[{extra}]'") from None
 
 
 def versions(packages) -> dict:

@@ -1,9 +1,8 @@
-"""One row of a preset table: its fields, what each must be, and the way out of a file and back into one.
+"""A preset, which describes one model: its fields, what each must be, and the way out of a TOML file and back into one.
 
 A user's table, and the `model.toml` of a run, hold the fields of one model at the top level. `presets/README.md` describes them.
 """
 
-import difflib
 import math
 import sys
 from dataclasses import asdict, dataclass, fields, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 import tomli_w
 
 from ssdzoo.errors import CallError
+from ssdzoo.suggest import did_you_mean
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,7 +25,7 @@ _POSITIVE = "positive numbers"
 
 @dataclass(frozen=True)
 class Preset:
-    """One row: all that is needed to build a model. `presets/README.md` says what each field is."""
+    """All that is needed to build a model. `presets/README.md` says what each field is."""
 
     name: str
     backbone: str
@@ -75,20 +75,20 @@ class Preset:
         return args
 
     @property
-    def base(self) -> str:
-        """The classifier whose weights the backbone starts from; see `base_network`."""
-        return base_network(self.backbone)
+    def classifier(self) -> str:
+        """The name of the classifier whose weights the backbone starts from; see `backbone_classifier`."""
+        return backbone_classifier(self.backbone)
 
     def with_classes(self, classes) -> "Preset":
         """The same model for other classes."""
         return replace(self, classes=tuple(classes))
 
     def to_toml(self) -> str:
-        """The row as a user's table; `read_preset` reads it back."""
+        """The preset as a user's table; `read_preset` reads it back."""
         return to_toml(asdict(self))
 
 
-def base_network(backbone: str) -> str:
+def backbone_classifier(backbone: str) -> str:
     """The name of a backbone's classifier: that under a feature pyramid, or the backbone itself."""
     return backbone.removesuffix("_fpn")
 
@@ -152,51 +152,50 @@ _CHECKS = {
 assert set(_CHECKS) == {f.name for f in fields(Preset)}
 
 
-def check_fields(row: dict, where: str) -> dict:
-    """The fields of a table's `row`, or of a part of one, as a Preset has them.
+def check_fields(table: dict, where: str) -> dict:
+    """The fields of a preset's `table`, which need not be whole, as a Preset has them.
 
     Raises:
-        CallError: names `where` (file and row), the field, its value and what was expected.
+        CallError: names `where` (file and preset), the field, its value and what was expected.
     """
-    row = dict(row)
-    for field in row:
+    table = dict(table)
+    for field in table:
         if field not in _CHECKS:
-            near = difflib.get_close_matches(field, _CHECKS, 1)
-            hint = f"; do you mean {near[0]!r}?" if near else f"; the fields are {', '.join(_CHECKS)}"
+            hint = did_you_mean(field, _CHECKS) or f"; the fields are {', '.join(_CHECKS)}"
             raise CallError(f"{where}: unknown field {field!r}{hint}")
-    if _integer(row.get("base_size")):
-        row["base_size"] = [row["base_size"]] * 2
-    for field, value in row.items():
+    if _integer(table.get("base_size")):
+        table["base_size"] = [table["base_size"]] * 2
+    for field, value in table.items():
         test, expected = _CHECKS[field]
         if not test(value):
             raise CallError(f"{where}: field {field!r} is {value!r}; expected {expected}")
-    return {k: _frozen(v) for k, v in row.items()}
+    return {k: _frozen(v) for k, v in table.items()}
 
 
-def check_preset(row: dict, where: str) -> Preset:
-    """The Preset of a table's `row`.
+def check_preset(table: dict, where: str) -> Preset:
+    """The Preset of a whole `table`.
 
     Raises:
-        CallError: names `where` (file and row), the field, its value and what was expected.
+        CallError: names `where` (file and preset), the field, its value and what was expected.
     """
-    row = check_fields(row, where)
-    missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in row]
+    table = check_fields(table, where)
+    missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in table]
     if missing:
         raise CallError(f"{where}: field {missing[0]!r} is missing")
-    maps, listed = len(row["ratios"]), _lists(row["sizes"])
+    maps, listed = len(table["ratios"]), _lists(table["sizes"])
     for field, count in (("sizes", maps if listed else maps + 1), ("steps", maps)):
-        if field in row and len(row[field]) != count:
-            raise CallError(f"{where}: field {field!r} has {len(row[field])} values; {maps} lists of ratios need {count}")
-    if "features" in row and len(row["features"]) + len(row.get("filters", ())) != maps:
-        count = len(row["features"]) + len(row.get("filters", ()))
-        raise CallError(f"{where}: field 'features' with 'filters' makes {count} maps; there are {maps} lists of ratios")
-    if not listed and any(r[0] != 1 for r in row["ratios"]):
-        raise CallError(f"{where}: field 'ratios' is {_plain(row['ratios'])!r}; expected {_CHECKS['ratios'][1]}")
-    if listed and [*map(len, row["sizes"])] != [*map(len, row["ratios"])]:
-        i = next(i for i in range(maps) if len(row["sizes"][i]) != len(row["ratios"][i]))
-        counts = f"{len(row['sizes'][i])} sizes and {len(row['ratios'][i])} ratios"
-        raise CallError(f"{where}: map {i} has {counts}; sizes in lists need a ratio each")
-    return Preset(**row)
+        if field in table and len(table[field]) != count:
+            raise CallError(f"{where}: field {field!r} has {len(table[field])} values; {maps} lists of ratios need {count}")
+    if "features" in table and len(table["features"]) + len(table.get("filters", ())) != maps:
+        count = len(table["features"]) + len(table.get("filters", ()))
+        raise CallError(f"{where}: field 'features' with 'filters' makes {count} feature maps; there are {maps} lists of ratios")
+    if not listed and any(r[0] != 1 for r in table["ratios"]):
+        raise CallError(f"{where}: field 'ratios' is {_plain(table['ratios'])!r}; expected {_CHECKS['ratios'][1]}")
+    if listed and [*map(len, table["sizes"])] != [*map(len, table["ratios"])]:
+        i = next(i for i in range(maps) if len(table["sizes"][i]) != len(table["ratios"][i]))
+        counts = f"{len(table['sizes'][i])} sizes and {len(table['ratios'][i])} ratios"
+        raise CallError(f"{where}: feature map {i} has {counts}; sizes in lists need a ratio each")
+    return Preset(**table)
 
 
 def _frozen(value):

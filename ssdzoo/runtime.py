@@ -18,7 +18,7 @@ from ssdzoo.machine import captured_stderr, cores, package_version
 # Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
 _NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
 
-# In the order in which they depend on each other; each wheel `nvidia-*-cu11` brings some.
+# In the order in which they depend on each other; each wheel `nvidia-*-cu11` holds some.
 CUDA_LIBRARIES = (
     "libcudart.so.11.0", "libnvrtc.so.11.2", "libcublasLt.so.11", "libcublas.so.11", "libcufft.so.10", "libcurand.so.10",
     "libcusparse.so.11", "libcusolver.so.11", "libcudnn.so.8", "libnccl.so.2", "libnvToolsExt.so.1",
@@ -164,16 +164,16 @@ def contexts(gpus: str | None = None) -> list:
         return [mxnet().cpu(0)]
     numbers = gpus.replace(" ", "").split(",")
     if not all(n.isascii() and n.isdigit() for n in numbers) or len(set(map(int, numbers))) < len(numbers):
-        raise CallError(f"--gpus {gpus!r}: expected different numbers such as 0 or 0,1")
+        raise CallError(f"gpus={gpus!r}: expected different numbers such as 0 or 0,1")
     mx = mxnet()
     if not mx.runtime.Features().is_enabled("CUDA"):
         unseen = "" if shutil.which("nvidia-smi") else "no NVIDIA driver is to be seen here (nvidia-smi), and "
         raise SSDZooError(
-            f"--gpus {gpus}: {unseen}this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada; mxnet has "
+            f"gpus={gpus}: {unseen}this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada; mxnet has "
             f"no code for newer ones): {GPU_WHEELS}"
         )
     count = mx.context.num_gpus()
     missing = [n for n in numbers if int(n) >= count]
     if missing:
-        raise SSDZooError(f"--gpus {gpus}: there is no GPU {missing[0]}; mxnet sees {count}")
+        raise SSDZooError(f"gpus={gpus}: there is no GPU {missing[0]}; mxnet sees {count}")
     return [mx.gpu(int(n)) for n in numbers]

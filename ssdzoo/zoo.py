@@ -4,7 +4,6 @@ A table in `presets/` holds one architecture per table and one variant (voc, coc
 fields come on top of its architecture's.
 """
 
-import difflib
 from fnmatch import fnmatch
 from functools import lru_cache
 from importlib import resources
@@ -12,17 +11,18 @@ from pathlib import Path
 
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset, check_preset, parse_toml, read_preset
+from ssdzoo.suggest import did_you_mean
 
 
 def read_tables(folder) -> dict:
-    """{model name: Preset} of every table in a folder.
+    """{model name: Preset} of all tables in a folder.
 
     Raises:
-        CallError: a wrong row, with file, row and field; two rows of one name.
+        CallError: a wrong preset (names file, preset and field), or two presets of one name.
     """
     tables = {path.name: path.read_text("utf-8") for path in folder.iterdir() if path.name.endswith(".toml")}
     class_lists = parse_toml(tables.pop("classes.toml"), "classes.toml")
-    rows = {}
+    presets = {}
     for file, text in sorted(tables.items()):
         for architecture, table in parse_toml(text, file).items():
             common = {k: v for k, v in table.items() if not isinstance(v, dict)}
@@ -30,12 +30,12 @@ def read_tables(folder) -> dict:
                 if not isinstance(own, dict):
                     continue
                 name = f"{architecture}_{variant}"
-                where = f"{file}, row [{architecture}.{variant}]"
-                if name in rows:
+                where = f"{file}, preset [{architecture}.{variant}]"
+                if name in presets:
                     raise CallError(f"{where}: {name!r} is there twice")
                 classes = {} if variant == "custom" else {"classes": class_lists[variant]}
-                rows[name] = check_preset({"name": name, **common, **classes, **own}, where)
-    return rows
+                presets[name] = check_preset({"name": name, **common, **classes, **own}, where)
+    return presets
 
 
 @lru_cache(maxsize=1)
@@ -47,7 +47,7 @@ def _zoo() -> dict:
     return read_tables(folder)
 
 
-def list_models(pattern: str | None = None) -> list:
+def list_models(pattern: str | None = None) -> list[str]:
     """Names of the zoo's models, sorted; with a `pattern` such as "*mobilenet*", those that match."""
     return sorted(n for n in _zoo() if pattern is None or fnmatch(n, pattern.lower()))
 
@@ -69,9 +69,18 @@ def find_preset(name) -> Preset:
     return zoo[key]
 
 
-def near_models(name: str, similarity: float = 0.5) -> list:
-    """Up to three names that look like this one; see `difflib.get_close_matches`."""
-    return difflib.get_close_matches(name, _zoo(), 3, similarity)
+def default_class_names(count: int) -> list:
+    """Names for classes that nothing names: VOC's for 20, COCO's for 80, else "class 0", "class 1" and so on."""
+    for dataset in ("voc", "coco"):
+        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
+        if len(names) == count:
+            return list(names)
+    return [f"class {i}" for i in range(count)]
+
+
+def near_models(name: str, similarity: float = 0.5) -> str:
+    """The end of a message about an unknown model: up to three names that look like this one, or ""."""
+    return did_you_mean(name, _zoo(), 3, similarity)
 
 
 def _unknown(name: str, key: str) -> str:
@@ -79,5 +88,4 @@ def _unknown(name: str, key: str) -> str:
         return f"{name}: this file is no model; expected a preset's name, a table (.toml), a run folder, or an exported model"
     if "/" in name or name.endswith((".onnx", ".params", ".json")):
         return f"{name}: no such run folder or exported model"
-    near = near_models(key)
-    return f"no model {name!r}; " + (f"do you mean {', '.join(near)}?" if near else "`ssdzoo models` lists them")
+    return f"no model {name!r}" + (near_models(key) or "; `ssdzoo models` lists them")

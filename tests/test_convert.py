@@ -74,10 +74,10 @@ def test_classes(tmp_path):
     old, model = tmp_path / "old.params", "ssd_300_mobilenet0.25_custom"
     small_network().save_parameters(str(old))
     done = convert(old, tmp_path / "1.params", model)
-    assert done.classes == ["class 0", "class 1", "class 2"] and "pass --classes" in done.notes[0]
+    assert done.classes == ["class 0", "class 1", "class 2"] and "name them with classes=" in done.notes[0]
     convert(old, tmp_path / "2.params", model, ["u", "v", "w"])
     assert convert(tmp_path / "2.params", tmp_path / "3.params", model).classes == ["u", "v", "w"]
-    with pytest.raises(CallError, match=r"old\.params holds 3 classes, --classes names 2"):
+    with pytest.raises(CallError, match=r"old\.params holds 3 classes, classes= names 2"):
         convert(old, tmp_path / "4.params", model, ["u", "v"])
     with pytest.raises(CallError, match=r"old\.params holds 3 classes, ssd_300_mobilenet0\.25_voc has 20"):
         convert(old, tmp_path / "4.params", "ssd_300_mobilenet0.25_voc")
@@ -100,7 +100,7 @@ def test_nothing_is_overwritten_and_wrong_files_leave_nothing(tmp_path):
     old, new, model = tmp_path / "old.params", tmp_path / "new.params", "ssd_300_mobilenet0.25_custom"
     small_network().save_parameters(str(old))
     new.write_text("mine")
-    with pytest.raises(CallError, match=r"new\.params is there already: .* --force"):
+    with pytest.raises(CallError, match=r"new\.params is there already: .* force="):
         convert(old, new, model)
     assert new.read_text() == "mine"
     assert convert(old, new, model, force=True).parameters == 205
@@ -156,5 +156,5 @@ def test_a_file_of_another_framework_becomes_a_detector(tmp_path):
 
 def test_a_parameter_file_needs_its_model(tmp_path):
     small_network().save_parameters(str(tmp_path / "one.params"))
-    with pytest.raises(CallError, match="does not say which model it is of: name it with --model"):
+    with pytest.raises(CallError, match="does not say which model it is of: name it with model="):
         convert(tmp_path / "one.params", tmp_path / "new.params")

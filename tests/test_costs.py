@@ -1,4 +1,4 @@
-"""The counted costs of the zoo, and costs of other rows."""
+"""The counted costs of the zoo, and costs of other presets."""
 
 import subprocess
 import sys
@@ -9,21 +9,21 @@ import pytest
 
 import ssdzoo
 from ssdzoo import costs
-from ssdzoo.costs import Cost, count_cost, find_cost, row_key
+from ssdzoo.costs import Cost, count_cost, find_cost, preset_key
 from ssdzoo.preset import parse_toml
 from ssdzoo.zoo import find_preset
 
 
-def test_the_counted_costs_are_those_of_the_rows():
+def test_the_counted_costs_are_those_of_the_presets():
     """Where this fails, run tools/count_costs.py."""
     rows = parse_toml((resources.files("ssdzoo") / "costs.toml").read_text("utf-8"), "costs.toml")
     assert list(rows) == ssdzoo.list_models()
-    assert {name: row["row"] for name, row in rows.items()} == {name: row_key(find_preset(name)) for name in rows}
+    assert {name: row["preset"] for name, row in rows.items()} == {name: preset_key(find_preset(name)) for name in rows}
     for name in ssdzoo.list_models():
         assert Cost(rows[name]["parameters"], rows[name]["macs"]) == count_cost(find_preset(name)), name
 
 
-def test_other_rows_are_counted(monkeypatch):
+def test_other_presets_are_counted(monkeypatch):
     preset = find_preset("ssd_300_mobilenet0.25_custom")
     known = find_cost(preset)
     # One class less is one output less of each of 2268 anchors' class heads.
@@ -33,11 +33,11 @@ def test_other_rows_are_counted(monkeypatch):
     assert find_cost(replace(preset, name="mine").with_classes([f"other {i}" for i in range(20)])) == known
 
 
-def test_a_row_key_is_of_what_is_built():
+def test_a_preset_key_is_of_what_is_built():
     preset = find_preset("ssd_300_mobilenet0.25_custom")
-    assert row_key(preset) == row_key(replace(preset, name="x")) == row_key(preset.with_classes(map(str, range(20))))
+    assert preset_key(preset) == preset_key(replace(preset, name="x")) == preset_key(preset.with_classes(map(str, range(20))))
     others = [replace(preset, base_size=(320, 300)), preset.with_classes("ab"), find_preset("ssd_300_mobilenet0.25_s8_custom")]
-    assert len({row_key(p) for p in [preset, *others]}) == 4
+    assert len({preset_key(p) for p in [preset, *others]}) == 4
 
 
 def test_the_zoo_is_listed_without_mxnet():

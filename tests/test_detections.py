@@ -18,14 +18,22 @@ def test_labels_and_threshold():
     assert found.boxes.dtype == np.float32 and found.class_ids.dtype == np.int32
 
 
+def test_a_mask_a_slice_and_indices_select():
+    found = some()
+    assert found[found.scores < 0.5].labels == found[1:].labels == found[[1]].labels == ["cat"]
+    assert found[[1, 0]].scores.tolist() == found.scores[::-1].tolist() and found[:0].boxes.shape == (0, 4)
+    np.testing.assert_array_equal(found[:1].boxes, found.boxes[:1])
+    assert found[:1].names == found.names and [found[i].labels for i in range(2)] == [["dog"], ["cat"]]
+
+
 def test_json():
-    assert json.loads(json.dumps(some().to_dict()))[0] == {
+    assert json.loads(json.dumps(some().to_list()))[0] == {
         "class": "dog",
         "class_id": 1,
         "score": 0.9,
         "box": [1.0, 2.0, 30.12, 40.0],
     }
-    assert Detections.empty(["a"]).to_dict() == []
+    assert Detections.empty(["a"]).to_list() == []
 
 
 @pytest.mark.parametrize("scores, ids", [([0.5], [0, 0]), ([0.5, 0.4], [0, 2]), ([0.5, 0.4], [-1, 0])])

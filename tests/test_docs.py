@@ -106,7 +106,7 @@ def workspace(tmp_path_factory):
         Path("photo.jpg").symlink_to(BCCD / "JPEGImages" / "BloodImage_00065.jpg")
         ssdzoo("train", "quickstart/quickstart.toml", "bccd", "--out", "trained", *SHORT)
         Path("runs").mkdir()
-        for name in ("RUN", "runs/bccd"):
+        for name in ("RUN", "runs/bccd", "quickstart/run"):
             Path(name).symlink_to(folder / "trained")
         backbone = mx.gluon.model_zoo.vision.mobilenet0_25()
         backbone.initialize(mx.init.Xavier())

@@ -43,7 +43,7 @@ def test_gpus_and_what_mxnet_carries_for_them(nvidia_smi):
     nvidia_smi("0, NVIDIA L4, 8.9, 23034 MiB\\n1, NVIDIA H100 80GB HBM3, 9.0, 81559 MiB\\n")
     ada, hopper = doctor._gpus()
     assert (ada.what, ada.state, ada.found) == ("GPU 0", "ok", "NVIDIA L4, compute capability 8.9, 23034 MiB")
-    assert hopper.state == "note" and "mxnet carries no code for it" in hopper.found and "onnxruntime-gpu" in hopper.remedy
+    assert hopper.state == "note" and "mxnet contains no code for it" in hopper.found and "onnxruntime-gpu" in hopper.remedy
 
 
 def test_a_driver_that_fails(nvidia_smi):

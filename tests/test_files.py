@@ -1,6 +1,8 @@
+import hashlib
+
 import pytest
 
-from ssdzoo.files import replacing, write_text
+from ssdzoo.files import file_hash, replacing, write_text
 
 
 def test_a_file_is_replaced_at_once(tmp_path):
@@ -18,3 +20,10 @@ def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path):
         temporary.write_text("half")
         raise RuntimeError
     assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("x.txt", "old")]
+
+
+def test_a_hash_is_that_of_the_content(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"abc" * 1_000_000)
+    assert file_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert file_hash(path, "sha1") == hashlib.sha1(path.read_bytes()).hexdigest()

@@ -50,7 +50,7 @@ def test_a_table_that_lists_its_anchors(tmp_path):
         ({"base_size": "300"}, "field 'base_size' is '300'; expected pixels"),
         ({"base_size": 0}, "expected pixels"),
         ({"base_size": [300, 300, 3]}, "expected pixels"),
-        ({"filters": [64, 64]}, "makes 4 maps; there are 3"),
+        ({"filters": [64, 64]}, "makes 4 feature maps; there are 3"),
         ({"size": [1, 2]}, "unknown field 'size'; do you mean 'sizes'"),
         ({"classes": ["a", "a"]}, "field 'classes' .* different names"),
         ({"std": [0, 1, 1]}, "three positive numbers"),

@@ -14,7 +14,8 @@ from ssdzoo.cli.app import app
 from ssdzoo.data import load_dataset
 from ssdzoo.data.images import read_image
 from ssdzoo.data.loading.loader import Loader
-from ssdzoo.predict.load import load_symbol
+from ssdzoo.model_source import resolve
+from ssdzoo.predict.backends.mxnet import symbol_block
 from ssdzoo.preset import read_preset
 from tests.data.formats.voc_folder import xml
 from tests.networks import as_numpy, images, network_anchors
@@ -189,5 +190,5 @@ def test_a_map_wider_than_the_usual_grid(tmp_path):
     assert network_anchors(net)[:, 0].max() > 1270
     net.export(str(tmp_path / "net"))
     x = images(1, 96, 1280)
-    for a, b in zip(as_numpy(net(x)), as_numpy(load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")(x))):
+    for a, b in zip(as_numpy(net(x)), as_numpy(symbol_block(resolve(tmp_path / "net"))(x))):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)

@@ -1,9 +1,14 @@
+from dataclasses import replace
+
 import pytest
 
 import ssdzoo
 from ssdzoo import zoo
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.runtime import mxnet
 from ssdzoo.zoo import find_preset, read_tables
+
+mx = mxnet()
 
 
 def test_names():
@@ -32,7 +37,7 @@ def test_old_spellings(name):
 
 
 def test_an_unknown_name_suggests_the_nearest():
-    with pytest.raises(CallError, match="no model 'ssd_300_vgg16_atrous_vco'; do you mean ssd_300_vgg16_atrous_voc"):
+    with pytest.raises(CallError, match="no model 'ssd_300_vgg16_atrous_vco'; do you mean 'ssd_300_vgg16_atrous_voc'"):
         ssdzoo.get_model("ssd_300_vgg16_atrous_vco")
     with pytest.raises(CallError, match="`ssdzoo models` lists them"):
         ssdzoo.get_model("yolo")
@@ -52,6 +57,22 @@ def test_other_classes_for_a_published_architecture():
 def test_pretrained_on_a_custom_model_is_ignored_with_a_warning():
     with pytest.warns(UserWarning, match="no published weights"):
         ssdzoo.get_model("ssd_300_mobilenet0.25_custom", classes=["a"], pretrained=True)
+
+
+def test_get_ssd_refuses_weights_for_another_input_scale_as_get_model_does(tmp_path):
+    """Pixels divided by 255 alone, as of a converted Caffe model, are 58 times as small as those that a VGG scales back."""
+    preset = find_preset("ssd_300_vgg16_atrous_voc").with_classes(["a"])
+    net = ssdzoo.get_model(preset)
+    net.initialize()
+    net.features.init_scale.set_data(mx.nd.ones((1, 3, 1, 1)))
+    path = tmp_path / "net.params"
+    net.save_parameters(str(path))
+    message = "net.params: is for pixels divided by a std of .*0.00392.*divides by .*name the table"
+    with pytest.raises(WeightsError, match=message):
+        ssdzoo.get_model(preset, pretrained=path)
+    with pytest.raises(WeightsError, match=message):
+        ssdzoo.get_ssd(**preset.network_args, classes=["a"], pretrained=path)
+    assert ssdzoo.get_model(replace(preset, std=(1 / 255,) * 3), pretrained=path).classes == ["a"]
 
 
 def test_a_checkout_beside_an_installed_copy_finds_its_tables(monkeypatch):
@@ -77,16 +98,16 @@ def test_a_users_table(tmp_path):
     assert [g.num_depth for g in net.anchor_generators] == [3, 4, 2]
 
 
-def test_a_wrong_row_in_a_folder_of_tables(tmp_path):
+def test_a_wrong_preset_in_a_folder_of_tables(tmp_path):
     (tmp_path / "classes.toml").write_text('voc = ["a"]')
     text = '[ssd_9]\nbackbone = "x"\nbase_size = 9\nratios = [[1]]\n[ssd_9.voc]\nsizes = [1, 2]\n'
     (tmp_path / "good.toml").write_text(text)
     assert list(read_tables(tmp_path)) == ["ssd_9_voc"]
     (tmp_path / "twice.toml").write_text(text)
-    with pytest.raises(CallError, match=r"twice.toml, row \[ssd_9.voc\]: 'ssd_9_voc' is there twice"):
+    with pytest.raises(CallError, match=r"twice.toml, preset \[ssd_9.voc\]: 'ssd_9_voc' is there twice"):
         read_tables(tmp_path)
     (tmp_path / "twice.toml").write_text(text.replace("ssd_9", "ssd_8").replace("[1, 2]", "[1]"))
-    with pytest.raises(CallError, match=r"twice.toml, row \[ssd_8.voc\]: field 'sizes'"):
+    with pytest.raises(CallError, match=r"twice.toml, preset \[ssd_8.voc\]: field 'sizes'"):
         read_tables(tmp_path)
 
 

@@ -1,1 +1,1 @@
-"""How well anchors fit a data set's objects, and anchors that fit them better; in numpy, without mxnet."""
+"""How well anchors fit the objects of a data set, and proposals of anchors that fit better; in numpy, without mxnet."""

@@ -1,9 +1,9 @@
 """k-means on widths and heights with the distance 1 - IoU of boxes that share their center (Redmon and Farhadi 2016, "YOLO9000",
-section 2, "Dimension Clusters"), begun as in k-means++ (Arthur and Vassilvitskii 2007)."""
+section 2, "Dimension Clusters"), with the first centers of k-means++ (Arthur and Vassilvitskii 2007)."""
 
 import numpy as np
 
-ROUNDS = 100  # at most
+MAX_ROUNDS = 100
 
 
 def shape_iou(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -12,22 +12,22 @@ def shape_iou(shapes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return common / (shapes.prod(axis=1)[:, None] + others.prod(axis=1) - common)
 
 
-def kmeans(shapes: np.ndarray, count: int, rng, weights=None) -> np.ndarray:
-    """(K, 2) float64: widths and heights that are near to those of the shapes, in rising order of their area.
+def kmeans(shapes: np.ndarray, count: int, rng: np.random.Generator, weights: np.ndarray | None = None) -> np.ndarray:
+    """(K, 2) float64: the centers of the clusters, widths and heights in rising order of their area.
 
     Args:
         shapes: (M, 2) widths and heights, at least one.
-        count: centers that are wanted; K is less where there are fewer different shapes.
+        count: of the centers; K is less where there are fewer different shapes.
         rng: numpy Generator; draws the first centers.
-        weights: (M,) of the shapes; 1 where left out.
+        weights: (M,) of the shapes; None for 1.
 
-    A center is the geometric mean of its shapes, as IoU depends on quotients alone.
+    A center is the geometric mean of its shapes, because IoU depends on ratios of sides alone.
     """
     shapes = np.asarray(shapes, np.float64)
     weights = np.ones(len(shapes)) if weights is None else np.asarray(weights, np.float64)
     centers = _first(shapes, min(count, len(np.unique(shapes, axis=0))), rng, weights)
     nearest = None
-    for _ in range(ROUNDS):
+    for _ in range(MAX_ROUNDS):
         before, nearest = nearest, shape_iou(shapes, centers).argmax(axis=1)
         if before is not None and (before == nearest).all():
             break
@@ -38,8 +38,8 @@ def kmeans(shapes: np.ndarray, count: int, rng, weights=None) -> np.ndarray:
     return centers[np.argsort(centers.prod(axis=1), kind="stable")]
 
 
-def _first(shapes: np.ndarray, count: int, rng, weights: np.ndarray) -> np.ndarray:
-    """Shapes as first centers, each drawn with a probability that rises with the square of its distance to those before."""
+def _first(shapes: np.ndarray, count: int, rng: np.random.Generator, weights: np.ndarray) -> np.ndarray:
+    """(K, 2) shapes as first centers: the probability of each is proportional to the square of its distance to those before."""
     chosen = [rng.choice(len(shapes), p=weights / weights.sum())]
     distance = 1 - shape_iou(shapes, shapes[chosen])[:, 0]
     while len(chosen) < count:

@@ -1,4 +1,4 @@
-"""The anchors of each feature map, and the best of them for each object."""
+"""The anchors of a feature map, and the best of them for each object."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ class Level(NamedTuple):
     """The anchors of one feature map, in pixels of the network input.
 
     Attributes:
-        cells: (H, W) of the map.
-        shapes: (A, 2) float64: width and height of the anchors at a cell.
-        steps: (vertical, horizontal) distance of their centers.
-        offsets: (vertical, horizontal) position of a center in its cell, in cells.
+        cells: (H, W) of the feature map.
+        shapes: (A, 2) float64: width and height of the anchors in a grid cell.
+        steps: (vertical, horizontal) distance of their centers in pixels.
+        offsets: (vertical, horizontal) position of a center in its grid cell, 0 to 1.
     """
 
     cells: tuple
@@ -21,16 +21,16 @@ class Level(NamedTuple):
     offsets: tuple = (0.5, 0.5)
 
     @property
-    def count(self) -> int:
-        """Anchors of the whole map."""
+    def total(self) -> int:
+        """The number of anchors in the whole feature map."""
         return self.cells[0] * self.cells[1] * len(self.shapes)
 
 
-def best_of_level(boxes, level: Level) -> tuple:
+def best_of_level(boxes: np.ndarray, level: Level) -> tuple:
     """IoU (M,) float64 and corners (M, 4) float64 of the anchor of a level that overlaps each box (M, 4) most.
 
-    Of anchors of one shape it is the one with the nearest center, because the overlap falls with the distance on either axis: A
-    candidates are compared for a box, whatever the number of cells.
+    Of the anchors of one shape, the one with the nearest center overlaps a box most, because the overlap falls with the distance
+    on either axis. So only A anchors are compared with a box, whatever the number of grid cells.
     """
     boxes = np.asarray(boxes, np.float64)
     best, iou = np.zeros((len(boxes), 2)), np.full(len(boxes), -1.0)
@@ -42,8 +42,8 @@ def best_of_level(boxes, level: Level) -> tuple:
     return iou, np.concatenate([centers - best / 2, centers + best / 2], axis=1)
 
 
-def shape_ious(boxes: np.ndarray, shape, level: Level) -> np.ndarray:
-    """(M,) IoU of boxes (M, 4) with those anchors of a shape (width, height), on the grid of a level, that overlap them most."""
+def shape_ious(boxes: np.ndarray, shape: np.ndarray, level: Level) -> np.ndarray:
+    """(M,) IoU of each box (M, 4) with the anchor of a shape (width, height) that overlaps it most in the grid of a level."""
     centers = nearest_centers(boxes, level)
     overlap = (np.minimum(boxes[:, 2:], centers + shape / 2) - np.maximum(boxes[:, :2], centers - shape / 2)).clip(0)
     common = overlap[:, 0] * overlap[:, 1]
@@ -58,7 +58,7 @@ def nearest_centers(boxes: np.ndarray, level: Level) -> np.ndarray:
     return (np.round(points / steps - offsets).clip(0, cells - 1) + offsets) * steps
 
 
-def best_of_all(boxes, levels: list) -> tuple:
+def best_of_all(boxes: np.ndarray, levels: list) -> tuple:
     """IoU (M,), corners (M, 4) and level (M,) of the anchor that overlaps each box most; the finest of equal ones."""
     ious, corners = best_of_level(boxes, levels[0])
     where = np.zeros(len(boxes), int)

@@ -1,35 +1,36 @@
-"""Anchors that fit a data set's objects, for the feature maps that a model has."""
+"""Proposes anchors that fit the objects of a data set, for the feature maps of a model."""
 
 import numpy as np
 
 from ssdzoo.anchors.kmeans import kmeans
 from ssdzoo.anchors.levels import best_of_all, shape_ious
-from ssdzoo.anchors.recall import THRESHOLDS, Objects
+from ssdzoo.anchors.objects import Objects
+from ssdzoo.anchors.recall import THRESHOLDS
 from ssdzoo.boxes import listed_shapes
 from ssdzoo.errors import CallError
 
 RESTARTS = 10
-MOST = 32  # anchors at a cell of each map, on average
-SAMPLE = 10_000  # objects that are looked at, where there are more
-FACTORS = (1.2, 1.1, 1.03)  # by which sides are changed in search of a better fit
-ROUNDS = 10  # at most, with each of them
+LIMIT = 32  # anchors in a grid cell, on average over the feature maps
+SAMPLE = 10_000  # maximum number of objects that are looked at
+FACTORS = (1.2, 1.1, 1.03)  # by which widths and heights are changed in search of a better fit
+MAX_ROUNDS = 10  # with each of them
 COVERED = THRESHOLDS[0]
 
 
 def propose(objects: Objects, levels: list, count: int | None = None, seed: int = 0) -> tuple:
     """Sizes and ratios that fit the objects.
 
-    The shapes of the objects are clustered, from several random beginnings, and each cluster goes to the level that `level_of`
-    says; a level that gets none keeps the model's first shape there, because it needs one. The clustering that fits best in the
-    real grid is taken, and its shapes are changed as long as they fit better there: what counts is the share of the objects with
-    an anchor at IoU 0.5, plus their mean IoU. All classes weigh alike, as they do in the mean average precision.
+    The shapes of the objects are clustered several times, with other random first centers, and each cluster is assigned to the
+    level of `level_of`. A level without a cluster keeps the model's first shape, because it needs one. The clustering that fits
+    best in the real grid is taken, and its shapes are changed as long as the fit gets better. The fit is the share of the objects
+    with an anchor at IoU 0.5, plus the mean IoU. All classes have the same weight, as in the mean average precision.
 
     Args:
         objects: at least one.
         levels: of the model, finest first.
-        count: shapes over all levels, at least one for each; fewer are proposed where the objects have fewer. None takes as many
-            as the model has, or as many fewer as keep the number of anchors, over all cells, from growing.
-        seed: draws the beginnings.
+        count: number of shapes over all levels, at least one for each; fewer are proposed where the objects have fewer different
+            ones. None takes up to as many as the model has, so that the number of anchors in all grid cells does not grow.
+        seed: of the first centers.
 
     Returns:
         (sizes, ratios): for each level a list of pixels and a list of width / height.
@@ -39,8 +40,8 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
     """
     if count is not None and count < len(levels):
         raise CallError(f"{count} anchors are too few: the model has {len(levels)} feature maps, and each needs at least one")
-    if count is not None and count > MOST * len(levels):
-        raise CallError(f"{count} anchors are too many: at most {MOST} for each of the model's {len(levels)} feature maps")
+    if count is not None and count > LIMIT * len(levels):
+        raise CallError(f"{count} anchors are too many: at most {LIMIT} for each of the model's {len(levels)} feature maps")
     rng = np.random.default_rng(seed)
     if len(objects.boxes) > SAMPLE:
         chosen = np.sort(rng.choice(len(objects.boxes), SAMPLE, replace=False))
@@ -55,51 +56,51 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
     return as_table(_filled(levels, _refined(boxes, weights, levels, best)))
 
 
-def level_of(shape, levels: list) -> int:
-    """Where a shape (width, height) belongs: on the coarsest level on which an object of this shape has an anchor at IoU 0.5
-    wherever it lies, or on the finest. For a square, that is the coarsest one with a step of up to 0.367 times its size."""
+def level_of(shape: np.ndarray, levels: list) -> int:
+    """The coarsest level on which objects of a shape (width, height) have an anchor of the same shape at IoU 0.5 at every
+    position, or else the finest. For a square, it is the coarsest one with a step of up to 0.367 times its size."""
     return max((i for i, level in enumerate(levels) if farthest_iou(shape, level.steps) >= COVERED), default=0)
 
 
-def farthest_iou(shapes, steps) -> np.ndarray:
-    """(...) IoU of anchors with objects of their widths and heights (..., 2) whose centers are half a step (vertical, horizontal)
-    away on both axes: the least that they have wherever they lie."""
+def farthest_iou(shapes: np.ndarray, steps: tuple) -> np.ndarray:
+    """(...) minimum IoU, over all positions, of objects with the nearest anchor of the same shape (..., 2), width and height:
+    that of centers half a step (vertical, horizontal) apart on both axes."""
     common = (shapes - np.array(steps[::-1]) / 2).clip(0).prod(axis=-1)
     return common / (2 * np.prod(shapes, axis=-1) - common)
 
 
 def as_table(levels: list) -> tuple:
-    """(sizes, ratios) of the different shapes of each level, in rising order, in tenths of a pixel and hundredths."""
+    """(sizes, ratios) of the different shapes of each level, in rising order, rounded to tenths of a pixel and to hundredths."""
     pairs = [sorted({(_rounded((w * h) ** 0.5, 1), _rounded(w / h, 2)) for w, h in level.shapes}) for level in levels]
     return [[size for size, _ in level] for level in pairs], [[ratio for _, ratio in level] for level in pairs]
 
 
-def _rounded(value, decimals: int) -> float:
-    """So many decimals, or two digits where that is finer: never 0."""
+def _rounded(value: float, decimals: int) -> float:
+    """Rounded to this number of decimals, or to two digits where that is finer: never 0."""
     return float(f"{value:.2g}") if value < 10 ** (1 - decimals) else round(float(value), decimals)
 
 
 def with_shapes(levels: list, sizes: list, ratios: list) -> list:
-    """The same grids with other anchors."""
+    """The levels of the same grids with other anchors: for each level a list of sizes and a list of ratios."""
     return [level._replace(shapes=listed_shapes(s, r)) for level, s, r in zip(levels, sizes, ratios)]
 
 
-def _affordable(boxes, weights, levels: list, rng) -> list:
-    """Clusterings with the most shapes, but not more than the model's, that don't make more anchors in all than the model's."""
-    most = sum(level.count for level in levels)
-    low, high, best = len(levels), sum(len(level.shapes) for level in levels), None
+def _affordable(boxes: np.ndarray, weights: np.ndarray, levels: list, rng: np.random.Generator) -> list:
+    """Clusterings with as many shapes as possible, up to the model's, without more anchors in all than the model's."""
+    limit = sum(level.total for level in levels)
+    low, high, best = len(levels), sum(len(level.shapes) for level in levels), []
     while low <= high:
         count = (low + high) // 2
         clusters = _clustered(boxes, weights, levels, count, rng)
-        if sum(level.count for level in _filled(levels, clusters)) > most:
+        if sum(level.total for level in _filled(levels, clusters)) > limit:
             high = count - 1
         else:
-            low, best = count + 1, (count, clusters)
-    others = [_clustered(boxes, weights, levels, best[0], rng) for _ in range(RESTARTS)]
-    return [best[1], *(each for each in others if sum(level.count for level in _filled(levels, each)) <= most)]
+            low, best = count + 1, clusters
+    others = [_clustered(boxes, weights, levels, high, rng) for _ in range(RESTARTS)]
+    return [best, *(each for each in others if sum(level.total for level in _filled(levels, each)) <= limit)]
 
 
-def _clustered(boxes, weights, levels: list, count: int, rng) -> list:
+def _clustered(boxes: np.ndarray, weights: np.ndarray, levels: list, count: int, rng: np.random.Generator) -> list:
     wanted = count
     while True:
         clusters = [(shape, level_of(shape, levels)) for shape in kmeans(boxes[:, 2:] - boxes[:, :2], wanted, rng, weights)]
@@ -120,15 +121,15 @@ def _fit(best: np.ndarray, weights: np.ndarray) -> float:
     return float(np.average((best >= COVERED) + best, weights=weights))
 
 
-def _refined(boxes, weights, levels: list, clusters: list) -> list:
-    """Clusters whose widths and heights are changed by a factor, one after the other, as long as that fits better and they belong
-    to the same level."""
+def _refined(boxes: np.ndarray, weights: np.ndarray, levels: list, clusters: list) -> list:
+    """Clusters after their widths and heights were changed, one after the other, as long as the fit got better and they stayed on
+    the same level."""
     shapes, where = [shape for shape, _ in clusters], [level for _, level in clusters]
     ious = np.stack([shape_ious(boxes, shape, levels[i]) for shape, i in clusters])
     fit = _fit(ious.max(axis=0), weights)
     for factor in FACTORS:
         changes = np.array([(factor, factor), (factor, 1), (1, factor)])
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             before = fit
             for k, level in enumerate(where):
                 others = np.delete(ious, k, axis=0).max(axis=0, initial=0)

@@ -1,64 +1,41 @@
-"""Which objects have an anchor: by class, by size and by level."""
-
-from typing import NamedTuple
+"""Which objects have an anchor: by class, by size and by feature map."""
 
 import numpy as np
 
-from ssdzoo.anchors.levels import best_of_all
+from ssdzoo.anchors.levels import Level, best_of_all
+from ssdzoo.anchors.objects import Objects
+from ssdzoo.boxes import area
 from ssdzoo.metrics.sizes import SIZES, within
 
-THRESHOLDS = (0.5, 0.6, 0.7)
-# Finer ranges of the root of an object's area in pixels, within COCO's sizes.
-SIDES = {
+THRESHOLDS = (0.5, 0.6, 0.7)  # of the IoU; at the first one, an anchor is trained on an object
+# Finer ranges of the square root of an object's area in pixels, within COCO's sizes.
+SIDES: dict[str, dict] = {
     "small": {"below 8": (0, 8), "8 to 16": (8, 16), "16 to 32": (16, 32)},
     "medium": {"32 to 64": (32, 64), "64 to 96": (64, 96)},
     "large": {"96 to 192": (96, 192), "192 to 384": (192, 384), "from 384": (384, np.inf)},
 }
 
 
-class Objects(NamedTuple):
-    """Objects of a data set, stretched to a network's input.
-
-    Attributes:
-        boxes: (M, 4) float32 corner form, pixels of the input.
-        class_ids: (M,) int.
-        images: (M,) int: which of the records they are in.
-    """
-
-    boxes: np.ndarray
-    class_ids: np.ndarray
-    images: np.ndarray
-
-
-def collect_objects(records: list, size: tuple) -> Objects:
-    """The objects of Records, but for crowds, which no anchor learns.
+def recall_table(objects: Objects, names: list, levels: list) -> dict:
+    """The share of the objects that have an anchor, in the real grid of each feature map.
 
     Args:
-        size: (height, width) of the input in pixels.
-    """
-    boxes, ids = [np.zeros((0, 4), np.float32)], [np.zeros(0, np.int32)]
-    for record in records:
-        kept = ~record.crowd
-        boxes.append(record.boxes[kept] * np.float32([size[1] / record.width, size[0] / record.height] * 2))
-        ids.append(record.class_ids[kept])
-    images = np.repeat(np.arange(len(records)), [len(part) for part in ids[1:]])
-    return Objects(np.concatenate(boxes), np.concatenate(ids), images)
-
-
-def recall_table(objects: Objects, names: list, levels: list) -> dict:
-    """How many objects have an anchor, in the real grid of each level.
+        objects: in pixels of the network's input.
+        names: the classes.
+        levels: a Level for each feature map.
 
     Returns:
-        {"anchors": how many there are, "all": row, "classes": {name: row}, "sizes": {"small", "medium", "large": row}, "sides":
-        {of SIDES: row}, "levels": [row]}; sizes are those in the network input. A row is {"objects": their number, "0.5",
-        "0.6", "0.7": share with an anchor of at least that IoU, "IoU": mean of the best}, None without objects. A level's row is
-        about the objects whose best anchor is one of its own, and has {"cells": [H, W], "steps", "shapes": number at a cell} too.
+        {"anchors": number of anchors, "all": row, "classes": {name: row}, "sizes": {"small", "medium", "large": row}, "sides":
+        {of SIDES: row}, "levels": [row]}; sizes are those in the network's input. A row is {"objects": their number, "0.5",
+        "0.6", "0.7": share with an anchor of at least that IoU, "IoU": mean of the best}, None without objects. The row of a
+        level is about the objects whose best anchor is its own, and has {"cells": [H, W], "steps", "shapes": number in a grid
+        cell} too.
     """
     best, _, level = best_of_all(objects.boxes, levels)
-    areas = (objects.boxes[:, 2:] - objects.boxes[:, :2]).astype(np.float64).prod(axis=1)
+    areas = area(objects.boxes)
     sides = {name: ends for finer in SIDES.values() for name, ends in finer.items()}
     return {
-        "anchors": sum(each.count for each in levels),
+        "anchors": sum(each.total for each in levels),
         "all": _row(best),
         "classes": {name: _row(best[objects.class_ids == i]) for i, name in enumerate(names)},
         "sizes": {size: _row(best[within(areas, size)]) for size in SIZES},
@@ -67,7 +44,25 @@ def recall_table(objects: Objects, names: list, levels: list) -> dict:
     }
 
 
-def _about(level) -> dict:
+def recall_by_size(objects: Objects, names: list, levels: list) -> dict:
+    """The share of the objects of each class and size that have an anchor; arguments as for `recall_table`.
+
+    Returns:
+        {"classes": {name: shares}, "all": shares}; shares are {"all", "small", "medium", "large": share of the objects with an
+        anchor of IoU 0.5 or more, "IoU": mean of the best IoUs}, None without objects.
+    """
+    best, _, _ = best_of_all(objects.boxes, levels)
+    sizes = {size: within(area(objects.boxes), size) for size in SIZES}
+
+    def shares(chosen: np.ndarray) -> dict:
+        row = _row(best[chosen])
+        return {"all": row["0.5"], **{size: _row(best[chosen & of])["0.5"] for size, of in sizes.items()}, "IoU": row["IoU"]}
+
+    every = np.ones(len(best), bool)
+    return {"classes": {name: shares(objects.class_ids == i) for i, name in enumerate(names)}, "all": shares(every)}
+
+
+def _about(level: Level) -> dict:
     return {"cells": list(level.cells), "steps": [round(float(s), 2) for s in level.steps], "shapes": len(level.shapes)}
 
 

@@ -1,37 +1,39 @@
-"""`ssdzoo anchors`: whether a model's anchors fit a data set, and a table of anchors that fit it better."""
+"""`ssdzoo anchors`: how well a model's anchors fit a data set, and a table of anchors that fit it better."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, wide_console
 from ssdzoo.errors import CallError, DataError
 
+if TYPE_CHECKING:
+    from ssdzoo.measure.anchor_fit import Fit
+
 
 def anchors(
     data: Data,
     model: Annotated[str, typer.Option(help="A preset's name, a table (.toml) or a run folder.", show_default=False)],
-    split: Annotated[str, typer.Option(help=f"Images whose objects count. {PARTS}")] = "train",
+    split: Annotated[str, typer.Option(help=f"Images whose objects are counted. {PARTS}")] = "train",
     out: Annotated[Optional[Path], typer.Option(help="Write the proposed anchors as a table (.toml) that train takes.")] = None,
     picture: Annotated[
-        Optional[Path], typer.Option(help="Draw the anchors of each level, before and after, over an image (.png or .jpg).")
+        Optional[Path], typer.Option(help="Draw the anchors of each feature map, before and after, over an image (.png or .jpg).")
     ] = None,
     count: Annotated[
         Optional[int],
         typer.Option(
-            "--anchors", min=1, help="Shapes to propose, over all levels; at least one for each.",
-            show_default="as many as make no more anchors than the model has",
+            "--anchors", min=1, help="Number of shapes to propose over all feature maps; at least one for each.",
+            show_default="as many as give no more anchors than the model has",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the beginnings of the clustering.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
     format: Format = None,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
-    """Count the objects that have an anchor, by class, size and level, and propose anchors that fit them better."""
+    """Count the objects that have an anchor, by class, size and feature map, and propose anchors that fit them better."""
     _check_files(out, picture)
     from ssdzoo import runtime
 
@@ -39,18 +41,18 @@ def anchors(
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
     from ssdzoo.measure.anchor_fit import fit_anchors
-    from ssdzoo.nn.anchors import network_levels
-    from ssdzoo.predict.load import load_anchors
+    from ssdzoo.model_source import resolve
     from ssdzoo.report.anchors import print_fit
 
-    net, preset = load_anchors(model, weights)
+    source = resolve(model, weights)
+    levels = source.levels()
     with WorkProgress() as progress:
         dataset = load_dataset(data, split, None, format)
         for problem in dataset.problems:
             progress.say(f"  {problem}")
     if not any((~record.crowd).any() for record in dataset.records):
         raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to")
-    fit = fit_anchors(dataset, preset, network_levels(net), count, seed)
+    fit = fit_anchors(dataset, source.preset, levels, count, seed)
     if out:
         _write(out, fit, f"{data}, split {split}")
     if picture:
@@ -62,14 +64,13 @@ def anchors(
         files = {"table": out and str(out), "picture": picture and str(picture)}
         print(json.dumps({"data": str(data), "split": split, **fit.to_dict(), **files}, indent=1))
         return
-    sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
     print_fit(fit, str(data), split, wide_console())
     if out or picture:
         print()
     if out:
         print(f"{out}: train it with ssdzoo train {out} {data} --out RUN")
     if picture:
-        print(f"{picture}: the anchors of each map over an image")
+        print(f"{picture}: the anchors of each feature map over an image")
 
 
 def _check_files(out: Path | None, picture: Path | None) -> None:
@@ -84,13 +85,13 @@ def _check_files(out: Path | None, picture: Path | None) -> None:
         raise CallError(f"--picture {picture} is a folder: name a file")
 
 
-def _write(out: Path, fit, data: str) -> None:
+def _write(out: Path, fit: "Fit", data: str) -> None:
     from ssdzoo.anchors.table import write_table
 
     model, proposal = fit.presets
     before, after = (table["all"]["0.5"] for table in fit.tables)
     comments = (
         f"{model.name} with anchors that `ssdzoo anchors` fitted to {data}: {after:.1%} of the objects have one at IoU 0.5,",
-        f"{before:.1%} before. At each cell of a map: one anchor for each of its sizes (root of the area, in pixels) and ratios.",
+        f"{before:.1%} before. In each grid cell of a feature map: one anchor for each size (root of the area) and ratio.",
     )
     write_table(out, proposal, comments)

@@ -21,6 +21,7 @@ from ssdzoo.cli import (
     quickstart,
     train,
 )
+from ssdzoo.cli.messages import Verb, show_log
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.version import __version__
 
@@ -31,20 +32,11 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="SSD object detectors on MXNet: build them by name, fine-tune them on your data, export them.",
 )
-app.command("models")(models.models)
-app.command("quickstart")(quickstart.quickstart)
-app.command("check-data")(check_data.check_data)
-app.command("anchors")(anchors.anchors)
-app.command("train")(train.train)
-app.command("launch")(launch.launch)
-app.command("eval")(evaluate.evaluate)
-app.command("export")(export.export)
-app.command("predict")(predict.predict)
-app.command("convert")(convert.convert)
-app.command("compare")(compare.compare)
-app.command("quantize")(quantize.quantize)
-app.command("benchmark")(benchmark.benchmark)
-app.command("doctor")(doctor.doctor)
+for verb in (
+    models.models, quickstart.quickstart, check_data.check_data, anchors.anchors, train.train, launch.launch, evaluate.evaluate,
+    export.export, predict.predict, convert.convert, compare.compare, quantize.quantize, benchmark.benchmark, doctor.doctor,
+):  # fmt: skip
+    app.command({"evaluate": "eval"}.get(verb.__name__, verb.__name__.replace("_", "-")), cls=Verb)(verb)
 
 
 def _version(wanted: bool) -> None:
@@ -58,6 +50,7 @@ def options(
     debug: bool = typer.Option(False, help="Show the traceback of an error."),
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
 ) -> None:
+    show_log()
     if debug:
         os.environ["SSDZOO_DEBUG"] = "1"
 

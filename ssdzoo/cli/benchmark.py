@@ -31,13 +31,15 @@ def benchmark(
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
     from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.demo.shapes import draw_jpegs
     from ssdzoo.measure import benchmark as measure
     from ssdzoo.measure.timings import remember
+    from ssdzoo.model_source import resolve
 
-    chosen, batches = _runtimes(model, backends), _batches(batch)
+    chosen, batches = _runtimes(resolve(model, weights), backends), _batches(batch)
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
         subject = measure.find_subject(model, folder, weights)
-        paths = measure.list_jpegs(images, count, folder)
+        paths = measure.list_jpegs(images or draw_jpegs(folder), count)
         rows = measure.benchmark(subject, paths, chosen, batches, rounds, gluoncv, progress.say)
         if subject.weights:  # what was exported does not say its architecture
             remember(subject.model, rows)
@@ -47,17 +49,17 @@ def benchmark(
         wide_console().print(_table(rows))
 
 
-def _runtimes(model: str, given: str | None) -> list:
+def _runtimes(source, given: str | None) -> list:
     """Those that the user names, or all that are installed; what was exported is measured as it is, unless int8 is named."""
-    from ssdzoo.export.pair import find_pair
     from ssdzoo.measure.benchmark import INT8, runtimes
-    from ssdzoo.predict.load import BACKENDS, available, check_installed
+    from ssdzoo.model_source import BACKENDS, NetworkSource, OnnxSource, installed_backends
+    from ssdzoo.predict.load import check_installed
 
-    is_onnx = model.endswith(".onnx")
+    is_onnx = isinstance(source, OnnxSource)
     able = [name for name in BACKENDS[1:] if not (is_onnx and name == "mxnet")]
     if given is None:
-        installed = [name for name in available() if name in able]
-        return installed if is_onnx or find_pair(model) else runtimes(installed)
+        installed = [name for name in installed_backends() if name in able]
+        return runtimes(installed) if isinstance(source, NetworkSource) else installed
     chosen = [name.strip() for name in given.split(",")]
     for name in chosen:
         if name not in runtimes(able):

@@ -1,14 +1,17 @@
-"""`ssdzoo check-data`: what is wrong with a data set, before it is trained on."""
+"""`ssdzoo check-data`: finds what is wrong with a data set before it is trained on."""
 
 import json
-import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, check_folder, wide_console
 from ssdzoo.errors import CallError
+
+if TYPE_CHECKING:
+    from ssdzoo.data.check.check_dataset import DataCheck
+    from ssdzoo.data.check.statistics import ModelAnchors
 
 
 def check_data(
@@ -21,10 +24,10 @@ def check_data(
         Optional[str], typer.Option(help="Compare the objects with the anchors of this preset, table (.toml) or run folder.")
     ] = None,
     weights: Weights = None,
-    show: Annotated[int, typer.Option(min=0, help="Augmented samples to draw with their boxes, in one picture.")] = 0,
+    show: Annotated[int, typer.Option(min=0, help="Number of augmented samples to draw with their boxes, in one picture.")] = 0,
     out: Annotated[Optional[Path], typer.Option(help="Folder for the picture, samples.png.")] = None,
     augment: Annotated[str, typer.Option(help="Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
-    seed: Annotated[int, typer.Option(min=0, help="Draws the samples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
     workers: Annotated[
         Optional[int], typer.Option(min=0, help="Processes that decode images.", show_default="one for each CPU")
     ] = None,
@@ -33,43 +36,42 @@ def check_data(
     """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
     fail or learn something wrong."""
     if weights and not model:
-        raise CallError("--weights belongs to --model: name the model that they are of")
+        raise CallError("--weights belongs to --model: name the model of the weights")
     check_folder(out)
     if bool(show) != bool(out):
-        raise CallError("--show N and --out DIR belong together: how many samples to draw, and where to")
+        raise CallError("--show N and --out DIR belong together: the number of samples, and the folder to write to")
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data.check.check import check_dataset
-    from ssdzoo.report.data_check import print_report
+    from ssdzoo.data.check.check_dataset import check_dataset
+    from ssdzoo.report.data_check import print_check
 
-    anchors = _anchors(model, weights, data, format) if model else None
+    anchors = _anchors(model, weights) if model else None
     with WorkProgress() as progress:
         report = check_dataset(data, split, format, anchors, workers, progress.images)
-    picture = _samples(report, show, out, anchors[1] if anchors else (300, 300), augment, seed) if show else None
+    picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show and out else None
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
     else:
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be anything
-        print_report(report, wide_console())
+        print_check(report, wide_console())
         if picture:
             print(f"{show} augmented samples: {picture}")
     if report.errors:
         raise typer.Exit(1)
 
 
-def _anchors(model: str, weights, data: Path, format) -> tuple:
-    """Name, input size, anchors and classes (or None) of a model; see `check_dataset`."""
+def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
     from ssdzoo import runtime
 
     runtime.tune_cpu()
-    from ssdzoo.nn.anchors import network_levels
-    from ssdzoo.predict.load import is_run, load_anchors
+    from ssdzoo.data.check.statistics import ModelAnchors
+    from ssdzoo.model_source import resolve
 
-    net, preset = load_anchors(model, weights)
-    trained = is_run(model) or weights
-    return str(model) if trained else preset.name, preset.base_size, network_levels(net), preset.classes if trained else None
+    source = resolve(model, weights)
+    preset = source.preset
+    name, classes = (str(model), preset.classes) if source.has_weights else (preset.name, None)
+    return ModelAnchors(name, preset.base_size, source.levels(), classes)
 
 
-def _samples(report, count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:
+def _samples(report: "DataCheck", count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:
     from ssdzoo.report.pictures import save_image
     from ssdzoo.report.samples import sample_grid
 

@@ -11,9 +11,16 @@ from ssdzoo.cli.options import PARTS, Gpus, Json, check_folder, prepare, wide_co
 from ssdzoo.errors import CallError
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"
-_BACKEND = "mxnet, onnxruntime, openvino, or auto: mxnet, and for an .onnx what is installed."
 _PRECISION = "Of openvino: f32 or bf16."
 _SIDES, _LIMITS = "The two sides", "What counts as the same"
+Backend = Annotated[
+    Optional[str],
+    typer.Option(
+        help="mxnet, onnxruntime, openvino, or auto, the fastest that is installed.",
+        show_default="mxnet; auto for an .onnx",
+        rich_help_panel=_SIDES,
+    ),
+]
 Images = Annotated[Optional[Path], typer.Option(help="An image, or a folder of images.", show_default=False)]
 
 
@@ -24,12 +31,12 @@ def compare(
     ],
     images: Images = None,
     data: Annotated[
-        Optional[Path], typer.Option(help="A data set with known boxes, in place of --images.", show_default=False)
+        Optional[Path], typer.Option(help="A data set with true boxes, in place of --images.", show_default=False)
     ] = None,
     split: Annotated[str, typer.Option(help=f"Images of --data. {PARTS}")] = "test",
     out: Annotated[Path, typer.Option(help="Folder for certificate.json and certificate.html.")] = Path("certificate"),
-    backend_a: Annotated[str, typer.Option(help=_BACKEND, rich_help_panel=_SIDES)] = "auto",
-    backend_b: Annotated[str, typer.Option(help=_BACKEND, rich_help_panel=_SIDES)] = "auto",
+    backend_a: Backend = None,
+    backend_b: Backend = None,
     precision_a: Annotated[str, typer.Option(help=_PRECISION, rich_help_panel=_SIDES)] = "f32",
     precision_b: Annotated[str, typer.Option(help=_PRECISION, rich_help_panel=_SIDES)] = "f32",
     weights_a: Annotated[
@@ -38,14 +45,16 @@ def compare(
     weights_b: Annotated[
         Optional[Path], typer.Option(help="Parameter file, where B is a preset.", show_default=False, rich_help_panel=_SIDES)
     ] = None,
-    score: Annotated[float, typer.Option(min=0, max=1, help="Least score of a detection.", rich_help_panel=_LIMITS)] = 0.1,
-    box_tolerance: Annotated[float, typer.Option(min=0, help="Pixels of a coordinate.", rich_help_panel=_LIMITS)] = 0.05,
-    score_tolerance: Annotated[float, typer.Option(min=0, help="Of a score.", rich_help_panel=_LIMITS)] = 1e-4,
+    score: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a detection.", rich_help_panel=_LIMITS)] = 0.1,
+    box_tolerance: Annotated[
+        float, typer.Option(min=0, help="Maximum difference of a coordinate, in pixels.", rich_help_panel=_LIMITS)
+    ] = 0.05,
+    score_tolerance: Annotated[float, typer.Option(min=0, help="Maximum difference of a score.", rich_help_panel=_LIMITS)] = 1e-4,
     map_tolerance: Annotated[
         Optional[float],
         typer.Option(
             min=0,
-            help="Largest loss of mAP from A to B, for bf16 and int8; then it decides. Needs --data.",
+            help="Maximum loss of mAP from A to B, for bf16 and int8; then it decides. Needs --data.",
             show_default="boxes and scores decide",
             rich_help_panel=_LIMITS,
         ),
@@ -55,7 +64,7 @@ def compare(
         typer.Option(
             min=0,
             max=1,
-            help="Least share of the detections that both have, for bf16 and int8; then it decides.",
+            help="Minimum share of the detections that both have, for bf16 and int8; then it decides.",
             show_default="boxes and scores decide",
             rich_help_panel=_LIMITS,
         ),
@@ -66,46 +75,49 @@ def compare(
 ) -> None:
     """Run two models on the same images and certify that they find the same; exit status 1 where they don't."""
     if (images is None) == (data is None):
-        raise CallError("name the images to compare on: either --images DIR, or --data DATA with known boxes")
+        raise CallError("name the images to compare on: either --images DIR, or --data DATA with true boxes")
     if map_tolerance is not None and data is None:
-        raise CallError("--map-tolerance needs known boxes: name a data set with --data in place of --images")
+        raise CallError("--map-tolerance needs true boxes: name a data set with --data in place of --images")
     check_folder(out)
     named = (a, backend_a), (b, backend_b)
-    contexts = prepare(gpus, any(backend in ("auto", "mxnet") and not model.endswith(".onnx") for model, backend in named))
-    from ssdzoo.measure.certificate import open_side
+    contexts = prepare(gpus, any(backend in (None, "mxnet") and not model.endswith(".onnx") for model, backend in named))
+    from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
-    sides = [
-        open_side(a, backend_a, contexts, weights_a, precision_a),
-        open_side(b, backend_b, contexts, weights_b, precision_b),
-    ]
+    left = open_side(a, backend_a, contexts, weights_a, precision_a)
+    right = open_side(b, backend_b, contexts, weights_b, precision_b)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
-    certificate = compare_sides(sides, images, data, split, score, tolerance, worst, out, as_json)
-    if not certificate.passed:
-        raise typer.Exit(1)
+    records = None if data is None else load_records(data, split, left.detector.names)
+    show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
 
 
-def compare_sides(sides: list, images, data, split: str, score: float, tolerance, worst: int, out: Path, as_json: bool):
-    """Compares two sides, writes the certificate and prints it; returns the Certificate."""
+def load_records(data: Path, split: str, names: list) -> list:
+    """The records of a data set; what is wrong with it is printed."""
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
+
+    dataset = load_dataset(data, split, names)
+    with WorkProgress() as progress:
+        for problem in dataset.problems:
+            progress.say(f"  {problem}")
+    return dataset.records
+
+
+def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:
+    """Compares two sides, writes the certificate and prints it; exit status 1 where they differ."""
+    from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.measure.certificate import certify
     from ssdzoo.report import certificate as report
 
     with WorkProgress() as progress:
-        records = None
-        if data is not None:
-            dataset = load_dataset(data, split, sides[0].detector.names)
-            for problem in dataset.problems:
-                progress.say(f"  {problem}")
-            records = dataset.records
-        certificate = certify(*sides, images, records, score, tolerance, worst, progress.images)
+        certificate = certify(a, b, trial, progress.images)
         report.write_certificate(out, certificate)
     if as_json:
         print(report.as_text(certificate.summary))
     else:
         _show(certificate.summary, out)
-    return certificate
+    if not certificate.passed:
+        raise typer.Exit(1)
 
 
 def _show(summary: dict, out: Path) -> None:

@@ -1,4 +1,4 @@
-"""`ssdzoo convert`: files of weights from elsewhere."""
+"""`ssdzoo convert`: a file of weights from GluonCV or another framework."""
 
 import json
 from dataclasses import asdict
@@ -15,24 +15,24 @@ def convert(
         Path,
         typer.Argument(
             help=".params in any naming of GluonCV's; .pth or .safetensors of torchvision's ssd300_vgg16 or of ssd.pytorch; "
-            ".caffemodel with its .prototxt beside it.",
+            "or .caffemodel with its .prototxt beside it.",
             show_default=False,
         ),
     ],
     new: Annotated[
-        Path, typer.Argument(help="Parameter file to write; its sidecar NEW.toml is written too.", show_default=False)
+        Path, typer.Argument(help="Parameter file to write. Its table NEW.toml is written beside it.", show_default=False)
     ],
     model: Annotated[
-        Optional[str], typer.Option(help="The model that a .params is of: a preset's name, or a table (.toml).")
+        Optional[str], typer.Option(help="The model of a .params: the name of a preset, or a table (.toml).")
     ] = None,
     classes: Annotated[
         Optional[str],
-        typer.Option(help="Names of its classes, separated by commas, where the model has none.", metavar="A,B,..."),
+        typer.Option(help="Names of the classes, separated by commas, where the model has none.", metavar="A,B,..."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a file of weights against a model, and write it in today's naming."""
+    """Check a file of weights against a model, and write it as a parameter file of ssdzoo."""
     from ssdzoo.convert import convert as convert_file
 
     names = [name.strip() for name in classes.split(",")] if classes else None

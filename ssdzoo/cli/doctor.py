@@ -10,7 +10,7 @@ from ssdzoo.cli.options import Json
 
 
 def doctor(as_json: Json = False) -> None:
-    """Look at Python, mxnet, CUDA, GPUs, threads, backends, weights and disks; say what is wrong and what mends it."""
+    """Look at Python, mxnet, CUDA, GPUs, threads, backends, weights and disks; say what is wrong and which command fixes it."""
     from ssdzoo.doctor import ERROR, examine
 
     findings = examine()

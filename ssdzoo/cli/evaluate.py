@@ -1,4 +1,4 @@
-"""`ssdzoo eval`: average precision on a data set, and where it is lost."""
+"""`ssdzoo eval`: average precision on a data set, and the mistakes."""
 
 from math import floor
 from pathlib import Path
@@ -20,9 +20,11 @@ def evaluate(
         str, typer.Option(help="voc07 (11 points), voc12 (area under the curve) or coco (its twelve numbers).")
     ] = "voc07",
     iou: Annotated[
-        float, typer.Option(min=0.05, max=1, help="Least IoU of a hit; the twelve numbers of coco have their own.")
+        float, typer.Option(min=0.05, max=1, help="Minimum IoU of a hit; the twelve numbers of coco have their own.")
     ] = 0.5,
-    score: Annotated[float, typer.Option(min=0, max=1, help="Least score in the confusion matrix and among the mistakes.")] = 0.5,
+    score: Annotated[
+        float, typer.Option(min=0, max=1, help="Minimum score in the confusion matrix and among the mistakes.")
+    ] = 0.5,
     out: Annotated[
         Optional[Path],
         typer.Option(help="Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none"),
@@ -43,20 +45,19 @@ def evaluate(
         ),
     ] = None,
     precision: Annotated[
-        str, typer.Option(help="Of openvino: f32, bf16, or auto, which is bf16 where the processor has it.")
+        str, typer.Option(help="Number format of openvino: f32, bf16, or auto: bf16 where the processor has it.")
     ] = "f32",
     weights: Weights = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
-    """Print the average precision class by class; write curves, confusions and the worst mistakes."""
+    """Print the average precision class by class; write curves, the confusion matrix and the worst mistakes."""
     from ssdzoo.measure import evaluate as evaluation
 
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
-    backend = _backend(backend, model)
-    contexts = prepare(gpus, backend == "mxnet")
+    contexts = prepare(gpus, backend in (None, "mxnet") and not model.endswith(".onnx"))
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data import load_dataset
     from ssdzoo.machine import versions
@@ -73,7 +74,7 @@ def evaluate(
     with WorkProgress() as progress:
         for problem in dataset.problems:
             progress.say(f"  {problem}")
-        found = evaluation.evaluate_fully(detector, dataset, metric, progress.images, iou, score, ids[0])
+        found = evaluation.evaluate_fully(detector, dataset, metric, progress, iou, score, ids[0])
         if out:
             result = write_evaluation(out, found, about, ids if write_coco else None)
             progress.say(f"{out}: {', '.join(result['files'])}")
@@ -83,13 +84,6 @@ def evaluate(
         print(as_text(result))
     else:
         Console().print(_table(result))
-
-
-def _backend(given: str | None, model: str) -> str:
-    is_onnx = model.endswith(".onnx")
-    if is_onnx and given == "mxnet":
-        raise CallError(f"{model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
-    return given or ("auto" if is_onnx else "mxnet")
 
 
 def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | None:
@@ -123,7 +117,7 @@ def _table(result: dict) -> Table:
         column.justify = "right"
     for name, value in result["AP"].items():
         best = result["best_threshold"][name]
-        shown = (_number(best["f1"]), _number(floor(best["score"] * 1e4) / 1e4)) if best else ()  # a score to use, so not more
+        shown = (_number(best["f1"]), _number(floor(best["score"] * 1e4) / 1e4)) if best else ()  # a score to use: rounded down
         objects = result["counts"]["by_class"][name]["objects"]
         table.add_row(name, _number(value), str(objects), *shown)
     table.add_section()

@@ -19,9 +19,14 @@ def export(
     ] = "symbol",
     weights: Weights = None,
     gpus: Gpus = None,
-    opset: Annotated[int, typer.Option(help="Version of ONNX's operators.", rich_help_panel=_ONNX)] = 17,
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operator set.", rich_help_panel=_ONNX)] = 17,
     raw: Annotated[
-        bool, typer.Option("--raw", help="Give logits, offsets and anchors instead of detections.", rich_help_panel=_ONNX)
+        bool,
+        typer.Option(
+            "--raw",
+            help="Give the head outputs (class logits, box offsets, anchors) in place of detections.",
+            rich_help_panel=_ONNX,
+        ),
     ] = False,
     with_preprocess: Annotated[
         bool,
@@ -35,7 +40,7 @@ def export(
 ) -> None:
     """Export a model: as a symbol that MXNet loads without ssdzoo, or as ONNX for today's runtimes.
 
-    An exported pair, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX
+    An exported model, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX
     without mxnet.
     """
     check_folder(out)
@@ -50,21 +55,22 @@ def export(
         _export_symbol(model, out, weights, gpus)
 
 
-def _export_symbol(model, out, weights, gpus) -> None:
+def _export_symbol(model: str, out: Path, weights: Path | None, gpus: str | None) -> None:
     contexts = prepare(gpus)
     from ssdzoo.export.symbol import export_model
-    from ssdzoo.predict.load import load_network
+    from ssdzoo.model_source import resolve
 
-    net, preset = load_network(model, contexts, weights)
-    path = export_model(net, preset, out)
+    source = resolve(model, weights)
+    path = export_model(source.network(contexts), source.preset, out)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
 
 
-def _export_onnx(model, out, weights, gpus, options: dict) -> None:
+def _export_onnx(model: str, out: Path, weights: Path | None, gpus: str | None, options: dict) -> None:
     from ssdzoo.export.onnx_file import export_onnx
-    from ssdzoo.export.pair import find_pair
+    from ssdzoo.model_source import NetworkSource, resolve
 
-    # A pair needs no mxnet, which may not be there.
-    contexts = None if find_pair(model) else prepare(gpus)
-    path = export_onnx(model, out, weights, contexts, **options)
+    source = resolve(model, weights)
+    # What is exported already needs no mxnet, which may not be there.
+    contexts = prepare(gpus) if isinstance(source, NetworkSource) else None
+    path = export_onnx(source, out, ctx=contexts, **options)
     print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

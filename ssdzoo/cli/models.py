@@ -28,9 +28,8 @@ def models(
     own_table = pattern is not None and pattern.endswith(".toml")
     presets = [find_preset(name) for name in ([pattern] if own_table else list_models(pattern))]
     if not presets:
-        near = near_models(pattern, 0.8)
-        hint = f"do you mean {', '.join(near)}?" if near else 'a pattern has stars, such as "*mobilenet*"'
-        raise CallError(f"no model matches {pattern!r}; {hint}")
+        hint = near_models(pattern, 0.8) or '; a pattern has stars, such as "*mobilenet*"'
+        raise CallError(f"no model matches {pattern!r}{hint}")
     if weights:
         _show_weights(presets, root, as_json)
     elif as_json:
@@ -96,27 +95,27 @@ def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Tabl
     return table
 
 
-def _show_weights(presets: list, root, as_json: bool) -> None:
+def _show_weights(presets: list, root: Path | None, as_json: bool) -> None:
     from ssdzoo.weights.published import ROOT, model_folder, survey
 
     folder = model_folder(root or ROOT)
-    names = dict.fromkeys([*(p.name for p in presets), *(p.base for p in presets)])
+    names = dict.fromkeys([*(p.name for p in presets), *(p.classifier for p in presets)])
     found = {name: survey(name, folder) for name in names}
     if as_json:
         files = {name: [{"path": str(f.path), "state": f.state, "usable": f.usable} for f in fs] for name, fs in found.items()}
-        rows = [{"name": p.name, "model": files[p.name], "backbone": {p.base: files[p.base]}} for p in presets]
+        rows = [{"name": p.name, "model": files[p.name], "backbone": {p.classifier: files[p.classifier]}} for p in presets]
         print(json.dumps(rows, indent=1))
         return
     table = Table("name", "its weights", "weights of its backbone", box=None, header_style="bold")
     for p in presets:
-        own, base = _word(found[p.name]), _word(found[p.base])
-        table.add_row(p.name, own, f"{p.base}: {base}" if base != "-" else base)
+        own, backbone = _word(found[p.name]), _word(found[p.classifier])
+        table.add_row(p.name, own, f"{p.classifier}: {backbone}" if backbone != "-" else backbone)
     console = Console()
     console.print(table)
-    files = [f for fs in found.values() for f in fs]
-    for f in files:
+    here = [f for found_files in found.values() for f in found_files]
+    for f in here:
         console.print(f"{f.path}  {_story(f)}", soft_wrap=True, markup=False, highlight=False)
-    if not files:
+    if not here:
         console.print(f"no weights in {folder}", soft_wrap=True, markup=False, highlight=False)
 
 

@@ -2,8 +2,10 @@
 
 import os
 import sys
+from copy import copy
+from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional, get_args
 
 import typer
 
@@ -30,10 +32,19 @@ Weights = Annotated[Optional[Path], typer.Option(help="Parameter file of the who
 Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]
 
 
-def wide_console(**settings):
-    """For tables: off a terminal 120 columns, because nobody turns its lines there."""
+def in_panel(shared: Any, panel: str) -> Any:
+    """The option of a shared annotation, under a heading of its own."""
+    option = copy(get_args(shared)[1])
+    option.rich_help_panel = panel
+    return option
+
+
+def wide_console(**settings: Any) -> Any:
+    """For tables: 120 columns where the output is no terminal. Whatever a file's name contains can be printed then."""
     from rich.console import Console
 
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, **settings)
 
 
@@ -43,7 +54,7 @@ def check_folder(out: Path | None) -> None:
         raise CallError(f"--out {out} is a file: name a folder")
 
 
-def prepare(gpus, mxnet: bool = True):
+def prepare(gpus: str | None, mxnet: bool = True) -> list | None:
     """The contexts of `--gpus`; on the CPU, threads and engine are set before mxnet is first imported.
 
     Args:

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from ssdzoo import runtime
 from ssdzoo.cli.options import Gpus, Json, Model, Weights, check_folder, prepare
 
 
@@ -14,22 +13,21 @@ def predict(
     model: Model,
     images: Annotated[list[Path], typer.Argument(help="Images, folders of images, or videos.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the pictures and detections.json.", show_default=False)],
-    score: Annotated[float, typer.Option(min=0, max=1, help="Least score of a detection.")] = 0.5,
+    score: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a detection.")] = 0.5,
     backend: Annotated[
         str,
         typer.Option(help="What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."),
     ] = "auto",
     precision: Annotated[
-        str, typer.Option(help="Of openvino: f32, bf16, or auto, which is bf16 where the processor has it.")
+        str, typer.Option(help="For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")
     ] = "auto",
-    mode: Annotated[str, typer.Option(help="Of openvino: latency, or throughput for many images.")] = "latency",
+    mode: Annotated[str, typer.Option(help="For openvino: latency, or throughput for many images.")] = "latency",
     weights: Weights = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json."""
     check_folder(out)
-    runtime.tune_cpu()
     contexts = prepare(gpus, backend == "mxnet")
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load

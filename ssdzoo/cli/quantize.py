@@ -6,7 +6,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.compare import compare_sides
+from ssdzoo.cli.compare import load_records, show_certificate
 from ssdzoo.cli.options import PARTS, Json, Model, Weights, check_folder, prepare
 from ssdzoo.errors import CallError
 
@@ -23,12 +23,12 @@ def quantize(
     count: Annotated[int, typer.Option(min=1, help="Images to calibrate on, evenly spread over all.")] = 100,
     data: Annotated[
         Optional[Path],
-        typer.Option(help="A data set with known boxes: its mAP decides.", show_default="the agreement on --images decides"),
+        typer.Option(help="A data set with true boxes: its mAP decides.", show_default="the agreement on --images decides"),
     ] = None,
     split: Annotated[str, typer.Option(help=f"Images of --data. {PARTS}")] = "test",
-    map_tolerance: Annotated[float, typer.Option(min=0, help="Largest loss of mAP, with --data.")] = 0.01,
-    agreement: Annotated[float, typer.Option(min=0, max=1, help="Least share of equal detections, without --data.")] = 0.9,
-    score: Annotated[float, typer.Option(min=0, max=1, help="Least score of a detection in the certificate.")] = 0.5,
+    map_tolerance: Annotated[float, typer.Option(min=0, help="Maximum loss of mAP, with --data.")] = 0.01,
+    agreement: Annotated[float, typer.Option(min=0, max=1, help="Minimum share of equal detections, without --data.")] = 0.9,
+    score: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a detection in the certificate.")] = 0.5,
     float_first: Annotated[
         Optional[int],
         typer.Option(min=0, help="Convolutions that stay in float, from the image on.", show_default="as few as needed"),
@@ -43,17 +43,18 @@ def quantize(
     contexts = prepare(None, not model.endswith(".onnx"))
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.export.int8.quantize import quantize_onnx
-    from ssdzoo.measure.certificate import open_side
+    from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
     side = open_side(model, "onnxruntime", contexts, weights)
-    before = Path(side.detector.backend.path)
+    before = side.detector.backend.file
     path = out / f"{side.detector.preset.name}-int8.onnx"
+    records = load_records(data, split, side.detector.names) if data else None
     chosen = _spread(images, data, side.detector.names, count)
     with WorkProgress() as progress:
         batches = (side.detector.prepare(image)[1][None] for image in progress.images(chosen, len(chosen)))
         done = quantize_onnx(before, path, batches, float_first)
-    sizes = [file.stat().st_size / 1e6 for file in (before, path)]
+    sizes = [Path(file).stat().st_size / 1e6 for file in (before, path)]
     int8 = done["convolutions"] - done["float"]
     print(
         f"{path}: {int8} of {done['convolutions']} convolutions in int8, calibrated on {len(chosen)} images; signal to noise "
@@ -61,10 +62,9 @@ def quantize(
         file=sys.stderr,
     )
     tolerance = Tolerance(map=map_tolerance) if data else Tolerance(agreement=agreement)
-    sides = [side, open_side(path, "onnxruntime")]
-    certificate = compare_sides(sides, None if data else chosen, data, split, score, tolerance, 6, out, as_json)
-    if not certificate.passed:
-        raise typer.Exit(1)
+    show_certificate(
+        side, open_side(path, "onnxruntime"), Trial(None if data else chosen, records, score, tolerance), out, as_json
+    )
 
 
 def _spread(images, data, names: list, count: int) -> list:

@@ -1,4 +1,4 @@
-"""`ssdzoo quickstart`: the main job from end to end on a data set that it draws itself."""
+"""`ssdzoo quickstart`: a whole project on a data set that it draws itself."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +9,9 @@ from ssdzoo.cli.options import Gpus, prepare
 
 
 def quickstart(
-    out: Annotated[
-        Path, typer.Option(help="Folder for everything that it makes; what an earlier one made there is replaced.")
-    ] = Path("quickstart"),
+    out: Annotated[Path, typer.Option(help="Folder for all files; an earlier quickstart there is replaced.")] = Path(
+        "quickstart"
+    ),
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 64,
     gpus: Gpus = None,
 ) -> None:

@@ -1,9 +1,10 @@
-"""Reading images, and finding out that one is broken before its missing part is trained on."""
+"""Reads images, and refuses those whose end is missing, which OpenCV would fill with gray."""
 
 import io
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import cv2
 import numpy as np
@@ -21,12 +22,12 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class FilePart:
-    """An image inside of a larger file, such as a .rec; taken wherever the path of an image is.
+    """An image inside of a larger file, such as a .rec; it can be given wherever an image's path can.
 
     Attributes:
         path: the file.
         offset, size: of the part, in bytes.
-        holes: offsets in the file of 4 bytes each within the part that do not belong to the image; rising.
+        holes: offsets in the file of 4 bytes each within the part that do not belong to the image, in rising order.
     """
 
     path: Path
@@ -53,12 +54,12 @@ class FilePart:
         return b"".join(data[a:b] for a, b in zip(starts, ends))
 
 
-def read_image(path, reduction: int = 1) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a path or a FilePart, turned as its EXIF orientation says.
+def read_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
+    """The pixels of a path or a FilePart, (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
 
     Args:
-        reduction: 1, 2, 4 or 8; a JPEG is decoded with that many times fewer rows and columns, in much less time. Others
-            come in full.
+        reduction: 1, 2, 4 or 8; a JPEG is decoded with that many times fewer rows and columns, in much less time. Other
+            formats are always decoded in full.
 
     Raises:
         DataError: missing, unreadable, not an image, or truncated (OpenCV would fill the missing part with gray).
@@ -67,7 +68,7 @@ def read_image(path, reduction: int = 1) -> np.ndarray:
         data = file.read()
     _check_complete(path, io.BytesIO(data))
     level = cv2.getLogLevel()
-    cv2.setLogLevel(0)  # the error below says it once, with the path
+    cv2.setLogLevel(0)  # the error below reports it once, with the path
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction if data[:2] == _JPEG else 1])
     except cv2.error:  # such as a header that claims more pixels than OpenCV allows
@@ -79,7 +80,7 @@ def read_image(path, reduction: int = 1) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def image_size(path) -> tuple:
+def image_size(path: str | Path | FilePart) -> tuple:
     """(height, width) in pixels of what `read_image` returns, from the header and a look at the end.
 
     Raises:
@@ -111,12 +112,12 @@ def _opened(path):
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}; mend it, or take it out of the data") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror}; fix it, or take it out of the data") from None
     except ValueError:
         raise DataError(f"{str(path)!r}: no such image, a file's name holds no zero bytes") from None
 
 
-def _check_complete(path, file) -> None:
+def _check_complete(path: str | Path | FilePart, file: BinaryIO) -> None:
     size = file.seek(0, io.SEEK_END)
     file.seek(0)
     head = file.read(8)
@@ -132,7 +133,7 @@ def _check_complete(path, file) -> None:
         raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
 
 
-def _jpeg_is_complete(file, size: int) -> bool:
+def _jpeg_is_complete(file: BinaryIO, size: int) -> bool:
     """Whether an end marker follows the first scan. Its header segments are skipped, because a thumbnail in them has its
     own."""
     at = 2
@@ -150,7 +151,7 @@ def _jpeg_is_complete(file, size: int) -> bool:
     return False
 
 
-def _holds(file, marker: bytes, start: int, size: int) -> bool:
+def _holds(file: BinaryIO, marker: bytes, start: int, size: int) -> bool:
     """Whether bytes are found behind `start`: near the end of the file, or else anywhere."""
     file.seek(max(start, size - _TAIL))
     if marker in file.read():
@@ -164,7 +165,7 @@ def _holds(file, marker: bytes, start: int, size: int) -> bool:
     return False
 
 
-def _png_chunks(file, size: int) -> set:
+def _png_chunks(file: BinaryIO, size: int) -> set:
     """Names of the chunks; that of the last one only if the file holds its 12 bytes around the content."""
     names, at = set(), len(_PNG)
     while at + 12 <= size and "IEND" not in names:
@@ -175,7 +176,7 @@ def _png_chunks(file, size: int) -> set:
     return names
 
 
-def _has_exif(path) -> bool:
+def _has_exif(path: str | Path | FilePart) -> bool:
     with _opened(path) as file:
         return "eXIf" in _png_chunks(file, file.seek(0, io.SEEK_END))
 

@@ -16,10 +16,10 @@ class Record:
 
     Attributes:
         image: path of the image, or the part of a file that holds it.
-        boxes: (M, 4) float32, xyxy pixels, 0-based.
-        class_ids: (M,) int32, from 0, without the background.
-        difficult: (M,) bool; such an object is learned, but counts for nothing in the evaluation.
-        crowd: (M,) bool; a box around many objects: not learned, and ignored in the evaluation.
+        boxes: (M, 4) float32 xyxy, pixels of the image, 0-based.
+        class_ids: (M,) int32, from 0, without the background class.
+        difficult: (M,) bool; such an object is trained on, and ignored in the evaluation.
+        crowd: (M,) bool; a box around many objects: ignored in training and in the evaluation.
         height, width: of the image in pixels.
     """
 
@@ -58,21 +58,27 @@ class Problem:
         return f"{self.path}: {self.message}"
 
     @classmethod
-    def of(cls, error: Exception, path, kind: str) -> "Problem":
+    def of(cls, error: Exception, path: Path | FilePart, kind: str) -> "Problem":
         """A DataError about `path` as a problem."""
         return cls(path, str(error).removeprefix(f"{path}: "), kind, ERROR)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images with objects of the classes `names`, and what had to be left out of them."""
+    """One split of a data set.
+
+    Attributes:
+        names: the classes, by class id.
+        records: list of Record.
+        problems: list of Problem: what was left out, and what is suspicious.
+    """
 
     names: list
     records: list
     problems: list
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index) -> Record:
+    def __getitem__(self, index: int) -> Record:
         return self.records[index]

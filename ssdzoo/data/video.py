@@ -1,17 +1,21 @@
-"""Reading videos frame by frame."""
+"""Reads videos frame by frame."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import cv2
+import numpy as np
 
 from ssdzoo.errors import DataError
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 
 
-def video_frames(path):
+def video_frames(path: str | Path) -> Iterator[np.ndarray]:
     """Yields the frames of a video, (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: missing, or nothing that OpenCV can decode.
+        DataError: missing, or not a video that OpenCV can decode.
     """
     reader, count = _open(path), 0
     try:
@@ -27,8 +31,8 @@ def video_frames(path):
         raise DataError(f"{path}: no frame of this video can be decoded; convert it to H.264 or MJPEG, or replace it")
 
 
-def count_frames(path) -> int:
-    """The number of frames that a video says it has; the real one may differ."""
+def count_frames(path: str | Path) -> int:
+    """The number of frames by the video's header; the real number may differ."""
     reader = _open(path)
     try:
         return max(0, int(reader.get(cv2.CAP_PROP_FRAME_COUNT)))

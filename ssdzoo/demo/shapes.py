@@ -1,4 +1,4 @@
-"""A data set of textured shapes, drawn on the spot and written as a Pascal VOC folder: real work without a download."""
+"""A data set of drawn, textured shapes, written as a Pascal VOC folder: it needs no download."""
 
 import os
 import shutil
@@ -22,10 +22,10 @@ SHAPES = {
 HUE_SPREAD = 14  # degrees to either side
 SIZE = (240, 320)  # (height, width) pixels of an image
 SUPERSAMPLE = 3  # shapes are drawn so many times larger, for smooth edges
-SMALLEST, LARGEST = 0.2, 0.55  # width of a shape, as a part of the image's height
+MIN_WIDTH, MAX_WIDTH = 0.2, 0.55  # of a shape, as a fraction of the image's height
 
 
-def write_shapes(folder, train: int = 240, val: int = 40, test: int = 80, seed: int = 0) -> Path:
+def write_shapes(folder: str | Path, train: int = 240, val: int = 40, test: int = 80, seed: int = 0) -> Path:
     """Draws the data set; the same one for the same arguments.
 
     Args:
@@ -82,7 +82,7 @@ def _write(folder: Path, stem: str, image, boxes, names) -> None:
     )
 
 
-def draw_scene(rng) -> tuple:
+def draw_scene(rng: np.random.Generator) -> tuple:
     """One image (H, W, 3) uint8 RGB with 1 to 4 shapes; boxes (M, 4) float32, 0-based pixels of the last row and
     column; names."""
     height, width = SIZE
@@ -91,7 +91,7 @@ def draw_scene(rng) -> tuple:
     for _ in range(rng.integers(1, 5)):
         name = list(SHAPES)[rng.integers(len(SHAPES))]
         for _ in range(20):
-            radius = rng.uniform(SMALLEST, LARGEST) * height / 2
+            radius = rng.uniform(MIN_WIDTH, MAX_WIDTH) * height / 2
             center = rng.uniform(radius, width - radius), rng.uniform(radius, height - radius)
             mask = _mask(name, center, radius, rng.uniform(0, 2 * np.pi))
             rows, columns = np.flatnonzero((mask > 0.5).any(1)), np.flatnonzero((mask > 0.5).any(0))
@@ -183,3 +183,12 @@ def _texture(kind: str, shape: tuple, rng) -> np.ndarray:
     else:
         pattern = ((x - x.mean()) * np.cos(angle) + (y - y.mean()) * np.sin(angle)) / max(shape) * 3
     return np.clip(pattern / 2 + 0.5, 0, 1)
+
+
+def draw_jpegs(folder, count: int = 8) -> Path:
+    """Writes that many scenes of 640x480 pixels as JPEG files, and returns their folder."""
+    for i in range(count):
+        picture = draw_scene(np.random.default_rng(i))[0]
+        large = cv2.resize(picture, (640, 480), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(Path(folder) / f"{i}.jpg"), large[..., ::-1])
+    return Path(folder)

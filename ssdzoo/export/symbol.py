@@ -4,9 +4,11 @@ comes out."""
 from pathlib import Path
 
 from ssdzoo.files import write_text
+from ssdzoo.network import SSD
+from ssdzoo.preset import Preset
 
 
-def export_model(net, preset, folder) -> Path:
+def export_model(net: SSD, preset: Preset, folder: str | Path) -> Path:
     """Exports an SSD into `folder` under its preset's name, with the sidecar; returns the path without suffix."""
     path = Path(folder) / preset.name
     net.export(path)

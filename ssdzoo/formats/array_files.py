@@ -1,15 +1,17 @@
-"""Reads named arrays from .safetensors, .pth and .h5 files. None of them runs code or is believed about how long it is."""
+"""Reads named arrays from .safetensors, .pth and .h5 files. No code in them is run, and every length is checked."""
 
 import json
 import math
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssdzoo.errors import SSDZooError, WeightsError
-from ssdzoo.formats.weights_file import file_kind
+from ssdzoo.formats.file_kind import file_kind
 
 _SAFETENSORS_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
@@ -17,14 +19,15 @@ _SAFETENSORS_TYPES = {
 }  # fmt: skip
 
 
-def read_tensors(path) -> dict:
+def read_tensors(path: str | Path) -> dict:
     """{name: array} of a `.safetensors` file or of a PyTorch state dict (`.pth`, `.pt`, `.bin`).
 
-    A state dict below "state_dict", "model" and the like is found there, and "module." of DataParallel is dropped.
+    A state dict may be stored under "state_dict", "model_state_dict", "model" or "net". The "module." of DataParallel is removed
+    from names. Arrays of a `.safetensors` file are read-only views of the file; bfloat16 becomes float32.
 
     Raises:
         WeightsError: missing, damaged, or not a state dict.
-        SSDZooError: a .pth without torch; says which extra to install.
+        SSDZooError: a `.pth` without torch. The message says which extra to install.
     """
     path = Path(path)
     if not path.is_file():
@@ -36,7 +39,7 @@ def read_tensors(path) -> dict:
 
 
 def _read_safetensors(path: Path) -> dict:
-    """The format: 8 bytes length of the header, the header in JSON ({name: dtype, shape, data_offsets}), the data."""
+    """The format: the length of the header in 8 bytes; the header, JSON {name: {dtype, shape, data_offsets}}; the data."""
     size = path.stat().st_size
     with open(path, "rb") as file:
         start = file.read(8)
@@ -54,7 +57,7 @@ def _read_safetensors(path: Path) -> dict:
     return {name: _safetensor(path, name, entry, data) for name, entry in header.items()}
 
 
-def _safetensor(path: Path, name: str, entry, data: np.ndarray) -> np.ndarray:
+def _safetensor(path: Path, name: str, entry: Any, data: np.ndarray) -> np.ndarray:
     try:
         dtype, shape, (begin, end) = np.dtype(_SAFETENSORS_TYPES[entry["dtype"]]), tuple(entry["shape"]), entry["data_offsets"]
         integers = all(type(n) is int and n >= 0 for n in (*shape, begin, end))
@@ -81,7 +84,7 @@ def _read_pth(path: Path) -> dict:
     # Before 2.6, weights_only=True could be made to run code (CVE-2025-32434).
     version = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
     if version < (2, 6):
-        raise SSDZooError(f"{path}: torch {torch.__version__} may run code that a file brings: pip install 'torch>=2.6'")
+        raise SSDZooError(f"{path}: torch {torch.__version__} may run code that a file contains: pip install 'torch>=2.6'")
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever the unpickler stumbles over
@@ -95,7 +98,7 @@ def _read_pth(path: Path) -> dict:
     return _state_dict(path, loaded, torch)
 
 
-def _state_dict(path: Path, loaded, torch) -> dict:
+def _state_dict(path: Path, loaded: Any, torch: Any) -> dict:
     for key in ("state_dict", "model_state_dict", "model", "net"):
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
@@ -107,16 +110,20 @@ def _state_dict(path: Path, loaded, torch) -> dict:
     return {name: _numpy(tensor, torch) for name, tensor in tensors.items()}
 
 
-def _numpy(tensor, torch) -> np.ndarray:
+def _numpy(tensor: Any, torch: Any) -> np.ndarray:
     tensor = tensor.detach()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
-def read_hdf5(path, wanted) -> dict:
-    """{name: array} of those data sets of an HDF5 file for whose name `wanted` is true.
+def read_hdf5(path: str | Path, wanted: Callable[[str], bool]) -> dict:
+    """{name: array} of some data sets of an HDF5 file.
+
+    Args:
+        path: the file.
+        wanted: whether to read the data set of this name.
 
     Raises:
-        WeightsError: missing or damaged; a data set that lies elsewhere or is longer than its bytes in the file.
+        WeightsError: missing or damaged; a data set that is stored in another file, is compressed, or is not floating point.
         SSDZooError: h5py is not installed.
     """
     path = Path(path)
@@ -131,7 +138,7 @@ def read_hdf5(path, wanted) -> dict:
     def visit(name, item):
         if isinstance(item, h5py.Dataset) and wanted(name):
             if item.is_virtual or item.external or item.id.get_storage_size() < item.nbytes or item.dtype.kind != "f":
-                raise WeightsError(f"{path}: data set {name!r} {item.shape} {item.dtype} is compressed, elsewhere or no numbers")
+                raise WeightsError(f"{path}: data set {name!r} {item.shape} {item.dtype} is compressed, external or no floats")
             arrays[name] = item[()]
 
     try:

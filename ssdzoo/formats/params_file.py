@@ -22,6 +22,7 @@ import os
 import struct
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
@@ -33,12 +34,12 @@ _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 _TYPES = {0: "<f4", 1: "<f8", 2: "<f2", 3: "u1", 4: "<i4", 5: "i1", 6: "<i8", 7: "?"}
 _FLAGS = {np.dtype(code): flag for flag, code in _TYPES.items()}
 _NAMES = ", ".join(sorted(dtype.name for dtype in _FLAGS))
-_MOST_AXES = 32  # of numpy 1
-_LEAST_ARRAY = 20  # bytes of the smallest array: one empty axis in the oldest generation
+_MAX_AXES = 32  # of numpy 1
+_MIN_ARRAY = 20  # bytes of the smallest array: one empty axis in the oldest generation
 
 
-def read_params(path) -> dict:
-    """{name: array} of a parameter file, in the order of the file, names as they are stored (`arg:` and `aux:` stay).
+def read_params(path: str | Path) -> dict:
+    """{name: array} of a parameter file, in the order of the file. Names are as they are stored: see `strip_prefix`.
 
     Arrays are writable and own their memory; dtypes are float16, float32, float64, int8, uint8, int32, int64 and bool. An
     array list without names, as `mx.nd.save` writes it, gets the names "0", "1" and so on.
@@ -46,8 +47,8 @@ def read_params(path) -> dict:
     Memory is taken only for values that are in the file: every length is compared with the rest of the file first.
 
     Raises:
-        WeightsError: no such file, not a parameter file, truncated, more or less in it than it says, a sparse or a bfloat16
-            array; names the file and the offset in bytes.
+        WeightsError: no such file, not a parameter file, more or fewer bytes than its header says, a sparse or a bfloat16 array.
+            The message names the file and the offset in bytes.
     """
     path = Path(path)
     try:
@@ -59,13 +60,24 @@ def read_params(path) -> dict:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
 
 
-def read_stream(file, size: int, where) -> dict:
-    """`read_params` of an open binary file of `size` bytes; `where` names it in errors."""
+def strip_prefix(name: str) -> str:
+    """A parameter's name without the `arg:` or `aux:` that mxnet's `export` puts before it."""
+    return name.removeprefix("arg:").removeprefix("aux:")
+
+
+def read_stream(file: io.BufferedIOBase, size: int, where: str | Path) -> dict:
+    """`read_params` of an open binary file.
+
+    Args:
+        file: open for reading.
+        size: its length in bytes.
+        where: its name in errors.
+    """
     reader = _Reader(file, size, where)
     magic, reserved, count = reader.numbers("<QQQ", "the file header")
     if magic != FILE_MAGIC or reserved:
         reader.fail(0, f"it begins with {magic:#x}, {reserved:#x} instead of {FILE_MAGIC:#x}, 0x0")
-    if count > reader.rest // _LEAST_ARRAY:
+    if count > reader.rest // _MIN_ARRAY:
         reader.fail(16, f"the header says {count} arrays, but only {reader.rest} bytes follow")
     arrays = [_read_array(reader, f"array {i}") for i in range(count)]
     names = _read_names(reader, count)
@@ -75,9 +87,9 @@ def read_stream(file, size: int, where) -> dict:
 
 
 class _Reader:
-    """Reads forward, and never more than the file has."""
+    """Reads forward, and never beyond the end of the file."""
 
-    def __init__(self, file, size: int, where):
+    def __init__(self, file: io.BufferedIOBase, size: int, where: str | Path):
         self._file, self._size, self._where = file, size, where
         self.offset = 0
 
@@ -85,10 +97,10 @@ class _Reader:
     def rest(self) -> int:
         return self._size - self.offset
 
-    def fail(self, offset: int, what: str):
+    def fail(self, offset: int, what: str) -> NoReturn:
         raise WeightsError(f"{self._where}: not an MXNet parameter file, or a damaged one: byte {offset}: {what}")
 
-    def refuse(self, offset: int, what: str):
+    def refuse(self, offset: int, what: str) -> NoReturn:
         raise WeightsError(f"{self._where}: byte {offset}: {what}")
 
     def numbers(self, format: str, what: str) -> tuple:
@@ -97,7 +109,8 @@ class _Reader:
     def bytes(self, length: int, what: str) -> bytes:
         self._require(length, what)
         data = self._file.read(length)
-        return self._advance(data, len(data), length, what)
+        self._advance(len(data), length, what)
+        return data
 
     def array(self, shape: tuple, dtype: np.dtype, what: str) -> np.ndarray:
         values = 1
@@ -106,17 +119,17 @@ class _Reader:
         length = values * dtype.itemsize
         self._require(length, what)
         array = np.empty(shape, dtype)
-        return self._advance(array, self._file.readinto(array.reshape(-1).view(np.uint8)) if length else 0, length, what)
+        self._advance(self._file.readinto(array.reshape(-1).view(np.uint8).data) if length else 0, length, what)
+        return array
 
     def _require(self, length: int, what: str) -> None:
         if length > self.rest:
             self.fail(self.offset, f"truncated: {what} needs {length} bytes, {self.rest} are left")
 
-    def _advance(self, data, got: int, length: int, what: str):
+    def _advance(self, got: int, length: int, what: str) -> None:
         if got != length:  # the file became shorter while it was read
             self.fail(self.offset, f"truncated: {what} needs {length} bytes, {got} were read")
         self.offset += length
-        return data
 
 
 def _read_array(reader: _Reader, what: str) -> np.ndarray:
@@ -149,8 +162,8 @@ def _read_shape(reader: _Reader, first: int, what: str) -> tuple:
         (ndim,) = reader.numbers("<i", f"the number of axes of {what}")
     else:
         at, code = at - 4, "I"
-    if not 0 <= ndim <= _MOST_AXES:
-        reader.fail(at, f"{what} has {ndim} axes; 0 to {_MOST_AXES} are possible")
+    if not 0 <= ndim <= _MAX_AXES:
+        reader.fail(at, f"{what} has {ndim} axes; 0 to {_MAX_AXES} are possible")
     shape = reader.numbers(f"<{ndim}{code}", f"the shape of {what}")
     total = 8
     for length in shape:
@@ -183,14 +196,14 @@ def _read_names(reader: _Reader, count: int) -> list:
     return list(names)
 
 
-def write_params(path, arrays: dict) -> None:
+def write_params(path: str | Path, arrays: dict) -> None:
     """Writes {name: array} as a parameter file that `mx.nd.load` reads, byte for byte what `mx.nd.save` writes.
 
-    Scalars exist in mxnet's np_shape mode only: a file with one is written for that mode as a whole, and `mx.npx.load` reads
+    Scalars exist in mxnet's np_shape mode only. A file that contains one is written for that mode as a whole; `mx.npx.load` reads
     it.
 
     Raises:
-        CallError: a dtype that the format lacks, or a name that is no text; nothing is written.
+        CallError: a dtype that the format lacks, or a name that is not text. Nothing is written then.
     """
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
@@ -205,13 +218,13 @@ def write_params(path, arrays: dict) -> None:
             dtype = array.dtype.newbyteorder("<")
             file.write(struct.pack(f"<Iii{array.ndim}q", magic, 0, array.ndim, *array.shape))
             file.write(struct.pack("<iii", 1, 0, _FLAGS[dtype]))
-            file.write(np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8))
+            file.write(np.asarray(array, dtype, order="C").reshape(-1).view(np.uint8).data)
         file.write(struct.pack("<Q", len(arrays)))
         for name in arrays:
             encoded = name.encode()
             file.write(struct.pack("<Q", len(encoded)) + encoded)
 
 
-def read_bytes(data: bytes, where="bytes") -> dict:
-    """`read_params` of what a file holds."""
+def read_bytes(data: bytes, where: str | Path = "bytes") -> dict:
+    """`read_params` of the content of a file; `where` is its name in errors."""
     return read_stream(io.BytesIO(data), len(data), where)

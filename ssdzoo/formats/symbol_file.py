@@ -4,6 +4,7 @@ import ast
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import ExportError
 
@@ -15,11 +16,12 @@ class Node:
     """One node of a symbol.
 
     Attributes:
-        index: its place in the file; inputs have smaller ones.
+        index: its place in the file; the nodes of its inputs have smaller ones.
         op: the operator, "null" for a variable.
         name: as in the file.
         attrs: {name: text}.
         inputs: ((node index, output number), ...).
+        partitioned: it stands for a part of the network, whose nodes are in a graph of their own.
     """
 
     index: int
@@ -27,8 +29,9 @@ class Node:
     name: str
     attrs: dict
     inputs: tuple
+    partitioned: bool = False
 
-    def get(self, key: str, default=None):
+    def get(self, key: str, default: Any = None) -> Any:
         """The value of an attribute, a Python literal or a text; `default` where it is missing or None."""
         text = self.attrs.get(key)
         if text is None or text == "None":
@@ -37,14 +40,14 @@ class Node:
             raise ExportError(f"{self}: attribute {key!r} has {len(text)} characters; at most {_LONGEST} are read")
         try:
             return ast.literal_eval(text)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
             return {"true": True, "false": False}.get(text, text)
 
     def flag(self, key: str, default: bool = False) -> bool:
         """The value of an attribute that says yes or no; old files write 0 and 1."""
         return bool(self.get(key, default))
 
-    def numbers(self, key: str, default=()) -> list:
+    def numbers(self, key: str, default: Any = ()) -> list:
         """The numbers of an attribute that is a tuple; one number is a tuple of one."""
         value = self.get(key, default)
         values = list(value) if isinstance(value, (list, tuple)) else [value]
@@ -58,19 +61,25 @@ class Node:
 
 @dataclass(frozen=True)
 class SymbolGraph:
-    """The nodes in the order of the file, and the outputs ((node index, output number), ...)."""
+    """The graph of a symbol.
+
+    Attributes:
+        source: the path of its file, for messages.
+        nodes: [Node] in the order of the file.
+        outputs: [(node index, output number)].
+    """
 
     source: str
     nodes: list
-    heads: list
+    outputs: list
 
     def producer(self, node: Node, number: int) -> Node:
-        """The node that makes the input `number` of a node."""
+        """The node that computes the input `number` of a node."""
         return self.nodes[node.inputs[number][0]]
 
     def ancestors(self) -> set:
         """Indices of the nodes that the outputs depend on."""
-        found, waiting = set(), [index for index, _ in self.heads]
+        found, waiting = set(), [index for index, _ in self.outputs]
         while waiting:
             index = waiting.pop()
             if index not in found:
@@ -79,13 +88,14 @@ class SymbolGraph:
         return found
 
 
-def read_symbol(source) -> SymbolGraph:
+def read_symbol(source: str | Path) -> SymbolGraph:
     """The graph of a symbol file (a path), or of its text.
 
     Files of MXNet 0.7 to 1.9 are read: the attributes of a node lay in `param` or `attr` before they lay in `attrs`.
 
     Raises:
-        ExportError: missing, not a symbol, or a node that depends on a later one.
+        ExportError: missing, not a symbol, or one that points at nodes or outputs that are not there; mxnet reads beyond its
+            memory where some of these do.
     """
     text, name = str(source), "the symbol"
     if not text.lstrip().startswith("{"):
@@ -95,23 +105,43 @@ def read_symbol(source) -> SymbolGraph:
         except (OSError, UnicodeDecodeError) as error:
             raise ExportError(f"{name}: cannot be read as a symbol: {error}") from None
     try:
-        data = json.loads(text)
-        nodes = [_node(i, row) for i, row in enumerate(data["nodes"])]
-        heads = [tuple(map(int, head[:2])) for head in data["heads"]]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return _graph(name, json.loads(text))
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ExportError(f"{name}: not a symbol of MXNet ({type(error).__name__}: {error}); expected NAME-symbol.json") from None
+
+
+def _graph(name: str, data: dict) -> SymbolGraph:
+    """A graph, checked.
+
+    Raises:
+        ValueError, KeyError, TypeError, IndexError, AttributeError: it is damaged.
+    """
+    nodes = [_node(name, index, fields) for index, fields in enumerate(data["nodes"])]
+    outputs = [_entry(entry) for entry in data["heads"]]
     for node in nodes:
         for index, _ in node.inputs:
             if not 0 <= index < node.index:
-                raise ExportError(f"{name}: {node} takes its input from node {index}, which is not before it")
-    if not heads or not all(0 <= index < len(nodes) for index, _ in heads):
-        raise ExportError(f"{name}: its outputs {heads} are not among its {len(nodes)} nodes")
-    return SymbolGraph(name, nodes, heads)
+                raise ValueError(f"{node} takes its input from node {index}, which is not before it")
+    if not outputs or not all(0 <= index < len(nodes) for index, _ in outputs):
+        raise ValueError(f"its outputs {outputs} are not among its {len(nodes)} nodes")
+    if not all(0 <= int(index) < len(nodes) for index in data.get("arg_nodes", [])):
+        raise ValueError(f"one of its arguments is not among its {len(nodes)} nodes")
+    return SymbolGraph(name, nodes, outputs)
 
 
-def _node(index: int, row: dict) -> Node:
-    attrs = {**row.get("param", {}), **row.get("attr", {}), **row.get("attrs", {})}
-    if row.get("subgraphs"):
-        raise ExportError(f"node {row['name']!r} ({row['op']}) holds a subgraph; export the network before it is partitioned")
-    inputs = tuple((int(i[0]), int(i[1])) for i in row["inputs"])
-    return Node(index, str(row["op"]), str(row["name"]), {str(k): str(v) for k, v in attrs.items()}, inputs)
+def _node(name: str, index: int, fields: dict) -> Node:
+    attrs = {**fields.get("param", {}), **fields.get("attr", {}), **fields.get("attrs", {})}
+    for subgraph in fields.get("subgraphs", []):
+        if subgraph["heads"]:
+            _graph(name, subgraph)
+    inputs = tuple(_entry(entry) for entry in fields["inputs"])
+    attrs = {str(key): str(value) for key, value in attrs.items()}
+    return Node(index, str(fields["op"]), str(fields["name"]), attrs, inputs, bool(fields.get("subgraphs")))
+
+
+def _entry(entry: list) -> tuple:
+    """(node index, output number) of an input or an output."""
+    index, number = int(entry[0]), int(entry[1]) if len(entry) > 1 else 0
+    if number < 0:
+        raise ValueError(f"there is no output {number} of a node")
+    return index, number

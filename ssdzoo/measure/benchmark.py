@@ -10,20 +10,22 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ssdzoo.build import get_model
+from ssdzoo.costs import with_some_classes
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.export.pair import find_pair
+from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import write_params
-from ssdzoo.predict.load import find_network, is_run, load
-from ssdzoo.preset import read_preset
+from ssdzoo.model_source import NetworkSource, resolve
+from ssdzoo.predict.load import load
+from ssdzoo.preset import Preset, read_preset
 from ssdzoo.runtime import gluoncv, mxnet, tune_cpu
-from ssdzoo.weights.published import find_weights
-from ssdzoo.zoo import find_preset, list_models
+from ssdzoo.zoo import list_models
 
 GLUONCV = "gluoncv"
 INT8 = "-int8"  # after a backend's name: with the network in int8
@@ -47,14 +49,15 @@ class Subject(NamedTuple):
     trained: bool = True
 
 
-def runtimes(backends) -> list:
-    """What can be measured with these backends: they themselves, and those that run ONNX with the network in int8, too, which
-    takes onnxruntime's tools to make."""
+def runtimes(backends: list[str]) -> list[str]:
+    """What can be measured with these backends: each of them, and those that run ONNX again with the network in int8, which only
+    onnxruntime's tools can make."""
     int8 = [name + INT8 for name in backends if name != "mxnet"] if "onnxruntime" in backends else []
     return [*backends, *int8]
 
 
-def benchmark(subject: Subject, images: list, backends: list, batches=(1,), rounds: int = 2, against_gluoncv=True, progress=None):
+def benchmark(subject: Subject, images: list, backends: list[str], batches: Sequence[int] = (1,), rounds: int = 2,
+              against_gluoncv: bool = True, progress: Callable[[str], None] | None = None) -> list[dict]:  # fmt: skip
     """Rows of measurements, one for each runtime and batch size.
 
     Args:
@@ -75,7 +78,8 @@ def benchmark(subject: Subject, images: list, backends: list, batches=(1,), roun
     tasks = [(backend, batch) for backend in backends for batch in batches]
     if against_gluoncv and subject.name and importlib.util.find_spec("gluoncv"):
         tasks.insert(0, (GLUONCV, 1))
-    taken, say = {task: [] for task in tasks}, progress or (lambda line: None)
+    taken: dict[tuple, list] = {task: [] for task in tasks}
+    say = progress or (lambda line: None)
     with tempfile.TemporaryDirectory() as folder:
         quantized = Path(folder) / "int8.onnx"
         if any(backend.endswith(INT8) for backend in backends):
@@ -100,9 +104,9 @@ def _write_int8(subject: Subject, images: list, out: Path) -> None:
 
     detector = load(subject.model, "onnxruntime", weights=subject.weights)
     chosen = list(dict.fromkeys(images))[:_CALIBRATED]
-    # How many convolutions must stay in float is not to be learned from random weights.
+    # Random weights do not show how many convolutions must stay in float.
     float_first = None if subject.trained else 1
-    quantize_onnx(detector.backend.path, out, (detector.prepare(path)[1][None] for path in chosen), float_first)
+    quantize_onnx(detector.backend.file, out, (detector.prepare(path)[1][None] for path in chosen), float_first)
 
 
 def _row(runtime: str, batch: int, results: list) -> dict:
@@ -117,7 +121,7 @@ def _row(runtime: str, batch: int, results: list) -> dict:
     }  # fmt: skip
 
 
-def _measure_apart(task: dict):
+def _measure_apart(task: dict) -> dict | None:
     """What `_measure` says, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_CHOSEN)}
     command = [sys.executable, "-m", "ssdzoo.measure.benchmark"]
@@ -128,7 +132,7 @@ def _measure_apart(task: dict):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _measure(task: dict):
+def _measure(task: dict) -> dict | None:
     """{"net", "image": seconds of each call, "images_per_s", "version"}; None for a model that GluonCV does not know."""
     if task["runtime"] == GLUONCV:
         return _measure_gluoncv(task)
@@ -148,7 +152,7 @@ def _measure(task: dict):
     return {"net": net, "image": image, "images_per_s": rate, "version": detector.runtime}
 
 
-def _measure_gluoncv(task: dict):
+def _measure_gluoncv(task: dict) -> dict | None:
     """GluonCV's network hybridized, with its own reading and transform, one image after another; threads and engine are MXNet's
     defaults."""
     mx, gcv = mxnet(), gluoncv()
@@ -157,7 +161,7 @@ def _measure_gluoncv(task: dict):
     if task["name"] not in gcv.model_zoo.get_model_list():
         return None
     preset = read_preset(task["model"])
-    known = {"classes": list(preset.classes)} if task["name"].endswith("_custom") else {}
+    known = {"classes": list(preset.classes or ())} if task["name"].endswith("_custom") else {}
     net = gcv.model_zoo.get_model(task["name"], pretrained=False, pretrained_base=False, **known)
     net.load_parameters(task["weights"])
     net.hybridize()
@@ -177,7 +181,7 @@ def _measure_gluoncv(task: dict):
     return {"net": net_times, "image": image_times, "images_per_s": rate, "version": f"gluoncv {gcv.__version__}"}
 
 
-def _times(action, items) -> list:
+def _times(action: Callable, items: Iterable) -> list[float]:
     """Seconds of each call, after a few that are not counted."""
     items, times = list(items), []
     for item in items[:_WARM_UP]:
@@ -189,48 +193,39 @@ def _times(action, items) -> list:
     return times
 
 
-def find_subject(model, folder, weights=None) -> Subject:
+def find_subject(model: str | Path, folder: str | Path, weights: str | Path | None = None) -> Subject:
     """What a user calls a model: a table and a parameter file, written to `folder`, with random parameters for a preset without
     weights; or an exported model as it is.
 
     Raises:
         CallError: no such model.
     """
-    if str(model).endswith(".onnx") or find_pair(model):
-        return Subject(model)
-    folder = Path(folder)
-    trained = bool(weights) or is_run(model) or str(model).endswith(".params")
-    if trained:
-        preset, params = find_network(model, weights)
-        params = find_weights(preset.name, params)
-    else:
-        preset, params = find_preset(model), folder / "random.params"
-        preset = preset if preset.classes else preset.with_classes([f"class {i}" for i in range(20)])
-        mx = mxnet()
-        net = get_model(preset)
-        net.initialize(mx.init.Xavier())
-        write_params(params, {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()})
-    table = folder / "model.toml"
-    table.write_text(preset.to_toml(), "utf-8")
+    source = resolve(model, weights)
+    if not isinstance(source, NetworkSource):
+        return Subject(source.model)
+    preset, trained, table = with_some_classes(source.preset), source.has_weights, Path(folder) / "model.toml"
+    params = source.params if trained else _write_random(preset, Path(folder) / "random.params")
+    write_text(table, preset.to_toml())
     return Subject(table, params, preset.name if preset.name in list_models() else None, trained)
 
 
-def list_jpegs(images, count: int, folder) -> list:
-    """The first JPEGs of a folder, over again until there are `count`; None draws some of 640x480 pixels."""
-    import cv2
+def _write_random(preset: Preset, path: Path) -> Path:
+    """Random parameters of a preset."""
+    net = get_model(preset)
+    net.initialize(mxnet().init.Xavier())
+    write_params(path, {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()})
+    return path
 
-    from ssdzoo.demo.shapes import draw_scene
 
-    if images is not None:
-        found = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
-        if not found:
-            raise CallError(f"{images}: no {'JPEG files in this folder' if Path(images).is_dir() else 'such folder'}")
-    else:
-        found = []
-        for i in range(8):
-            picture = draw_scene(np.random.default_rng(i))[0]
-            found.append(Path(folder) / f"{i}.jpg")
-            cv2.imwrite(str(found[-1]), cv2.resize(picture, (640, 480), interpolation=cv2.INTER_CUBIC)[..., ::-1])
+def list_jpegs(images: str | Path, count: int) -> list[Path]:
+    """The JPEGs of a folder and the folders in it, from the first one again until there are `count`.
+
+    Raises:
+        CallError: there are none.
+    """
+    found = sorted(p for p in Path(images).rglob("*") if p.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        raise CallError(f"{images}: no {'JPEG files in this folder' if Path(images).is_dir() else 'such folder'}")
     return [found[i % len(found)] for i in range(count)]
 
 

@@ -1,21 +1,25 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
-import hashlib
 import platform
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ssdzoo.data.record import Record
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
-from ssdzoo.export.pair import find_pair
+from ssdzoo.files import file_hash
 from ssdzoo.machine import cores, processor, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import plain
-from ssdzoo.predict.detector import list_images
+from ssdzoo.model_source import resolve
+from ssdzoo.predict.detector import Detector, Image, Images, list_images
+from ssdzoo.predict.load import open_source
 
-HEADS_OF = 8  # images whose raw heads are compared
+HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
 _PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
 
 
@@ -24,14 +28,50 @@ class Side:
     """One of the two models.
 
     Attributes:
-        model: what the user calls it.
+        model: as the user named it.
         detector: runs it.
         files: paths that it was read from.
     """
 
     model: str
-    detector: object
-    files: list
+    detector: Detector
+    files: list[Path]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """On what two models are compared, and what counts as the same.
+
+    Attributes:
+        images: what a Detector takes, without videos; None where there are records.
+        records: Records with true boxes, for mAP, or None.
+        score: minimum score of a detection that is compared; mAP counts all.
+        tolerance: see Tolerance.
+        worst: how many images to name that differ.
+
+    Raises:
+        CallError: a tolerance of mAP without true boxes.
+    """
+
+    images: Images | None = None
+    records: list[Record] | None = None
+    score: float = 0.1
+    tolerance: compare.Tolerance = field(default_factory=compare.Tolerance)
+    worst: int = 6
+
+    def __post_init__(self):
+        if self.tolerance.map is not None and self.records is None:
+            raise CallError("a tolerance of mAP needs true boxes: name a data set with data= in place of images")
+
+    def items(self) -> list:
+        """The images, one by one.
+
+        Raises:
+            CallError: videos, or no images at all.
+        """
+        if self.records is not None:
+            return list_stills([record.image for record in self.records])
+        return list_stills([] if self.images is None else self.images)
 
 
 @dataclass(frozen=True)
@@ -39,7 +79,7 @@ class Certificate:
     """What a comparison found.
 
     Attributes:
-        summary: plain values for JSON; see docs/export.md.
+        summary: plain values for JSON; see docs/compare.md.
         items: the images, paths or parts of files.
         found: the Detections of A and of B, for each image.
         matches: the Match of each image.
@@ -57,54 +97,41 @@ class Certificate:
         return self.summary["passed"]
 
 
-def open_side(model, backend: str = "auto", ctx=None, weights=None, precision: str = "f32") -> Side:
-    """Loads one side; "auto" is onnxruntime or openvino for an .onnx, and mxnet for anything else.
-
-    Raises:
-        CallError: mxnet for an .onnx; and what `load` raises.
-    """
-    from ssdzoo.predict.load import load
-
-    is_onnx = str(model).endswith(".onnx")
-    if is_onnx and backend == "mxnet":
-        raise CallError(f"{model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
-    chosen = "mxnet" if backend == "auto" and not is_onnx else backend
-    detector = load(model, chosen, ctx, weights, precision)
-    return Side(str(model), detector, _files(model, weights, detector))
+def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
+              precision: str = "f32") -> Side:  # fmt: skip
+    """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
+    source = resolve(model, weights)
+    detector = open_source(source, backend, ctx, precision)
+    made = detector.backend.file  # an ONNX file that was made of it
+    return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
 
-def certify(a: Side, b: Side, images, records=None, score=0.1, tolerance=None, worst: int = 6, progress=None) -> Certificate:
-    """Runs both on the same images and compares what they find.
+def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) -> Certificate:
+    """Runs both models on the same images and compares what they find.
 
     Args:
-        images: what a Detector takes, without videos; ignored where there are records.
-        records: Records with known boxes, for mAP.
-        score: least score of a detection that is compared; mAP counts all.
-        tolerance: a compare.Tolerance.
-        worst: how many images to name.
-        progress: wraps the iterable of images, given their number too.
+        a, b: the model to trust, and the model to check.
+        trial: the images, and what counts as the same.
+        progress: called with an iterable and the number of its items; returns an iterable of the same items.
 
     Raises:
-        CallError: other numbers of classes, videos, a tolerance of mAP without known boxes, a tolerance that is no number.
+        CallError: other numbers of classes, videos.
         DataError: an image that can't be read.
     """
-    tolerance = tolerance or compare.Tolerance()
     compare.check_classes(a.detector, b.detector)
-    if tolerance.map is not None and records is None:
-        raise CallError("a tolerance of mAP needs known boxes: name a data set (--data) in place of a folder of images")
-    items = list_stills(images if records is None else [record.image for record in records])
+    items, tolerance = trial.items(), trial.tolerance
     found = [_detect(side.detector, items, progress) for side in (a, b)]
-    most = tuple(side.detector.preset.post_nms for side in (a, b))
-    matches = [compare.match_detections(x, y, score, tolerance.score, most) for x, y in zip(*found)]
+    limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
+    matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {
-        "a": _describe(a), "b": _describe(b), "images": len(items), "score": score, "tolerance": asdict(tolerance),
+        "a": _describe(a), "b": _describe(b), "images": len(items), "score": trial.score, "tolerance": asdict(tolerance),
         **compare.summarize(matches, a.detector.names, b.detector.names),
-        "heads": compare.compare_heads(a.detector, b.detector, items[:HEADS_OF]),
-        "mAP": _mean_ap(found, records, a.detector.names),
+        "heads": compare.compare_heads(a.detector, b.detector, items[:HEAD_OUTPUTS_OF]),
+        "mAP": _mean_ap(found, trial.records, a.detector.names),
     }  # fmt: skip
     failures = compare.judge(summary, tolerance)
     order = sorted(range(len(items)), key=lambda i: matches[i].badness, reverse=True)
-    order = [i for i in order if any(matches[i].badness)][:worst]
+    order = [i for i in order if any(matches[i].badness)][: trial.worst]
     summary = {
         "passed": not failures, "failures": failures, **summary, "worst": [_difference(i, items[i], matches[i]) for i in order],
         "versions": versions(_PACKAGES), "machine": _machine(),
@@ -112,7 +139,7 @@ def certify(a: Side, b: Side, images, records=None, score=0.1, tolerance=None, w
     return Certificate(plain(summary), items, found, matches, order)
 
 
-def list_stills(images) -> list:
+def list_stills(images: Images) -> list[Image]:
     """Paths and arrays of what a user calls images.
 
     Raises:
@@ -125,20 +152,20 @@ def list_stills(images) -> list:
     return items
 
 
-def _detect(detector, items: list, progress) -> list:
+def _detect(detector: Detector, items: list, progress: Callable | None) -> list:
     results = detector.stream(items, score=0.0)
     return [found for _, found in (progress(results, len(items)) if progress else results)]
 
 
-def _mean_ap(found: list, records, names):
+def _mean_ap(found: list, records: list | None, names: list) -> dict:
     if records is None:
-        return {"not_compared": "the boxes are not known"}
+        return {"not_compared": "the true boxes are not known"}
     a, b = (compare.mean_ap(side, records, names)["mAP"] for side in found)
     loss = float(a - b)
     return {"a": float(a), "b": float(b), "loss": loss if loss == loss else None}
 
 
-def _difference(index: int, item, match) -> dict:
+def _difference(index: int, item: Image, match: compare.Match) -> dict:
     _, score, pixels = match.badness
     counts = {"missing": len(match.missing), "extra": len(match.extra)}
     name = f"image {index}" if isinstance(item, np.ndarray) else str(item)
@@ -146,35 +173,8 @@ def _difference(index: int, item, match) -> dict:
 
 
 def _describe(side: Side) -> dict:
-    files = [{"path": str(f), "sha256": _sha256(f)} for f in side.files]
+    files = [{"path": str(f), "sha256": file_hash(f)} for f in side.files]
     return {"model": side.model, "runtime": side.detector.runtime, "files": files}
-
-
-def _files(model, weights, detector) -> list:
-    """What a model was read from, the ONNX file that was made of it included."""
-    path, pair = Path(model), None if str(model).endswith(".onnx") else find_pair(model)
-    if str(model).endswith(".onnx"):
-        files = [path]
-    elif pair:
-        files = [file for file in pair if file]
-    else:
-        from ssdzoo.predict.load import find_network
-        from ssdzoo.weights.published import find_weights
-
-        preset, params = find_network(model, weights)
-        named = [path.with_suffix(".toml")] if path.name else []
-        tables = [file for file in (path / "model.toml", *named) if file.is_file()]
-        files = [Path(find_weights(preset.name, params)), *tables]
-    made = getattr(detector.backend, "path", None)
-    return files + ([Path(made)] if made and Path(made) not in files else [])
-
-
-def _sha256(path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 def _machine() -> dict:

@@ -1,15 +1,17 @@
-"""What differs between two detectors on the same images: matched boxes, scores, what only one finds, raw heads, mAP."""
+"""What differs between two detectors on the same images: matched boxes, scores, what only one finds, head outputs, mAP."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from ssdzoo import boxes as geometry
+from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import VOCMeanAP
-from ssdzoo.predict.backends.heads import heads_of
+from ssdzoo.predict.backends.protocol import NoHeadOutputs
+from ssdzoo.predict.detector import Detector
 
-LEAST_IOU = 0.5  # of two boxes that are the same object
+MIN_IOU = 0.5  # of two boxes that are the same object
 
 
 @dataclass(frozen=True)
@@ -17,12 +19,12 @@ class Tolerance:
     """What counts as the same.
 
     Attributes:
-        box: largest distance of a coordinate, in pixels of the image.
-        score: largest difference of a score.
-        map: largest loss of mAP from A to B.
-        agreement: least share of all detections that both have, 0 to 1.
+        box: maximum difference of a coordinate, in pixels of the image.
+        score: maximum difference of a score.
+        map: maximum loss of mAP from A to B.
+        agreement: minimum share of all detections that both have, 0 to 1.
 
-    A network of lower precision moves boxes and scores: where `map` or `agreement` is given, they alone decide, and the
+    A network of lower precision moves boxes and scores. Where `map` or `agreement` is given, they alone decide, and the
     differences are only reported.
 
     Raises:
@@ -51,7 +53,7 @@ class Match:
         extra: indices of those that B alone has.
         cut: (those of A, those of B) of which the other side may have the same just beyond its limit of detections; they are
             neither missing nor extra.
-        pixels: (K,) float64, largest distance of a coordinate of a pair, in pixels.
+        pixels: (K,) float64, maximum difference of a coordinate of a pair, in pixels.
         iou: (K,) float64.
         scores: (K,) float64, difference of the scores.
     """
@@ -70,15 +72,15 @@ class Match:
         return len(self.missing) + len(self.extra), float(self.scores.max(initial=0)), float(self.pixels.max(initial=0))
 
 
-def match_detections(a, b, score: float = 0.1, slack: float = 0.0, most: tuple = (None, None)) -> Match:
-    """Matches two Detections class by class, the pair of the largest IoU first, down to an IoU of 0.5.
+def match_detections(a: Detections, b: Detections, score: float = 0.1, slack: float = 0.0, limits: tuple = (None, None)) -> Match:
+    """Matches two Detections class by class, the pair of the highest IoU first, down to an IoU of 0.5.
 
     Args:
         a, b: Detections in pixels of the same image, the same number of classes.
-        score: detections below it don't count, unless their partner is above.
+        score: detections below it are ignored, unless their partner is above.
         slack: how far below `score` a partner may lie, so that rounding at the threshold is no missing detection.
-        most: detections that A and B give at most: where one is full, what the other has no better than its last, by `slack`,
-            may have fallen off the end by rounding.
+        limits: maximum numbers of detections of A and B. Where one is reached, a detection of the other side that scores no
+            better than the last one, by `slack`, may have fallen off the end by rounding.
     """
     candidates = (a.scores[:, None] >= score - slack) & (b.scores[None, :] >= score - slack)
     candidates &= (a.scores[:, None] >= score) | (b.scores[None, :] >= score)
@@ -86,17 +88,17 @@ def match_detections(a, b, score: float = 0.1, slack: float = 0.0, most: tuple =
     overlap = np.where(candidates, geometry.iou(a.boxes, b.boxes), -1)
     # Of equal overlaps that of the closest scores, and then the first: a pile of equal boxes is matched by rank.
     distance = np.abs(a.scores[:, None].astype(np.float64) - b.scores[None, :])
-    rows, columns = np.nonzero(overlap >= LEAST_IOU)
+    rows, columns = np.nonzero(overlap >= MIN_IOU)
     order = np.lexsort((distance[rows, columns], -overlap[rows, columns]))
-    free_a, free_b, pairs = np.ones(len(a), bool), np.ones(len(b), bool), []
+    free_a, free_b, found = np.ones(len(a), bool), np.ones(len(b), bool), []
     for i, j in zip(rows[order], columns[order]):
         if free_a[i] and free_b[j]:
             free_a[i] = free_b[j] = False
-            pairs.append((i, j))
-    pairs = np.array(sorted(pairs), int).reshape(-1, 2)
+            found.append((i, j))
+    pairs = np.array(sorted(found), int).reshape(-1, 2)
     first, second = pairs.T
     alone_a, alone_b = free_a & (a.scores >= score), free_b & (b.scores >= score)
-    cut_a, cut_b = alone_a & _at_the_end(a, b, slack, most[1]), alone_b & _at_the_end(b, a, slack, most[0])
+    cut_a, cut_b = alone_a & _at_the_end(a, b, slack, limits[1]), alone_b & _at_the_end(b, a, slack, limits[0])
     return Match(
         pairs,
         np.flatnonzero(alone_a & ~cut_a),
@@ -108,14 +110,14 @@ def match_detections(a, b, score: float = 0.1, slack: float = 0.0, most: tuple =
     )
 
 
-def _at_the_end(found, other, slack: float, most) -> np.ndarray:
+def _at_the_end(found: Detections, other: Detections, slack: float, limit: int | None) -> np.ndarray:
     """(N,) bool: which of `found` score no better than the last of `other`, where that is full."""
-    full = most is not None and len(other) >= most > 0
+    full = limit is not None and len(other) >= limit > 0
     return found.scores <= other.scores.min() + slack if full else np.zeros(len(found), bool)
 
 
 def summarize(matches: list, names_a: list, names_b: list) -> dict:
-    """Plain values over all images: counts, and the largest differences; None where no pair was found."""
+    """Plain values over all images: counts, and the maximum differences; None where no pair was found."""
     count = sum(len(m.pairs) for m in matches)
 
     def over(key, reduce):
@@ -151,7 +153,7 @@ def judge(summary: dict, tolerance: Tolerance) -> list:
     if tolerance.map is not None and tolerance.agreement is None:
         return failures
     if not counts["a"] + counts["b"]:
-        return ["neither finds anything: there is nothing to compare; lower the least score, or take other images"]
+        return ["neither finds anything: there is nothing to compare; lower the minimum score, or take other images"]
     if tolerance.agreement is not None:
         share = counts["agreement"]
         return failures + (
@@ -172,44 +174,45 @@ def judge(summary: dict, tolerance: Tolerance) -> list:
     return failures
 
 
-def _judge_map(loss, limit: float) -> list:
+def _judge_map(loss: float | None, limit: float) -> list:
     if loss is None:
         return ["mAP has no value: the images hold no objects of these classes"]
     return [f"mAP falls by {loss:.4f}, tolerance {limit:g}"] if loss > limit else []
 
 
-def compare_heads(a, b, items) -> dict:
-    """{"logits", "offsets"}: largest differences of the raw heads of two Detectors on images; or {"not_compared": reason}.
+def compare_heads(a: Detector, b: Detector, items: list) -> dict:
+    """{"logits", "offsets"}: maximum differences of the head outputs of two Detectors on images; or {"not_compared": reason}.
 
     Images go through one by one, as each Detector prepares them.
     """
-    if a._size != b._size:
+    if a.size != b.size:
         return {"not_compared": f"A takes images of {_size(a)}, B of {_size(b)}"}
-    run_a, run_b = heads_of(a), heads_of(b)
-    for side, run in (("A", run_a), ("B", run_b)):
-        if isinstance(run, str):
-            return {"not_compared": f"{side}: {run}"}
     worst = {"logits": 0.0, "offsets": 0.0}
     for item in items:
-        first, second = run_a(a.prepare(item)[1][None]), run_b(b.prepare(item)[1][None])
-        for what, x, y in zip(worst, first, second):
+        outputs = []
+        for side, detector in (("A", a), ("B", b)):
+            try:
+                outputs.append(detector.backend.head_outputs(detector.prepare(item)[1][None]))
+            except NoHeadOutputs as error:
+                return {"not_compared": f"{side}: {error}"}
+        for what, x, y in zip(worst, *outputs):
             if x.size != y.size:
                 return {"not_compared": f"{what} of A are {x.shape}, of B {y.shape}"}
             if x.shape != y.shape and what == "logits":  # GluonCV's symbols hold them as (B, C + 1, N)
                 x, y = (v if v.shape[2] == len(d.names) + 1 else v.transpose(0, 2, 1) for v, d in ((x, a), (y, b)))
-            largest = float(np.abs(x.reshape(y.shape) - y).max(initial=0))
-            if not np.isfinite(largest):
+            difference = float(np.abs(x.reshape(y.shape) - y).max(initial=0))
+            if not np.isfinite(difference):
                 return {"not_compared": f"{what} hold values that are not finite"}
-            worst[what] = max(worst[what], largest)
+            worst[what] = max(worst[what], difference)
     return {**worst, "images": len(items)}
 
 
-def _size(detector) -> str:
-    height, width = detector._size
+def _size(detector: Detector) -> str:
+    height, width = detector.size
     return f"{height}x{width} pixels"
 
 
-def check_classes(a, b) -> None:
+def check_classes(a: Detector, b: Detector) -> None:
     """
     Raises:
         CallError: two Detectors with another number of classes.

@@ -1,21 +1,30 @@
-"""How good a detector is on a data set."""
+"""Average precision and more of a detector on a data set."""
 
 import difflib
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ssdzoo.data import Dataset, load_dataset
+from ssdzoo.data.record import Record
+from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
 from ssdzoo.metrics.sizes import SIZES
+from ssdzoo.predict.detector import Detector
+from ssdzoo.predict.load import load
+from ssdzoo.progress import Silent
 
 METRICS = ("voc07", "voc12", "coco")
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that is known about a detector on a data set.
+    """The results of a detector on a data set.
 
     Attributes:
         names: the classes.
@@ -37,7 +46,7 @@ class Evaluation:
 def check_metric(metric: str) -> None:
     """
     Raises:
-        CallError: a metric that there is not; names the nearest one.
+        CallError: an unknown metric; suggests the nearest one.
     """
     if metric not in METRICS:
         near = difflib.get_close_matches(metric.lower(), METRICS, 1, 0.3)
@@ -45,34 +54,62 @@ def check_metric(metric: str) -> None:
         raise CallError(f"no metric {metric!r}: {hint}there are {', '.join(METRICS)}")
 
 
-def evaluate(detector, dataset, metric: str = "voc07", progress=None, iou: float = 0.5) -> dict:
-    """{"mAP": ..., "AP": {class: ...}}, and more for "coco", in pixels of the original images; NaN for a class without objects.
+def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",
+             iou: float = 0.5, *, format: str | None = None, backend: str | None = None, weights: str | Path | None = None,
+             ctx: Any = None, progress: Silent | None = None) -> dict:  # fmt: skip
+    """Average precision of a model on a data set, in pixels of the original images.
 
     Args:
-        detector: a Detector.
-        dataset: a Dataset of the same classes; objects marked difficult and crowds count for nothing.
+        model: a Detector, or what `ssdzoo.load` takes: a run folder, an exported model, an .onnx, the name of a preset.
+        data: a Dataset of the same classes, or a path: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec
+            or .lst, or a .csv. Objects marked difficult and crowds are ignored.
+        split: of a path: the images to evaluate on, such as "test" or "train[80%:]".
         metric: "voc07" (11 points) or "voc12" (area under the curve), both with the inclusive pixels of the devkit, or "coco"
             (the mean over IoU 0.50, 0.55, ... 0.95; see `ssdzoo.metrics.COCOMetrics.value`).
-        progress: wraps the iterable of images, given their number too.
-        iou: least IoU of a hit; "coco" has its own.
+        iou: minimum IoU of a hit; "coco" has its own.
+        format: of the data: "voc", "coco", "yolo", "recordio" or "csv"; recognized by default.
+        backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
+
+    Returns:
+        {"mAP": float, "AP": {class: float}}, and COCO's twelve numbers for "coco". NaN for a class without objects.
 
     Raises:
-        CallError: an unknown metric.
+        CallError: an unknown metric, model or split.
+        DataError, WeightsError: what cannot be read.
+
+    Example:
+        >>> import ssdzoo
+        >>> ssdzoo.evaluate("runs/cells", "data/cells", split="test")["mAP"]
     """
     check_metric(metric)
-    scorer = _scorer(metric, detector.names, iou)
-    for record, found in zip(dataset.records, _detect(detector, dataset, progress)):
+    progress = progress or Silent()
+    if isinstance(model, (str, Path)):
+        model = load(model, backend, ctx, weights)
+    if not isinstance(data, Dataset):
+        data = load_dataset(data, split, model.names, format)
+        for problem in data.problems:
+            progress.say(f"  {problem}")
+    scorer = _scorer(metric, model.names, iou)
+    for found, record in zip(_detect(model, data, progress), data.records):  # in this order, so that progress ends too
         _add(scorer, record, found)
     return scorer.value()
 
 
 def evaluate_fully(
-    detector, dataset, metric: str = "voc07", progress=None, iou: float = 0.5, score: float = 0.5, image_ids=None
+    detector: Detector,
+    dataset: Dataset,
+    metric: str = "voc07",
+    progress: Silent | None = None,
+    iou: float = 0.5,
+    score: float = 0.5,
+    image_ids: list | None = None,
 ) -> Evaluation:
-    """What `evaluate` says, and the rest: AP by size, best thresholds, curves, confusions, speed.
+    """What `evaluate` gives, and the rest: AP by size, best thresholds, curves, confusions, speed.
 
     Args:
-        score: least score of a detection in the confusion matrix.
+        detector: a Detector; `dataset`: a Dataset of the same classes.
+        score: minimum score of a detection in the confusion matrix.
         image_ids: COCO's id of each image; None counts from 1.
 
     The other arguments and the errors are those of `evaluate`.
@@ -83,7 +120,7 @@ def evaluate_fully(
     confusion = ConfusionMatrix(names, score, iou)
     coco = COCOMetrics(names) if metric == "coco" else None
     started = time.perf_counter()
-    found = list(_detect(detector, dataset, progress))
+    found = list(_detect(detector, dataset, progress or Silent()))
     seconds = time.perf_counter() - started
     for i, (record, detections) in enumerate(zip(dataset.records, found)):
         for scorer in (curves, confusion):
@@ -104,19 +141,17 @@ def evaluate_fully(
     return Evaluation(names, dataset.records, found, plain(summary), curves, confusion)
 
 
-def _detect(detector, dataset, progress):
+def _detect(detector: Detector, dataset: Dataset, progress: Silent) -> Iterator[Detections]:
     results = detector.stream([record.image for record in dataset.records], score=0.0)
-    if progress:
-        results = progress(results, len(dataset))
-    for _, found in results:
+    for _, found in progress.images(results, len(dataset)):
         yield found
 
 
-def _scorer(metric: str, names: list, iou: float):
+def _scorer(metric: str, names: list, iou: float) -> COCOMetrics | VOCMeanAP:
     return COCOMetrics(names) if metric == "coco" else VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=True)
 
 
-def _add(scorer, record, found, image_id=None) -> None:
+def _add(scorer: Any, record: Record, found: Detections, image_id: int | None = None) -> None:
     detections = found.boxes, found.class_ids, found.scores
     if isinstance(scorer, COCOMetrics):
         scorer.update(*detections, record.boxes, record.class_ids, record.difficult, record.crowd, image_id=image_id)
@@ -124,7 +159,7 @@ def _add(scorer, record, found, image_id=None) -> None:
         scorer.update(*detections, record.boxes, record.class_ids, record.difficult | record.crowd)
 
 
-def _counts(dataset, names: list, curves) -> dict:
+def _counts(dataset: Dataset, names: list, curves: VOCMeanAP) -> dict:
     def total(flags):
         return int(sum(np.sum(flag) for flag in flags))
 

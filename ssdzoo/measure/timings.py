@@ -6,13 +6,13 @@ import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ssdzoo.costs import row_key
+from ssdzoo.costs import preset_key
 from ssdzoo.errors import DataError
 from ssdzoo.files import user_cache, write_text
 from ssdzoo.machine import cores, processor
 from ssdzoo.preset import read_preset
 
-_NEWEST = ("machine", "row", "runtime", "batch")  # of each the newest measurement is kept
+_NEWEST = ("machine", "preset", "runtime", "batch")  # of each the newest measurement is kept
 _FIELDS = {*_NEWEST, "version", "image_ms", "date"}
 
 
@@ -26,12 +26,12 @@ def this_machine() -> str:
     return f"{processor('model name') or platform.machine()}, {count} core{'s' if count > 1 else ''}"
 
 
-def remember(table, rows: list) -> None:
-    """Keeps the rows of `benchmark` for the model of a table; a folder that can't be written is told in a warning."""
-    key, now = row_key(read_preset(table)), datetime.now(timezone.utc).isoformat(timespec="seconds")
+def remember(table: str | Path, rows: list[dict]) -> None:
+    """Keeps the rows of `benchmark` for the model of a table; a folder that can't be written is reported as a warning."""
+    key, now = preset_key(read_preset(table)), datetime.now(timezone.utc).isoformat(timespec="seconds")
     new = [
         {
-            "machine": this_machine(), "row": key, "runtime": row["runtime"], "version": row["version"], "batch": row["batch"],
+            "machine": this_machine(), "preset": key, "runtime": row["runtime"], "version": row["version"], "batch": row["batch"],
             "image_ms": row["image_ms"]["p50"], "date": now,
         }
         for row in rows
@@ -58,8 +58,8 @@ def timings(presets: list) -> dict:
     machine, found = this_machine(), {}
     entries = sorted((e for e in _read() if e["machine"] == machine), key=lambda e: -e["batch"])
     for preset in presets:
-        key = row_key(preset)
-        own = {e["runtime"]: e for e in entries if e["row"] == key}
+        key = preset_key(preset)
+        own = {e["runtime"]: e for e in entries if e["preset"] == key}
         if own:
             found[preset.name] = own
     return found
@@ -76,7 +76,8 @@ def _read() -> list:
     if not path.is_file():
         return []
     try:
-        entries = json.loads(path.read_text("utf-8"))
+        # Files of earlier versions call the preset "row".
+        entries = [{"preset": entry.get("row"), **entry} for entry in json.loads(path.read_text("utf-8"))]
         if all(entry.keys() >= _FIELDS and isinstance(entry["image_ms"], (int, float)) for entry in entries):
             return entries
     except (OSError, ValueError, AttributeError, TypeError):

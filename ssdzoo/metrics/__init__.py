@@ -1,4 +1,4 @@
-"""Metrics of detection in numpy; nothing here needs mxnet."""
+"""Metrics of object detection in numpy, without mxnet and models."""
 
 from ssdzoo.metrics.coco import COCOMetrics
 from ssdzoo.metrics.confusion import ConfusionMatrix

@@ -1,10 +1,12 @@
 """COCO's twelve numbers (cocodataset.org, "Detection Evaluation"), counted by the package faster-coco-eval."""
 
+from collections.abc import Callable, Iterable
+
 import numpy as np
 
 from ssdzoo import boxes as geometry
 from ssdzoo.errors import CallError
-from ssdzoo.metrics.inputs import as_detections, as_names, as_objects
+from ssdzoo.metrics.inputs import Array, as_detections, as_names, as_objects
 
 # Name: (what, IoU or None for the mean over 0.50, 0.55, ... 0.95, size, detections per image)
 NUMBERS = {
@@ -24,11 +26,11 @@ NUMBERS = {
 
 
 class COCOMetrics:
-    """COCO's average precision and recall; the 100 best detections of a class in an image count.
+    """COCO's average precision and recall, of the 100 best detections of a class in an image.
 
-    A crowd, a box around many objects, is no object to find, and any number of detections may lie in it: one that no object
-    takes is ignored if at least the IoU's share of its own area lies inside. COCO has no other way to say that an object
-    counts for nothing, so objects marked difficult are treated as crowds.
+    A crowd, a box around many objects, is not an object to be found, and any number of detections may lie in it: one that
+    matches no object is ignored if at least the IoU's share of its own area lies inside. COCO has no other way to ignore an
+    object, so objects marked difficult are treated as crowds.
 
     Args:
         class_names: names by class id.
@@ -37,27 +39,30 @@ class COCOMetrics:
         CallError: a name that comes twice.
     """
 
-    def __init__(self, class_names):
+    def __init__(self, class_names: Iterable[str]):
         self.class_names = as_names(class_names)
         self.reset()
 
     def reset(self) -> None:
         """Forgets all images."""
-        self._images, self._last, self._objects, self._detections = set(), 0, [], []
+        self._images: set[int] = set()
+        self._last = 0
+        self._objects: list[dict] = []
+        self._detections: list[dict] = []
 
-    def update(
-        self, pred_boxes, pred_ids, pred_scores, gt_boxes, gt_ids, gt_difficult=None, gt_crowd=None, gt_areas=None, image_id=None
-    ) -> None:
+    def update(self, pred_boxes: Array, pred_ids: Array, pred_scores: Array, gt_boxes: Array, gt_ids: Array,
+               gt_difficult: Array | None = None, gt_crowd: Array | None = None, gt_areas: Array | None = None,
+               image_id: int | None = None) -> None:  # fmt: skip
         """Adds one image.
 
         Args:
-            pred_boxes (N, 4), pred_ids (N,), pred_scores (N,): detections; those with id -1 are padding.
+            pred_boxes (N, 4), pred_ids (N,), pred_scores (N,): detections, boxes as xyxy pixels; those with id -1 are padding.
             gt_boxes (M, 4), gt_ids (M,): objects; those with id -1 are padding.
-            gt_difficult, gt_crowd: (M,) objects that count for nothing, see above; None for none.
+            gt_difficult, gt_crowd: (M,) whether each object is ignored, see above; None for none.
             gt_areas: (M,) square pixels that decide whether an object is small, medium or large: COCO's own annotations give
                 those of the outlines; None takes the boxes'.
             image_id: an integer of its own; COCO sorts images by it, which decides between equal scores in different images.
-                None continues from the largest one so far.
+                None is one more than the largest so far.
 
         Raises:
             CallError: shapes or lengths that don't match, an id without a name, a box or a score that is not finite, an image
@@ -65,12 +70,12 @@ class COCOMetrics:
         """
         boxes, ids, scores = as_detections(self.class_names, pred_boxes, pred_ids, pred_scores)
         real = np.asarray(gt_ids, np.float64).reshape(-1) >= 0
-        gt_boxes, gt_ids, difficult, crowd = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult, gt_crowd)
-        areas = geometry.area(gt_boxes) if gt_areas is None else np.asarray(gt_areas, np.float64).reshape(-1)
+        real_boxes, real_ids, difficult, crowd = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult, gt_crowd)
+        areas = geometry.area(real_boxes) if gt_areas is None else np.asarray(gt_areas, np.float64).reshape(-1)
         if gt_areas is not None and len(areas) == len(real):
             areas = areas[real]
-        if len(areas) != len(gt_boxes):
-            raise CallError(f"objects: {len(gt_boxes)} boxes and {len(areas)} areas don't belong together")
+        if len(areas) != len(real_boxes):
+            raise CallError(f"objects: {len(real_boxes)} boxes and {len(areas)} areas don't belong together")
         image = self._last + 1 if image_id is None else int(image_id)
         if image in self._images:
             raise CallError(f"image_id {image} comes twice")
@@ -78,7 +83,7 @@ class COCOMetrics:
         self._last = max(self._last, image)
         self._objects += [
             {"image_id": image, "category_id": i, "bbox": box, "area": area, "iscrowd": int(ignored)}
-            for i, box, area, ignored in zip(gt_ids.tolist(), xywh(gt_boxes).tolist(), areas.tolist(), difficult | crowd)
+            for i, box, area, ignored in zip(real_ids.tolist(), xywh(real_boxes).tolist(), areas.tolist(), difficult | crowd)
         ]
         own = geometry.area(boxes)
         self._detections += [
@@ -98,14 +103,14 @@ class COCOMetrics:
         return {"mAP": numbers["AP"], **by_class, "coco": numbers}
 
 
-def xywh(boxes) -> np.ndarray:
-    """(M, 4) xmin, ymin, xmax, ymax to xmin, ymin, width, height."""
+def xywh(boxes: np.ndarray) -> np.ndarray:
+    """Boxes (M, 4) xmin, ymin, xmax, ymax as xmin, ymin, width, height."""
     boxes = np.asarray(boxes)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
 
 
-def _count(images, objects: list, detections: list, classes: int):
-    """A function of (what, IoU, size, detections per image, class or None for all) that gives the mean, NaN of nothing."""
+def _count(images: set, objects: list, detections: list, classes: int) -> Callable[..., float]:
+    """A function of (what, IoU, size, detections per image, class or None for all) that returns the mean; NaN without objects."""
     from faster_coco_eval import COCO, COCOeval_faster
 
     sides = []
@@ -123,9 +128,9 @@ def _count(images, objects: list, detections: list, classes: int):
     evaluation.accumulate()
     parameters, tables = evaluation.params, evaluation.eval
 
-    def mean(what: str, iou, size: str, most: int, category=None) -> float:
+    def mean(what: str, iou: float | None, size: str, limit: int, category: int | None = None) -> float:
         # precision is (IoU, recall, class, size, detections), recall lacks its second axis; -1 stands for no objects.
-        table = np.asarray(tables[what])[..., parameters.areaRngLbl.index(size), list(parameters.maxDets).index(most)]
+        table = np.asarray(tables[what])[..., parameters.areaRngLbl.index(size), list(parameters.maxDets).index(limit)]
         table = table if iou is None else table[np.isclose(parameters.iouThrs, iou)]
         table = table if category is None else table[..., category]
         table = table[table > -1]

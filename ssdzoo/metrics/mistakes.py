@@ -1,15 +1,16 @@
-"""What a detector does wrong, mistake by mistake."""
+"""The mistakes of a detector, one by one, by the kinds of TIDE (Bolya et al. 2020, section 2.2)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ssdzoo import boxes as geometry
-from ssdzoo.metrics.matching import NOTHING, match
+from ssdzoo.detections import Detections
+from ssdzoo.metrics.matching import UNMATCHED, match
 
-# Below this IoU a detection and an object have nothing to do with each other (TIDE, Bolya et al. 2020, section 2.2).
-TOUCHING = 0.1
-KINDS = ("missed", "false positive", "wrong class", "badly placed", "found twice")
+BACKGROUND_IOU = 0.1  # TIDE's: with a lower IoU, a detection is not taken to mean the object
+KINDS = ("missed", "background", "classification error", "localization error", "duplicate")
 
 
 @dataclass(frozen=True)
@@ -19,10 +20,9 @@ class Mistake:
     Attributes:
         kind: one of KINDS.
         image: index of the image.
-        detection, object: indices in that image, or None: nothing was detected, or nothing is there.
+        detection, object: indices in that image; None for the detection of a missed object, and for the object of background.
         iou: of the two, or 0.
-        weight: what makes it worse than another of its kind: the score of the detection; of a missed object, its share of the
-            image.
+        weight: by which mistakes of a kind are ranked: the score of the detection; of a missed object, its share of the image.
     """
 
     kind: str
@@ -33,16 +33,19 @@ class Mistake:
     weight: float
 
 
-def find_mistakes(image: int, detections, record, score: float = 0.5, iou: float = 0.5) -> list:
-    """The mistakes in one image: an object that nothing found; a detection of nothing; an object under a wrong name; a box that
-    overlaps a free object of its class, but not enough; a second box on an object.
+def find_mistakes(image: int, detections: Detections, record: Any, score: float = 0.5, iou: float = 0.5) -> list[Mistake]:
+    """The mistakes in one image.
+
+    missed: an object without a detection. classification error: a detection of an object with the wrong class. localization
+    error: a detection that overlaps a free object of its class, but by less than `iou`. duplicate: a second detection of an
+    object. background: any other detection that matches no object.
 
     Args:
-        image: the index that they get.
-        detections: a Detections, best first.
-        record: a Record; objects marked difficult and crowds count for nothing.
-        score: least score of a detection that counts.
-        iou: least IoU of a detection and its object.
+        image: the index that the mistakes get.
+        detections: best first.
+        record: a Record; its objects marked difficult and crowds are ignored.
+        score: minimum score of a detection.
+        iou: minimum IoU of a detection and its object.
     """
     found = detections.above(score)
     ignored = record.difficult | record.crowd
@@ -53,33 +56,29 @@ def find_mistakes(image: int, detections, record, score: float = 0.5, iou: float
     free[matched[matched >= 0]] = False
     mistakes = []
 
-    def add(kind, n, m, weight):
-        mistakes.append(
-            Mistake(kind, image, n, m, float(overlaps[n, m]) if n is not None and m is not None else 0.0, float(weight))
-        )
+    def add(kind: str, n: int, m: int | None) -> None:
+        mistakes.append(Mistake(kind, image, n, m, 0.0 if m is None else float(overlaps[n, m]), float(found.scores[n])))
 
     for n, m in enumerate(matched.tolist()):
         if m >= 0 and found.class_ids[n] != record.class_ids[m]:
-            add("wrong class", n, m, found.scores[n])
-        if m != NOTHING:
+            add("classification error", n, m)
+        if m != UNMATCHED:
             continue
         same = np.where(record.class_ids == found.class_ids[n], overlaps[n], 0)
         near, taken = np.where(free, same, 0), np.where(free, 0, same)
-        if near.max(initial=0) >= TOUCHING:
-            add("badly placed", n, int(near.argmax()), found.scores[n])
+        if near.max(initial=0) >= BACKGROUND_IOU:
+            add("localization error", n, int(near.argmax()))
             free[near.argmax()] = False
         elif taken.max(initial=0) >= iou:
-            add("found twice", n, int(taken.argmax()), found.scores[n])
+            add("duplicate", n, int(taken.argmax()))
         else:
-            add("false positive", n, None, found.scores[n])
+            add("background", n, None)
     shares = geometry.area(record.boxes) / max(1, record.height * record.width)
-    for m in np.flatnonzero(free).tolist():
-        add("missed", None, m, shares[m])
-    return mistakes
+    return mistakes + [Mistake("missed", image, None, int(m), 0.0, float(shares[m])) for m in np.flatnonzero(free)]
 
 
-def worst(mistakes: list, most: int) -> list:
-    """At most `most` mistakes, as evenly from all kinds as there are some; kind by kind, the worst first."""
+def worst(mistakes: list, limit: int) -> list[Mistake]:
+    """Up to `limit` mistakes, of all kinds as evenly as there are some; in the order of KINDS, the worst of a kind first."""
     piles = [sorted((m for m in mistakes if m.kind == kind), key=lambda m: -m.weight) for kind in KINDS]
-    ranked = sorted((rank, k) for k, pile in enumerate(piles) for rank in range(len(pile)))[:most]
+    ranked = sorted((rank, k) for k, pile in enumerate(piles) for rank in range(len(pile)))[:limit]
     return [piles[k][rank] for k, rank in sorted((k, rank) for rank, k in ranked)]

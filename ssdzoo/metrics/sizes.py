@@ -2,11 +2,11 @@
 
 import numpy as np
 
-# Areas in square pixels of the original image: the least of a range belongs to it, the greatest to the next.
+# Ranges of the area in square pixels of the original image: the minimum belongs to a range, the maximum to the next.
 SIZES = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, np.inf)}
 
 
-def within(areas, size: str) -> np.ndarray:
+def within(areas: np.ndarray, size: str) -> np.ndarray:
     """(N,) bool: which of the areas (N,) are of a size in `SIZES`."""
-    least, most = SIZES[size]
-    return (areas >= least) & (areas < most)
+    low, high = SIZES[size]
+    return (areas >= low) & (areas < high)

@@ -3,43 +3,33 @@
 import numpy as np
 
 from ssdzoo.anchors.levels import Level
-from ssdzoo.boxes import anchor_grid, anchor_shapes, listed_shapes
+from ssdzoo.boxes import anchor_grid, anchor_shapes, listed_shapes, lite_shapes
 from ssdzoo.errors import CallError
+from ssdzoo.nn.parameters import Fixed, current_value
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 
 
-class _Fixed(mx.init.Initializer):
-    """Initializes a parameter to a given array."""
-
-    def __init__(self, value):
-        super().__init__()
-        self._value = value
-
-    def _init_weight(self, _, array):
-        self._value.copyto(array)
-
-
 class SSDAnchorGenerator(mx.gluon.HybridBlock):
     """The anchors of one feature map, in center form and pixels of the network input.
 
-    At each pixel, in this order: a square of `sizes[0]`, a square of sqrt(sizes[0] * sizes[1]), then for every ratio
+    In each grid cell, in this order: a square of `sizes[0]`, a square of sqrt(sizes[0] * sizes[1]), then for every ratio
     after the first a box of area sizes[0]^2 with width / height = ratio.
 
     Args:
         index: number of the feature map, 0 for the finest.
         im_size: (H, W) of the network input; clips the anchors where `clip` is set.
-        sizes: (this map's size, the next map's size) in pixels.
+        sizes: (size of this feature map's anchors, size of the next one's) in pixels.
         ratios: aspect ratios width / height; the first must be 1.
         step: distance of neighboring anchor centers in pixels, one number or (vertical, horizontal).
         alloc_size: (H, W) of the largest feature map that the stored anchors cover.
-        offsets: (vertical, horizontal) position of the center within its cell, in cells.
+        offsets: (vertical, horizontal) position of the center within its grid cell, in grid cells.
         clip: limits centers and sizes to the input.
 
-    The anchors are a constant parameter (1, 1, alloc H, alloc W, 4 * num_depth), float32: a parameter file brings the anchors
-    that its model was trained with. Calling the block with a feature map (B, C, H, W) returns (1, H * W * num_depth,
-    4), row by row.
+    The anchors are a constant parameter (1, 1, alloc H, alloc W, 4 * num_depth), float32, so that a parameter file holds the
+    anchors that its model was trained with. Calling the block with a feature map (B, C, H, W) returns (1, H * W * num_depth, 4),
+    one row of grid cells after the other.
     """
 
     def __init__(self, index, im_size, sizes, ratios, step, alloc_size=(128, 128),
@@ -54,7 +44,7 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
             self.anchors = self.params.get_constant(f"anchor_{index}", self._grid(self._shapes, steps, offsets, alloc_size))
 
     def _box_shapes(self, sizes, ratios) -> np.ndarray:
-        """(num_depth, 2) float64: width and height of each box at a pixel."""
+        """(num_depth, 2) float64: width and height of each anchor of a grid cell."""
         return anchor_shapes(sizes[0], np.sqrt(sizes[0] * sizes[1]), ratios)
 
     @staticmethod
@@ -65,18 +55,17 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
 
     @property
     def num_depth(self) -> int:
-        """Anchors at each pixel."""
+        """Anchors in each grid cell."""
         return len(self._shapes)
 
     def grow(self, height: int, width: int) -> None:
         """Extends the stored anchors to a feature map of height x width, keeping those that are there.
 
-        Shapes, steps and offsets are read back from the stored anchors, because a loaded file may have brought its own.
+        Shapes, steps and offsets are read back from the stored anchors, because a loaded file may hold others.
         """
         stored = self._stored()
         old_height, old_width = stored.shape[2:4]
-        size = max(height, old_height), max(width, old_width)
-        grown = self._grid(*self.layout(), size)
+        grown = self._grid(*self.layout(), (max(height, old_height), max(width, old_width)))
         grown[:, :, :old_height, :old_width] = stored
         self.assign(mx.nd.array(grown))
 
@@ -89,21 +78,19 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         return cells[0, 0, :, 2:], steps, (first[1] / steps[0], first[0] / steps[1])
 
     def _stored(self) -> np.ndarray:
-        anchors = self.anchors
-        data = anchors.value if anchors._data is None else anchors.data(anchors.list_ctx()[0])
-        return data.asnumpy().astype(np.float64)
+        return current_value(self.anchors).asnumpy().astype(np.float64)
 
     def assign(self, anchors: "mx.nd.NDArray", ctx=None) -> None:
         """Replaces the stored anchors, (1, 1, any H, any W, 4 * num_depth) float32, on `ctx` or on the contexts they are on.
 
-        They become the parameter's own initial value as well: a later `initialize` brings them back, not the first ones.
+        They become the parameter's own initial value as well: a later `initialize` restores them, not the first ones.
         """
         contexts = ctx or self.anchors.list_ctx()
         # Gluon has no public way to give a known shape to a parameter again.
         self.anchors._shape = anchors.shape
         self.anchors._data = None
         self.anchors._deferred_init = ()
-        self.anchors.init = _Fixed(anchors)
+        self.anchors.init = Fixed(anchors)
         self.anchors.initialize(ctx=contexts)
 
     def hybrid_forward(self, F, x, anchors):
@@ -121,23 +108,21 @@ def network_levels(net) -> list:
 
 
 class LiteAnchorGenerator(SSDAnchorGenerator):
-    """The anchors of TensorFlow's ssd_mobilenet_v1_coco: three at each pixel of the first map, the square of half the size;
-    on the other maps the square of the geometric mean comes last."""
+    """The anchors of TensorFlow's ssd_mobilenet_v1_coco: see `lite_shapes`."""
 
     def _box_shapes(self, sizes, ratios):
-        size = sizes[0]
-        # The square of the other maps is half the size too: that is how the published weights were trained.
-        shapes = [(size / 2, size / 2)]
-        shapes += [(size * np.sqrt(ratio), size / np.sqrt(ratio)) for ratio in ratios[1:]]
-        if self._index > 0:
-            shapes.append((np.sqrt(size * sizes[1]),) * 2)
-        return np.array(shapes, np.float64)
+        return lite_shapes(sizes[0], np.sqrt(sizes[0] * sizes[1]), ratios, self._index > 0)
 
 
 class ListedAnchorGenerator(SSDAnchorGenerator):
-    """Anchors that are listed one by one: the k-th at each pixel has the area sizes[k]^2 and width / height = ratios[k]."""
+    """Anchors that are listed one by one: the k-th of each grid cell has the area sizes[k]^2 and width / height = ratios[k].
+
+    Raises:
+        CallError: not as many sizes as ratios.
+    """
 
     def _box_shapes(self, sizes, ratios):
         if len(sizes) != len(ratios):
-            raise CallError(f"map {self._index} has {len(sizes)} sizes and {len(ratios)} ratios; listed anchors need one of each")
+            counts = f"{len(sizes)} sizes and {len(ratios)} ratios"
+            raise CallError(f"feature map {self._index} has {counts}; listed anchors need one of each")
         return listed_shapes(sizes, ratios)

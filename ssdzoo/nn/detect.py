@@ -1,4 +1,4 @@
-"""From raw heads to detections: softmax, decoding, and suppression class by class."""
+"""From head outputs to detections: softmax, decoding, and NMS class by class."""
 
 from ssdzoo.nn.coder import STDS, decode
 from ssdzoo.runtime import mxnet
@@ -17,9 +17,9 @@ class Detect(mx.gluon.HybridBlock):
 
     Args:
         num_classes: C, without the background.
-        nms_thresh: IoU of suppression; 0 or less, or 1 or more, returns all C * N candidates without it.
-        nms_topk: candidates that enter; -1 for all.
-        post_nms: detections returned; -1 for all.
+        nms_thresh: IoU threshold of the NMS; 0 or less, or 1 or more, returns all C * N candidates without NMS.
+        nms_topk: maximum number of candidates that enter; -1 for all.
+        post_nms: maximum number of detections; -1 for all.
         stds: of the box coder.
 
     Input: logits (B, N, C + 1) with the background first, offsets (B, N, 4), anchors (1, N, 4) in center form.
@@ -34,9 +34,14 @@ class Detect(mx.gluon.HybridBlock):
         self._stds = stds
 
     def set_nms(self, nms_thresh: float, nms_topk: int, post_nms: int) -> None:
-        """Changes the suppression, also after `hybridize`."""
+        """Changes the NMS, also after `hybridize`."""
         self._clear_cached_op()
         self.nms_thresh, self.nms_topk, self.post_nms = nms_thresh, nms_topk, post_nms
+
+    def set_classes(self, num_classes: int) -> None:
+        """Changes the number of classes, also after `hybridize`."""
+        self._clear_cached_op()
+        self.num_classes = num_classes
 
     def hybrid_forward(self, F, logits, offsets, anchors):
         boxes = decode(F, offsets, anchors, self._stds)

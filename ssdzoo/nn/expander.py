@@ -1,6 +1,7 @@
 """A backbone of MXNet's own model zoo, cut at named layers, with strided convolutions appended."""
 
 from ssdzoo.errors import CallError
+from ssdzoo.nn.parameters import HE_FAN_IN, HE_FAN_OUT
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
@@ -19,7 +20,7 @@ def _tap(backbone: mx.sym.Symbol, name: str, prefix: str) -> mx.sym.Symbol:
 
 
 class FeatureExpander(mx.gluon.SymbolBlock):
-    """Features of a backbone at `outputs`, then one map half as large for each of `num_filters`.
+    """Feature maps of a backbone at `outputs`, then one half as large for each of `num_filters`.
 
     Args:
         network: a backbone (a HybridBlock whose input is one image batch).
@@ -28,7 +29,7 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         use_1x1_transition: puts a 1x1 convolution of max(min_depth, round(filters * reduce_ratio)) channels before each.
         use_bn: BatchNorm after each appended convolution.
         reduce_ratio, min_depth: see use_1x1_transition.
-        global_pool: appends a global average pool as the last map.
+        global_pool: appends a global average pool as the last feature map.
         separable: makes the appended convolutions depthwise 3x3 and then 1x1, with a BatchNorm and ReLU6 after each (SSDLite).
 
     It is a SymbolBlock because the parameter files of GluonCV hold the backbone's flat symbol names
@@ -55,7 +56,7 @@ class FeatureExpander(mx.gluon.SymbolBlock):
             maps.append(mx.sym.Pooling(x, pool_type="avg", global_pool=True, kernel=(1, 1)))
         super().__init__(maps, data, network.collect_params())
         # The classifier's own attribute paths, in which its parameter files are written.
-        self.base_parameters = network._collect_params_with_prefix()
+        self.backbone_parameters = network._collect_params_with_prefix()
         self._give_initializers()
 
     @staticmethod
@@ -73,10 +74,8 @@ class FeatureExpander(mx.gluon.SymbolBlock):
 
     def _give_initializers(self) -> None:
         # A symbol's parameters come without initializers, and Xavier refuses the vectors of a BatchNorm.
-        he = mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
-        # The fan-out of a depthwise convolution is not what its shape says.
-        fan_in = mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
         for name, parameter in self.params.items():
             if parameter.init is None and "expand_" in name:
-                weights = fan_in if "depthwise" in name else he
+                # The fan-out of a depthwise convolution is not what its shape says.
+                weights = HE_FAN_IN if "depthwise" in name else HE_FAN_OUT
                 parameter.init = _INIT_BY_SUFFIX.get(name.rsplit("_", 1)[-1], weights)

@@ -12,21 +12,25 @@ STAGES = (1, 2, 3, 4)  # of a ResNet, with strides 4, 8, 16 and 32
 
 
 class ResNetFPN(mx.gluon.HybridBlock):
-    """Maps of `channels` channels, finest first: one for each of `returned`, and the extra ones.
+    """Feature maps of `channels` channels, finest first: one for each of `returned`, and the extra ones.
 
-    Each stage's map goes through a 1x1 convolution; from the coarsest on, maps are enlarged (nearest neighbor) to the exact size
-    of the next finer one, odd or even, and added to it; a 3x3 convolution smooths each. Attributes: `base_parameters` of the
-    classifier and `pyramid_parameters` of the convolutions, {attribute path: Parameter}.
+    Each stage's feature map goes through a 1x1 convolution. From the coarsest on, each is enlarged (nearest neighbor) to the
+    exact size of the next finer one, odd or even, and added to it. A 3x3 convolution smooths each.
+
+    Attributes:
+        backbone_parameters: {attribute path: Parameter} of the classifier.
+        pyramid_parameters: {attribute path: Parameter} of the pyramid's convolutions.
 
     Args:
         network: a ResNet of MXNet's zoo ("resnet50_v1", "resnet18_v2") or of GluonCV's ("resnet50_v1b", which strides in the
             3x3 convolution, as torchvision's does).
         returned: stages that are used, rising; those of strides 4, 8, 16, 32 are 1, 2, 3, 4.
-        channels: of all maps.
-        extra: "pool" adds a map half as large by picking every second pixel of the coarsest; a number adds so many by 3x3
+        channels: of all feature maps.
+        extra: "pool" adds a feature map half as large by picking every second pixel of the coarsest; a number adds so many by 3x3
             convolutions of stride 2, with ReLU between them (RetinaNet's P6 and P7, taken from P5).
         frozen_norm: batch norms keep their statistics, factors and shifts.
-        trainable_layers: parts of the ResNet that learn, counted from its fourth stage: 0 none, 4 all but the stem, 5 all.
+        trainable_layers: number of parts of the ResNet that learn, counted from its fourth stage: 0 none, 4 all but the stem,
+            5 all. Stages behind the last one returned count too.
 
     Raises:
         CallError: an unknown network, or values out of range.
@@ -45,18 +49,20 @@ class ResNetFPN(mx.gluon.HybridBlock):
         self._returned, self._pools = returned, extra == "pool"
         with self.name_scope():
             body, parts = _resnet(network)
-            self.base_parameters = body._collect_params_with_prefix()
+            self.backbone_parameters = body._collect_params_with_prefix()
             self.body = nn.HybridSequential()
-            self.body.add(*parts[: max(returned) + 1])
+            for blocks in parts[: max(returned) + 1]:
+                self.body.add(nn.HybridSequential())
+                self.body[-1].add(*blocks)
             self.lateral, self.smooth, self.extra = (nn.HybridSequential() for _ in range(3))
             for _ in returned:
                 self.lateral.add(_conv(channels, 1))
                 self.smooth.add(_conv(channels, 3))
-            for _ in range(0 if self._pools else extra):
-                self.extra.add(_conv(channels, 3, strides=2))
+            if not self._pools:
+                self.extra.add(*(_conv(channels, 3, strides=2) for _ in range(extra)))
         paths = self._collect_params_with_prefix()
         self.pyramid_parameters = {n: p for n, p in paths.items() if not n.startswith("body.")}
-        for part in self.body[: len(self.body) - _learning(trainable_layers, len(self.body))]:
+        for part in self.body[: 5 - trainable_layers]:
             part.collect_params().setattr("grad_req", "null")
         if frozen_norm:
             self.body.apply(_freeze_norm)
@@ -85,11 +91,6 @@ def _conv(channels: int, kernel: int, **kwargs) -> nn.Conv2D:
     return nn.Conv2D(channels, kernel, padding=kernel // 2, weight_initializer=uniform, **kwargs)
 
 
-def _learning(layers: int, parts: int) -> int:
-    """How many of the parts learn; those behind the last returned one are not there."""
-    return max(0, layers - (5 - parts))
-
-
 def _freeze_norm(block) -> None:
     if isinstance(block, nn.BatchNorm):
         block._kwargs["use_global_stats"] = True  # has no public name after construction
@@ -97,7 +98,7 @@ def _freeze_norm(block) -> None:
 
 
 def _resnet(network: str) -> tuple:
-    """The whole classifier, and its parts: stem and four stages."""
+    """The whole classifier, and the blocks of its parts: stem and four stages."""
     zoo = gluoncv().model_zoo if re.fullmatch(r"resnet\d+_v1[bcds]", network) else mx.gluon.model_zoo.vision
     try:
         body = zoo.get_model(network, pretrained=False) if network.startswith("resnet") else None
@@ -112,10 +113,4 @@ def _resnet(network: str) -> tuple:
         first = next(i for i, block in enumerate(blocks) if isinstance(block, nn.MaxPool2D)) + 1
         last = len(blocks) - 2 if network.endswith("_v2") else first + 4  # a v2 ends in a norm, a ReLU, the pool and a flattening
         parts = [blocks[:first], *([block] for block in blocks[first : first + 3]), blocks[first + 3 : last]]
-    return body, [_sequence(blocks) for blocks in parts]
-
-
-def _sequence(blocks: list) -> nn.HybridSequential:
-    sequence = nn.HybridSequential()
-    sequence.add(*blocks)
-    return sequence
+    return body, parts

@@ -1,16 +1,20 @@
-"""The class and box heads of the feature maps: one convolution each, or a depthwise one before it."""
+"""The class and box predictors of the feature maps: one convolution each, or a depthwise one before it."""
+
+from functools import partial
 
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 nn = mx.gluon.nn
 
+_conv = partial(nn.Conv2D, weight_initializer=mx.init.Xavier(magnitude=2))
+
 
 class ConvPredictor(mx.gluon.HybridBlock):
     """One convolution of `num_channel` outputs over a feature map: (B, in_channels, H, W) -> (B, num_channel, H, W).
 
     Args:
-        num_channel: anchors per pixel times outputs per anchor (C + 1 classes with the background, or 4 box offsets).
+        num_channel: anchors per grid cell times outputs per anchor (C + 1 classes with the background, or 4 box offsets).
         kernel, pad: (H, W) of the kernel and of the padding.
         in_channels: channels of the feature map; 0 leaves them to the first forward.
     """
@@ -18,7 +22,7 @@ class ConvPredictor(mx.gluon.HybridBlock):
     def __init__(self, num_channel, kernel=(3, 3), pad=(1, 1), in_channels=0, **kwargs):
         super().__init__(**kwargs)
         with self.name_scope():
-            self.predictor = _last(num_channel, kernel, padding=pad, in_channels=in_channels)
+            self.predictor = _conv(num_channel, kernel, padding=pad, in_channels=in_channels)
 
     def _alias(self):
         return "convpredictor"  # the name in flat parameter files, of the subclass too
@@ -30,7 +34,7 @@ class ConvPredictor(mx.gluon.HybridBlock):
         """Puts a fresh convolution of `num_channel` outputs in the place of the last one, which is returned."""
         old = self.predictor
         kernel, padding = old._kwargs["kernel"], old._kwargs["pad"]
-        self.predictor = _last(num_channel, kernel, padding=padding, in_channels=old.weight.shape[1], prefix=old.prefix)
+        self.predictor = _conv(num_channel, kernel, padding=padding, in_channels=old.weight.shape[1], prefix=old.prefix)
         return old
 
 
@@ -55,14 +59,8 @@ class SeparablePredictor(ConvPredictor):
         return self.predictor(F.clip(self.norm(self.depthwise(x)), 0, 6))
 
 
-def _last(channels: int, kernel, **kwargs) -> nn.Conv2D:
-    return nn.Conv2D(
-        channels, kernel, weight_initializer=mx.init.Xavier(magnitude=2), bias_initializer="zeros", **kwargs
-    )  # fmt: skip
-
-
 def flatten_maps(F, maps: list, values: int):
-    """Joins head outputs (B, A * values, H, W) of all maps, A anchors per pixel, into (B, N, values), in the order
-    of the anchors."""
+    """Joins the outputs (B, A * values, H, W) of the predictors of all feature maps, A anchors per grid cell, into
+    (B, N, values), in the order of the anchors."""
     rows = [F.flatten(F.transpose(m, (0, 2, 3, 1))) for m in maps]
     return F.concat(*rows, dim=1).reshape((0, -1, values))

@@ -10,6 +10,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.nn.anchors import ListedAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
+from ssdzoo.nn.parameters import current_value
 from ssdzoo.nn.predictors import ConvPredictor, SeparablePredictor, flatten_maps
 from ssdzoo.runtime import mxnet
 
@@ -18,24 +19,24 @@ autograd, nn = mx.autograd, mx.gluon.nn
 
 
 class SSDNetwork(mx.gluon.HybridBlock):
-    """Single-shot detector: a feature extractor, and anchors, a class head and a box head for each of its maps.
+    """Single-shot detector: a feature extractor, and anchors, a class predictor and a box predictor for each feature map.
 
     Args:
         make_features: returns the extractor, a HybridBlock that maps images to a list of feature maps, finest first; it is
             called inside the name scope of the network.
         base_size: input size that the anchors are made for, in pixels: one number or (H, W).
-        sizes: anchor sizes in pixels: one for each map and one more; or for each map a list, one for each of its ratios.
-        ratios: for each map the aspect ratios, beginning with 1 unless the sizes are lists; or one list for all maps.
-        steps: for each map the distance of anchor centers in pixels; None derives base size / map size.
+        sizes: anchor sizes in pixels: one for each feature map and one more; or for each a list, one for each of its ratios.
+        ratios: for each feature map the aspect ratios, beginning with 1 unless the sizes are lists; or one list for all.
+        steps: for each feature map the distance of anchor centers in pixels; None derives base size / size of the feature map.
         classes: names of the classes, without the background.
         stds, nms_thresh, nms_topk, post_nms: see `Detect`.
-        anchor_alloc_size: width of the stored anchor grid of the first map; each next one has half of it, 16 at least; more where
-            an input of base_size needs it.
-        predictors_kernel, predictors_pad: (H, W) of the heads' convolutions and of their padding.
+        anchor_alloc_size: width of the stored anchor grid of the first feature map; each next one has half of it, 16 at minimum;
+            more where an input of base_size needs it.
+        predictors_kernel, predictors_pad: (H, W) of the predictors' convolutions and of their padding.
         anchor_generator: `SSDAnchorGenerator` or `LiteAnchorGenerator`; lists of sizes have a `ListedAnchorGenerator`.
-        shared_predictors: one class head and one box head for all maps, which then need equally many channels, and anchors at a
-            pixel (Lin et al. 2017, "Focal Loss", section 4).
-        separable: makes the heads' convolutions depthwise separable: see `SeparablePredictor`.
+        shared_predictors: one class predictor and one box predictor for all feature maps, which then need equally many channels,
+            and anchors at a grid cell (Lin et al. 2017, "Focal Loss", section 4).
+        separable: makes the predictors' convolutions depthwise separable: see `SeparablePredictor`.
 
     Called with images (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std, it returns
       - while training (inside `autograd.record()`): class logits (B, N, C + 1), background first; box offsets (B, N, 4); anchors
@@ -45,6 +46,9 @@ class SSDNetwork(mx.gluon.HybridBlock):
 
     The two have a cached graph each: `hybridize()` once and switch as you like. Attribute paths equal GluonCV's, because they
     are the names in the parameter files.
+
+    Raises:
+        CallError: arguments that don't fit each other or the extractor; names what was expected.
     """
 
     def __init__(self, make_features, base_size, sizes, ratios, steps, classes, stds=STDS, nms_thresh=0.45,
@@ -57,35 +61,42 @@ class SSDNetwork(mx.gluon.HybridBlock):
         self._map_shapes = {}
         with self.name_scope():
             self.features = make_features()
-            maps = self.map_sizes(*self.base_size)
-            ratios = _one_per_map(ratios, len(maps))
-            steps = steps or [(self.base_size[0] / h, self.base_size[1] / w) for h, w in maps]
-            listed = not np.isscalar(sizes[0])
-            if not len(sizes) - (not listed) == len(ratios) == len(steps) == len(maps):
-                wanted = f"{len(maps)} lists of sizes" if listed else f"{len(maps) + 1} sizes"
-                raise CallError(
-                    f"the extractor has {len(maps)} feature maps, so {wanted}, {len(maps)} lists of ratios and "
-                    f"{len(maps)} steps are expected, not {len(sizes)}, {len(ratios)} and {len(steps)}"
-                )
-            sizes = sizes if listed else list(pairwise(sizes))
-            anchor_generator = ListedAnchorGenerator if listed else anchor_generator
             self.class_predictors = nn.HybridSequential()
             self.box_predictors = nn.HybridSequential()
             self.anchor_generators = nn.HybridSequential()
-            for i, (ratio, step) in enumerate(zip(ratios, steps)):
-                alloc = [max(anchor_alloc_size >> i, 16, side) for side in maps[i]]
-                self.anchor_generators.add(anchor_generator(i, self.base_size, sizes[i], ratio, step, tuple(alloc)))
-            depths = [generator.num_depth for generator in self.anchor_generators]
-            channels = [c for c, _, _ in self._map_shapes[self.base_size]]
-            if shared_predictors:
-                depths, channels = _only(depths, "anchors at a pixel (fields 'sizes' and 'ratios')"), _only(channels, "channels")
-            make = SeparablePredictor if separable else ConvPredictor
-            for depth, in_channels in zip(depths, channels):
-                for heads, values in ((self.class_predictors, self.num_classes + 1), (self.box_predictors, 4)):
-                    heads.add(make(depth * values, predictors_kernel, predictors_pad, in_channels))
+            self._add_anchors(anchor_generator, sizes, ratios, steps, anchor_alloc_size)
+            predictor = SeparablePredictor if separable else ConvPredictor
+            self._add_predictors(predictor, predictors_kernel, predictors_pad, shared_predictors)
             self.detect = Detect(self.num_classes, nms_thresh, nms_topk, post_nms, stds)
         # Every shape is known from here on: weights can be checked, saved and classes reset before the first forward.
         self.infer_shape(mx.nd.zeros((1, 3, *self.base_size)))
+
+    def _add_anchors(self, generator, sizes, ratios, steps, alloc_size: int) -> None:
+        height, width = self.base_size
+        maps = self.map_sizes(height, width)
+        ratios = [ratios] * len(maps) if np.isscalar(ratios[0]) else ratios
+        steps = steps or [(height / h, width / w) for h, w in maps]
+        listed = not np.isscalar(sizes[0])
+        if [len(sizes), len(ratios), len(steps)] != [len(maps) + (not listed), len(maps), len(maps)]:
+            wanted = f"{len(maps)} lists of sizes" if listed else f"{len(maps) + 1} sizes"
+            raise CallError(
+                f"the extractor has {len(maps)} feature maps, so {wanted}, {len(maps)} lists of ratios and "
+                f"{len(maps)} steps are expected, not {len(sizes)}, {len(ratios)} and {len(steps)}"
+            )
+        if listed:
+            generator = ListedAnchorGenerator
+        for i, of_map in enumerate(zip(sizes if listed else pairwise(sizes), ratios, steps)):
+            alloc = tuple(max(alloc_size >> i, 16, side) for side in maps[i])
+            self.anchor_generators.add(generator(i, self.base_size, *of_map, alloc))
+
+    def _add_predictors(self, predictor, kernel, pad, shared: bool) -> None:
+        depths = [generator.num_depth for generator in self.anchor_generators]
+        channels = [channels for channels, _, _ in self._map_shapes[self.base_size]]
+        if shared:
+            depths, channels = _only(depths, "anchors at a grid cell (fields 'sizes' and 'ratios')"), _only(channels, "channels")
+        for depth, in_channels in zip(depths, channels):
+            for predictors, values in ((self.class_predictors, self.num_classes + 1), (self.box_predictors, 4)):
+                predictors.add(predictor(depth * values, kernel, pad, in_channels))
 
     @property
     def num_classes(self) -> int:
@@ -97,23 +108,23 @@ class SSDNetwork(mx.gluon.HybridBlock):
     post_nms = property(lambda self: self.detect.post_nms)
 
     def set_nms(self, nms_thresh: float = 0.45, nms_topk: int = 400, post_nms: int = 100) -> None:
-        """Sets the suppression (see `Detect`), before or after `hybridize`."""
+        """Sets the NMS (see `Detect`), before or after `hybridize`."""
         self.detect.set_nms(nms_thresh, nms_topk, post_nms)
 
     def map_sizes(self, height: int, width: int) -> list:
         """(H, W) of each feature map for an input of height x width pixels.
 
         Raises:
-            CallError: a map would vanish; the message names the least size.
+            CallError: a feature map would vanish; the message names the minimum size.
         """
         if (height, width) not in self._map_shapes:
             self._map_shapes[height, width] = self._infer_map_shapes(height, width)
         shapes = self._map_shapes[height, width]
         if shapes is None:
-            least = bisect_left(range(4096), True, key=lambda side: bool(self._infer_map_shapes(side, side)))
+            minimum = bisect_left(range(4096), True, key=lambda side: bool(self._infer_map_shapes(side, side)))
             raise CallError(
                 f"an input of {height}x{width} (H x W) is too small for this network: its last feature map would vanish; "
-                f"{least}x{least} is the least"
+                f"the minimum is {minimum}x{minimum}"
             )
         return [shape[1:] for shape in shapes]
 
@@ -128,17 +139,17 @@ class SSDNetwork(mx.gluon.HybridBlock):
 
     def hybrid_forward(self, F, x):
         maps = self.features(x)
-        # Where the heads are shared there is one of each.
-        heads = zip(maps, cycle(self.class_predictors), cycle(self.box_predictors), self.anchor_generators)
-        logits, offsets, anchors = zip(*((c(m), b(m), a(m)) for m, c, b, a in heads))
-        return (
-            flatten_maps(F, logits, self.num_classes + 1),
-            flatten_maps(F, offsets, 4),
-            F.concat(*anchors, dim=1),
-        )
+        # Where the predictors are shared there is one of each.
+        parts = zip(maps, cycle(self.class_predictors), cycle(self.box_predictors), self.anchor_generators)
+        logits, offsets, anchors = zip(*((c(m), b(m), a(m)) for m, c, b, a in parts))
+        return flatten_maps(F, logits, self.num_classes + 1), flatten_maps(F, offsets, 4), F.concat(*anchors, dim=1)
 
-    def head_outputs(self, x):
-        """Class logits, box offsets and anchors of a batch, training or not."""
+    def head_outputs(self, x) -> tuple:
+        """Class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4) of a batch, training or not.
+
+        Raises:
+            CallError: `x` is not (B, 3, H, W), or too small.
+        """
         if isinstance(x, mx.nd.NDArray):
             if x.ndim != 4 or x.shape[1] != 3:
                 raise CallError(f"expected a batch of images (B, 3, H, W), got shape {x.shape}")
@@ -160,11 +171,11 @@ class SSDNetwork(mx.gluon.HybridBlock):
                 self._clear_cached_op()
 
     def reset_class(self, classes, reuse_weights=None) -> None:
-        """Replaces the classes, and with them the class heads.
+        """Replaces the classes, and with them the last convolutions of the class predictors.
 
         Args:
             classes: the new names.
-            reuse_weights: which rows of the old class heads to keep: a dict of new -> old, each a name or an index,
+            reuse_weights: classes whose old weights are kept: a dict of new -> old, each a name or an index,
                 or a list of the names that both have (one that either side lacks is left out with a warning, as in
                 GluonCV). The background is kept too as soon as any is.
 
@@ -172,21 +183,16 @@ class SSDNetwork(mx.gluon.HybridBlock):
             CallError: a name or an index of the dict that is not there.
         """
         old, new = self.classes, _class_names(classes)
-        kept = _rows_to_keep(old, new, reuse_weights)
-        for head, generator in zip(self.class_predictors, self.anchor_generators):
-            conv = head.replace(generator.num_depth * (len(new) + 1))
+        kept = _kept_classes(old, new, reuse_weights)
+        for predictor, generator in zip(self.class_predictors, self.anchor_generators):
+            conv = predictor.replace(generator.num_depth * (len(new) + 1))
             if conv.weight._data is not None:
-                head.predictor.initialize(ctx=conv.weight.list_ctx())
+                predictor.predictor.initialize(ctx=conv.weight.list_ctx())
                 if kept:
-                    _copy_rows(conv, head.predictor, kept, len(old) + 1, len(new) + 1)
-        with self.name_scope():
-            self.classes = new
-            self.detect = Detect(len(new), self.nms_thresh, self.nms_topk, self.post_nms, self.detect._stds)
+                    _copy_classes(conv, predictor.predictor, kept, len(old) + 1, len(new) + 1)
+        self.classes = new
+        self.detect.set_classes(len(new))
         self._clear_cached_op()
-        if self._active:
-            flags = dict(self._flags)
-            self.class_predictors.hybridize(**flags)
-            self.detect.hybridize(**flags)
 
 
 def _class_names(classes) -> list:
@@ -199,19 +205,15 @@ def _class_names(classes) -> list:
 
 
 def _only(values: list, what: str) -> list:
-    """The one value that all maps share, as a list."""
+    """The one value that all feature maps share, as a list."""
     if len(set(values)) > 1:
         raise CallError(
-            f"shared_predictors = true: all maps need equally many {what}, not {values}; make them equal or leave it out"
+            f"shared_predictors = true: all feature maps need equally many {what}, not {values}; make them equal or leave it out"
         )
     return values[:1]
 
 
-def _one_per_map(ratios, count: int) -> list:
-    return list(ratios) if isinstance(ratios[0], (list, tuple)) else [ratios] * count
-
-
-def _rows_to_keep(old: list, new: list, reuse) -> dict:
+def _kept_classes(old: list, new: list, reuse) -> dict:
     """{new index: old index} of the classes whose weights are kept."""
     if not reuse:
         return {}
@@ -221,22 +223,18 @@ def _rows_to_keep(old: list, new: list, reuse) -> dict:
             warnings.warn(f"no weights are kept for {missing}: not among both the old and the new classes", stacklevel=3)
         reuse = {name: name for name in reuse if name not in missing}
 
-    def index(key, names, which):
-        if isinstance(key, str):
-            if key not in names:
-                raise CallError(f"{key!r} is not among the {which} classes {names}")
-            return names.index(key)
-        if not 0 <= key < len(names):
-            raise CallError(f"index {key} is outside the {len(names)} {which} classes")
-        return int(key)
+    def index(key, names: list, which: str) -> int:
+        if key not in (names if isinstance(key, str) else range(len(names))):
+            raise CallError(f"{key!r} is not among the {which} classes {names}, by name or by index")
+        return names.index(key) if isinstance(key, str) else int(key)
 
     return {index(n, new, "new"): index(o, old, "old") for n, o in reuse.items()}
 
 
-def _copy_rows(old_conv, new_conv, kept: dict, old_width: int, new_width: int) -> None:
-    """Copies the background's and the kept classes' rows, one of `width` rows per anchor, on every context."""
+def _copy_classes(old_conv, new_conv, kept: dict, old_width: int, new_width: int) -> None:
+    """Copies the weights of the background and of the kept classes, one row in `width` rows per anchor, on every context."""
     for old, new in ((old_conv.weight, new_conv.weight), (old_conv.bias, new_conv.bias)):
-        source, target = old.data(old.list_ctx()[0]).asnumpy(), new.data(new.list_ctx()[0]).asnumpy()
+        source, target = current_value(old).asnumpy(), current_value(new).asnumpy()
         for to, from_ in {-1: -1, **kept}.items():
             target[to + 1 :: new_width] = source[from_ + 1 :: old_width]
         new.set_data(mx.nd.array(target))

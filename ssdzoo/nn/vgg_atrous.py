@@ -1,87 +1,69 @@
-"""VGG with the dense layers turned into dilated convolutions: the base network of the SSD paper.
+"""VGG with the dense layers turned into dilated convolutions: the backbone of the SSD paper, and its extra stages.
 
 Sources: Liu et al. 2016, section 3 (fc6 and fc7 become conv6, dilated by 6, and conv7; pool5 becomes 3x3 with stride 1;
 conv4_3 is L2-normalized with a learned scale of 20) and ParseNet for that normalization. Block and attribute names
 are those of GluonCV, because they are the names in its parameter files.
 """
 
+from ssdzoo.errors import CallError
+from ssdzoo.nn.parameters import HE_FAN_OUT
+from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, vgg_spec
+from ssdzoo.preset import IMAGENET_STD
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 gluon, nn = mx.gluon, mx.gluon.nn
 
-# The paper's stages: convolutions per stage, and their channels.
-vgg_spec = {
-    11: ([1, 1, 2, 2, 2], [64, 128, 256, 512, 512]),
-    13: ([2, 2, 2, 2, 2], [64, 128, 256, 512, 512]),
-    16: ([2, 2, 3, 3, 3], [64, 128, 256, 512, 512]),
-    19: ([2, 2, 4, 4, 4], [64, 128, 256, 512, 512]),
-}
-
-_HALVE = ((256, 1, 1, 0), (512, 3, 2, 1))
-_HALVE_NARROW = ((128, 1, 1, 0), (256, 3, 2, 1))
-_SHRINK = ((128, 1, 1, 0), (256, 3, 1, 0))
-
-# The extra stages after conv7, by input size: (channels, kernel, stride, padding) of each convolution.
-extra_spec = {
-    300: [_HALVE, _HALVE_NARROW, _SHRINK, _SHRINK],
-    512: [_HALVE, _HALVE_NARROW, _HALVE_NARROW, _HALVE_NARROW, ((128, 1, 1, 0), (256, 4, 1, 1))],
-}
-
 DILATION = 6  # of conv6
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
-def _he_fan_out() -> dict:
-    return {
-        "weight_initializer": mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2),
-        "bias_initializer": "zeros",
-    }
-
-
-def _add_conv(block: nn.HybridSequential, batch_norm: bool, *args, **kwargs) -> None:
-    block.add(nn.Conv2D(*args, **kwargs, **_he_fan_out()))
-    if batch_norm:
-        block.add(nn.BatchNorm())
-    block.add(nn.Activation("relu"))
+def _stage(prefix: str, batch_norm: bool, convolutions: list) -> nn.HybridSequential:
+    """Convolutions of (channels, kernel, stride, padding, dilation), each with a ReLU, and a BatchNorm before it if asked for."""
+    stage = nn.HybridSequential(prefix=prefix)
+    with stage.name_scope():
+        for convolution in convolutions:
+            stage.add(nn.Conv2D(*convolution, weight_initializer=HE_FAN_OUT))
+            if batch_norm:
+                stage.add(nn.BatchNorm())
+            stage.add(nn.Activation("relu"))
+    return stage
 
 
 class Normalize(gluon.HybridBlock):
     """Divides each pixel's channels by their L2 norm, then scales each channel by a learned factor.
 
-    `y = scale * x / sqrt(sum_c x_c^2 + eps)` (ParseNet, section 3.3): eps is inside the root.
+    `y = scale * x / sqrt(sum_c x_c^2 + 1e-5)` (ParseNet, section 3.3).
 
     Args:
         n_channel: channels of the input, (B, n_channel, H, W) float32.
         initial: initial scale.
-        eps: keeps the root away from zero.
     """
 
-    def __init__(self, n_channel: int, initial: float = 1, eps: float = 1e-5):
+    def __init__(self, n_channel: int, initial: float = 1):
         super().__init__()
-        self.eps = eps
         with self.name_scope():
             self.scale = self.params.get("normalize_scale", shape=(1, n_channel, 1, 1), init=mx.init.Constant(initial))
 
     def hybrid_forward(self, F, x, scale):
-        return F.broadcast_mul(F.L2Normalization(x, mode="channel", eps=self.eps), scale)
+        return F.broadcast_mul(F.L2Normalization(x, mode="channel", eps=1e-5), scale)
 
 
-class VGGAtrousBase(gluon.HybridBlock):
-    """The layers shared by all VGG SSDs: five stages, the dilated stage, and the norm of the fourth.
+class VGGAtrousExtractor(gluon.HybridBlock):
+    """Feature maps of conv4_3 (normalized), conv7 and each extra stage, finest first.
 
     Args:
-        layers: number of convolutions of each stage.
+        layers: number of convolutions of each of the five stages: see `vgg_spec`.
         filters: channels of each stage.
+        extras: for each extra stage, a tuple of (channels, kernel, stride, padding) of each convolution: see `extra_spec`.
         batch_norm: adds a BatchNorm after each convolution.
-        dilation: of conv6; 1 makes it a plain 3x3 convolution, which sees 3 pixels of its map instead of 13.
+        dilation: of conv6; 1 makes it a plain 3x3 convolution, which sees 3 pixels of its feature map instead of 13.
 
     Input is (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std; `init_scale` multiplies it by
-    std * 255 again, because the published weights come from Caffe, which only subtracts the mean. How the features are taken
-    is up to the subclass.
+    std * 255 again, because the published weights come from Caffe, which only subtracts the mean. At 300x300 with
+    `extra_spec[300]` the feature maps are 38, 19, 10, 5, 3 and 1 pixels wide. Pooling rounds up, as in Caffe.
     """
 
-    def __init__(self, layers: list, filters: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs):
+    def __init__(self, layers: list, filters: list, extras: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs):
         super().__init__(**kwargs)
         if len(layers) != len(filters):
             raise ValueError(f"{len(layers)} stages in layers but {len(filters)} in filters")
@@ -90,47 +72,18 @@ class VGGAtrousBase(gluon.HybridBlock):
             self.init_scale = self.params.get_constant("init_scale", scale)
             self.stages = nn.HybridSequential()
             for count, channels in zip(layers, filters):
-                stage = nn.HybridSequential(prefix="")
-                with stage.name_scope():
-                    for _ in range(count):
-                        _add_conv(stage, batch_norm, channels, kernel_size=3, padding=1)
-                self.stages.add(stage)
-            dilated = nn.HybridSequential(prefix="dilated_")
-            with dilated.name_scope():
-                _add_conv(dilated, batch_norm, 1024, kernel_size=3, padding=dilation, dilation=dilation)
-                _add_conv(dilated, batch_norm, 1024, kernel_size=1)
-            self.stages.add(dilated)
+                self.stages.add(_stage("", batch_norm, [(channels, 3, 1, 1)] * count))
+            conv6, conv7 = (DILATED_CHANNELS, 3, 1, dilation, dilation), (DILATED_CHANNELS, 1)
+            self.stages.add(_stage("dilated_", batch_norm, [conv6, conv7]))
             self.norm4 = Normalize(filters[3], 20)
+            self.extras = nn.HybridSequential()
+            for i, convolutions in enumerate(extras):
+                self.extras.add(_stage(f"extra{i}_", batch_norm, convolutions))
 
     @property
-    def base_parameters(self) -> dict:
-        """{attribute path: Parameter} of the layers that an ImageNet VGG brings."""
+    def backbone_parameters(self) -> dict:
+        """{attribute path: Parameter} of the layers that a file of an ImageNet VGG holds."""
         return {k: p for k, p in self._collect_params_with_prefix().items() if k.startswith("stages.")}
-
-    def hybrid_forward(self, F, x, init_scale):
-        raise NotImplementedError("VGGAtrousBase has no outputs of its own: use VGGAtrousExtractor")
-
-
-class VGGAtrousExtractor(VGGAtrousBase):
-    """Feature maps of conv4_3 (normalized), conv7 and each extra stage, finest first.
-
-    Args:
-        layers, filters, batch_norm, dilation: see VGGAtrousBase.
-        extras: for each extra stage, a tuple of (channels, kernel, stride, padding): see `extra_spec`.
-
-    At 300x300 with `extra_spec[300]` the maps are 38, 19, 10, 5, 3 and 1 pixels wide. Pooling rounds up, as in Caffe.
-    """
-
-    def __init__(self, layers: list, filters: list, extras: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs):
-        super().__init__(layers, filters, batch_norm, dilation, **kwargs)
-        with self.name_scope():
-            self.extras = nn.HybridSequential()
-            for i, config in enumerate(extras):
-                extra = nn.HybridSequential(prefix=f"extra{i}_")
-                with extra.name_scope():
-                    for channels, kernel, stride, padding in config:
-                        _add_conv(extra, batch_norm, channels, kernel, stride, padding)
-                self.extras.add(extra)
 
     def hybrid_forward(self, F, x, init_scale):
         def pool(x, kernel=(2, 2), stride=(2, 2), pad=(0, 0)):
@@ -142,15 +95,20 @@ class VGGAtrousExtractor(VGGAtrousBase):
         x = self.stages[3](x)
         outputs = [self.norm4(x)]
         x = self.stages[4](pool(x))
-        x = self.stages[5](pool(x, kernel=(3, 3), stride=(1, 1), pad=(1, 1)))
-        outputs.append(x)
+        outputs.append(self.stages[5](pool(x, kernel=(3, 3), stride=(1, 1), pad=(1, 1))))
         for extra in self.extras:
-            x = extra(x)
-            outputs.append(x)
+            outputs.append(extra(outputs[-1]))
         return outputs
 
 
 def vgg_atrous_extractor(num_layers: int, size: int, batch_norm: bool = False, **kwargs) -> VGGAtrousExtractor:
-    """The extractor of VGG-`num_layers` (11, 13, 16, 19) with the extra stages for inputs of `size` (300, 512)."""
-    layers, filters = vgg_spec[num_layers]
-    return VGGAtrousExtractor(layers, filters, extra_spec[size], batch_norm, **kwargs)
+    """The extractor of VGG-`num_layers` (11, 13, 16, 19) with the extra stages for inputs of `size` (300, 512).
+
+    Raises:
+        CallError: another number of layers, or another size.
+    """
+    if num_layers not in vgg_spec:
+        raise CallError(f"there is no VGG-{num_layers}; vgg_spec has {sorted(vgg_spec)}")
+    if size not in extra_spec:
+        raise CallError(f"vgg{num_layers}_atrous has extra layers for sizes {sorted(extra_spec)}, not for {size}")
+    return VGGAtrousExtractor(*vgg_spec[num_layers], extra_spec[size], batch_norm, **kwargs)

@@ -16,7 +16,11 @@ from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
-from ssdzoo.machine import package_version
+from ssdzoo.predict.backends.protocol import Backend
+from ssdzoo.preset import Preset
+
+Image = str | Path | FilePart | np.ndarray
+Images = Image | Iterable
 
 READ_AHEAD = 8  # images that are decoded while the network works
 
@@ -24,31 +28,34 @@ READ_AHEAD = 8  # images that are decoded while the network works
 class Detector:
     """Finds objects in images.
 
+    Attributes:
+        size: (H, W) of the network's input in pixels.
+        names: of the classes.
+        preset, backend, batch_size: see below.
+
     Args:
-        backend: runs the network: called with images (B, 3, H, W) float32, normalized, it returns numpy arrays:
-            class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) in pixels of the network input, -1 where there is
-            no detection. Its `in_flight` is the number of threads that may call it at once, 1 where it has none.
+        backend: runs the network; see `ssdzoo.predict.backends.protocol.Backend`. To find objects it need only be callable.
         preset: gives the input size, the classes, mean and std.
         batch_size: images that go through the network at once; more than one pays on GPUs only.
         takes_pixels: the backend takes (B, H, W, 3) uint8 instead, and normalizes them itself.
     """
 
-    def __init__(self, backend, preset, batch_size: int = 1, takes_pixels: bool = False):
+    def __init__(self, backend: Backend, preset: Preset, batch_size: int = 1, takes_pixels: bool = False):
         self.backend = backend
-        self._size = preset.base_size
+        self.size = preset.base_size
         self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32)
         self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32)
         self.batch_size = batch_size
         self._takes_pixels = takes_pixels
         self.preset = preset
-        self.names = list(preset.classes)
+        self.names = list(preset.classes or ())
 
     @property
     def runtime(self) -> str:
         """What runs the network, with its version: "onnxruntime 1.31.1 CPU"."""
-        return getattr(self.backend, "version", None) or f"mxnet {package_version('mxnet')}"
+        return self.backend.runtime
 
-    def __call__(self, images, score: float = 0.5) -> list:
+    def __call__(self, images: Images, score: float = 0.5) -> list[Detections]:
         """Detections with at least `score`, best first, one `Detections` per image, boxes in pixels of that image.
 
         Args:
@@ -61,7 +68,7 @@ class Detector:
         """
         return [detections for _, detections in self.stream(images, score)]
 
-    def stream(self, images, score: float = 0.5):
+    def stream(self, images: Images, score: float = 0.5) -> Iterator[tuple[np.ndarray, Detections]]:
         """Yields (image (H, W, 3) uint8 RGB, Detections) of each of `images`, reading ahead while the network works."""
         flying = getattr(self.backend, "in_flight", 1)
         with ThreadPoolExecutor(2) as readers:
@@ -74,7 +81,7 @@ class Detector:
             finally:
                 readers.shutdown(cancel_futures=True)
 
-    def _read(self, items, readers, ahead: int):
+    def _read(self, items: Iterator, readers: ThreadPoolExecutor, ahead: int) -> Iterator[list]:
         """Yields batches of prepared images, with that many in the making. This thread prepares the first one: where there is no
         other, none competes with a runtime whose threads spin while they wait."""
         first = list(islice(items, 1))
@@ -86,7 +93,7 @@ class Detector:
             yield batch
             batch = [waiting.popleft().result()] if waiting else []
 
-    def _fly(self, batches, flying: int):
+    def _fly(self, batches: Iterator[list], flying: int) -> Iterator[tuple]:
         """Yields (batch, outputs) in order, with that many batches in the network at once."""
         with ThreadPoolExecutor(flying) as runners:
             try:
@@ -99,7 +106,7 @@ class Detector:
             finally:
                 runners.shutdown(cancel_futures=True)
 
-    def prepare(self, item) -> tuple:
+    def prepare(self, item: Image) -> tuple[np.ndarray, np.ndarray]:
         """(image (H, W, 3) uint8 RGB, input) of a path or an image; the input is what the backend takes of it, at the network's
         size: (3, h, w) float32 normalized, or (h, w, 3) uint8.
 
@@ -107,7 +114,7 @@ class Detector:
             DataError: an image that cannot be read.
         """
         image = item if isinstance(item, np.ndarray) else read_image(item)
-        pixels = eval_transform(image, self._size)
+        pixels = eval_transform(image, self.size)
         if self._takes_pixels:
             return image, pixels
         return image, self._normalized(pixels)
@@ -130,15 +137,15 @@ class Detector:
             for (image, _), i, s, b in zip(batch, ids, scores, boxes)
         ]
 
-    def _detections(self, shape, ids, scores, boxes, score) -> Detections:
+    def _detections(self, shape: tuple, ids: np.ndarray, scores: np.ndarray, boxes: np.ndarray, score: float) -> Detections:
         keep = (ids >= 0) & (scores >= score)
         height, width = shape
-        scale = np.array([width / self._size[1], height / self._size[0]] * 2, np.float32)
+        scale = np.array([width / self.size[1], height / self.size[0]] * 2, np.float32)
         corners = geometry.clip(boxes[keep] * scale, height, width)
-        return Detections(corners, scores[keep], ids[keep].astype(np.int32), self.names)
+        return Detections(corners, scores[keep], ids[keep].astype(np.int32), tuple(self.names))
 
 
-def iter_images(images):
+def iter_images(images: Images) -> Iterator[Image]:
     """Yields paths and arrays of what a user calls images, the frames of videos one by one."""
     if isinstance(images, Iterator):
         for item in images:
@@ -151,14 +158,14 @@ def iter_images(images):
             yield item
 
 
-def list_images(images) -> list:
+def list_images(images: Images) -> list[Image]:
     """Paths and arrays of what a user calls images; a folder gives its image files, and a pattern such as "*.jpg" what it
     matches, sorted by name."""
     if isinstance(images, np.ndarray):
         images = [images] if images.ndim == 3 else list(images)
     if isinstance(images, (str, Path)) or not isinstance(images, Iterable):
         images = [images]
-    found = []
+    found: list[Image] = []
     for item in images:
         if isinstance(item, np.ndarray):
             if item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3:
@@ -183,18 +190,3 @@ def list_images(images) -> list:
         else:
             found.append(Path(item))
     return found
-
-
-class MXNetBackend:
-    """Runs a Gluon network, an SSD or an exported symbol, on the first context of its parameters."""
-
-    def __init__(self, net):
-        from ssdzoo.runtime import mxnet
-
-        self._mx = mxnet()
-        self._net = net
-        self._context = next(iter(net.collect_params().values())).list_ctx()[0]
-
-    def __call__(self, images: np.ndarray) -> tuple:
-        outputs = self._net(self._mx.nd.array(images, ctx=self._context))
-        return tuple(output.asnumpy() for output in outputs)

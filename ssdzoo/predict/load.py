@@ -1,38 +1,30 @@
-"""From what a user names, a run, an exported model or a preset, to a Detector."""
+"""From what a user names to a Detector."""
 
-import importlib.util
-import re
-import warnings
+import logging
 from pathlib import Path
+from typing import Any
 
-from ssdzoo.errors import CallError, ExportError, WeightsError
-from ssdzoo.export.pair import find_pair
-from ssdzoo.formats.params_file import read_params
-from ssdzoo.predict.backends.onnx_model import (
-    OnnxRuntimeBackend,
-    OpenVINOBackend,
-    check_choices,
-    import_package,
-    read_onnx_preset,
-)
-from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.preset import read_fields, read_preset
-from ssdzoo.zoo import find_preset, list_models
+from ssdzoo.errors import CallError, ExportError
+from ssdzoo.machine import import_package
+from ssdzoo.model_source import ModelSource, OnnxSource, SymbolSource, choose_backend, resolve
+from ssdzoo.predict.backends.onnxruntime import OnnxRuntimeBackend
+from ssdzoo.predict.backends.openvino import OpenVINOBackend, check_choices
+from ssdzoo.predict.detector import Detector
+from ssdzoo.predict.onnx_cache import cached_onnx
 
-_NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # best first
-BACKENDS = ("auto", *sorted(_NEEDS))
+log = logging.getLogger("ssdzoo")
 
 
-def load(model, backend: str = "mxnet", ctx=None, weights=None, precision: str = "auto", mode: str = "latency") -> Detector:
-    """A Detector from a run folder, an exported model (its folder, a file of it, or an .onnx; GluonCV's too), a converted
-    parameter file, or the name or table of a preset.
+def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
+         precision: str = "auto", mode: str = "latency") -> Detector:  # fmt: skip
+    """A Detector from anything that `ssdzoo.model_source.resolve` knows: a run folder, an exported model (GluonCV's too), an
+    `.onnx`, a converted parameter file, or the name or table of a preset.
 
     Args:
         model: see above.
-        backend: "mxnet", "onnxruntime", "openvino", or "auto": the first of openvino, onnxruntime and mxnet that is installed,
-            all in float32; mxnet on a GPU's context. The first two make an ONNX file, and keep it beside the weights. An .onnx is
-            never run by mxnet, but by "auto" instead.
-        ctx: mxnet's context or list of contexts; the first one is used; default CPU.
+        backend: "mxnet", "onnxruntime", "openvino", or "auto", the fastest of these that is installed, in float32. None is
+            mxnet, and for an `.onnx` "auto". onnxruntime and openvino make an ONNX file, and keep it beside the weights.
+        ctx: mxnet's context or list of contexts, of which the first one is used; default CPU.
         weights: parameter file for a preset; without it the published weights are looked for.
         precision: of openvino: "f32", "bf16", or "auto": bf16 where the processor has it.
         mode: of openvino: "latency", or "throughput": several batches at once.
@@ -40,157 +32,46 @@ def load(model, backend: str = "mxnet", ctx=None, weights=None, precision: str =
     Raises:
         CallError: `model` is none of these; an unknown backend, precision or mode, or one of another backend.
         ExportError: a model that cannot be translated or is no ONNX file.
-        SSDZooError: the backend's package is not installed; says which extra brings it.
+        SSDZooError: the backend's package is not installed; says which extra installs it.
         WeightsError: missing or wrong weights.
     """
-    if backend not in BACKENDS:
-        raise CallError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
     check_choices(precision, mode)
     if backend != "openvino" and (precision == "bf16" or mode == "throughput"):
         raise CallError(f"{precision if precision == 'bf16' else mode} is openvino's alone: name it as the backend")
-    check_installed(backend)
-    if str(model).endswith(".onnx"):
-        return _load_onnx(model, "auto" if backend == "mxnet" else backend, precision, mode)
-    if backend == "auto" and (_on_gpu(ctx) or not _onnx_backends()):
-        backend = "mxnet"
-    if backend != "mxnet":
-        from ssdzoo.predict.onnx_cache import cached_onnx
+    return open_source(resolve(model, weights), backend, ctx, precision, mode)
 
+
+def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",
+                mode: str = "latency") -> Detector:  # fmt: skip
+    """The Detector of a source; see `load`."""
+    chosen = choose_backend(source, backend, ctx)
+    check_installed(chosen)
+    if chosen != "mxnet":
+        precision = "f32" if backend in (None, "auto") else precision
         try:
-            return _load_onnx(cached_onnx(model, weights, ctx), backend, precision, mode)
-        except ExportError:  # such as a pair of GluonCV's that does not say its input size, which mxnet finds out
+            onnx = source if isinstance(source, OnnxSource) else OnnxSource(source.model, cached_onnx(source, ctx))
+        except ExportError as error:
             if backend != "auto":
                 raise
-    pair = find_pair(model)
-    if pair:
-        symbol, params, sidecar = pair
-        known = read_fields(sidecar) if sidecar else {}
-        if "backbone" not in known:
-            return load_foreign_export(symbol, params, known, ctx)
-        return Detector(MXNetBackend(load_symbol(symbol, params, ctx)), read_preset(sidecar))
-    net, preset = load_network(model, ctx, weights)
-    return Detector(MXNetBackend(net), preset)
+            log.warning("%s; it runs with mxnet instead", error)
+        else:
+            preset = onnx.preset  # which says more about a file that is no model of ours than a runtime does
+            made = OpenVINOBackend(onnx.path, precision, mode) if chosen == "openvino" else OnnxRuntimeBackend(onnx.path)
+            return Detector(made, preset, takes_pixels=onnx.takes_pixels)
+    from ssdzoo.predict.backends.mxnet import MXNetBackend, symbol_block
 
-
-def available() -> list:
-    """The backends whose packages are installed, best first."""
-    return [name for name, packages in _NEEDS.items() if all(importlib.util.find_spec(package) for package in packages)]
+    if isinstance(source, SymbolSource):
+        preset = source.preset  # before mxnet reads the file: it checks the graph
+        return Detector(MXNetBackend(symbol_block(source, ctx), source.input.channels_last), preset)
+    return Detector(MXNetBackend(source.network(ctx)), source.preset)
 
 
 def check_installed(backend: str) -> None:
-    """Imports what a backend needs, so that a missing package is told with the extra that brings all of it."""
-    if backend not in ("auto", "mxnet"):  # mxnet's own loading knows more
-        for package in reversed(_NEEDS[backend]):
-            import_package(package, {"onnxruntime": "onnx"}.get(backend, backend))
-
-
-def _onnx_backends() -> list:
-    return [name for name in available() if name != "mxnet"]
-
-
-def _on_gpu(ctx) -> bool:
-    first = ctx[0] if isinstance(ctx, (list, tuple)) else ctx
-    return first is not None and first.device_type == "gpu"
-
-
-def _load_onnx(path, backend: str, precision: str, mode: str) -> Detector:
-    if backend == "auto":
-        backend, precision = (*_onnx_backends(), "onnxruntime")[0], "f32"
-    preset, takes_pixels = read_onnx_preset(path)
-    made = OpenVINOBackend(path, precision, mode) if backend == "openvino" else OnnxRuntimeBackend(path)
-    return Detector(made, preset, takes_pixels=takes_pixels)
-
-
-def load_network(model, ctx=None, weights=None) -> tuple:
-    """The SSD, hybridized, and the Preset of a run folder or of a preset's name; see `load`."""
-    from ssdzoo.build import get_model
-
-    preset, params = find_network(model, weights)
-    net = get_model(preset, ctx=ctx, pretrained=params)
-    net.hybridize()
-    return net, preset
-
-
-def load_anchors(model, weights=None) -> tuple:
-    """An SSD whose anchors are right, and its Preset: a run's, with the anchors of its parameters, or a preset's without any
-    weights and with a class of no consequence."""
-    if is_run(model) or weights:
-        return load_network(model, weights=weights)
-    from ssdzoo.build import get_model
-
-    preset = find_preset(model)
-    return get_model(preset.with_classes(["object"])), preset
-
-
-def is_run(model) -> bool:
-    """Whether a folder is meant: not one that only happens to have a preset's name."""
-    path = Path(model)
-    return path.is_dir() and ((path / "model.toml").is_file() or str(model) not in list_models())
-
-
-def find_network(model, weights=None) -> tuple:
-    """The Preset, with classes, and the weights (a path, or True for published ones) that a user named."""
-    from ssdzoo.weights.transfer import find_params, known_classes
-
-    path = Path(model)
-    if is_run(model):
-        if not (path / "model.toml").is_file():
-            raise CallError(f"{path}: neither a run (no model.toml) nor an exported model (no *-symbol.json)")
-        return read_preset(path / "model.toml"), Path(weights) if weights else find_params(path)
-    if path.suffix == ".params" and path.is_file() and path.with_suffix(".toml").is_file():
-        return read_preset(path.with_suffix(".toml")), path
-    preset = find_preset(model)
-    if weights is None:
-        if preset.classes is None:
-            raise WeightsError(f"{preset.name} has no published weights: name a run folder, or a file with --weights")
-        return preset, True
-    weights = find_params(weights)
-    classes = known_classes(weights) if preset.classes is None else preset.classes
-    if classes is None:
-        raise CallError(f"{weights} does not name its classes (no model.toml beside it): name the run folder instead")
-    return preset.with_classes(classes), weights
-
-
-def load_foreign_export(symbol, params, known: dict, ctx=None) -> Detector:
-    """A Detector from a pair that GluonCV exported: what is not `known` from its sidecar, which may hold some fields of a
-    preset, is read from its graph; see `infer_preset`.
+    """Imports what a backend needs.
 
     Raises:
-        WeightsError: not an SSD's detections, or its input size can't be told.
+        SSDZooError: a package is missing; names the extra that installs it.
     """
-    from ssdzoo.predict.exported import ChannelsLast, infer_preset, read_graph
-
-    preset, channels_last = infer_preset(symbol, read_graph(symbol), read_params(params), known)
-    backend = MXNetBackend(load_symbol(symbol, params, ctx))
-    return Detector(ChannelsLast(backend) if channels_last else backend, preset)
-
-
-def load_symbol(symbol, params, ctx=None):
-    """An exported pair as a gluon.SymbolBlock on `ctx`.
-
-    Raises:
-        WeightsError: one of the files is damaged, or they don't fit together.
-    """
-    from ssdzoo.predict.exported import parse_symbol, read_graph
-    from ssdzoo.runtime import mxnet
-
-    mx = mxnet()
-    arrays = {re.sub("^(arg|aux):", "", name): array for name, array in read_params(params).items()}
-    read_graph(symbol)
-    try:
-        with warnings.catch_warnings():
-            # It asks for the type of the data, and then takes that of the parameters.
-            warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
-            block = mx.gluon.SymbolBlock(parse_symbol(symbol), [mx.sym.var("data")])
-        parameters = block.collect_params()
-        odd = sorted(parameters.keys() ^ arrays.keys())
-        if odd:
-            where = "the parameter file lacks" if odd[0] in parameters else "the graph lacks"
-            raise WeightsError(f"{symbol} and {params.name} don't belong together: {where} {odd[0]!r}")
-        for name, parameter in parameters.items():
-            array = mx.nd.array(arrays[name], dtype=arrays[name].dtype)
-            parameter._load_init(array, ctx or mx.cpu(), cast_dtype=True, dtype_source="saved")
-    except (mx.base.MXNetError, AssertionError) as error:
-        raise WeightsError(f"{symbol} and {params.name} don't load: {str(error).strip().splitlines()[-1]}") from None
-    block.hybridize()
-    return block
+    if backend != "mxnet":  # mxnet's own loading knows more
+        import_package(backend, {"onnxruntime": "onnx"}.get(backend, backend))
+        import_package("onnx", {"onnxruntime": "onnx"}.get(backend, backend))

@@ -1,40 +1,31 @@
 """ONNX files made on the fly, and kept beside the weights that they were made from."""
 
-import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.export.onnx_file import export_onnx
-from ssdzoo.export.pair import find_pair
 from ssdzoo.files import user_cache
+from ssdzoo.model_source import ModelSource, SymbolSource, installed_backends
 from ssdzoo.version import __version__
 
 
-def cached_onnx(model, weights=None, ctx=None) -> Path:
-    """The ONNX file of a run, a pair or a preset: made once, and again when weights or table change.
+def cached_onnx(source: ModelSource, ctx: Any = None) -> Path:
+    """The ONNX file of a model: made once, and again when its weights or its table change.
 
     It lies in `.onnx/` beside the weights, or in the user's cache where that folder can't be written.
 
     Raises:
         CallError, ExportError, WeightsError: as `export_onnx`.
     """
-    pair = find_pair(model)
-    if pair:
-        files, text = [f for f in pair if f], ""
-    else:
-        from ssdzoo.predict.load import find_network, is_run
-        from ssdzoo.weights.published import find_weights
-
-        preset, params = find_network(model, weights)
-        files, text = [find_weights(preset.name, params)], preset.to_toml()
-        weights = files[0] if not is_run(model) else weights
-    digest = hashlib.sha256(f"{__version__}\n{text}".encode())
-    for file in files:
-        with open(file, "rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest() if hasattr(hashlib, "file_digest") else stream.read())
-    path = _folder(Path(files[0]).parent) / f"{digest.hexdigest()[:16]}.onnx"
-    return path if path.is_file() else export_onnx(model, path, weights, ctx)
+    path = _folder(source.files[0].parent) / f"{source.digest(__version__)[:16]}.onnx"
+    if path.is_file():
+        return path
+    size: dict[str, Any] = {}
+    if isinstance(source, SymbolSource) and "base_size" not in source.known and "mxnet" in installed_backends():
+        size = {"size": source.preset.base_size}  # a Detector needs it, and mxnet finds it out
+    return export_onnx(source, path, ctx=ctx, **size)
 
 
 def _folder(beside: Path) -> Path:

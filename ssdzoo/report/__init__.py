@@ -1,1 +1,1 @@
-"""Pictures for people."""
+"""Results as pictures, pages and tables."""

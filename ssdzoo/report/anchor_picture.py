@@ -4,33 +4,34 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw
 
-from ssdzoo.anchors.levels import best_of_all
+from ssdzoo.anchors.levels import Level, best_of_all
 from ssdzoo.anchors.recall import THRESHOLDS
 from ssdzoo.boxes import anchor_grid
 from ssdzoo.data.images import read_image
+from ssdzoo.measure.anchor_fit import Fit
 from ssdzoo.report.pictures import legend, picture_grid
 
-LEAST, MOST, WIDE = 340, 700, 2000  # pixels of a panel's longer side, and of the picture where it has more panels than one
+SMALLEST, LARGEST, WIDTH = 340, 700, 2000  # pixels of a panel's longer side, and of the whole picture
 COVERED, MISSED, MATCHED, SHAPES, CENTERS = (0, 130, 60), (220, 20, 40), (40, 100, 230), (200, 90, 0), (90, 90, 90)
 SPARSE = 10  # pixels between centers that are drawn larger than a pixel
 LEGEND = [
-    (COVERED, "objects whose best anchor is on this map"),
-    (MISSED, "those without an anchor at IoU 0.5"),
+    (COVERED, "objects whose best anchor is of this feature map"),
+    (MISSED, "objects without an anchor at IoU 0.5"),
     (MATCHED, "their best anchors"),
-    (SHAPES, "all anchors of one cell"),
-    (CENTERS, "centers of the cells"),
+    (SHAPES, "all anchors of one grid cell"),
+    (CENTERS, "centers of the grid cells"),
 ]
 
 
-def draw_fit(fit) -> np.ndarray:
+def draw_fit(fit: Fit) -> np.ndarray:
     """(H, W, 3) uint8 RGB: the feature maps side by side, with the model's anchors and below with the proposed ones, over the
-    image in which the model's miss most objects.
+    image with the most objects that the model's anchors miss.
 
     Raises:
         DataError: the image cannot be read.
     """
     size, columns = fit.presets[0].base_size, len(fit.levels[0])
-    scale = min(MOST, max(LEAST, WIDE // columns)) / max(size)
+    scale = min(LARGEST, max(SMALLEST, WIDTH // columns)) / max(size)
     image, mine = _sample(fit, scale)
     rows = []
     for title, levels in zip((fit.presets[0].name, "proposed"), fit.levels):
@@ -45,22 +46,22 @@ def draw_fit(fit) -> np.ndarray:
             captions.append(f"{level.cells[0]}x{level.cells[1]}: {here.sum()} object{'s' * (here.sum() != 1)}{note}")
         grid = picture_grid(panels, columns, image.shape[:2], captions=captions)
         text = f"{title}: {missed.sum()} of {len(missed)} objects in this image without an anchor at IoU 0.5"
-        rows += [legend([("white", text)], grid.shape[1]), grid]
+        rows += [legend([(None, text)], grid.shape[1]), grid]
     return np.concatenate([legend(LEGEND, rows[0].shape[1]), *rows])
 
 
-def _sample(fit, scale: float) -> tuple:
-    """The image, at the size of a panel and pale, so that lines stand out; and (M,) which objects are its own."""
+def _sample(fit: Fit, scale: float) -> tuple:
+    """The image, in the size of a panel and pale, so that lines stand out; and (M,) bool which of the objects are in it."""
     missed = best_of_all(fit.objects.boxes, fit.levels[0])[0] < THRESHOLDS[0]
-    # Where nothing is missed, the image with most objects.
+    # If nothing is missed, the image with the most objects.
     chosen = int(np.bincount(fit.objects.images, missed + 1e-6, len(fit.dataset)).argmax())
     height, width = (round(side * scale) for side in fit.presets[0].base_size)
     image = cv2.resize(read_image(fit.dataset.records[chosen].image), (width, height), interpolation=cv2.INTER_AREA)
     return (image // 2 + 127).astype(np.uint8), fit.objects.images == chosen
 
 
-def _panel(image, scale: float, level, covered, missed, anchors) -> np.ndarray:
-    """A copy of the image with boxes in pixels of the network input."""
+def _panel(image, scale, level, covered, missed, anchors):
+    """A copy of the image with boxes; these are in pixels of the network's input."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     centers = _centers(level)
@@ -76,6 +77,6 @@ def _panel(image, scale: float, level, covered, missed, anchors) -> np.ndarray:
     return np.array(picture)
 
 
-def _centers(level) -> np.ndarray:
+def _centers(level: Level) -> np.ndarray:
     """(H * W, 2) x and y of the centers of the cells."""
     return anchor_grid(level.shapes[:1], level.steps, level.offsets, level.cells)[..., :2].reshape(-1, 2)

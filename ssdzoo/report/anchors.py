@@ -1,54 +1,44 @@
-"""How anchors fit objects, as tables."""
+"""Prints how anchors fit objects, as tables."""
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ssdzoo.anchors.recall import SIDES, THRESHOLDS
+from ssdzoo.measure.anchor_fit import Fit
+from ssdzoo.report.tables import make_table, print_line
 
 EXAMPLES = 10  # objects without an anchor that are shown; --json has all
-WORTH_A_WORD = 0.01  # share of objects that are too small for the finest map
+WORTH_A_NOTE = 0.01  # share of objects that are too small for the finest feature map
 SIZES = {"small": "small, below 32x32", "medium": "medium, below 96x96", "large": "large"}
 
 
-def print_fit(fit, data: str, split: str, console) -> None:
-    """Prints a `ssdzoo.measure.anchor_fit.Fit` on a rich Console."""
+def print_fit(fit: Fit, data: str, split: str, console: Console) -> None:
+    """Prints a comparison of anchors; `data` and `split` name the images."""
     (model, _), (before, after) = fit.presets, fit.tables
     height, width = model.base_size
     images = f"{len(fit.dataset)} images, {before['all']['objects']:,} objects, stretched to {width}x{height}"
-    console.print(f"{data}, split {split}: {images}", style="bold", markup=False, highlight=False)
-    anchors = f"now: {before['anchors']:,} anchors of {model.name}; proposed: {after['anchors']:,}"
-    console.print(anchors, style="bold", markup=False, highlight=False)
+    print_line(console, f"{data}, split {split}: {images}", "bold")
+    print_line(console, f"now: {before['anchors']:,} anchors of {model.name}; proposed: {after['anchors']:,}", "bold")
     console.print()
     console.print(_recall(before, after))
-    _note(
-        console,
-        "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs; sizes as in the input",
-    )
+    what = "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs"
+    print_line(console, f"{what}; sizes in the network's input", "dim")
     console.print()
     console.print(_levels(fit))
-    _note(console, "objects whose best anchor is of that map, and the share of them with an IoU of at least 0.5")
+    what = "objects whose best anchor is of that feature map, and the share of them with an IoU of at least 0.5"
+    print_line(console, what, "dim")
     _too_small(fit, console)
     _uncovered(fit, console)
 
 
-def _note(console, text: str) -> None:
-    console.print(text, style="dim", highlight=False)
-
-
-def _table(*columns) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if table.columns else "left", overflow="fold")
-    return table
-
-
 def _recall(before: dict, after: dict) -> Table:
-    table = _table("", "objects", "now 0.5", "0.6", "0.7", "IoU", "  proposed 0.5", "0.6", "0.7", "IoU")
+    table = make_table("", "objects", "now 0.5", "0.6", "0.7", "IoU", "  proposed 0.5", "0.6", "0.7", "IoU")
 
-    def add(label: str, *path, **style):
+    def add(label: str, *path: str, style: str | None = None) -> None:
         rows = [_within(found, path) for found in (before, after)]
         if rows[0]["objects"]:
-            table.add_row(label, f"{rows[0]['objects']:,}", *(cell for row in rows for cell in _cells(row)), **style)
+            table.add_row(label, f"{rows[0]['objects']:,}", *(cell for row in rows for cell in _cells(row)), style=style)
 
     add("all objects", "all", style="bold")
     for name in before["classes"]:
@@ -61,7 +51,7 @@ def _recall(before: dict, after: dict) -> Table:
     return table
 
 
-def _within(found: dict, path) -> dict:
+def _within(found: dict, path: tuple) -> dict:
     for key in path:
         found = found[key]
     return found
@@ -71,8 +61,9 @@ def _cells(row: dict) -> list:
     return [f"{row[str(t)]:.1%}" for t in THRESHOLDS] + [f"{row['IoU']:.2f}"]
 
 
-def _levels(fit) -> Table:
-    table = _table("map", "step", "at a cell", "objects", "0.5", "  proposed", "objects", "0.5", "width x height at a cell")
+def _levels(fit: Fit) -> Table:
+    numbers = "objects", "0.5"
+    table = make_table("feature map", "step", "per cell", *numbers, "  proposed", *numbers, "width x height (proposed)")
     table.columns[-1].justify = "left"
     for rows, level in zip(zip(*(found["levels"] for found in fit.tables)), fit.levels[1]):
         (height, width), steps = rows[0]["cells"], sorted(set(rows[0]["steps"]))
@@ -84,26 +75,26 @@ def _levels(fit) -> Table:
     return table
 
 
-def _too_small(fit, console) -> None:
+def _too_small(fit: Fit, console: Console) -> None:
     count, objects = fit.too_small(), len(fit.objects.boxes)
-    if count >= WORTH_A_WORD * objects:
+    if count >= WORTH_A_NOTE * objects:
         step = max(fit.levels[0][0].steps)
         console.print()
-        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest map, whose step is {step:.1f} pixels:"
-        remedy = "no shape covers them wherever they lie. Take a model with a finer map (_s8) or a larger input."
-        console.print(f"{what} {remedy}", highlight=False)
+        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest feature map (step {step:.1f} pixels):"
+        remedy = "no anchor covers them at every position. Take a model with a finer feature map (_s8) or a larger input."
+        print_line(console, f"{what} {remedy}")
 
 
-def _uncovered(fit, console) -> None:
+def _uncovered(fit: Fit, console: Console) -> None:
     missed = fit.uncovered()
     if not missed:
         return
     console.print()
-    text = f"objects without an anchor at IoU 0.5: {len(missed):,} now, {fit.missed[1]:,} with those proposed"
-    console.print(text, style="bold", highlight=False)
+    text = f"objects without an anchor at IoU 0.5: {len(missed):,} now, {fit.missed[1]:,} with the proposed ones"
+    print_line(console, text, "bold")
     for row in missed[:EXAMPLES]:
         box = ", ".join(f"{v:g}" for v in row["box"])
         text = f"  {row['file']}: {row['class']} ({box}): IoU {row['iou']:.2f}, proposed {row['proposed']:.2f}"
         console.print(text, soft_wrap=True, markup=False, highlight=False)
     if len(missed) > EXAMPLES:
-        _note(console, f"  ... and {len(missed) - EXAMPLES:,} more (--json lists all)")
+        print_line(console, f"  ... and {len(missed) - EXAMPLES:,} more (--json lists all)", "dim")

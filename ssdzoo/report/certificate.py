@@ -1,14 +1,16 @@
-"""The certificate of a comparison: certificate.json, and a page that needs no other file."""
+"""Writes the certificate of a comparison: certificate.json, and a page that needs no other file."""
 
 import base64
 from html import escape
 from pathlib import Path
 
 import cv2
+import numpy as np
 
 from ssdzoo.data.images import read_image
 from ssdzoo.errors import DataError
 from ssdzoo.files import write_text
+from ssdzoo.measure.certificate import Certificate
 from ssdzoo.report.differences import draw_difference
 from ssdzoo.report.evaluation import as_text
 
@@ -29,7 +31,7 @@ figure { margin: 2em 0 } figcaption { color: var(--soft); overflow-wrap: anywher
 """
 
 
-def write_certificate(folder, certificate) -> list:
+def write_certificate(folder: str | Path, certificate: Certificate) -> list:
     """Writes certificate.json and certificate.html of a Certificate; returns their paths."""
     folder = Path(folder)
     paths = [folder / "certificate.json", folder / "certificate.html"]
@@ -40,28 +42,28 @@ def write_certificate(folder, certificate) -> list:
 
 
 def rows(summary: dict) -> list:
-    """[(what, value)] of a summary, for people."""
+    """[(name, value)] of a summary, as texts."""
     found, box, score, heads = (summary[key] for key in ("detections", "boxes", "scores", "heads"))
     values = [
         ("images", str(summary["images"])),
-        (f"detections from {summary['score']:g} on", f"A {found['a']}, B {found['b']}, matched {found['matched']}"),
+        (f"detections, minimum score {summary['score']:g}", f"A {found['a']}, B {found['b']}, matched {found['matched']}"),
         ("missing in B, extra in B", f"{found['missing']}, {found['extra']}"),
     ]
     if found["agreement"] is not None:
-        values.append(("share that both have", f"{found['agreement']:.4f}"))
+        values.append(("share of the detections that agree", f"{found['agreement']:.4f}"))
     if found["cut_a"] or found["cut_b"]:
         values.append(("cut off at the limit, of A and of B", f"{found['cut_a']}, {found['cut_b']}"))
     if found["matched"]:
         values += [
-            ("boxes, largest difference", f"{box['largest_pixels']:.3g} pixels, IoU at least {box['least_iou']:.6f}"),
-            ("scores, largest difference", f"{score['largest']:.3g}"),
+            ("boxes, maximum difference", f"{box['largest_pixels']:.3g} pixels, IoU at least {box['least_iou']:.6f}"),
+            ("scores, maximum difference", f"{score['largest']:.3g}"),
         ]
     reason = heads.get("not_compared")
     if reason:
         text = f"not compared: {reason}"
     else:
-        text = f"logits {heads['logits']:.3g}, offsets {heads['offsets']:.3g} ({heads['images']} images)"
-    values.append(("raw heads, largest difference", text))
+        text = f"class logits {heads['logits']:.3g}, box offsets {heads['offsets']:.3g} ({heads['images']} images)"
+    values.append(("head outputs, maximum difference", text))
     return values + [("mAP (voc07)", _mean_ap(summary["mAP"]))]
 
 
@@ -74,7 +76,7 @@ def _mean_ap(values: dict) -> str:
 
 
 def verdict(summary: dict) -> str:
-    """A line: passed or failed, and within which tolerance."""
+    """One line: passed or failed, and within which tolerance."""
     limits = summary["tolerance"]
     if limits["map"] is not None or limits["agreement"] is not None:
         parts = [] if limits["map"] is None else [f"mAP within {limits['map']:g}"]
@@ -85,7 +87,7 @@ def verdict(summary: dict) -> str:
     return f"PASSED: {within}" if summary["passed"] else f"FAILED: expected {within}"
 
 
-def page(certificate) -> str:
+def page(certificate: Certificate) -> str:
     """HTML with its style and pictures inside."""
     summary = certificate.summary
     failures = "".join(f"<li>{escape(line)}</li>" for line in summary["failures"])
@@ -131,7 +133,7 @@ def _models(summary: dict) -> str:
     return f"<table><tr><th></th><th>model</th><th>runtime</th><th>files, SHA-256</th></tr>\n{''.join(lines)}</table>"
 
 
-def _figure(certificate, index: int, row: dict) -> str:
+def _figure(certificate: Certificate, index: int, row: dict) -> str:
     """A and B side by side, above lines with what differs; one above the other where the window is narrow."""
     summary, name = certificate.summary, escape(row["image"])
     differs = f"{row['missing']} missing in B, {row['extra']} extra in B, {row['matched']} matched"
@@ -156,10 +158,10 @@ def _figure(certificate, index: int, row: dict) -> str:
     return f'<figure><div class="sides">{pictures}</div><figcaption>{"<br>".join(lines)}</figcaption></figure>\n'
 
 
-def _jpeg(picture) -> str:
+def _jpeg(picture: np.ndarray) -> str:
     """Base64 of a JPEG, no wider than it is shown."""
     height, width = picture.shape[:2]
     scale = min(1, _WIDTH / width, 2 * _WIDTH / height)
     size = max(1, round(width * scale)), max(1, round(height * scale))
     small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1]).decode()
+    return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()).decode()

@@ -4,16 +4,19 @@ import json
 from pathlib import Path
 
 from ssdzoo import boxes as geometry
+from ssdzoo.data.images import FilePart
+from ssdzoo.data.record import Dataset
 from ssdzoo.files import write_text
+from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.metrics.coco import xywh
 
 
-def coco_ids(data, split: str, dataset) -> tuple:
-    """Ids of the images and of the categories: those of the COCO json that the data come from, or else 1, 2, ... in order.
+def coco_ids(data: str | Path | list, split: str, dataset: Dataset) -> tuple:
+    """Ids of the images and of the categories: those of the COCO json that the data come from, otherwise 1, 2, ... in order.
 
     Args:
         data: path of the data set, or a list of paths.
-        split: what was read of it.
+        split: its split that was read.
         dataset: the Dataset that was read.
     """
     counted = list(range(1, len(dataset) + 1)), list(range(1, len(dataset.names) + 1))
@@ -30,7 +33,7 @@ def coco_ids(data, split: str, dataset) -> tuple:
     return (image_ids, category_ids) if integers and different else counted
 
 
-def _annotations(data, split: str) -> Path | None:
+def _annotations(data: str | Path | list, split: str) -> Path | None:
     """The one json file that all of the data come from, if there is one."""
     paths = [data] if isinstance(data, (str, Path)) else list(data)
     folder = Path(paths[0])
@@ -39,13 +42,13 @@ def _annotations(data, split: str) -> Path | None:
     return found[0] if found and len(paths) == 1 else None
 
 
-def _by_tail(images: dict, path: Path):
+def _by_tail(images: dict, path: Path) -> int | None:
     """The id of the image whose file name is the longest end of a path."""
     tails = ("/".join(path.parts[k:]) for k in range(len(path.parts)))
     return next((images[tail] for tail in tails if tail in images), None)
 
 
-def write_coco(folder, evaluation, image_ids: list, category_ids: list) -> list:
+def write_coco(folder: str | Path, evaluation: Evaluation, image_ids: list, category_ids: list) -> list:
     """Writes `coco_results.json` and, for tools that evaluate it, the objects as `coco_annotations.json`; returns both names.
 
     A box is [xmin, ymin, width, height] in pixels. Objects marked difficult have "iscrowd" 1 like crowds, because that is
@@ -58,19 +61,11 @@ def write_coco(folder, evaluation, image_ids: list, category_ids: list) -> list:
             {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "score": score}
             for i, box, score in zip(found.class_ids, _short(xywh(found.boxes)), _short(found.scores))
         ]
-        ignored = record.difficult | record.crowd
+        ignored = (record.difficult | record.crowd).astype(int).tolist()
+        parts = record.class_ids, _short(xywh(record.boxes)), _short(geometry.area(record.boxes)), ignored
         annotations += [
-            {
-                "image_id": image_id,
-                "category_id": category_ids[i],
-                "bbox": box,
-                "area": area,
-                "iscrowd": int(out),
-                "ignore": int(out),
-            }
-            for i, box, area, out in zip(
-                record.class_ids, _short(xywh(record.boxes)), _short(geometry.area(record.boxes)), ignored
-            )
+            {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "area": area, "iscrowd": flag, "ignore": flag}
+            for i, box, area, flag in zip(*parts)
         ]
     whole = {
         "images": images,
@@ -82,10 +77,10 @@ def write_coco(folder, evaluation, image_ids: list, category_ids: list) -> list:
     return ["coco_results.json", "coco_annotations.json"]
 
 
-def _name(image) -> str:
+def _name(image: Path | FilePart) -> str:
     return image.name if isinstance(image, Path) else image.stem
 
 
 def _short(values):
-    """float32 values as the shortest decimals that mean them."""
+    """float32 values as their shortest decimals."""
     return [_short(row) for row in values] if values.ndim > 1 else [float(str(value)) for value in values]

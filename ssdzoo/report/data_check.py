@@ -1,67 +1,59 @@
-"""The result of a data check as tables."""
+"""Prints the result of a data check as tables."""
 
 from collections import defaultdict
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from ssdzoo.data.check.check_dataset import DataCheck
+from ssdzoo.report.tables import make_table, print_line
 
 EXAMPLES = 10  # problems of one kind that are shown; --json has all
 
 
-def print_report(report, console) -> None:
-    """Prints a `ssdzoo.data.check.check.Report` on a rich Console."""
-    classes = f"{len(report.names)} class{'es' * (len(report.names) != 1)}"
-    console.print(f"{report.data}: {', '.join(report.formats)}, {classes}", style="bold", markup=False, highlight=False)
+def print_check(check: DataCheck, console: Console) -> None:
+    """Prints the result of a data check."""
+    classes = f"{len(check.names)} class{'es' * (len(check.names) != 1)}"
+    print_line(console, f"{check.data}: {', '.join(check.formats)}, {classes}", "bold")
     console.print()
-    console.print(_splits(report))
-    if report.repeated:
-        console.print(f"not shown: {', '.join(report.repeated)}, whose images are all in those above", style="dim", markup=False)
+    console.print(_splits(check))
+    if check.repeated:
+        print_line(console, f"not shown: {', '.join(check.repeated)}, whose images are all in those above", "dim")
     console.print()
-    console.print(_classes(report))
-    console.print(
-        "width, height (pixels) and aspect (width / height): 5th, 50th and 95th percentile", style="dim", highlight=False
-    )
-    if report.anchors:
+    console.print(_classes(check))
+    print_line(console, "width, height (pixels) and aspect (width / height): 5th, 50th and 95th percentile", "dim")
+    if check.anchors:
         console.print()
-        console.print(_anchors(report.anchors))
-        height, width = report.anchors["size"]
-        note = (
-            f"objects with an anchor above IoU 0.5, stretched to {height}x{width} (H x W); small is below 32x32 there, large "
-            "from 96x96"
-        )
-        console.print(note, style="dim", highlight=False)
-    for title, problems, style in (("errors", report.errors, "bold red"), ("warnings", report.warnings, "bold yellow")):
+        console.print(_anchors(check.anchors))
+        height, width = check.anchors["size"]
+        sizes = "small is below 32x32 pixels there, large from 96x96"
+        print_line(console, f"share with an anchor at IoU 0.5, stretched to {height}x{width} (H x W); {sizes}", "dim")
+    for title, problems, style in (("errors", check.errors, "bold red"), ("warnings", check.warnings, "bold yellow")):
         _problems(console, title, problems, style)
     console.print()
-    console.print(_verdict(report), style="bold")
+    console.print(_verdict(check), style="bold")
 
 
-def _verdict(report) -> str:
-    errors, warnings = len(report.errors), len(report.warnings)
-    told = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
-    return f"{told}: " + ("a training would fail, or learn something wrong" if errors else "ready to train")
+def _verdict(check: DataCheck) -> str:
+    errors, warnings = len(check.errors), len(check.warnings)
+    found = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    return f"{found}: " + ("a training would fail, or learn something wrong" if errors else "ready to train")
 
 
-def _table(*columns) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for name in columns:
-        table.add_column(name, justify="right" if table.columns else "left", overflow="fold")
-    return table
-
-
-def _splits(report) -> Table:
-    extra = [name for name in ("difficult", "crowd") if any(row[name] for row in report.splits.values())]
-    table = _table("split", "images", "objects", "without objects", *extra)
-    for split, row in report.splits.items():
+def _splits(check: DataCheck) -> Table:
+    extra = [name for name in ("difficult", "crowd") if any(row[name] for row in check.splits.values())]
+    table = make_table("split", "images", "objects", "without objects", *extra)
+    for split, row in check.splits.items():
         values = [row[key] for key in ("images", "objects", "negatives", *extra)]
         table.add_row(escape(split), *(f"{value:,}" for value in values))
     return table
 
 
-def _classes(report) -> Table:
-    splits = list(report.splits)
-    table = _table("class", *map(escape, splits), "share", "images", "width", "height", "aspect")
-    for name, row in sorted(report.classes.items(), key=lambda pair: -pair[1]["share"]):
+def _classes(check: DataCheck) -> Table:
+    splits = list(check.splits)
+    table = make_table("class", *map(escape, splits), "share", "images", "width", "height", "aspect")
+    for name, row in sorted(check.classes.items(), key=lambda pair: -pair[1]["share"]):
         counts = [f"{row['objects'][split]:,}" for split in splits]
         ranges = [_range(row["width"], 0), _range(row["height"], 0), _range(row["aspect"], 2)]
         table.add_row(escape(name), *counts, f"{row['share']:.1%}", f"{row['images']:,}", *ranges)
@@ -73,7 +65,7 @@ def _range(values: list | None, digits: int) -> str:
 
 
 def _anchors(found: dict) -> Table:
-    table = _table(f"{found['anchors']:,} anchors of {escape(found['model'])}", "all", "small", "medium", "large", "mean IoU")
+    table = make_table(f"{found['anchors']:,} anchors of {escape(found['model'])}", "all", "small", "medium", "large", "mean IoU")
     for name, row in [*found["classes"].items(), ("all classes", found["all"])]:
         shares = ["" if row[key] is None else f"{row[key]:.1%}" for key in ("all", "small", "medium", "large")]
         mean = "" if row["IoU"] is None else f"{row['IoU']:.2f}"
@@ -81,16 +73,14 @@ def _anchors(found: dict) -> Table:
     return table
 
 
-def _problems(console, title: str, problems: list, style: str) -> None:
+def _problems(console: Console, title: str, problems: list, style: str) -> None:
     kinds = defaultdict(list)
     for problem in problems:
         kinds[problem.kind].append(problem)
     for kind, found in kinds.items():
         console.print()
-        console.print(
-            f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found)})", style=style, highlight=False, markup=False
-        )
+        print_line(console, f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found)})", style)
         for problem in found[:EXAMPLES]:
             console.print(f"  {problem}", soft_wrap=True, markup=False, highlight=False)
         if len(found) > EXAMPLES:
-            console.print(f"  ... and {len(found) - EXAMPLES} more (--json lists all)", style="dim", highlight=False)
+            print_line(console, f"  ... and {len(found) - EXAMPLES} more (--json lists all)", "dim")

@@ -1,25 +1,27 @@
-"""The folder of an evaluation."""
+"""Writes the folder of an evaluation."""
 
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.files import write_text
 from ssdzoo.machine import versions
+from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.report.coco_results import write_coco
 from ssdzoo.report.mistakes import write_mistakes
 from ssdzoo.report.plots import plot_confusion, plot_curves
 
-PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # that decide the numbers
+PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # whose versions can change the numbers
 
 
-def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
+def write_evaluation(folder: str | Path, evaluation: Evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
     """Writes eval.json, pr.png, confusion.png, mistakes/ and mistakes.png, replacing those of an earlier evaluation.
 
     Args:
         folder: made where it is missing.
         evaluation: an Evaluation.
-        about: what comes first in eval.json: model, data, split.
+        about: first keys of eval.json: model, data, split.
         coco_ids: (image ids, category ids); then coco_results.json and coco_annotations.json are written too.
 
     Returns:
@@ -40,7 +42,7 @@ def write_evaluation(folder, evaluation, about: dict, coco_ids: tuple | None = N
     return whole
 
 
-def as_text(value) -> str:
+def as_text(value: Any) -> str:
     """JSON with a line for each value and each list of numbers, such as a row of a matrix."""
     text = json.dumps(value, indent=1, allow_nan=False)
     return re.sub(

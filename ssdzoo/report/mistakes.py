@@ -1,4 +1,4 @@
-"""Pictures of a detector's worst mistakes, with the truth and the detection drawn on the part of the photo where they lie."""
+"""Pictures of a detector's worst mistakes: the object and the detection, drawn on the part of the photo where they are."""
 
 import re
 from pathlib import Path
@@ -7,22 +7,24 @@ import cv2
 import numpy as np
 
 from ssdzoo.data.images import read_image
+from ssdzoo.data.record import Record
 from ssdzoo.detections import Detections
-from ssdzoo.metrics.mistakes import find_mistakes, worst
+from ssdzoo.measure.evaluate import Evaluation
+from ssdzoo.metrics.mistakes import Mistake, find_mistakes, worst
 from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
 
-MOST = 24
+LIMIT = 24  # mistakes
 HEIGHT, WIDTH = 360, 480  # of a picture in pixels
-AROUND = 2.5  # how many times larger than the boxes the part of the photo is
+AROUND = 2.5  # sides of the part of the photo, as a multiple of those of the boxes
 
 
-def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
+def write_mistakes(folder: str | Path, evaluation: Evaluation, score: float, iou: float) -> list:
     """Writes `mistakes/NN-KIND-CLASS-IMAGE.jpg` for the worst mistakes, kind by kind, and all of them in `mistakes.png`; those
     of an earlier evaluation are removed.
 
     Args:
         evaluation: an Evaluation.
-        score, iou: see `ssdzoo.metrics.mistakes.find_mistakes`.
+        score, iou: see `find_mistakes`.
 
     Returns:
         [{"kind", "image", "class", "found_as", "score", "iou", "picture"}] for JSON, in the order of the pictures.
@@ -34,7 +36,7 @@ def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
         old.unlink()
     (folder / "mistakes.png").unlink(missing_ok=True)
     rows, pictures, captions = [], [], []
-    for number, mistake in enumerate(worst(mistakes, MOST), 1):
+    for number, mistake in enumerate(worst(mistakes, LIMIT), 1):
         record, found = pairs[mistake.image]
         row = _described(mistake, record, found, evaluation.names)
         pictures.append(_drawn(mistake, record, found))
@@ -49,7 +51,7 @@ def write_mistakes(folder, evaluation, score: float, iou: float) -> list:
     return rows
 
 
-def _described(mistake, record, found, names: list) -> dict:
+def _described(mistake: Mistake, record: Record, found: Detections, names: list) -> dict:
     n, m = mistake.detection, mistake.object
     return {
         "kind": mistake.kind,
@@ -62,19 +64,14 @@ def _described(mistake, record, found, names: list) -> dict:
 
 
 def _caption(row: dict) -> str:
-    name = row["class"] or row["found_as"]
-    what = {
-        "missed": name,
-        "false positive": name,
-        "wrong class": f"{row['class']} as {row['found_as']}",
-        "badly placed": f"{name}, IoU {row['iou']:.2f}",
-        "found twice": f"{name}, IoU {row['iou']:.2f}",
-    }[row["kind"]]
-    return f"{row['kind']}: {what}"
+    true, predicted = row["class"], row["found_as"]
+    if true and predicted and true != predicted:
+        return f"{row['kind']}: {true} as {predicted}"
+    return f"{row['kind']}: {true or predicted}" + (f", IoU {row['iou']:.2f}" if row["iou"] else "")
 
 
-def _drawn(mistake, record, found) -> np.ndarray:
-    """(H, W, 3) uint8: the part of the photo around a mistake; the truth is green, the detection red, other objects white."""
+def _drawn(mistake: Mistake, record: Record, found: Detections) -> np.ndarray:
+    """(H, W, 3) uint8 RGB: the part of the photo around a mistake; the object green, the detection red, other objects white."""
     n, m = mistake.detection, mistake.object
     image = read_image(record.image)
     boxes = np.concatenate([found.boxes[[] if n is None else [n]], record.boxes[[] if m is None else [m]]])
@@ -83,21 +80,21 @@ def _drawn(mistake, record, found) -> np.ndarray:
     size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     picture = np.ascontiguousarray(cv2.resize(image[y1:y2, x1:x2], size, interpolation=method))
-    origin = np.float32([x1, y1] * 2)
+    origin = np.array([x1, y1] * 2, np.float32)
     _outline(picture, [box for i, box in enumerate((record.boxes - origin) * scale) if i != m])
     labels, ids = [], []  # ids choose the colors of the palette: 0 is red, 2 is green
     if n is not None:
         labels, ids = [f"{found.labels[n]} {found.scores[n]:.2f}"], [0]
     if m is not None:
         ids.append(2)
-        labels += ["truth: " + found.names[record.class_ids[m]]]
+        labels += ["true: " + found.names[record.class_ids[m]]]
     names = [labels[ids.index(i)] if i in ids else "" for i in range(3)]
     inside = (boxes - origin) * scale
-    return draw_detections(picture, Detections(inside, np.ones(len(ids)), ids, names), scores=False)
+    return draw_detections(picture, Detections(inside, np.ones(len(ids)), np.array(ids), tuple(names)), scores=False)
 
 
 def _outline(picture: np.ndarray, boxes: list) -> None:
-    """Draws the other objects into the picture: a white line with a weak shadow, to be seen on any photo and to be overlooked."""
+    """Draws the other objects into the picture: thin white lines with a faint shadow, visible on any photo."""
     corners = [np.round(box).astype(int).tolist() for box in boxes]
     shadow = picture.copy()
     for x1, y1, x2, y2 in corners:
@@ -107,7 +104,7 @@ def _outline(picture: np.ndarray, boxes: list) -> None:
         cv2.rectangle(picture, (x1, y1), (x2, y2), (245, 245, 245), 1)
 
 
-def _window(boxes, size: tuple) -> tuple:
+def _window(boxes: np.ndarray, size: tuple) -> tuple:
     """(x1, y1, x2, y2) integer pixels around boxes (M, 4) within an image of (height, width)."""
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     center, (width, height) = (low + high) / 2, (high - low) * AROUND

@@ -3,12 +3,15 @@
 from functools import lru_cache
 from math import ceil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from PIL.ImageFont import FreeTypeFont
 
+from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.files import replacing
 
@@ -19,24 +22,25 @@ PALETTE = (
 )  # fmt: skip
 
 
-def draw_detections(image: np.ndarray, detections, min_score: float = 0.0, *, scores: bool = True) -> np.ndarray:
+def draw_detections(image: np.ndarray, detections: Detections, min_score: float = 0.0, *, scores: bool = True) -> np.ndarray:
     """The image with a box and a tag, such as "dog 0.87", for each of the Detections, the best on top.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         detections: a Detections.
-        min_score: least score of what is drawn.
-        scores: False leaves the scores out of the tags, for objects that a person marked.
+        min_score: minimum score of a detection that is drawn.
+        scores: False leaves the scores out of the tags, for annotated objects.
 
     Raises:
-        CallError: something that is no image.
+        CallError: an argument that is not an image.
     """
     _check_image(image)
     side = min(image.shape[:2])
     line, font = max(1, round(side / 200)), _font(max(9, round(side / 28)))
     picture = Image.fromarray(np.ascontiguousarray(image))
     draw = ImageDraw.Draw(picture)
-    found, tags, taken = detections.above(min_score), [], []
+    found, tags = detections.above(min_score), []
+    taken: list[tuple] = []
     corners = [_pixels(box, picture.size) for box in found.boxes]
     for box, name, score in zip(corners, found.labels, found.scores):
         text = _fit(draw, name, f" {score:.2f}" if scores else "", font, picture.size[0])
@@ -51,29 +55,29 @@ def draw_detections(image: np.ndarray, detections, min_score: float = 0.0, *, sc
     return np.array(picture)
 
 
-def _check_image(image) -> None:
+def _check_image(image: Any) -> None:
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         what = f"{image.shape} {image.dtype}" if isinstance(image, np.ndarray) else type(image).__name__
         raise CallError(f"a picture is an (H, W, 3) uint8 RGB array with at least one pixel, not {what}")
 
 
-def _pixels(box, size: tuple) -> list:
+def _pixels(box: np.ndarray, size: tuple) -> list:
     """[left, top, right, bottom], the last pixels included. A box that ends at the border keeps its line in the image."""
     x1, y1, x2, y2 = (round(float(np.clip(v, 0, limit - 1))) for v, limit in zip(box, size * 2))
     return [x1, y1, max(x1, x2), max(y1, y2)]
 
 
 @lru_cache
-def _font(size: int):
-    # Pillow's own font holds ASCII alone; matplotlib brings one with Latin, Greek, Cyrillic, Arabic and more.
+def _font(size: int) -> FreeTypeFont:
+    # Pillow's own font has ASCII alone; matplotlib contains one with Latin, Greek, Cyrillic, Arabic and more.
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
 
 
-def _pad(font) -> int:
-    return max(2, font.size // 5)
+def _pad(font: FreeTypeFont) -> int:
+    return max(2, int(font.size) // 5)
 
 
-def _fit(draw, name: str, score: str, font, width: int) -> str:
+def _fit(draw: ImageDraw.ImageDraw, name: str, score: str, font: FreeTypeFont, width: int) -> str:
     """Name and score; the name is shortened where the image is too narrow for both."""
     text, kept = name + score, len(name)
     while kept and draw.textlength(text, font=font) + 2 * _pad(font) > width:
@@ -82,14 +86,14 @@ def _fit(draw, name: str, score: str, font, width: int) -> str:
     return text
 
 
-def _place_tag(draw, size: tuple, box: list, text: str, font, taken: list) -> tuple:
-    """(x1, y1, x2, y2) of a tag within the image: above its box, inside of it or below, where it hides least of those of
-    better detections."""
+def _place_tag(draw: ImageDraw.ImageDraw, size: tuple, box: list, text: str, font: FreeTypeFont, taken: list) -> tuple:
+    """(x1, y1, x2, y2) of a tag within the image: above its box, inside of it or below, where it hides as little
+    as possible of the tags of better detections."""
     width = min(size[0], ceil(draw.textlength(text, font=font)) + 2 * _pad(font))
     height = min(size[1], sum(font.getmetrics()) + 2)
     left, right = box[0], box[2] + 1 - width
 
-    def hidden(place):
+    def hidden(place: tuple) -> int:
         x, y = place
         return sum(max(0, min(x + width, c) - max(x, a)) * max(0, min(y + height, d) - max(y, b)) for a, b, c, d in taken)
 
@@ -108,14 +112,14 @@ def text_color(background: tuple) -> tuple:
     return (255, 255, 255) if 1.05 / (luminance + 0.05) >= 3 else (0, 0, 0)
 
 
-def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int = 6, captions=None) -> np.ndarray:
+def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int = 6, captions: list | None = None) -> np.ndarray:
     """Images side by side on white, each made to fit a cell of (height, width) pixels without distortion.
 
     Args:
         captions: one text for each image, below its cell; None for none.
 
     Raises:
-        CallError: something that is no image, no columns, or captions of another number.
+        CallError: an argument that is not an image, no columns, or captions of another number.
     """
     for image in images:
         _check_image(image)
@@ -125,7 +129,7 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
         raise CallError(f"{len(captions)} captions for {len(images)} images: expected one for each")
     font = _font(max(10, cell[0] // 18))
     height, width = cell
-    step = height + gap + (sum(font.getmetrics()) if captions else 0)
+    step = height + gap + (2 + sum(font.getmetrics()) if captions else 0)
     grid = np.full((-(-len(images) // columns) * step + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
         scale = min(height / image.shape[0], width / image.shape[1])
@@ -139,18 +143,18 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
     picture = Image.fromarray(grid)
     draw = ImageDraw.Draw(picture)
     for i, caption in enumerate(captions):
-        place = gap + (i % columns) * (width + gap) + width // 2, gap + (i // columns) * step + height
+        place = gap + (i % columns) * (width + gap) + width // 2, gap + (i // columns) * step + height + 2
         draw.text(place, _fit(draw, caption, "", font, width), font=font, fill=(0, 0, 0), anchor="ma")
     return np.array(picture)
 
 
 def legend(entries: list, width: int) -> np.ndarray:
-    """(H, width, 3) uint8: (color, text) of each entry, in as many lines as it takes."""
+    """(H, width, 3) uint8 RGB: each (color, text) with a square of its color, none for None, in as many lines as needed."""
     font, gap = _font(20), 12
     draw = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     places, x, y = [], gap, gap
     for color, text in entries:
-        needed = 20 + 8 + int(draw.textlength(text, font=font)) + 2 * gap
+        needed = (28 if color else 0) + int(draw.textlength(text, font=font)) + 2 * gap
         if x + needed > width and x > gap:
             x, y = gap, y + 30
         places.append((color, text, x, y))
@@ -158,16 +162,17 @@ def legend(entries: list, width: int) -> np.ndarray:
     picture = Image.new("RGB", (width, y + 30), "white")
     draw = ImageDraw.Draw(picture)
     for color, text, x, y in places:
-        draw.rectangle([x, y, x + 20, y + 20], fill=color)
-        draw.text((x + 28, y + 10), text, font=font, fill="black", anchor="lm")
+        if color:
+            draw.rectangle([x, y, x + 20, y + 20], fill=color)
+        draw.text((x + (28 if color else 0), y + 10), text, font=font, fill="black", anchor="lm")
     return np.array(picture)
 
 
-def save_image(path, image: np.ndarray) -> None:
+def save_image(path: str | Path, image: np.ndarray) -> None:
     """Writes a .png or .jpg.
 
     Raises:
-        CallError: another suffix, or something that is no image.
+        CallError: another suffix, or an argument that is not an image.
     """
     if not str(path).lower().endswith((".png", ".jpg", ".jpeg")):
         raise CallError(f"{path}: a picture is saved as .png or .jpg")

@@ -2,23 +2,27 @@
 
 import warnings
 from math import ceil, sqrt
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ssdzoo.files import replacing
+from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.report.pictures import PALETTE
 
 INK, FAINT, GRID = "#222222", "#d0d0d0", "#ececec"
-POINTS = 300  # of a drawn curve: more than its panel has pixels
+POINTS = 300  # of a drawn curve: more than its panel is wide in pixels
 DPI = 100
 
 
-def plot_curves(path, evaluation) -> None:
+def plot_curves(path: str | Path, evaluation: Evaluation) -> None:
     """Writes precision over recall as a .png: one panel per class, the other classes faint behind it, and a dot where F1 is
     best, with its score.
 
@@ -57,12 +61,12 @@ def plot_curves(path, evaluation) -> None:
 
 def _layout(count: int) -> tuple:
     """Columns and rows of about as many panels each, with the fewest left empty."""
-    least = max(1, ceil(sqrt(count)))
-    columns = min(range(least, least + 3), key=lambda columns: -count % columns)
+    square = max(1, ceil(sqrt(count)))
+    columns = min(range(square, square + 3), key=lambda columns: -count % columns)
     return min(columns, max(count, 1)), max(1, ceil(count / columns))
 
 
-def _panel(axis, evaluation, name: str, curves: list, index: int, small: bool) -> None:
+def _panel(axis: Axes, evaluation: Evaluation, name: str, curves: list, index: int, small: bool) -> None:
     size = 8 if small else 10
     axis.set(xlim=(0, 1.02), ylim=(0, 1.03), xticks=(0, 0.5, 1), yticks=(0, 0.5, 1))
     axis.tick_params(labelsize=size - 1, color=FAINT, labelcolor=INK)
@@ -79,16 +83,11 @@ def _panel(axis, evaluation, name: str, curves: list, index: int, small: bool) -
     if best:
         _best_point(axis, best, color, size)
     value = evaluation.summary["AP"][name]
-    axis.set_title(
-        f"{_short(name, 18 if small else 26)}  {_number(value)}",
-        fontsize=size,
-        color=INK if value is not None else "#888888",
-        loc="left",
-        pad=3,
-    )
+    title, ink = f"{_short(name, 18 if small else 26)}  {_number(value)}", "#888888" if value is None else INK
+    axis.set_title(title, fontsize=size, color=ink, loc="left", pad=3)
 
 
-def _best_point(axis, best: dict, color, size: int) -> None:
+def _best_point(axis: Axes, best: dict, color: np.ndarray, size: int) -> None:
     x, y = best["recall"], best["precision"]
     axis.plot([x], [y], "o", color=color, markersize=5, markeredgecolor="white", clip_on=False, zorder=3)
     # Below and left of the dot, where the area under the curve is empty, unless the axes end there.
@@ -100,7 +99,7 @@ def _best_point(axis, best: dict, color, size: int) -> None:
     )  # fmt: skip
 
 
-def _thinned(recall, precision) -> np.ndarray:
+def _thinned(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
     """(K, 2) float64 points of a curve, few enough to draw; (0, 2) for a class without objects."""
     if not len(recall) or np.isnan(recall[0]):
         return np.zeros((0, 2))
@@ -112,8 +111,9 @@ def _thinned(recall, precision) -> np.ndarray:
     return np.stack([np.append(0, recall), np.append(precision[0], precision)], axis=1)
 
 
-def plot_confusion(path, evaluation) -> None:
-    """Writes the confusion matrix as a .png: the shade of a cell is its share of its row, the number its count."""
+def plot_confusion(path: str | Path, evaluation: Evaluation) -> None:
+    """Writes the confusion matrix as a .png: a row for each true class, a column for each predicted class. The shade of a cell is
+    its share of the row, the number its count."""
     summary = evaluation.summary["confusion"]
     matrix, names = np.array(summary["matrix"]), summary["names"]
     count = len(names)
@@ -139,26 +139,23 @@ def plot_confusion(path, evaluation) -> None:
     axis.grid(which="minor", color="white", linewidth=1.2)
     axis.tick_params(which="both", length=0)
     axis.spines[:].set_visible(False)
-    axis.set_ylabel("what it is", fontsize=10, color=INK)
-    axis.set_xlabel(
-        f"what it was taken for\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row",
-        fontsize=10,
-        color=INK,
-    )
+    axis.set_ylabel("true class", fontsize=10, color=INK)
+    below = f"predicted class\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row"
+    axis.set_xlabel(below, fontsize=10, color=INK)
     axis.xaxis.set_label_position("bottom")
     _save(figure, path, bbox_inches="tight", pad_inches=0.2)
 
 
-def _short(name: str, most: int) -> str:
-    name = name if len(name) <= most else name[: most - 1] + "…"
+def _short(name: str, limit: int) -> str:
+    name = name if len(name) <= limit else name[: limit - 1] + "…"
     return name.replace("$", r"\$")  # two of them would begin and end a formula
 
 
-def _number(value) -> str:
+def _number(value: float | None) -> str:
     return "no objects" if value is None else f"{value:.3f}"
 
 
-def _save(figure, path, **options) -> None:
+def _save(figure: Figure, path: str | Path, **options: Any) -> None:
     with replacing(path) as temporary, warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # a box stands for a letter that the font lacks
         figure.savefig(temporary, dpi=DPI, facecolor="white", **options)

@@ -2,25 +2,27 @@
 
 import json
 from collections import deque
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
 from ssdzoo.errors import CallError
 from ssdzoo.files import write_text
-from ssdzoo.predict.detector import list_images
+from ssdzoo.predict.detector import Detector, list_images
 from ssdzoo.report.pictures import draw_detections, save_image
 
 
-def write_predictions(detector, images, out, score: float, progress=None) -> list:
+def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Callable | None = None) -> list:
     """Writes each image with its boxes, and `detections.json` once all are done.
 
     Args:
         detector: a Detector.
         images: paths of images, videos and folders.
-        out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it); one of a
-            video's frame has the frame's number behind its name.
-        score: least score of a detection.
-        progress: wraps the iterable of results, given their number too.
+        out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it), and that
+            of a video's frame the number of the frame after its name.
+        score: minimum score of a detection.
+        progress: called with the iterable of results and their number; returns an iterable of the same items.
 
     Returns:
         What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
@@ -29,8 +31,10 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
     paths = list_images(images)
     out = Path(out)
     if any(path.resolve().parent == out.resolve() for path in paths):
-        raise CallError(f"{out} holds images to be read: choose another --out, so that none is overwritten")
-    sources, found, taken = deque(), [], set()
+        raise CallError(f"{out} holds images to be read: choose another out=, so that none is overwritten")
+    found = []
+    sources: deque = deque()
+    taken: set[str] = set()
     results = detector.stream(_read_along(paths, sources), score)
     if progress:
         results = progress(results, sum(count_frames(path) if _is_video(path) else 1 for path in paths))
@@ -40,12 +44,12 @@ def write_predictions(detector, images, out, score: float, progress=None) -> lis
         save_image(out / picture, draw_detections(image, detections))
         height, width = image.shape[:2]
         where = {"image": str(path)} if frame is None else {"image": str(path), "frame": frame}
-        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_dict()})
+        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_list()})
     write_text(out / "detections.json", json.dumps(found, indent=1))
     return found
 
 
-def _read_along(paths, sources: deque):
+def _read_along(paths: list, sources: deque) -> Iterator:
     """Yields images and frames of videos; appends (path, number of the frame or None) of each to `sources`."""
     for path in paths:
         for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
@@ -53,7 +57,7 @@ def _read_along(paths, sources: deque):
             yield item
 
 
-def _is_video(path) -> bool:
+def _is_video(path: Any) -> bool:
     return isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""Augmented samples with their boxes, so that a person sees what a training sees."""
+"""Augmented samples with their boxes, as a training gets them."""
 
 from math import ceil, sqrt
 
@@ -8,16 +8,17 @@ from PIL import Image, ImageDraw
 
 from ssdzoo.data.images import read_image
 from ssdzoo.data.loading.transforms import AUGMENTATIONS, train_transform
+from ssdzoo.data.record import Record
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.report.pictures import PALETTE, draw_detections, legend, picture_grid
 
 CELL = 400  # pixels of a sample's longer side
-WIDEST = 6  # samples in a row
+WIDEST = 6  # samples side by side
 
 
 def sample_grid(records: list, names: list, count: int, size: tuple, augment: str = "ssd", seed: int = 0) -> np.ndarray:
-    """(H, W, 3) uint8 RGB: a grid of augmented samples, each of another image as long as there are any.
+    """(H, W, 3) uint8 RGB: a grid of augmented samples, of as many different images as there are.
 
     Args:
         records: Records; names: their classes.
@@ -41,22 +42,20 @@ def sample_grid(records: list, names: list, count: int, size: tuple, augment: st
     pictures = [_drawn(image, boxes, ids, names, tags) for image, boxes, ids, _ in views]
     cell = tuple(round(side * CELL / max(size)) for side in size)
     grid = picture_grid(pictures, _columns(count), cell, captions=[text for *_, text in views])
-    return (
-        grid
-        if tags or not shown
-        else np.concatenate([legend([(PALETTE[i % len(PALETTE)], names[i]) for i in shown], grid.shape[1]), grid])
-    )
+    if tags or not shown:
+        return grid
+    return np.concatenate([legend([(PALETTE[i % len(PALETTE)], names[i]) for i in shown], grid.shape[1]), grid])
 
 
 def _columns(count: int) -> int:
     """The number that leaves the fewest cells of the last row empty, of those that make a picture about as wide as a screen."""
-    most = min(count, WIDEST)
-    least = min(most, ceil(sqrt(count)))
-    return min(range(least, most + 1), key=lambda columns: (-count % columns, columns))
+    widest = min(count, WIDEST)
+    square = min(widest, ceil(sqrt(count)))
+    return min(range(square, widest + 1), key=lambda columns: (-count % columns, columns))
 
 
-def _view(record, size: tuple, augment: str, rng) -> tuple:
-    """A sample, enlarged so that thin lines do not hide it: image, boxes, class ids; and its name."""
+def _view(record: Record, size: tuple, augment: str, rng: np.random.Generator) -> tuple:
+    """A sample, enlarged so that the lines do not hide it: image, boxes, class ids; and its caption."""
     boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
     augmentation = AUGMENTATIONS[augment]
     image, boxes, ids, _ = train_transform(read_image(record.image), boxes, ids, size, rng, augmentation=augmentation)
@@ -66,9 +65,9 @@ def _view(record, size: tuple, augment: str, rng) -> tuple:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), boxes * np.float32(scale), ids, text
 
 
-def _drawn(image, boxes, ids, names: list, tags: bool) -> np.ndarray:
+def _drawn(image: np.ndarray, boxes: np.ndarray, ids: np.ndarray, names: list, tags: bool) -> np.ndarray:
     if tags:
-        return draw_detections(image, Detections(boxes, np.ones(len(ids)), ids, names), scores=False)
+        return draw_detections(image, Detections(boxes, np.ones(len(ids)), ids, tuple(names)), scores=False)
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
     for box, i in zip(np.round(boxes).tolist(), ids):

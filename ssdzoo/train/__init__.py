@@ -1,1 +1,1 @@
-"""Fine-tuning: targets and loss on the training device, the loop, and the run folder it leaves behind."""
+"""Fine-tuning: settings, targets, loss, the step (`engine`), the epochs (`trainer`), and the run folder."""

@@ -19,12 +19,11 @@ class Curves:
         try:
             import tensorboardX
         except ImportError:
-            raise CallError("--tensorboard needs the package tensorboardX: pip install 'ssdzoo[tensorboard]'") from None
+            raise CallError("tensorboard=True needs the package tensorboardX: pip install 'ssdzoo[tensorboard]'") from None
         self._package, self._folder, self._writer = tensorboardX, Path(folder) / "tensorboard", None
 
     def add(self, row: dict) -> None:
-        """Adds a row of metrics.csv. The first one hides those that are there from its epoch on: of a part that is trained
-        again."""
+        """Adds a row of metrics.csv. The first one hides what an interrupted training wrote from its epoch on."""
         if self._writer is None:
             self._writer = self._package.SummaryWriter(str(self._folder), purge_step=row["epoch"])
         for name, value in row.items():

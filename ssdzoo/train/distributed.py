@@ -1,7 +1,7 @@
 """Training with several processes through MXNet's parameter server (ps-lite), and starting them.
 
-A scheduler brings the others together; servers add up gradients; workers train, each on its part of every batch. All read
-the environment variables DMLC_*; a scheduler or a server serves from the import of mxnet until the workers are done.
+A scheduler connects the others. Servers add up gradients. Workers train, each on its part of every batch. All read the
+environment variables DMLC_*. A scheduler or a server serves from the import of mxnet until the workers are done.
 """
 
 import ctypes
@@ -14,6 +14,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.machine import cores
@@ -23,7 +24,7 @@ _SERVE = [sys.executable, "-c", "from ssdzoo.runtime import mxnet; mxnet()"]
 _PATIENCE = 10  # seconds in which processes end by themselves
 
 
-def connect(kind: str):
+def connect(kind: str) -> Any:
     """MXNet's key-value store of that kind, of a process that `launch` started.
 
     Raises:
@@ -31,7 +32,7 @@ def connect(kind: str):
     """
     if os.environ.get("DMLC_ROLE") != "worker":
         raise CallError(
-            f"--kvstore {kind} trains together with other processes: start them all with ssdzoo launch -n N -- train ..."
+            f"kvstore={kind} trains together with other processes: start them all with ssdzoo launch -n N -- train ..."
         )
     from ssdzoo.runtime import mxnet
 
@@ -47,13 +48,13 @@ class Process:
 
 
 def launch(arguments: list, workers: int, servers: int, hosts: list | None = None) -> None:
-    """Starts a scheduler, servers and workers, and waits for the workers' end.
+    """Starts a scheduler, servers and workers, and waits until the workers have ended.
 
     Args:
         arguments: of the command `ssdzoo` in each worker, such as ["train", ...].
         workers, servers: numbers of processes.
-        hosts: names for ssh, over which servers and workers are dealt out in turn; they need this folder, this Python and no
-            password. None starts all on this machine.
+        hosts: names for ssh, which get the servers and workers in turn. Each needs this folder, this Python and access without
+            a password. None starts all on this machine.
 
     Raises:
         CallError: impossible numbers.
@@ -129,12 +130,12 @@ def _wait(helpers: list, workers: list) -> None:
             raise CallError(f"{failed.name} could not start: its command is wrong, see its message above")
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"
         raise SSDZooError(
-            f"{failed.name} {how}, so the training cannot go on and the others were stopped; the run folder keeps what was "
-            "saved: continue with --resume"
+            f"{failed.name} {how}, so the training cannot go on and the others were stopped; the training "
+            "can be resumed from what the run folder holds"
         )
 
 
-def _failed(helpers: list, workers: list):
+def _failed(helpers: list, workers: list) -> Process | None:
     """A process that failed or was killed, or None. The others may end before the last worker does."""
     return next((process for process in [*workers, *helpers] if process.popen.poll()), None)
 

@@ -1,172 +1,128 @@
 """One fine-tuning from its arguments to its run folder."""
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from ssdzoo.build import get_model
-from ssdzoo.data import class_names, has_split, load_dataset
+from ssdzoo.data import Dataset, class_names, has_split, load_dataset
 from ssdzoo.errors import CallError, DataError
-from ssdzoo.preset import read_preset, read_toml
-from ssdzoo.runtime import mxnet
+from ssdzoo.preset import Preset, read_preset
+from ssdzoo.progress import Silent
+from ssdzoo.runtime import contexts
+from ssdzoo.train.engine import start_engine
 from ssdzoo.train.run import Run
-from ssdzoo.train.settings import Settings
-from ssdzoo.train.starting_weights import load_for_classes
-from ssdzoo.train.trainer import Trainer
-from ssdzoo.train.update import check_amp
-from ssdzoo.weights.matching import load_base
+from ssdzoo.train.settings import Arguments
+from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
 from ssdzoo.zoo import find_preset
 
 
-@dataclass
-class TrainingJob:
-    """What is trained, on what, from where and how; see `ssdzoo train --help`. `val_split` None is "val" where there is such a
-    split."""
-
-    model: str
-    data: Path
-    out: Path
-    split: str = "train"
-    val_split: str | None = None
-    base_weights: Path | None = None
-    weights: Path | None = None
-    format: str | None = None
-    settings: Settings = field(default_factory=Settings)
-
-    @classmethod
-    def of(cls, **arguments) -> "TrainingJob":
-        """The job of arguments that may be its own or its settings'."""
-        settings = {k: arguments.pop(k) for k in Settings.names() if k in arguments}
-        return cls(**arguments, settings=Settings(**settings))
-
-    def as_toml(self) -> dict:
-        """The arguments as plain values, without those that are not set."""
-        own = {k: v for k, v in asdict(self).items() if k != "settings"}
-        plain = {k: str(v) if isinstance(v, Path) else v for k, v in {**own, **asdict(self.settings)}.items()}
-        return {k: v for k, v in plain.items() if v is not None}
-
-    @classmethod
-    def of_run(cls, out: Path, **changes) -> "TrainingJob":
-        """The job that a run folder was made by, with some arguments changed."""
-        Run(out, resume=True)
-        saved = read_toml(Path(out) / "args.toml")
-        paths = {k: Path(saved[k]) for k in ("data", "base_weights", "weights") if k in saved}
-        try:
-            return cls.of(**{**saved, **paths, "out": Path(out), **changes})
-        except TypeError as error:
-            raise CallError(
-                f"{out}/args.toml: not the arguments of a training ({error}); begin anew with another --out"
-            ) from None
-
-
-def run_job(job: TrainingJob, contexts: list, progress, resume: bool = False) -> dict:
-    """Trains; returns the last row of metrics.csv with `best_mAP`.
+def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: str | None = None, val_split: str | None = None,
+              weights: str | Path | None = None, base_weights: str | Path | None = None, format: str | None = None,
+              ctx: Any = None, resume: bool = False, progress: Silent | None = None, **settings: Any,
+              ) -> TrainingResult:  # fmt: skip
+    """Trains a model on a data set and keeps the best epoch in a run folder.
 
     Args:
-        contexts: where to train.
-        progress: shows the steps; see `ssdzoo.cli.progress.WorkProgress`.
-        resume: continues the run in `job.out`.
+        model: a preset's name (see `ssdzoo.list_models`) or the path of a table (`.toml`).
+        data: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. Several with commas
+            in between are joined.
+        out: the run folder, which must not hold a training yet.
+        split: images to train on, such as "train" (the default) or "train[:80%]".
+        val_split: images that choose the best epoch; by default "val" if there is such a split; "none" for none.
+        weights: parameter file of a whole network to start from, or a run folder. Where the classes differ, those with equal
+            names keep their weights.
+        base_weights: parameter file of the backbone: .params, .pth, .safetensors or .h5.
+        format: of the data: "voc", "coco", "yolo", "recordio" or "csv"; recognized by default.
+        ctx: an mxnet context or a list of them, over which each batch is divided; by default the CPU.
+        resume: continues the run in `out`, after any kind of end. Arguments that are not given are as they were.
+        progress: shows the work: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
+        settings: fields of `ssdzoo.train.settings.Settings`, such as `epochs`, `batch_size`, `lr`.
+
+    Returns:
+        The run folder, the best mAP and the losses of each epoch. `ssdzoo.load(result.folder)` loads the best epoch.
 
     Raises:
         CallError, DataError, WeightsError: before anything is written.
-        SSDZooError: the loss is not finite.
+        SSDZooError: the loss is not finite, or a file cannot be written.
+
+    Example:
+        >>> import ssdzoo
+        >>> from ssdzoo.progress import Printed
+        >>> result = ssdzoo.fine_tune(
+        ...     "ssd_300_mobilenet0.25_custom", "data/cells", "runs/cells", epochs=20, lr=0.005, progress=Printed()
+        ... )
+        >>> result.best_mAP
+        >>> ssdzoo.load(result.folder)("photo.jpg")
     """
-    if job.weights and job.base_weights:
-        raise CallError("--weights fills the whole network, --base-weights its backbone: give one of them")
-    run = Run(job.out, resume, job.settings.keep)
-    resume = resume and run.has_state
-    if job.settings.amp:
-        check_amp(contexts)
-    store = _store(job.settings)
-    if store and store.rank:
-        progress.quiet()
-    preset = read_preset(run.folder / "model.toml") if resume else _preset(job)
-    settings = _with_defaults(job.settings, preset)
-    train, val = _datasets(job, list(preset.classes), progress)
-    mxnet().random.seed(settings.seed)
-    if resume:
-        last = run.last_files(run.state())["params"]
-        net, story = get_model(preset, ctx=contexts, pretrained=last), f"continued from {last}"
-    else:
-        net, story = _network(job, preset, settings, contexts)
-    progress.say(f"{preset.name}: {len(preset.classes)} classes ({', '.join(preset.classes)}); {story}")
-    trainer = Trainer(net, preset, train, val, run, settings, progress, store)
-    if resume:
+    own = dict(split=split, val_split=val_split, weights=weights, base_weights=base_weights, format=format)
+    given = {"model": str(model), "data": data, "out": out, **{k: v for k, v in own.items() if v is not None}, **settings}
+    arguments = resumed_arguments(given) if resume else Arguments.of(given)
+    run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
+    progress = progress or Silent()
+    store = None
+    if arguments.settings.kvstore:
+        from ssdzoo.train.distributed import connect
+
+        store = connect(arguments.settings.kvstore)
+        if store.rank:
+            progress.quiet()
+    going_on = resume and run.has_state
+    preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
+    names = list(preset.classes or ())
+    arguments = replace(arguments, settings=arguments.settings.completed(preset))
+    datasets = _load_data(arguments, names, progress)
+    saved = run.last_files(run.state())["params"] if going_on else None
+    ctx = contexts() if ctx is None else ctx if isinstance(ctx, list) else [ctx]
+    engine, story = start_engine(arguments, preset, ctx, store, saved)
+    progress.say(f"{preset.name}: {len(names)} classes ({', '.join(names)}); {story}")
+    trainer = Trainer(engine, datasets, run, arguments.settings, progress)
+    if going_on:
         trainer.resume()
-    elif trainer.rank == 0:
-        run.begin(preset, replace(job, settings=settings).as_toml())
+    elif engine.rank == 0:
+        run.begin(preset, arguments.as_toml())
     return trainer.fit()
 
 
-def _store(settings: Settings):
-    if settings.kvstore is None:
-        return None
-    from ssdzoo.train.distributed import connect
+def resumed_arguments(given: dict) -> Arguments:
+    """The arguments that the run in `given["out"]` began with, and the given ones in the place of theirs.
 
-    return connect(settings.kvstore)
+    Raises:
+        CallError: there is no such run, its arguments are damaged, or a given one is not allowed.
+    """
+    saved = {**Run(given["out"]).arguments(), "out": given["out"]}
+    try:
+        Arguments.of(saved)
+    except (TypeError, CallError) as error:
+        raise CallError(
+            f"{given['out']}/args.toml: not the arguments of a training ({error}); start from scratch with another out="
+        ) from None
+    return Arguments.of({**saved, **given})
 
 
-def _with_defaults(settings: Settings, preset) -> Settings:
-    """The settings with a learning rate and a class loss."""
-    settings = replace(settings, class_loss=settings.class_loss or preset.class_loss)
-    if settings.lr is not None:
-        return settings
-    rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
-    return replace(settings, lr=rate / 10 if settings.optimizer == "adam" else rate)
-
-
-def _preset(job: TrainingJob):
-    preset = find_preset(job.model)
-    names = class_names(job.data, job.format)
+def _preset(arguments: Arguments) -> Preset:
+    preset = find_preset(arguments.model)
+    names = class_names(arguments.data, arguments.format)
     if not names:
-        raise DataError(f"{job.data}: no objects in its annotations, so there is nothing to learn")
+        raise DataError(f"{arguments.data}: no objects in its annotations, so there is nothing to learn")
     return preset.with_classes(names)
 
 
-def _datasets(job: TrainingJob, names: list, progress) -> tuple:
-    """The images to train on, and those to evaluate on, or None."""
-    val_split = job.val_split
-    if val_split is None and has_split(job.data, "val", job.format):
+def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingData:
+    """Loads the images to train on, and those to evaluate on, and says what they hold."""
+    val_split = arguments.val_split
+    if val_split is None and has_split(arguments.data, "val", arguments.format):
         val_split = "val"
-    train = _told(job, job.split, names, progress)
+    train = _load_split(arguments, arguments.split, names, progress)
     if val_split in (None, "none"):
-        progress.say("no images to evaluate on (--val-split): the last epoch will be taken for the best one")
-        return train, None
-    return train, _told(job, val_split, names, progress)
+        progress.say("no images to evaluate on (val_split=): the last epoch is kept as the best one")
+        return TrainingData(train)
+    return TrainingData(train, _load_split(arguments, val_split, names, progress))
 
 
-def _told(job: TrainingJob, split: str, names: list, progress):
-    dataset = load_dataset(job.data, split, names, job.format)
+def _load_split(arguments: Arguments, split: str, names: list, progress: Silent) -> Dataset:
+    dataset = load_dataset(arguments.data, split, names, arguments.format)
     objects = sum(len(record.boxes) for record in dataset.records)
-    progress.say(f"{job.data}, split {split}: {len(dataset)} images, {objects} objects")
+    progress.say(f"{arguments.data}, split {split}: {len(dataset)} images, {objects} objects")
     for problem in dataset.problems:
         progress.say(f"  {problem}")
     return dataset
-
-
-def _network(job: TrainingJob, preset, settings: Settings, contexts) -> tuple:
-    """An initialized network, and a sentence about where its weights come from."""
-    if job.weights:
-        return load_for_classes(preset, job.weights, contexts)
-    net = get_model(preset)
-    mx = mxnet()
-    # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)
-    if settings.class_loss == "focal":
-        _expect_background(net)
-    if job.base_weights:
-        load_base(net, job.base_weights)
-        return net, f"backbone from {job.base_weights}"
-    return net, "weights at random (--base-weights FILE trains better)"
-
-
-def _expect_background(net, share: float = 0.99) -> None:
-    """Lets fresh class heads begin with that probability of the background (Lin et al. 2017, section 4.1), as nearly all
-    anchors are."""
-    from math import log
-
-    mx = mxnet()
-    for head in net.class_predictors:
-        bias = head.predictor.bias
-        start = mx.nd.zeros(bias.shape)
-        start[:: net.num_classes + 1] = log(net.num_classes * share / (1 - share))
-        bias.set_data(start)

@@ -1,6 +1,7 @@
-"""Parts of the backbone that stay as they are while the rest learns."""
+"""Parts of the backbone that do not learn."""
 
 import json
+from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.runtime import mxnet
@@ -8,7 +9,7 @@ from ssdzoo.runtime import mxnet
 mx = mxnet()
 
 
-def backbone_stages(net) -> list:
+def backbone_stages(net: Any) -> list[list]:
     """Parameters of the backbone, [[Parameter]], stage by stage from the input: a stage is what works at one resolution.
 
     So the stages of a ResNet are its stem and its four groups, and those of VGG-16 end before its poolings (its dilated
@@ -18,19 +19,19 @@ def backbone_stages(net) -> list:
     internals = mx.sym.Group(list(net.features(mx.sym.var("data")))).get_internals()
     _, shapes, _ = internals.infer_shape_partial(data=(1, 3, height, width))
     area = {name: shape[2] * shape[3] for name, shape in zip(internals.list_outputs(), shapes) if len(shape) == 4}
-    base = {p.name: p for p in net.features.base_parameters.values()}
+    parameters = {p.name: p for p in net.features.backbone_parameters.values()}
     nodes = json.loads(internals.tojson())["nodes"]
     users = []  # (area, Parameter, whether of a convolution)
     for node in nodes:
         names = [nodes[i]["name"] for i, *_ in node["inputs"]]
         found = area.get(f"{node['name']}_output")
-        users += [(found, base[name], node["op"] == "Convolution") for name in names if name in base and found]
+        users += [(found, parameters[name], node["op"] == "Convolution") for name in names if name in parameters and found]
     areas = sorted({size for size, _, convolves in users if convolves}, reverse=True)
     # A norm of the input or between two stages goes with the convolutions of its own resolution, or else with the next ones.
     return [[p for size, p, _ in users if next(a for a in areas if a <= size) == stage] for stage in areas]
 
 
-def freeze(net, stages: int, norms: bool) -> set:
+def freeze(net: Any, stages: int, norms: bool) -> set:
     """Stops the learning of the first `stages` stages, and of all batch norms of the backbone with `norms`.
 
     Returns:
@@ -39,11 +40,9 @@ def freeze(net, stages: int, norms: bool) -> set:
     Raises:
         CallError: the backbone has fewer stages.
     """
-    if not stages and not norms:
-        return set()
     parts = backbone_stages(net)
     if stages > len(parts):
-        raise CallError(f"--freeze {stages}: this backbone has {len(parts)} stages, so 0 to {len(parts)} can be frozen")
+        raise CallError(f"freeze={stages}: this backbone has {len(parts)} stages, so 0 to {len(parts)} can be frozen")
     still = [p for part in parts[:stages] for p in part]
     fixed = [p for part in parts if norms for p in part if p.name.endswith(("_gamma", "_beta"))] + still
     for parameter in fixed:
@@ -51,8 +50,8 @@ def freeze(net, stages: int, norms: bool) -> set:
     return {p.name for p in fixed if p.name.endswith("_gamma")}
 
 
-def fixed_norms(net, gammas: set) -> mx.gluon.SymbolBlock:
-    """The network's heads with its own parameters, in which the batch norms of these gammas use their running statistics
+def fixed_norms(net: Any, gammas: set) -> Any:
+    """The network's head outputs with its own parameters, in which the batch norms of these gammas use their running statistics
     in training too."""
     graph = json.loads(mx.sym.Group(list(net.head_outputs(mx.sym.var("data")))).tojson())
     for node in graph["nodes"]:

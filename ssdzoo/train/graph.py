@@ -1,9 +1,23 @@
-"""One hybridizable block from a batch of pixels to the loss, so that a training step is one cached graph."""
+"""One hybridizable block from a batch of pixels to the losses, so that the forward pass of a training is one cached graph."""
 
+from typing import Any, NamedTuple
+
+from ssdzoo.preset import Preset
 from ssdzoo.runtime import mxnet
+from ssdzoo.train.freeze import fixed_norms, freeze
+from ssdzoo.train.loss import MultiBoxLoss
+from ssdzoo.train.settings import Settings
 from ssdzoo.train.targets import TargetGenerator
 
 mx = mxnet()
+
+
+class ImageLosses(NamedTuple):
+    """Losses of each image, arrays (B,) float32: see `ssdzoo.train.loss.MultiBoxLoss`."""
+
+    class_loss: Any
+    box_loss: Any
+    divisor: Any
 
 
 class PixelNormalize(mx.gluon.HybridBlock):
@@ -21,25 +35,41 @@ class TrainingGraph(mx.gluon.HybridBlock):
     """Pixels and objects to losses, through normalization, network, targets and loss.
 
     Args:
-        heads: a block, or an SSD's `heads`, that gives logits, offsets and anchors.
+        head_outputs: a block, or an SSD's method of this name, that gives class logits, box offsets and anchors.
         mean, std: of the normalization.
         loss: a MultiBoxLoss.
 
     Input: images (B, H, W, 3) uint8 RGB; boxes (B, M, 4) float32 pixels, corner form; class ids (B, M) float32; -1 where
-    there is no object. Output: class loss, box loss and divisor, each (B,): see `MultiBoxLoss`.
+    there is no object. Output: ImageLosses.
     """
 
-    def __init__(self, heads, mean, std, loss, **kwargs):
+    def __init__(self, head_outputs, mean, std, loss, **kwargs):
         super().__init__(**kwargs)
         self.normalize = PixelNormalize(mean, std)
-        self._heads = heads
+        self._head_outputs = head_outputs
         # A method of a network is no block: its network is, whose parameters this graph reads.
-        self.net = getattr(heads, "__self__", heads)
+        self.net = getattr(head_outputs, "__self__", head_outputs)
         self.targets = TargetGenerator()
         self.loss = loss
 
+    def __call__(self, *inputs: Any) -> ImageLosses:
+        return ImageLosses(*super().__call__(*inputs))
+
     def hybrid_forward(self, F, images, boxes, ids):
-        logits, offsets, anchors = self._heads(self.normalize(images))
+        logits, offsets, anchors = self._head_outputs(self.normalize(images))
         anchors = F.BlockGrad(anchors)
         class_targets, box_targets = self.targets(anchors, boxes, ids)
         return self.loss(logits, offsets, class_targets, box_targets, anchors)
+
+
+def training_graph(net: Any, preset: Preset, settings: Settings) -> TrainingGraph:
+    """The graph of a network with the loss that the settings name, and with the parts frozen that they name."""
+    still = freeze(net, settings.freeze, settings.freeze_norm) if settings.freeze or settings.freeze_norm else ()
+    loss = MultiBoxLoss(
+        settings.class_loss or preset.class_loss, settings.box_loss, min_negatives=settings.min_negatives,
+        box_weight=settings.box_weight,
+    )  # fmt: skip
+    graph = TrainingGraph(fixed_norms(net, still) if still else net.head_outputs, preset.mean, preset.std, loss)
+    # Not static_alloc: with it mxnet gives buffers that are still in use to others when the number of objects changes.
+    graph.hybridize()
+    return graph

@@ -1,4 +1,4 @@
-"""The SSD loss (Liu et al. 2016, equations 1 to 3), and what is often put in the place of its two parts."""
+"""The SSD loss (Liu et al. 2016, equations 1 to 3), and alternatives to its two parts."""
 
 from math import log
 
@@ -7,7 +7,7 @@ from ssdzoo.runtime import mxnet
 
 mx = mxnet()
 
-_LARGEST_LOG = log(1000 / 16)  # of a predicted side over its anchor's, so that exp stays finite
+_MAX_LOG = log(1000 / 16)  # of a predicted side over its anchor's, so that exp stays finite
 
 
 class MultiBoxLoss(mx.gluon.HybridBlock):
@@ -18,8 +18,8 @@ class MultiBoxLoss(mx.gluon.HybridBlock):
             all anchors, times alpha (1 - alpha for the background) times (1 - p)^gamma (Lin et al. 2017, equation 5).
         boxes: "smooth_l1" of the offsets (Girshick 2015, equation 3), or, of the decoded boxes, "giou": 1 - GIoU
             (Rezatofighi et al. 2019, algorithm 1) or "diou": 1 - DIoU (Zheng et al. 2020, equation 7).
-        negative_ratio: hard negatives per positive of the same image: the background anchors of highest loss.
-        min_negatives: hard negatives of an image with fewer positives than that asks for, such as one without objects.
+        negative_ratio: hard negatives, which are the background anchors of highest loss, per positive of the same image.
+        min_negatives: minimum number of hard negatives of an image, such as one without objects.
         box_weight: factor of the box loss.
         rho: where smooth L1 turns from square to linear.
         alpha, gamma: of the focal loss.
@@ -27,8 +27,8 @@ class MultiBoxLoss(mx.gluon.HybridBlock):
 
     Input: logits (B, N, C + 1); offsets (B, N, 4); class targets (B, N), 0 for the background; box targets (B, N, 4); anchors
     (1, N, 4), center form.
-    Output: class loss (B,), box loss (B,) and what to divide their sums over the batch by (B,): the number of positives, or,
-    where that is less, of the positives that would bring min_negatives. All float32.
+    Output: class loss (B,), box loss (B,) and a divisor (B,): the number of positives, but at least min_negatives /
+    negative_ratio. The loss of a batch is the sum of its losses over the sum of its divisors. All float32.
     """
 
     def __init__(self, classes="ohem", boxes="smooth_l1", negative_ratio: float = 3, min_negatives: int = 0,
@@ -76,8 +76,8 @@ class MultiBoxLoss(mx.gluon.HybridBlock):
         cx, cy, w, h = F.split(anchors, axis=-1, num_outputs=4)
         cx = F.broadcast_add(F.broadcast_mul(tx * self._stds[0], w), cx)
         cy = F.broadcast_add(F.broadcast_mul(ty * self._stds[1], h), cy)
-        w = F.broadcast_mul(F.exp(F.clip(tw * self._stds[2], -_LARGEST_LOG, _LARGEST_LOG)), w)
-        h = F.broadcast_mul(F.exp(F.clip(th * self._stds[3], -_LARGEST_LOG, _LARGEST_LOG)), h)
+        w = F.broadcast_mul(F.exp(F.clip(tw * self._stds[2], -_MAX_LOG, _MAX_LOG)), w)
+        h = F.broadcast_mul(F.exp(F.clip(th * self._stds[3], -_MAX_LOG, _MAX_LOG)), h)
         return center_to_corner(F, F.concat(cx, cy, w, h, dim=-1))
 
     def _distance(self, F, a, b):

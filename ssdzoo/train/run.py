@@ -1,10 +1,11 @@
 """The run folder: what a training leaves behind, and from where it continues.
 
-model.toml    the whole preset with classes, mean, std and suppression
+model.toml    the whole preset with classes, mean, std and NMS
 args.toml     the arguments of the training
 best.params   weights of the best epoch by mAP (of the last epoch where there is no validation split)
 last/         weights, optimizer, moving average and progress; `state.json` is written last and names the others
 metrics.csv   one row per epoch
+failed/       a step whose loss was not finite, if there was one; see `ssdzoo.train.failed_step`
 """
 
 import csv
@@ -17,49 +18,68 @@ import tomli_w
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
-from ssdzoo.formats.params_file import write_params
+from ssdzoo.formats.params_file import read_params, write_params
+from ssdzoo.preset import Preset, read_toml
 
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 
 class Run:
-    """One training's folder.
+    """One training's folder. Making the object changes nothing on disk.
 
     Args:
-        folder: made where it is missing.
-        resume: continues a training that is there; otherwise such a folder is refused.
+        folder: the folder; made when something is first written.
         keep: epochs whose weights stay in `last/`.
-
-    Raises:
-        CallError: the folder holds a training already, or none to resume.
     """
 
-    def __init__(self, folder, resume: bool = False, keep: int = 1):
+    def __init__(self, folder: str | Path, keep: int = 1):
         self.folder, self._keep = Path(folder), keep
         self._last = self.folder / "last"
-        if resume and not (self.folder / "args.toml").is_file():
-            raise CallError(f"{self.folder}: nothing to resume, there is no args.toml of a training")
-        if not resume and (self.folder / "model.toml").exists():
-            raise CallError(f"{self.folder} holds a training already: choose another --out, or continue it with --resume")
-        if resume:
-            self._remove_unfinished()
-        else:
-            self._refuse_others()
 
-    def _refuse_others(self) -> None:
-        """A folder with folders in it, but for a run's own, belongs to something else, such as a data set."""
-        if not self.folder.is_dir() or (self.folder / "args.toml").is_file():
-            return
-        other = next((p for p in sorted(self.folder.iterdir()) if p.is_dir() and not p.name.startswith(".")), None)
-        if other:
-            raise CallError(f"{self.folder} holds something else, such as {other.name}/: choose a new folder for --out")
+    @classmethod
+    def new(cls, folder: str | Path, keep: int = 1) -> "Run":
+        """A folder for a new training.
 
-    def _remove_unfinished(self) -> None:
-        """What a killed process was writing; see `ssdzoo.files.replacing`."""
-        for folder in (self.folder, self._last):
-            for path in folder.glob(".*.*.*"):
+        Raises:
+            CallError: the folder holds a training, or something else.
+        """
+        run = cls(folder, keep)
+        if (run.folder / "model.toml").exists():
+            raise CallError(f"{folder} holds a training already: choose another out=, or continue it with resume=True")
+        if run.folder.is_dir() and not run._arguments_file.is_file():  # a training that was killed before it began may be there
+            other = next((p for p in sorted(run.folder.iterdir()) if p.is_dir() and not p.name.startswith(".")), None)
+            if other:
+                raise CallError(f"{folder} holds something else, such as {other.name}/: choose a new folder for out=")
+        return run
+
+    @classmethod
+    def resume(cls, folder: str | Path, keep: int = 1) -> "Run":
+        """The folder of a training that goes on. Removes what a killed process was writing; see `ssdzoo.files.replacing`.
+
+        Raises:
+            CallError: the folder holds no training.
+        """
+        run = cls(folder, keep)
+        run.arguments()
+        for part in (run.folder, run._last):
+            for path in part.glob(".*.*.*"):
                 if path.suffix in (".params", ".states", ".ema", ".json", ".csv", ".toml", ".npz"):
                     path.unlink()
+        return run
+
+    @property
+    def _arguments_file(self) -> Path:
+        return self.folder / "args.toml"
+
+    def arguments(self) -> dict:
+        """The arguments that the training began with, plain values by name.
+
+        Raises:
+            CallError: there are none, or they cannot be read.
+        """
+        if not self._arguments_file.is_file():
+            raise CallError(f"{self.folder}: nothing to resume, there is no args.toml of a training")
+        return read_toml(self._arguments_file)
 
     @property
     def has_state(self) -> bool:
@@ -70,14 +90,14 @@ class Run:
     def best(self) -> Path:
         return self.folder / "best.params"
 
-    def begin(self, preset, arguments: dict) -> None:
+    def begin(self, preset: Preset, arguments: dict) -> None:
         """Writes the preset and the arguments of a new training."""
-        write_text(self.folder / "args.toml", tomli_w.dumps({k: v for k, v in arguments.items() if v is not None}))
+        write_text(self._arguments_file, tomli_w.dumps({k: v for k, v in arguments.items() if v is not None}))
         write_text(self.folder / "model.toml", preset.to_toml())
 
     def state(self) -> dict:
         """Progress at the last saving: epoch (complete ones), step (of the next one), best_map, rows of metrics.csv, and what
-        else the loop put there.
+        else the trainer put there.
 
         Raises:
             SSDZooError: the file was damaged.
@@ -87,12 +107,19 @@ class Run:
             state = json.loads(path.read_text("utf-8"))
             return {**state, "epoch": int(state["epoch"]), "step": int(state["step"])}
         except (ValueError, KeyError, TypeError) as error:
-            raise SSDZooError(f"{path}: damaged ({error}), so the training cannot go on; begin anew with --weights") from None
+            raise SSDZooError(
+                f"{path}: damaged ({error}), so the training cannot go on; start another one from its weights="
+            ) from None
 
     def last_files(self, state: dict) -> dict:
-        """Paths of the files that go with a state: "params", "states" and "ema" (which exists where there is one)."""
+        """Paths of the files that go with a state: "params" (weights), "states" (optimizer), "ema" (moving average, if any)."""
         stem = f"{state['epoch']:04d}" + (f"-{state['step']:06d}" if state["step"] else "")
         return {kind: self._last / f"{stem}.{kind}" for kind in ("params", "states", "ema")}
+
+    def last_arrays(self, state: dict) -> dict:
+        """What `save_last` was given with a state, but for the weights: {kind: {name: numpy array}}."""
+        files = self.last_files(state)
+        return {kind: read_params(files[kind]) for kind in ("states", "ema") if kind == "states" or files[kind].exists()}
 
     def save_last(self, arrays: dict, state: dict) -> None:
         """Saves progress. What was saved before is removed once this is complete.
@@ -102,7 +129,7 @@ class Run:
             state: see `state`; its rows become metrics.csv.
         """
         files = self.last_files(state)
-        with self._telling():
+        with self._explained():
             for kind, content in arrays.items():
                 write_params(files[kind], content)
             if state["step"] == 0:
@@ -116,17 +143,17 @@ class Run:
                 old.unlink()
 
     def save_best(self, weights: dict) -> None:
-        with self._telling():
+        with self._explained():
             write_params(self.best, weights)
 
     @contextmanager
-    def _telling(self):
+    def _explained(self):
         try:
             yield
         except OSError as error:
             raise SSDZooError(
                 f"{error.filename or self.folder} cannot be written: {error.strerror}; what was saved before is whole, so make "
-                "room and continue with --resume"
+                "room and continue with resume=True"
             ) from error
 
     def _write_metrics(self, rows: list) -> None:

@@ -7,16 +7,16 @@ from math import cos, pi
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then a rate that falls.
+    """Linear warm-up, then a learning rate that falls.
 
     Attributes:
-        kind: "step" multiplies the rate by `factor` at each of `drops`; "cosine" lets it fall to 0 along half a wave
-            (Loshchilov and Hutter 2017, equation 5, without restarts); "poly" is base * (1 - t)^power with the part t of the
-            steps after the warm-up.
+        kind: "step" multiplies the learning rate by `factor` at each of `drops`; "cosine" is half a cosine wave to 0
+            (Loshchilov and Hutter 2017, equation 5, without restarts); "poly" is base * (1 - t)^power, where t goes from 0 to 1
+            after the warm-up.
         base: learning rate after the warm-up.
         total_steps: updates of the whole training.
-        warmup_steps: updates in which the rate rises linearly from base / warmup_steps.
-        drops: points, as parts of the training.
+        warmup_steps: updates in which the learning rate rises linearly from base / warmup_steps.
+        drops: fractions of the training.
     """
 
     kind: str

@@ -1,110 +1,169 @@
-"""What a training may vary, in one place: the command line, `args.toml` and the loop all mean these fields."""
+"""What a training may vary, in one place: the command line, `args.toml` and the trainer all mean these fields."""
 
 import difflib
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
 
 from ssdzoo.data.loading.transforms import AUGMENTATIONS
 from ssdzoo.errors import CallError
+from ssdzoo.preset import Preset
 
-CHOICES = {
-    "augment": tuple(AUGMENTATIONS),
-    "optimizer": ("sgd", "adam"),
-    "schedule": ("step", "cosine", "poly"),
-    "class_loss": (None, "ohem", "focal"),
-    "box_loss": ("smooth_l1", "giou", "diou"),
-    "kvstore": (None, "dist_sync"),
-}
+_DATA, _OPTIMIZER, _LOSS, _SAVING = "Data", "Optimizer", "Loss", "Saving and reporting"
+
+
+def _setting(default: Any, help: str, panel: str | None = None, **shown_or_allowed: Any) -> Any:
+    """A field of `Settings`. Its metadata are what the command line shows and what is allowed.
+
+    Args:
+        help: one sentence.
+        panel: the heading of the options among which it is shown.
+        shown_or_allowed: `unset`: what None stands for; `choices`: all values; `minimum`: the lowest one; `above`, `below`:
+            bounds that are not allowed themselves.
+    """
+    return field(default=default, metadata={"help": help, "panel": panel, **shown_or_allowed})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a training.
+    """How a model is trained.
 
-    Attributes:
-        epochs: passes over the training images.
-        batch_size: images per step of one process, over all its contexts.
-        lr: learning rate after the warm-up; None is 0.001 for a VGG without batch norm, else 0.005 (Adam: a tenth of it).
-        seed: everything random derives from it.
-        workers: processes that prepare images.
-        eval_every: epochs between two evaluations.
-        augment: a name of `ssdzoo.data.loading.transforms.AUGMENTATIONS`.
-        optimizer: "sgd" with `momentum`, or "adam".
-        weight_decay: of all weights, or without those of biases and norms (`bias_decay` False).
-        schedule: "step", "cosine" or "poly"; see `ssdzoo.train.schedule`.
-        warmup_epochs: epochs in which the rate rises linearly.
-        clip_norm: largest L2 norm of all gradients together; None for any.
-        accumulate: batches per update of the weights.
-        ema: decay per update of the moving average of the weights that is evaluated and kept as the best; None for none.
-        freeze: first stages of the backbone that stay as they are; see `ssdzoo.train.freeze`.
-        freeze_norm: whether all batch norms of the backbone keep their statistics, factors and shifts.
-        class_loss: "ohem" or "focal"; None is the preset's.
-        box_loss, min_negatives, box_weight: see `ssdzoo.train.loss.MultiBoxLoss`.
-        amp: half precision, on GPUs.
-        checkpoint_every: steps between two savings within an epoch; None saves at the end of epochs alone.
-        patience: evaluations without a better mAP after which the training ends; None for any.
-        keep: epochs whose weights stay in `last/`.
-        tensorboard: also writes `tensorboard/` in the run folder.
-        cache: folder for smaller copies of large photos; None for none.
-        kvstore: "dist_sync" trains with other processes; see `ssdzoo launch`.
+    Raises:
+        CallError: a value that is not allowed.
     """
 
-    epochs: int = 40
-    batch_size: int = 8
-    lr: float | None = None
-    seed: int = 0
-    workers: int = 1
-    eval_every: int = 5
-    augment: str = "ssd"
-    optimizer: str = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    bias_decay: bool = True
-    schedule: str = "step"
-    warmup_epochs: float = 1.0
-    clip_norm: float | None = None
-    accumulate: int = 1
-    ema: float | None = None
-    freeze: int = 0
-    freeze_norm: bool = False
-    class_loss: str | None = None
-    box_loss: str = "smooth_l1"
-    min_negatives: int = 3
-    box_weight: float = 1.0
-    amp: bool = False
-    checkpoint_every: int | None = None
-    patience: int | None = None
-    keep: int = 1
-    tensorboard: bool = False
-    cache: str | None = None
-    kvstore: str | None = None
+    epochs: int = _setting(40, "Passes over the training images.", minimum=1)
+    batch_size: int = _setting(8, "Images per step of one process, over all its GPUs.", minimum=1)
+    lr: float | None = _setting(
+        None, "Learning rate after the warm-up.", above=0,
+        unset="0.001 for a VGG without batch norm, else 0.005; a tenth for adam",
+    )  # fmt: skip
+    seed: int = _setting(0, "Seed of everything random.", minimum=0)
+    workers: int = _setting(1, "Processes that prepare images; 0 prepares them in this one.", minimum=0)
+    eval_every: int = _setting(5, "Epochs between two evaluations.", minimum=1)
+    augment: str = _setting("ssd", "Augmentation: the paper's (ssd), a milder one, or none.", _DATA, choices=tuple(AUGMENTATIONS))
+    cache: Path | None = _setting(None, "Folder for smaller copies of large photos, which later epochs read.", _DATA)  # noqa: RUF009
+    optimizer: str = _setting("sgd", "SGD with momentum, or Adam.", _OPTIMIZER, choices=("sgd", "adam"))
+    momentum: float = _setting(0.9, "SGD momentum.", _OPTIMIZER, minimum=0, below=1)
+    weight_decay: float = _setting(5e-4, "Weight decay (L2).", _OPTIMIZER, minimum=0)
+    bias_decay: bool = _setting(True, "Weight decay of biases and norms too.", _OPTIMIZER)
+    schedule: str = _setting(
+        "step", "Learning rate after the warm-up: divided by 10 at 70 and 90 % of the training (step), or falling to 0.",
+        _OPTIMIZER, choices=("step", "cosine", "poly"),
+    )  # fmt: skip
+    warmup_epochs: float = _setting(1.0, "Epochs in which the learning rate rises linearly.", _OPTIMIZER, minimum=0)
+    clip_norm: float | None = _setting(None, "Maximum L2 norm of all gradients together.", _OPTIMIZER, above=0)
+    accumulate: int = _setting(1, "Batches per update of the weights.", _OPTIMIZER, minimum=1)
+    ema: float | None = _setting(
+        None, "Decay of a moving average of the weights, such as 0.998. The average is evaluated and kept as the best.",
+        _OPTIMIZER, minimum=0, below=1,
+    )  # fmt: skip
+    freeze: int = _setting(0, "First stages of the backbone that do not learn.", _OPTIMIZER, minimum=0)
+    freeze_norm: bool = _setting(False, "Keep statistics, scales and shifts of the backbone's batch norms.", _OPTIMIZER)
+    amp: bool = _setting(False, "Half precision, on GPUs.", _OPTIMIZER)
+    kvstore: str | None = _setting(None, "Train with other processes; see ssdzoo launch.", _OPTIMIZER, choices=("dist_sync",))
+    class_loss: str | None = _setting(
+        None, "Cross-entropy with the hardest negatives, as in the paper (ohem), or the focal loss.", _LOSS,
+        choices=("ohem", "focal"), unset="the model's: focal on FPNs",
+    )  # fmt: skip
+    box_loss: str = _setting(
+        "smooth_l1", "Loss of the boxes; smooth_l1 is the paper's.", _LOSS, choices=("smooth_l1", "giou", "diou")
+    )
+    min_negatives: int = _setting(3, "Minimum number of hard negatives in an image; 0 is the paper's.", _LOSS, minimum=0)
+    box_weight: float = _setting(1.0, "Factor of the box loss.", _LOSS, minimum=0)
+    checkpoint_every: int | None = _setting(None, "Steps between two savings within an epoch.", _SAVING, minimum=1)
+    patience: int | None = _setting(None, "Evaluations without a better mAP after which the training ends.", _SAVING, minimum=1)
+    keep: int = _setting(1, "Epochs whose weights stay in the run folder.", _SAVING, minimum=1)
+    tensorboard: bool = _setting(False, "Write curves for TensorBoard too.", _SAVING)
 
     def __post_init__(self):
-        for name, known in CHOICES.items():
-            value = getattr(self, name)
-            if value not in known:
-                near = difflib.get_close_matches(str(value), [k for k in known if k], 1)
-                hint = f"; do you mean {near[0]!r}?" if near else ""
-                raise CallError(f"{_option(name)} {value}: there are {', '.join(k for k in known if k)}{hint}")
-        least = {"epochs": 1, "batch_size": 1, "accumulate": 1, "eval_every": 1, "keep": 1, "checkpoint_every": 1, "patience": 1,
-                 "workers": 0, "freeze": 0, "min_negatives": 0, "warmup_epochs": 0, "weight_decay": 0, "momentum": 0,
-                 "box_weight": 0, "seed": 0}  # fmt: skip
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is not None and not value >= lowest:  # NaN is refused too
-                raise CallError(f"{_option(name)} {value}: expected {lowest} or more")
-        for name, highest in (("ema", 1), ("momentum", 1)):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < highest:
-                raise CallError(f"{_option(name)} {value}: expected 0 or more and less than {highest}")
-        for name in ("lr", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise CallError(f"{_option(name)} {value}: expected a number above 0")
+        for setting in fields(self):
+            value = getattr(self, setting.name)
+            expected = None if value is None and setting.default is None else _refusal(value, setting.metadata)
+            if expected:
+                raise CallError(f"{setting.name}={value}: {expected}")
 
     @classmethod
-    def names(cls) -> list:
+    def names(cls) -> list[str]:
         return [f.name for f in fields(cls)]
 
+    def completed(self, preset: Preset) -> "Settings":
+        """With the learning rate and the class loss that the model asks for, where none is set."""
+        rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
+        rate = rate / 10 if self.optimizer == "adam" else rate
+        return replace(self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss)
 
-def _option(name: str) -> str:
-    return "--" + name.replace("_", "-")
+
+def _refusal(value: Any, allowed: Mapping) -> str | None:
+    """What is expected in place of a value that is not allowed; None for one that is. NaN is within no bounds."""
+    if "choices" in allowed and value not in allowed["choices"]:
+        return f"there are {', '.join(allowed['choices'])}{_nearest(value, allowed['choices'])}"
+    below = allowed.get("below", float("inf"))
+    if "above" in allowed and not allowed["above"] < value < below:
+        return f"expected a number above {allowed['above']}"
+    if "minimum" in allowed and not allowed["minimum"] <= value < below:
+        less = f" and less than {below}" if "below" in allowed else ""
+        return f"expected {allowed['minimum']} or more{less}"
+    return None
+
+
+def _nearest(name: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(name), names, 1)
+    return f"; do you mean {near[0]!r}?" if near else ""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """All arguments of a training, as `args.toml` in its run folder holds them.
+
+    Attributes:
+        model: a preset's name, or the path of a table.
+        data: a data set; see `ssdzoo.data.load_dataset`.
+        out: the run folder.
+        split: images to train on.
+        val_split: images to evaluate on; None is "val" where there is such a split; "none" for none.
+        weights: parameter file of the whole network, or a run folder.
+        base_weights: parameter file of the backbone.
+        format: of the data; None recognizes it.
+        settings: the rest.
+
+    Raises:
+        CallError: both kinds of weights.
+    """
+
+    model: str
+    data: Path
+    out: Path
+    split: str = "train"
+    val_split: str | None = None
+    weights: Path | None = None
+    base_weights: Path | None = None
+    format: str | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self):
+        if self.weights and self.base_weights:
+            raise CallError("weights= fills the whole network, base_weights= its backbone: give one of them")
+
+    @classmethod
+    def of(cls, arguments: dict) -> "Arguments":
+        """From plain values by name, settings among them.
+
+        Raises:
+            CallError: an unknown name, or a value that is not allowed.
+        """
+        own = [f.name for f in fields(cls) if f.name != "settings"]
+        unknown = next((name for name in arguments if name not in own + Settings.names()), None)
+        if unknown:
+            raise CallError(f"no setting {unknown!r}{_nearest(unknown, own + Settings.names())}")
+        as_paths = {"data", "out", "weights", "base_weights", "cache"}
+        values: dict[str, Any] = {k: Path(v) if k in as_paths and v is not None else v for k, v in arguments.items()}
+        settings = Settings(**{k: v for k, v in values.items() if k not in own})
+        return cls(**{k: v for k, v in values.items() if k in own}, settings=settings)
+
+    def as_toml(self) -> dict:
+        """Plain values by name, without those that are not set."""
+        own = {k: v for k, v in asdict(self).items() if k != "settings"}
+        plain = {k: str(v) if isinstance(v, Path) else v for k, v in {**own, **asdict(self.settings)}.items()}
+        return {k: v for k, v in plain.items() if v is not None}

@@ -1,28 +1,35 @@
-"""Backbone weights from any file: `--base-weights` and `pretrained_base=` accept what is read here. No mxnet here."""
+"""Weights of a backbone from any file that `pretrained_base=` and `base_weights=` accept. No mxnet here."""
+
+from collections.abc import Collection
+from pathlib import Path
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_hdf5, read_tensors
-from ssdzoo.formats.weights_file import file_kind, read_named
+from ssdzoo.formats.file_kind import file_kind
+from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.weights.importers.torchvision_fpn import body_names, is_fpn, pyramid
-from ssdzoo.weights.importers.torchvision_resnet import is_resnet, resnet_base
-from ssdzoo.weights.importers.vgg16 import is_vgg16, keras_layers, vgg16_base
-from ssdzoo.weights.importers.vgg_ssd import base_layers
+from ssdzoo.weights.importers.torchvision_resnet import is_resnet, resnet_backbone
+from ssdzoo.weights.importers.vgg16 import is_vgg16, keras_layers, vgg16_backbone
+from ssdzoo.weights.importers.vgg_layers import backbone_layers
+
+_VGG_PATH = "stages.5.0.weight"  # a parameter that a VGG backbone has, and no other
 
 
-def read_base(path, wanted) -> dict:
+def read_backbone(path: str | Path, wanted: Collection[str]) -> dict:
     """{name: array} of a file with a classifier's weights, under the names of a backbone's parameters.
 
     Args:
         path: `.params` (MXNet's, GluonCV's), `.pth` or `.safetensors` (torchvision's VGG-16, ResNets and detectors on
             ResNet-FPN, ssd.pytorch's `vgg16_reducedfc`), `.h5` (Keras's VGG16).
-        wanted: attribute paths of the backbone's parameters. A `.params` file that is not a VGG-16 classifier keeps its names.
+        wanted: attribute paths of the backbone's parameters. A `.params` file keeps its own names, unless it is a VGG-16
+            classifier for a VGG backbone.
 
     Raises:
         WeightsError: unreadable, or of another network than the backbone.
     """
     kind = file_kind(path)
     if kind == "caffe":
-        raise WeightsError(f"{path}: convert it first (ssdzoo convert), then start from the new file with --weights")
+        raise WeightsError(f"{path}: convert it first (ssdzoo convert), then start from the new file with weights=")
     if kind == "keras":
         arrays = read_hdf5(path, lambda name: any(layer in name.split("/") for layer in keras_layers()))
         if not arrays:
@@ -30,26 +37,27 @@ def read_base(path, wanted) -> dict:
     elif kind in ("torch", "safetensors"):
         arrays = read_tensors(path)
     else:
-        arrays = read_named(path)
-        if "stages.5.0.weight" not in wanted or not is_vgg16(arrays):
+        arrays = read_network_params(path)
+        if _VGG_PATH not in wanted or not is_vgg16(arrays):
             return arrays
     if is_fpn(arrays):
         arrays = body_names(arrays)
     if is_resnet(arrays):
-        return resnet_base(path, arrays, wanted)
+        return resnet_backbone(path, arrays, wanted)
     if not is_vgg16(arrays):
         raise WeightsError(f"{path}: neither a VGG-16 nor a ResNet: its first array is {next(iter(arrays))!r}")
-    if "stages.5.0.weight" not in wanted:
+    if _VGG_PATH not in wanted:
         raise WeightsError(f"{path}: a VGG-16, for ssd_*_vgg16_atrous models; this backbone begins with {next(iter(wanted))!r}")
-    if set(wanted) != {f"{layer}.{part}" for layer in base_layers() for part in ("weight", "bias")}:
+    if set(wanted) != {f"{layer}.{part}" for layer in backbone_layers() for part in ("weight", "bias")}:
         raise WeightsError(f"{path}: a VGG-16 without batch norm; this backbone is another VGG")
-    return vgg16_base(path, arrays)
+    return vgg16_backbone(path, arrays)
 
 
-def read_pyramid(path, wanted: dict) -> dict:
+def read_pyramid(path: str | Path, wanted: dict) -> dict:
     """{name: array} of the feature pyramid in a file of torchvision's; empty for a file without one.
 
     Args:
+        path: see `read_backbone`.
         wanted: {attribute path: shape} of the convolutions of a `ResNetFPN`.
 
     Raises:

@@ -1,24 +1,26 @@
 """Loads GluonCV's and ssdzoo's parameter files into a network, whatever naming they were saved in.
 
-`save_parameters` writes attribute paths (`class_predictors.0.predictor.weight`); the parameters of a resnet or mobilenet backbone
-are flat names below `features.`, with a counter of the process that saved them (`features.resnetv11_conv0_weight`: the second
-ResNet-v1 there; dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names
-(`arg:ssd0_resnetv10_conv0_weight`; `save_params` also without `ssd0_`). All are brought to one form, without counters, before
-they are compared.
+`save_parameters` writes attribute paths (`class_predictors.0.predictor.weight`). In these the parameters of a resnet or mobilenet
+backbone keep flat names with a counter of the process that saved them: `features.resnetv11_conv0_weight` belongs to the second
+ResNet-v1 of its process (dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names
+(`arg:ssd0_resnetv10_conv0_weight`; `save_params` also without `ssd0_`). Names are compared in one form, without counters.
 """
 
 import re
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.weights_file import read_named, renamed
+from ssdzoo.formats.network_params import read_network_params, rename_arrays
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.backbone import read_base, read_pyramid
+from ssdzoo.weights.backbone import read_backbone, read_pyramid
 
 mx = mxnet()
 
-# The counters that Gluon puts behind a block's name; a VGG's own are attribute paths.
+# The counters that Gluon appends to a block's name. The parameters of a VGG have attribute paths.
 _COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_?|mobilenet|vggatrousextractor)\d+_")
 
 
@@ -27,21 +29,26 @@ def _canonical(name: str) -> str:
     return _COUNTED.sub(r"\1#_", re.sub(r"^(features\.)?(ssd\d+_)+", r"\1", name))
 
 
-def _targets(net, names) -> dict:
-    """{canonical name: (name, Parameter)} in that naming, attribute paths or flat names, which shares more with the
-    file's `names`."""
+def _targets(net: Any, names: Collection[str]) -> dict:
+    """{canonical name: (name, Parameter)} in the naming, attribute paths or flat names, that shares more with the `names`."""
     namings = net._collect_params_with_prefix(), net.collect_params()
     targets = [{_canonical(name): (name, parameter) for name, parameter in naming.items()} for naming in namings]
     return max(targets, key=lambda naming: len(naming.keys() & names))
 
 
-def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
+def match(net: Any, path: str | Path, allow_missing: bool = False, ignore_extra: bool = False) -> dict:
     """{attribute path: (Parameter, array)} of an SSD and a parameter file in any naming, in the order of the network.
+
+    Args:
+        net: the SSD.
+        path: the parameter file.
+        allow_missing: leaves out the parameters that the file lacks.
+        ignore_extra: leaves out the arrays that the network lacks.
 
     Raises:
         WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
     """
-    arrays = renamed(read_named(path), _canonical, path)
+    arrays = rename_arrays(read_network_params(path), _canonical, path)
     targets = _targets(net, arrays.keys())
     for key, (name, parameter) in targets.items():
         if key in arrays:
@@ -58,11 +65,16 @@ def match(net, path, allow_missing=False, ignore_extra=False) -> dict:
     return {k: (p, found[id(p)]) for k, p in net._collect_params_with_prefix().items() if id(p) in found}
 
 
-def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
-                 cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
-    """Fills an SSD from a parameter file; checks everything before it changes anything.
+def load_network(net: Any, path: str | Path, ctx: Any = None, allow_missing: bool = False, ignore_extra: bool = False,
+                 cast_dtype: bool = False, dtype_source: str = "current") -> None:  # fmt: skip
+    """Fills an SSD from a parameter file. Everything is checked before anything changes.
 
-    The file's anchors replace the network's own, also those of another grid size.
+    The file's anchors replace the network's own, also where their grid is larger or smaller.
+
+    Args:
+        net, path, allow_missing, ignore_extra: see `match`.
+        ctx: context or list of contexts; by default the network's own, or the CPU.
+        cast_dtype, dtype_source: as in gluon's `load_parameters`.
 
     Raises:
         WeightsError: see `match`; or a parameter is of another dtype and `cast_dtype` is not set.
@@ -83,7 +95,7 @@ def load_network(net, path, ctx=None, allow_missing=False, ignore_extra=False,
         parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
 
 
-def _is_missing(name: str, parameter, arrays: dict) -> str:
+def _is_missing(name: str, parameter: Any, arrays: dict) -> str:
     first = next(iter(arrays))
     return f"parameter {name!r} {parameter.shape} is not in the file, which begins with {first!r} {arrays[first].shape}"
 
@@ -94,26 +106,28 @@ def _fits(key: str, expected: tuple, got: tuple) -> bool:
     return tuple(expected) == tuple(got)
 
 
-def _differs(path, name: str, expected: tuple, got: tuple, net) -> str:
+def _differs(path: str | Path, name: str, expected: tuple, got: tuple, net: Any) -> str:
     hint = ""
     if "class_predictors" in name and expected[1:] == got[1:]:
         hint = f"; the file seems to be of another number of classes than these {net.num_classes}"
     return f"{path}: not of this model: parameter {name!r} is {tuple(got)} in the file, {tuple(expected)} in the model{hint}"
 
 
-def load_base(net, path) -> None:
-    """Fills the backbone of an initialized SSD from a classifier's file (the layers of its output are left out), and its feature
-    pyramid too where both have one.
+def load_backbone(net: Any, path: str | Path) -> None:
+    """Fills the backbone of an initialized SSD from a classifier's file, and its feature pyramid too where both have one.
+
+    The classifier's output layers are left out.
 
     Args:
-        path: of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.backbone.read_base`.
+        net: the SSD.
+        path: a file of MXNet, GluonCV, torchvision or Keras; see `ssdzoo.weights.backbone.read_backbone`.
 
     Raises:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
     used = {id(p) for p in net.features.collect_params().values()}
-    wanted = {name: p for name, p in net.features.base_parameters.items() if id(p) in used}
-    arrays = renamed(read_base(path, wanted.keys()), _canonical, path)
+    wanted = {name: p for name, p in net.features.backbone_parameters.items() if id(p) in used}
+    arrays = rename_arrays(read_backbone(path, wanted.keys()), _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     for name, parameter in wanted.items():

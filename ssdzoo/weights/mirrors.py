@@ -1,26 +1,32 @@
-"""Published parameter files from mirrors: folders and http(s) servers in the layout of MXNet's own server."""
+"""Published parameter files from mirrors: folders and http(s) servers in the layout of MXNet's own server.
+
+A downloader such as pooch would not shorten this. It compares whole hashes; file names here hold eight digits of one. It checks
+the archive; the published hash is that of the file in it. It has no mirrors, no limit of size, and none of time for a server
+that sends a byte now and then.
+"""
 
 import hashlib
 import os
-import time
 import zipfile
 import zlib
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.files import replacing
-from ssdzoo.weights.download import LARGEST, Failed, download
+from ssdzoo.files import file_hash, replacing
+from ssdzoo.weights.download import MAX_SIZE, Failed, download
 
 try:
     import fcntl
-except ImportError:  # Windows: two processes at once then download twice
-    fcntl = None
+except ImportError:  # Windows has no locks of this kind
+    fcntl = None  # type: ignore[assignment]
 
 ORIGINAL = "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/"
 _VARIABLES = ("SSDZOO_REPO", "MXNET_GLUON_REPO")
-_LONGEST_WAIT = 60.0  # seconds for another process whose download does not grow
-_LARGEST_RATIO = 50  # of a file and its zip; parameters hardly shrink
+_ATTEMPTS = 8  # of one download that breaks off
+_MAX_RATIO = 50  # of a file and its zip; parameters hardly shrink
 
 
 def places() -> list:
@@ -97,64 +103,46 @@ def _from_server(place: str, stem: str, digest: str, target: Path) -> Path:
 
 def _from_url(url: str, stem: str, digest: str, target: Path) -> Path:
     key = hashlib.sha1(url.encode()).hexdigest()[:8]
-    with _locked(target.with_name(f".{stem}.{key}.part"), target, digest) as part:
-        if part is None:
+    with _partial_file(target.with_name(f".{stem}.{key}.part")) as part:
+        if fits(target, digest):  # another process was faster
+            part.truncate(0)
             return target
-        for resumed in (part.seek(0, 2) > 0, False):
-            download(url, part)
-            part.flush()
+        for _ in range(_ATTEMPTS):
+            start = part.seek(0, 2)
+            total = download(url, part)
+            size = part.seek(0, 2)
             try:
                 install(part, stem, digest, target)
-            except Failed:
-                # What lay there from an earlier time may have been another file: once more, from its beginning.
                 part.truncate(0)
-                if not resumed:
-                    raise
-                continue
-            with suppress(FileNotFoundError):
-                os.unlink(part.name)
-            return target
-    raise AssertionError("unreachable")
+                return target
+            except Failed:
+                if total is None or size >= total:
+                    part.truncate(0)
+                    if not start:
+                        raise
+                    # The bytes of an earlier call may have been of another file: once more, from the beginning.
+                elif size <= start:
+                    raise Failed(f"broke off after {size} of {total} bytes") from None
+    raise Failed(f"broke off {_ATTEMPTS} times")
 
 
 @contextmanager
-def _locked(path: Path, target: Path, digest: str):
-    """The partial download `path`, open and locked; None when another process finished `target` meanwhile.
+def _partial_file(path: Path) -> Iterator[BinaryIO]:
+    """The partial download `path`, open for reading and appending; it is deleted when it is left empty.
 
-    The lock is on the open file, so that it ends with the process that holds it, however that ends.
+    Other processes wait. The lock belongs to the open file, so that it ends with the process that holds it.
     """
-    waited_since, size = time.monotonic(), -1
-    while True:
-        file = open(path, "a+b")  # noqa: SIM115
-        try:
-            if fcntl:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with suppress(FileNotFoundError):
-                if os.stat(path).st_ino == os.fstat(file.fileno()).st_ino:
-                    break
-        except BlockingIOError:
-            grown = os.fstat(file.fileno()).st_size
-            if grown != size:
-                waited_since, size = time.monotonic(), grown
-            if time.monotonic() - waited_since > _LONGEST_WAIT:
-                file.close()
-                raise Failed(f"another process holds {path} and does not go on") from None
-            time.sleep(0.1)
-        file.close()
-    with file:
-        if fits(target, digest):
-            os.unlink(path)
-            yield None
-            return
+    with open(path, "a+b") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
         try:
             yield file
         finally:
-            with suppress(FileNotFoundError):
-                if file.seek(0, 2) == 0:
-                    os.unlink(path)
+            if file.seek(0, 2) == 0:
+                path.unlink(missing_ok=True)
 
 
-def install(source, stem: str, digest: str, target: Path) -> None:
+def install(source: BinaryIO, stem: str, digest: str, target: Path) -> None:
     """Copies `stem`.params out of an open file, itself or an archive with it, to `target`, once its hash is right.
 
     Raises:
@@ -165,11 +153,11 @@ def install(source, stem: str, digest: str, target: Path) -> None:
     source.seek(0)
     try:
         if not archived:
-            return _copy(source, LARGEST, digest, target)
+            return _copy(source, MAX_SIZE, digest, target)
         with zipfile.ZipFile(source) as archive:
             # Only this member is read, and only to a path of our own, whatever names the archive has.
             member = archive.getinfo(f"{stem}.params")
-            limit = min(LARGEST, _LARGEST_RATIO * member.compress_size + 1024)
+            limit = min(MAX_SIZE, _MAX_RATIO * member.compress_size + 1024)
             with archive.open(member) as content:
                 return _copy(content, limit, digest, target)
     except KeyError:
@@ -178,32 +166,17 @@ def install(source, stem: str, digest: str, target: Path) -> None:
         raise Failed(f"a damaged archive ({error})") from None
 
 
-def _copy(content, limit: int, digest: str, target: Path) -> None:
-    hashes, size = (hashlib.sha1(), hashlib.sha256()), 0
-    with replacing(target) as temporary, open(temporary, "wb") as file:
-        while piece := content.read(1 << 20):
-            size += len(piece)
-            if size > limit:
-                raise Failed(f"larger than {limit} bytes when unpacked")
-            for running in hashes:
-                running.update(piece)
-            file.write(piece)
-        found = [running.hexdigest() for running in hashes]
-        if not any(value.startswith(digest) for value in found):
-            raise Failed(f"the wrong file: its SHA-1 begins with {found[0][:8]}, not {digest[:8]}")
+def _copy(content: Any, limit: int, digest: str, target: Path) -> None:
+    with replacing(target) as temporary:
+        with open(temporary, "wb") as file:
+            while piece := content.read(1 << 20):
+                if file.tell() + len(piece) > limit:
+                    raise Failed(f"larger than {limit} bytes when unpacked")
+                file.write(piece)
+        if not fits(temporary, digest):
+            raise Failed(f"the wrong file: its SHA-1 begins with {file_hash(temporary, 'sha1')[:8]}, not {digest[:8]}")
 
 
 def fits(path: Path, digest: str) -> bool:
     """Whether the SHA-1 or the SHA-256 of a file begins with `digest`."""
-    if not path.is_file():
-        return False
-    return any(file_hash(path, algorithm).startswith(digest) for algorithm in ("sha1", "sha256"))
-
-
-def file_hash(path, algorithm: str = "sha256") -> str:
-    """Hexadecimal hash of a file, read in pieces."""
-    digest = hashlib.new(algorithm)
-    with open(path, "rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+    return path.is_file() and any(file_hash(path, algorithm).startswith(digest) for algorithm in ("sha1", "sha256"))

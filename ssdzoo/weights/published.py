@@ -1,4 +1,4 @@
-"""Where published weights lie on this machine, and how they come onto it."""
+"""Published weights: which file belongs to a name, and where it is on this machine. `mirrors` fetches what is not here."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.files import file_hash
 from ssdzoo.formats.params_file import read_params
 from ssdzoo.preset import parse_toml
 from ssdzoo.weights import mirrors
@@ -18,8 +19,12 @@ ROOT = "~/.mxnet/models"
 
 @dataclass(frozen=True)
 class Found:
-    """A parameter file on this machine. `state` is "published" (its hash is a published one), "other" (it is not, but the file
-    can be read), or "damaged: " and why."""
+    """A parameter file on this machine.
+
+    Attributes:
+        path: the file.
+        state: "published" (its hash is a published one), "other" (it is not, but the file can be read), or "damaged: " and why.
+    """
 
     path: Path
     state: str
@@ -35,23 +40,23 @@ def published_hashes() -> dict:
     return parse_toml((resources.files("ssdzoo.weights") / "published.toml").read_text("utf-8"), "published.toml")
 
 
-def model_folder(root=ROOT) -> Path:
-    """The folder of the published weights; `MXNET_HOME` moves the default one, as in GluonCV."""
+def model_folder(root: str | Path = ROOT) -> Path:
+    """The folder of the published weights. `MXNET_HOME` moves the default one, as in GluonCV."""
     home = os.environ.get("MXNET_HOME")
     return Path(home).expanduser() / "models" if home and str(root) == ROOT else Path(root).expanduser()
 
 
-def find_weights(name: str, which, root=ROOT) -> Path:
-    """The file with the published weights of `name`: from `root`, or from a mirror, which copies it to `root` (see `mirrors`).
+def find_weights(name: str, which: bool | str | Path, root: str | Path = ROOT) -> Path:
+    """The file with the published weights of `name` in `root`. Where it is not there, it is copied from a mirror: see `mirrors`.
 
     Args:
         name: model or backbone, such as "ssd_300_vgg16_atrous_voc" or "mobilenet0.25".
-        which: True for the published version, or without one any that is there, the newest first; the first digits of a hash for
-            one version; or the path of a file, which is returned.
+        which: True for the published version, and where there is none for the newest file of this name. Or the first digits of a
+            hash, for one version. Or the path of a file, which is returned.
         root: folder in GluonCV's layout: `NAME-HASH.params`, where HASH are 8 hexadecimal digits, or `NAME.params`.
 
     Raises:
-        WeightsError: no such file; names the places, what each of them answered, and the alternatives.
+        WeightsError: no such file. The message lists the places, what each of them answered, and the alternatives.
     """
     if isinstance(which, (str, Path)) and Path(which).expanduser().is_file():
         return Path(which).expanduser()
@@ -75,19 +80,19 @@ def find_weights(name: str, which, root=ROOT) -> Path:
     lines = "\n".join(f"  {place}: {why}" for place, why in reasons)
     file = f"{name}-{digest[:8] if digest else 'HASH'}.params"
     raise WeightsError(
-        f"no weights of {name}:\n{lines}\nput {file} from an old machine into {folder}, or name a file (--weights, "
-        "--base-weights, pretrained=PATH, pretrained_base=PATH); ssdzoo convert makes one from other frameworks' files"
+        f"no weights of {name}:\n{lines}\nput {file} from an old machine into {folder}, or name a file (weights=, "
+        "base_weights=, pretrained=, pretrained_base=); ssdzoo convert makes one from other frameworks' files"
     )
 
 
-def _here(name: str, tag: str, folder: Path) -> tuple:
-    """(path or None, what is wrong with a published file that is damaged or None)."""
+def _here(name: str, tag: str, folder: Path) -> tuple[Path | None, str | None]:
+    """The file, and what is wrong with a published file that is damaged; None for what there is not."""
     damaged, hashes = None, [d for d in published_hashes().get(name, []) if d.startswith(tag)]
     bad = set()
     for digest in hashes:
         path = folder / f"{name}-{digest[:8]}.params"
         if path.is_file():
-            found = mirrors.file_hash(path, "sha1")
+            found = file_hash(path, "sha1")
             if found == digest:
                 return path, None
             damaged = f"{path.name} is damaged: its SHA-1 begins with {found[:8]}"
@@ -98,8 +103,8 @@ def _here(name: str, tag: str, folder: Path) -> tuple:
     return (paths[-1] if paths else None), damaged
 
 
-def survey(name: str, root=ROOT) -> list:
-    """What there is of the weights of `name` on this machine, in `root` and in mirrors that are folders: a list of Found."""
+def survey(name: str, root: str | Path = ROOT) -> list[Found]:
+    """The files with weights of `name` in `root` and in mirrors that are folders."""
     folders = [model_folder(root)]
     for place in mirrors.places():
         if not mirrors.is_url(place):
@@ -110,7 +115,7 @@ def survey(name: str, root=ROOT) -> list:
 
 def _state(path: Path, name: str) -> str:
     hashes = published_hashes().get(name, [])
-    found = mirrors.file_hash(path, "sha1")
+    found = file_hash(path, "sha1")
     if found in hashes:
         return "published"
     if any(path.name == f"{name}-{digest[:8]}.params" for digest in hashes):

@@ -44,7 +44,7 @@ def test_the_best_anchor_equals_that_of_a_loop(cells, steps, offsets):
     ious, corners = best_of_level(boxes, level)
     np.testing.assert_allclose(ious, [slow_best(box, level) for box in boxes.astype(np.float64)], rtol=1e-12)
     np.testing.assert_allclose(geometry.iou(boxes, corners.astype(np.float32)).diagonal(), ious, atol=1e-5)
-    assert level.count == cells[0] * cells[1] * 3
+    assert level.total == cells[0] * cells[1] * 3
 
 
 def test_the_best_of_several_levels():

@@ -1,7 +1,8 @@
 import numpy as np
 
 from ssdzoo.anchors.levels import Level
-from ssdzoo.anchors.recall import SIDES, Objects, collect_objects, recall_table
+from ssdzoo.anchors.objects import Objects, collect_objects
+from ssdzoo.anchors.recall import SIDES, recall_by_size, recall_table
 from ssdzoo.data.record import Record
 from ssdzoo.metrics.sizes import SIZES
 from tests.anchors.test_levels import random_boxes, slow_best
@@ -44,6 +45,26 @@ def test_the_table_equals_a_loop():
     assert table["anchors"] == 12 * 20 * 2 + 15
 
 
+def test_the_table_by_size_equals_a_loop():
+    boxes = random_boxes(60, 96, 160, seed=3)
+    ids = np.random.default_rng(4).integers(0, 2, 60)
+    table = recall_by_size(Objects(boxes, ids, np.zeros(60, int)), NAMES, LEVELS)
+
+    def shares(chosen):
+        found = {}
+        for size, (low, high) in {"all": (0, np.inf), **SIZES}.items():
+            sized = [i for i in chosen if low <= (boxes[i, 2] - boxes[i, 0]) * (boxes[i, 3] - boxes[i, 1]) < high]
+            ious = [max(slow_best(boxes[i].astype(np.float64), level) for level in LEVELS) for i in sized]
+            found[size] = round(sum(v >= 0.5 for v in ious) / len(ious), 4) if ious else None
+            if size == "all":
+                mean = round(sum(ious) / len(ious), 4) if ious else None
+        return {**found, "IoU": mean}
+
+    assert table["all"] == shares(range(60)) and 0 < table["all"]["small"] < 1 and 0 < table["all"]["medium"] < 1
+    assert table["classes"] == {name: shares([i for i in range(60) if ids[i] == n]) for n, name in enumerate(NAMES)}
+    assert set(table["classes"]["cow"].values()) == {None}
+
+
 def test_an_iou_at_the_threshold_counts():
     level = Level((1, 1), np.array([[20.0, 10]]), (10, 20))
     objects = Objects(
@@ -51,6 +72,7 @@ def test_an_iou_at_the_threshold_counts():
     )
     row = recall_table(objects, ["a"], [level])["all"]
     assert (row["0.5"], row["0.6"], row["0.7"], row["IoU"]) == (0.75, 0.5, 0.25, 0.5625)
+    assert recall_by_size(objects, ["a"], [level])["all"]["all"] == 0.75
 
 
 def test_objects_are_stretched_to_the_input_and_crowds_left_out():
@@ -58,6 +80,7 @@ def test_objects_are_stretched_to_the_input_and_crowds_left_out():
     objects = collect_objects(records, (300, 320))
     np.testing.assert_allclose(objects.boxes, [[32, 30, 64, 150], [0, 0, 320, 300]], rtol=1e-6)
     assert objects.class_ids.tolist() == [1, 2] and objects.images.tolist() == [0, 2]
+    np.testing.assert_array_equal(collect_objects(records).boxes, [records[0].boxes[0], records[2].boxes[0]])
     assert collect_objects([], (300, 300)).boxes.shape == (0, 4)
 
 

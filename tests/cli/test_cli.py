@@ -69,7 +69,7 @@ def test_models_of_ones_own(tmp_path):
     _, shown = ssdzoo("models", "mobilenet", status=2)
     assert shown == "ssdzoo: no model matches 'mobilenet'; a pattern has stars, such as \"*mobilenet*\"\n"
     _, shown = ssdzoo("models", "ssd_300_vgg16_atrous_vo", status=2)
-    assert "do you mean ssd_300_vgg16_atrous_voc" in shown
+    assert "do you mean 'ssd_300_vgg16_atrous_voc'" in shown
 
 
 def test_models_with_weights(tmp_path):
@@ -201,7 +201,7 @@ def test_resume(trained):
 @pytest.mark.parametrize(
     "arguments, status, message",
     [
-        (("train", "ssd_300_mobilenet0.25_costum", "DATA"), 2, "do you mean ssd_300_mobilenet0.25_custom"),
+        (("train", "ssd_300_mobilenet0.25_costum", "DATA"), 2, "do you mean 'ssd_300_mobilenet0.25_custom'"),
         (("train", "ssd_300_mobilenet0.25_custom", "nowhere"), 1, "nowhere: no such data set"),
         (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--split", "testing"), 1, "no split 'testing'; there are"),
         (("train", "ssd_300_mobilenet0.25_custom", "DATA", "--gpus", "0"), 1, "mxnet-cu117"),

@@ -6,7 +6,8 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.export.symbol import export_model
-from ssdzoo.predict.load import load_symbol
+from ssdzoo.model_source import resolve
+from ssdzoo.predict.backends.mxnet import symbol_block
 from ssdzoo.preset import read_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.zoo import find_preset
@@ -47,7 +48,7 @@ def test_raw_heads(exported, tmp_path):
     net, _ = exported
     net.hybridize()
     net.export(str(tmp_path / "raw"), epoch=7, heads=True)
-    block = load_symbol(tmp_path / "raw-symbol.json", tmp_path / "raw-0007.params")
+    block = symbol_block(resolve(tmp_path / "raw"))
     for a, b in zip(as_numpy(net.head_outputs(images())), as_numpy(block(images()))):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
@@ -57,7 +58,7 @@ def test_other_backbones(name, tmp_path):
     net = ssdzoo.get_model(name)
     net.initialize(mx.init.Xavier())
     net.export(str(tmp_path / "net"))
-    block = load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")
+    block = symbol_block(resolve(tmp_path / "net"))
     x = images(1, 300, 300)
     for a, b in zip(as_numpy(net(x)), as_numpy(block(x))):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-4)

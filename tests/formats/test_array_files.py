@@ -89,7 +89,7 @@ def test_an_old_torch_is_refused(tmp_path, monkeypatch):
 
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(__version__="2.5.1+cu121"))
     (tmp_path / "x.pth").write_bytes(b"x")
-    with pytest.raises(SSDZooError, match=r"torch 2.5.1\+cu121 may run code that a file brings: pip install 'torch>=2.6'"):
+    with pytest.raises(SSDZooError, match=r"torch 2.5.1\+cu121 may run code that a file contains: pip install 'torch>=2.6'"):
         read_tensors(tmp_path / "x.pth")
 
 
@@ -125,5 +125,5 @@ def test_hdf5_that_lies(kind, tmp_path):
     if kind == "link":
         assert read_hdf5(tmp_path / "x.h5", lambda name: True) == {}
     else:
-        with pytest.raises(WeightsError, match="x.h5: data set 'a' .* is compressed, elsewhere or no numbers"):
+        with pytest.raises(WeightsError, match="x.h5: data set 'a' .* is compressed, external or no floats"):
             read_hdf5(tmp_path / "x.h5", lambda name: True)

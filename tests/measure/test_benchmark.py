@@ -4,6 +4,7 @@ import cv2
 import pytest
 
 from ssdzoo.cli import main
+from ssdzoo.demo.shapes import draw_jpegs
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.export.onnx_file import export_onnx
 from ssdzoo.measure import benchmark as B
@@ -77,7 +78,7 @@ def test_int8_is_made_once_and_measured_as_what_it_is(tmp_path, monkeypatch):
     subject = B.find_subject("ssd_300_mobilenet0.25_voc", tmp_path)
     assert (subject.name, subject.trained) == ("ssd_300_mobilenet0.25_voc", False)
     chosen = ["onnxruntime", "onnxruntime-int8"]
-    rows = B.benchmark(subject, B.list_jpegs(None, 2, tmp_path), chosen, rounds=1, against_gluoncv=False)
+    rows = B.benchmark(subject, B.list_jpegs(draw_jpegs(tmp_path), 2), chosen, rounds=1, against_gluoncv=False)
     assert [row["runtime"] for row in rows] == ["onnxruntime", "onnxruntime-int8"]
     assert [row["version"].endswith(" int8") for row in rows] == [False, True]
 
@@ -117,10 +118,10 @@ def test_wrong_calls(arguments, message, capsys):
 
 def test_images(tmp_path):
     with pytest.raises(CallError, match="no JPEG files"):
-        B.list_jpegs(tmp_path, 3, tmp_path)
-    drawn = B.list_jpegs(None, 10, tmp_path)
+        B.list_jpegs(tmp_path, 3)
+    drawn = B.list_jpegs(draw_jpegs(tmp_path), 10)
     assert len(drawn) == 10 and drawn[0] == drawn[8] and cv2.imread(str(drawn[0])).shape == (480, 640, 3)
-    assert B.list_jpegs(tmp_path, 2, tmp_path) == drawn[:2]
+    assert B.list_jpegs(tmp_path, 2) == drawn[:2]
 
 
 def test_a_failed_measurement_says_why(tmp_path):

@@ -202,7 +202,7 @@ def test_a_certificate_of_the_same(side, backend, models, tmp_path, capsys):
     assert 0 < found["heads"]["logits"] < 1e-3 and 0 < found["heads"]["offsets"] < 1e-3
     assert found["a"]["runtime"] == "mxnet 1.9.1" and found["b"]["runtime"].startswith(backend)
     assert all(len(file["sha256"]) == 64 for name in "ab" for file in found[name]["files"])
-    assert found["machine"]["cores"] >= 1 and found["mAP"] == {"not_compared": "the boxes are not known"}
+    assert found["machine"]["cores"] >= 1 and found["mAP"] == {"not_compared": "the true boxes are not known"}
 
 
 def test_a_certificate_of_another_network(models, tmp_path, capsys):
@@ -221,7 +221,7 @@ def test_wrong_calls(models, tmp_path, capsys):
     run, images = models / "run", models / "images"
     for arguments, message in (
         ([run, run], "either --images DIR, or --data DATA"),
-        ([run, run, "--images", images, "--map-tolerance", 0.1], "--map-tolerance needs known boxes"),
+        ([run, run, "--images", images, "--map-tolerance", 0.1], "--map-tolerance needs true boxes"),
         ([run, models / "run.onnx", "--images", images, "--backend-b", "mxnet"], "mxnet runs no ONNX file"),
         ([models / "run.onnx", models / "none.onnx", "--images", images], "none.onnx: no such ONNX file"),
     ):

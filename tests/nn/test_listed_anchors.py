@@ -7,8 +7,9 @@ import ssdzoo
 from ssdzoo.anchors.levels import best_of_all
 from ssdzoo.boxes import center_to_corner, iou
 from ssdzoo.errors import CallError
+from ssdzoo.model_source import resolve
 from ssdzoo.nn.anchors import LiteAnchorGenerator, network_levels
-from ssdzoo.predict.load import load_symbol
+from ssdzoo.predict.backends.mxnet import symbol_block
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.targets import TargetGenerator
@@ -75,7 +76,7 @@ def test_training_saving_and_export(tmp_path):
     again.load_parameters(str(tmp_path / "net.params"))
     again.hybridize()
     net.export(str(tmp_path / "net"))
-    for block in (again, load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")):
+    for block in (again, symbol_block(resolve(tmp_path / "net"))):
         for a, b in zip(expected, as_numpy(block(x))):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
@@ -123,14 +124,14 @@ def test_levels_of_a_network_hold_its_anchors():
         expected = iou(boxes, center_to_corner(network_anchors(net))).max(axis=1)
         levels = network_levels(net)
         np.testing.assert_allclose(best_of_all(boxes, levels)[0], expected, atol=1e-5)
-        assert sum(level.count for level in levels) == len(network_anchors(net))
+        assert sum(level.total for level in levels) == len(network_anchors(net))
 
 
 def test_wrong_lists():
     def build(sizes, ratios, **kwargs):
         ssdzoo.get_ssd("mobilenet0.25", 96, ["relu10_fwd"], [32], sizes, ratios, None, ["a"], **kwargs)
 
-    with pytest.raises(CallError, match="map 1 has 1 sizes and 2 ratios; listed anchors need one of each"):
+    with pytest.raises(CallError, match="feature map 1 has 1 sizes and 2 ratios; listed anchors need one of each"):
         build([[10, 20], [30]], [[1, 1], [1, 2]])
     with pytest.raises(
         CallError, match="2 feature maps, so 2 lists of sizes, 2 lists of ratios and 2 steps are expected, not 3, 2"

@@ -5,7 +5,8 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError
-from ssdzoo.predict.load import load_symbol
+from ssdzoo.model_source import resolve
+from ssdzoo.predict.backends.mxnet import symbol_block
 from ssdzoo.runtime import mxnet
 from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy, images, network_anchors
@@ -50,7 +51,7 @@ def test_training_saving_and_export(name, tmp_path):
     for a, b in zip(expected, as_numpy(again(x))):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
     net.export(str(tmp_path / "net"))
-    block = load_symbol(tmp_path / "net-symbol.json", tmp_path / "net-0000.params")
+    block = symbol_block(resolve(tmp_path / "net"))
     for a, b in zip(expected, as_numpy(block(x))):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
     again.load_parameters(str(tmp_path / "net-0000.params"))  # flat names, of another network of the process

@@ -70,7 +70,7 @@ def test_any_shape(height, width):
 def test_too_small_an_input_names_the_least_size():
     net = ssdzoo.get_model("ssd_300_vgg16_atrous_voc")
     net.initialize()
-    with pytest.raises(CallError, match=r"200x300 \(H x W\) is too small .*; 257x257 is the least"):
+    with pytest.raises(CallError, match=r"200x300 \(H x W\) is too small .*; the minimum is 257x257"):
         net(mx.nd.zeros((1, 3, 200, 300)))
     assert net.map_sizes(257, 257)[-1] == (1, 1)
     with pytest.raises(CallError):

@@ -3,7 +3,7 @@ import pytest
 
 from ssdzoo.build import get_ssd
 from ssdzoo.errors import CallError
-from ssdzoo.nn.vgg_atrous import Normalize, VGGAtrousBase, extra_spec, vgg_atrous_extractor, vgg_spec
+from ssdzoo.nn.vgg_atrous import Normalize, VGGAtrousExtractor, extra_spec, vgg_atrous_extractor, vgg_spec
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
@@ -107,10 +107,12 @@ def test_normalize_divides_by_the_norm_of_each_pixel():
     np.testing.assert_allclose(block(mx.nd.array(x)).asnumpy(), expected, rtol=1e-5)
 
 
-def test_the_base_has_no_outputs_of_its_own():
-    base = VGGAtrousBase(*vgg_spec[11])
-    base.initialize()
-    with pytest.raises(NotImplementedError, match="VGGAtrousExtractor"):
-        base(mx.nd.zeros((1, 3, 32, 32)))
+def test_stages_that_do_not_fit():
     with pytest.raises(ValueError, match="2 stages in layers but 1 in filters"):
-        VGGAtrousBase([1, 1], [64])
+        VGGAtrousExtractor([1, 1], [64], [])
+    with pytest.raises(CallError, match=r"there is no VGG-12; vgg_spec has \[11, 13, 16, 19\]"):
+        vgg_atrous_extractor(12, 300)
+    with pytest.raises(CallError, match=r"vgg16_atrous has extra layers for sizes \[300, 512\], not for 400"):
+        vgg_atrous_extractor(16, 400)
+    with pytest.raises(CallError, match="there is no VGG-12"):
+        get_ssd(**{**VGG, "name": "vgg12_bn_atrous"})

@@ -15,7 +15,8 @@ import ssdzoo
 from ssdzoo.errors import CallError, DataError, ExportError
 from ssdzoo.export.onnx_file import export_onnx
 from ssdzoo.export.symbol import export_model
-from ssdzoo.predict.backends.onnx_model import read_metadata, read_onnx_preset, split_model
+from ssdzoo.formats.onnx_metadata import read_metadata, read_onnx_preset
+from ssdzoo.predict.backends.openvino import split_model
 from ssdzoo.predict.detector import iter_images
 from ssdzoo.preset import check_preset
 from ssdzoo.report.predictions import write_predictions
@@ -123,7 +124,7 @@ def test_what_an_onnx_file_says(models, tmp_path):
     assert takes_pixels and preset.classes == ("a", "b", "c") and preset.base_size == (300, 300)
     assert (preset.name, preset.nms_topk, preset.post_nms) == (PRESET.name, 400, 100)
     export_onnx(folder / "pair", tmp_path / "raw.onnx", raw=True)
-    with pytest.raises(ExportError, match=r"raw\.onnx: gives raw heads"):
+    with pytest.raises(ExportError, match=r"raw\.onnx: gives head outputs"):
         ssdzoo.load(tmp_path / "raw.onnx")
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(ExportError, match="not an ONNX file|not a model of"):
@@ -132,7 +133,7 @@ def test_what_an_onnx_file_says(models, tmp_path):
         ssdzoo.load(tmp_path / "none.onnx")
     with pytest.raises(CallError, match="no precision 'int4'"):
         ssdzoo.load(folder / "float.onnx", backend="openvino", precision="int4")
-    with pytest.raises(CallError, match="brings its weights"):
+    with pytest.raises(CallError, match="contains its weights"):
         export_onnx(folder / "pair", tmp_path / "x.onnx", weights="a.params")
 
 

@@ -4,11 +4,11 @@ import pytest
 
 import ssdzoo
 from ssdzoo.data.record import Dataset, Record
-from ssdzoo.errors import CallError, DataError, WeightsError
+from ssdzoo.errors import CallError, DataError, ExportError, WeightsError
 from ssdzoo.export.symbol import export_model
 from ssdzoo.measure.evaluate import evaluate
-from ssdzoo.predict.detector import Detector, MXNetBackend
-from ssdzoo.predict.load import find_network, is_run
+from ssdzoo.predict.backends.mxnet import MXNetBackend
+from ssdzoo.predict.detector import Detector
 from ssdzoo.zoo import find_preset
 from tests.networks import small_network
 
@@ -67,16 +67,6 @@ def test_what_is_no_image(tmp_path):
         detector(3)
 
 
-def test_a_folder_with_a_preset_s_name_hides_it_only_as_a_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    name = "ssd_300_mobilenet0.25_voc"
-    (tmp_path / name).mkdir()
-    assert not is_run(name) and is_run(tmp_path / name)
-    assert find_network(name) == (find_preset(name), True)
-    (tmp_path / name / "model.toml").write_text(PRESET.to_toml())
-    assert is_run(name)
-
-
 def test_run_and_export_and_weights_give_the_same(tmp_path):
     net = small_network()
     run = tmp_path / "run"
@@ -109,7 +99,7 @@ def test_models_that_are_not_there(tmp_path):
     with pytest.raises(WeightsError, match=r"its parameters x-0000\.params are missing"):
         ssdzoo.load(tmp_path)
     (tmp_path / "x-0000.params").write_text("")
-    with pytest.raises(WeightsError, match=r"x-symbol\.json: not a symbol of MXNet"):
+    with pytest.raises(ExportError, match=r"x-symbol\.json: not a symbol of MXNet"):
         ssdzoo.load(tmp_path)
     (tmp_path / "y-symbol.json").write_text("{}")
     with pytest.raises(CallError, match="holds 2 exported models"):
@@ -128,7 +118,7 @@ def test_evaluation(tmp_path):
         cv2.imwrite(str(path), np.zeros((150, 600, 3)))
         flags = np.array(difficult, bool)
         records.append(Record(path, np.array(boxes, np.float32), np.array(ids, np.int32), flags, ~flags & False, 150, 600))
-    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records, []), "voc12")
+    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records, []), metric="voc12")
     assert value["AP"]["b"] == 1 and value["mAP"] == 1  # the miss on "empty" has the same score and comes later
-    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records[::-1], []), "voc12")
+    value = evaluate(Detector(Fixed(), PRESET), Dataset(["a", "b", "c"], records[::-1], []), metric="voc12")
     assert value["AP"]["b"] == 0.5

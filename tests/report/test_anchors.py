@@ -3,8 +3,9 @@ import numpy as np
 from rich.console import Console
 
 from ssdzoo.anchors.levels import Level
+from ssdzoo.anchors.objects import collect_objects
 from ssdzoo.anchors.propose import with_shapes
-from ssdzoo.anchors.recall import collect_objects, recall_table
+from ssdzoo.anchors.recall import recall_table
 from ssdzoo.data.record import Dataset, Record
 from ssdzoo.measure.anchor_fit import Fit
 from ssdzoo.preset import Preset
@@ -62,6 +63,6 @@ def test_tables(tmp_path, capsys):
     assert rows["8x16 25.0"][2:5] == ["1", "2", "0.0%"] and rows["8x16 25.0"][-1] == "12x12"
     assert rows["2x4 100.0"][2:5] == ["2", "1", "100.0%"] and rows["2x4 100.0"][-1] == "113x57"
     assert any(line[:3] == ["2", "objects", "(66.7%)"] for line in lines)
-    assert "objects without an anchor at IoU 0.5: 2 now, 1 with those proposed" in shown
+    assert "objects without an anchor at IoU 0.5: 2 now, 1 with the proposed ones" in shown
     worst = next(line for line in lines if line and line[0] == f"{tmp_path}/a.png:")
     assert worst[1] in ("ant", "[bee]") and "IoU" in worst

@@ -3,7 +3,7 @@ import pytest
 
 from ssdzoo.detections import Detections
 from ssdzoo.measure.compare import match_detections
-from ssdzoo.report.differences import _QUIET, draw_difference
+from ssdzoo.report.differences import _EQUAL, draw_difference
 from ssdzoo.report.pictures import PALETTE
 
 IMAGE = np.zeros((100, 160, 3), np.uint8)
@@ -35,7 +35,9 @@ def test_where_nothing_differs_all_has_colors():
 def test_what_differs_has_colors_and_the_rest_is_gray(boxes, scores, a, b):
     other = Detections(A.boxes[boxes], scores, A.class_ids[boxes], "abc")
     first, second, differs = drawn(other)
-    expected = [[(0, 0, 0) if loud is None else PALETTE[i] if loud else _QUIET for i, loud in enumerate(row)] for row in (a, b)]
+    expected = [
+        [(0, 0, 0) if marked is None else PALETTE[i] if marked else _EQUAL for i, marked in enumerate(row)] for row in (a, b)
+    ]
     assert differs and [colors(first), colors(second)] == expected
     assert IMAGE.max() == 0
 

@@ -108,7 +108,7 @@ def test_the_folder(tmp_path):
 
 
 def test_a_mistake_is_drawn_where_it_is(tmp_path):
-    """A wrong name: the truth in green, what was found in red, both on a part of the photo that holds them."""
+    """A classification error: the object in green, the detection in red, on the part of the photo that contains both."""
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), np.full((1200, 1600, 3), 128, np.uint8))
     truth = np.float32([[1000, 600, 1200, 760]])
@@ -119,8 +119,8 @@ def test_a_mistake_is_drawn_where_it_is(tmp_path):
     (mistake,) = whole["mistakes"]
     picture = cv2.imread(str(tmp_path / "out" / mistake.pop("picture")))[..., ::-1].astype(int)
     assert mistake == {
-        "kind": "wrong class", "image": str(path), "class": "class 1", "found_as": "class 0", "score": pytest.approx(0.9),
-        "iou": pytest.approx(200 * 160 / (220 * 180), abs=1e-4),
+        "kind": "classification error", "image": str(path), "class": "class 1", "found_as": "class 0",
+        "score": pytest.approx(0.9), "iou": pytest.approx(200 * 160 / (220 * 180), abs=1e-4),
     }  # fmt: skip
     # 2.5 times the height of both boxes, 450 pixels, are 360 here. Red is what is more red than green.
     redness = picture[..., 0] - picture[..., 1]

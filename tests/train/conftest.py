@@ -1,9 +1,8 @@
-"""A small job that the tests of whole trainings change."""
+"""The arguments of a small training, which the tests of whole trainings change."""
 
 import pytest
 
 from ssdzoo.demo.shapes import write_shapes
-from ssdzoo.train.fine_tune import TrainingJob
 from tests.train.jobs import TABLE
 
 
@@ -15,7 +14,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture
 def job(data, tmp_path):
-    """A function that makes a job, with some arguments changed."""
+    """A function that gives the arguments of `ssdzoo.fine_tune`, with some of them changed."""
     (tmp_path / "table.toml").write_text(TABLE)
-    usual = dict(model=str(tmp_path / "table.toml"), data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0)
-    return lambda **changes: TrainingJob.of(**{**usual, "eval_every": 1, **changes})
+    usual = dict(model=tmp_path / "table.toml", data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0)
+    return lambda **changes: {**usual, "eval_every": 1, **changes}

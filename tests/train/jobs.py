@@ -2,8 +2,9 @@
 
 import csv
 
+import ssdzoo
+from ssdzoo.progress import Silent
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.fine_tune import run_job
 
 mx = mxnet()
 
@@ -17,8 +18,8 @@ ratios = [[1, 2, 0.5], [1, 2, 0.5], [1, 2, 0.5]]
 """
 
 
-class Silent:
-    """A progress that shows nothing and keeps what it is told."""
+class Recorded(Silent):
+    """A progress that shows nothing and keeps what it is given."""
 
     def __init__(self):
         self.lines, self.losses = [], []
@@ -29,18 +30,11 @@ class Silent:
     def step(self, epoch, step, steps, row):
         self.losses.append(row["loss"])
 
-    def epoch(self, row, epochs):
-        pass
 
-    def images(self, results, count):
-        return results
-
-
-def train(job, resume=False):
-    """What a job told its progress, and its result."""
-    progress = Silent()
-    result = run_job(job, [mx.cpu()], progress, resume)
-    return progress, result
+def train(arguments, resume=False):
+    """What a training said to its progress, and its result."""
+    progress = Recorded()
+    return progress, ssdzoo.fine_tune(**arguments, resume=resume, progress=progress)
 
 
 def rows(folder):

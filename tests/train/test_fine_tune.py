@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.predict.load import load_network
+from ssdzoo.model_source import resolve
 from ssdzoo.preset import read_preset
-from ssdzoo.train.failure import repeat_failure
+from ssdzoo.train.failed_step import repeat_failed_step
 from ssdzoo.train.run import COLUMNS
 from tests.train.jobs import class_weights, rows, train
 
@@ -20,10 +20,11 @@ def test_a_run_folder(job, tmp_path):
     assert [r["epoch"] for r in table] == ["1", "2"] and tuple(table[0]) == COLUMNS
     assert float(table[1]["loss"]) == pytest.approx(float(table[1]["cls_loss"]) + float(table[1]["box_loss"]), abs=1e-5)
     assert float(table[1]["loss"]) < float(table[0]["loss"])
-    assert 0 <= float(table[1]["mAP"]) <= 1 and result["best_mAP"] == max(float(r["mAP"]) for r in table)
+    assert result.folder == out and [row["loss"] for row in result.rows] == [float(r["loss"]) for r in table]
+    assert 0 <= float(table[1]["mAP"]) <= 1 and result.best_mAP == max(float(r["mAP"]) for r in table)
     preset = read_preset(out / "model.toml")
     assert preset.classes == ("circle", "cross", "square", "star", "triangle") and preset.base_size == (64, 64)
-    net, _ = load_network(out)
+    net = resolve(out).network()
     assert net.classes == list(preset.classes)
 
 
@@ -57,7 +58,7 @@ def test_patience_ends_the_training(job, tmp_path):
     progress, result = train(job(epochs=30, patience=2, lr=1e-12, optimizer="adam", weight_decay=0))
     scores = [float(r["mAP"]) for r in rows(tmp_path / "run")]
     best = int(np.argmax(scores))
-    assert len(scores) == best + 3 < 30 and result["best_mAP"] == scores[best]
+    assert len(scores) == best + 3 < 30 and result.best_mAP == scores[best]
     assert "no better mAP in 2 evaluations" in progress.lines[-1]
 
 
@@ -76,9 +77,9 @@ def test_tensorboard(job, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_can_be_repeated(job, tmp_path):
-    with pytest.raises(SSDZooError, match=r"not finite in epoch \d, step \d, at a learning rate of .*lower --lr.*train_0"):
+    with pytest.raises(SSDZooError, match=r"not finite in epoch \d, step \d, at a learning rate of .*lower lr=.*train_0"):
         train(job(lr=1e12, epochs=5))
-    again = repeat_failure(tmp_path / "run")
+    again = repeat_failed_step(tmp_path / "run")
     assert not np.isfinite(again["class_loss"] + again["box_loss"]).all()
     assert len(again["paths"]) == len(again["class_loss"]) and again["paths"][0].endswith(".jpg")
 
@@ -86,4 +87,4 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_can_be_repeated(job, tmp_pa
 def test_a_step_that_did_not_fail_cannot_be_repeated(job, tmp_path):
     train(job(epochs=1))
     with pytest.raises(CallError, match="no step of this run has failed"):
-        repeat_failure(tmp_path / "run")
+        repeat_failed_step(tmp_path / "run")

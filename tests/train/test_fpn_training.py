@@ -5,9 +5,7 @@ import ssdzoo
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import check_preset, read_preset, read_toml
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.fine_tune import TrainingJob, run_job
 from ssdzoo.train.freeze import backbone_stages, fixed_norms, freeze
-from tests.train.jobs import Silent
 
 mx = mxnet()
 
@@ -43,7 +41,7 @@ def test_frozen_stages_and_norms_stay(tmp_path):
     loss.backward()
     trainer.step(1)
     changed = {n for n, p in net.collect_params().items() if not np.array_equal(before[n], p.data().asnumpy())}
-    base = {p.name for p in net.features.base_parameters.values()}
+    base = {p.name for p in net.features.backbone_parameters.values()}
     learning = {p.name for stage in backbone_stages(net)[2:] for p in stage if p.name.endswith("weight")}
     assert changed & base == learning
     assert {p.name for p in net.features.pyramid_parameters.values() if p.name.endswith("weight")} <= changed
@@ -53,11 +51,8 @@ def test_frozen_stages_and_norms_stay(tmp_path):
 def test_the_class_loss_is_that_of_the_model_unless_given(given, used, tmp_path):
     data = write_shapes(tmp_path / "data", 3, 4, 4)
     (tmp_path / "table.toml").write_text(check_preset(ROW, "here").to_toml())
-    job = TrainingJob.of(
-        model=str(tmp_path / "table.toml"), data=data, out=tmp_path / "run", epochs=1, batch_size=4, workers=0, **given
-    )
-    row = run_job(job, [mx.cpu()], Silent())
-    assert np.isfinite(row["loss"])
+    result = ssdzoo.fine_tune(tmp_path / "table.toml", data, tmp_path / "run", epochs=1, batch_size=4, workers=0, **given)
+    assert np.isfinite(result.rows[-1]["loss"])
     assert read_toml(tmp_path / "run" / "args.toml")["class_loss"] == used
     assert read_preset(tmp_path / "run" / "model.toml").class_loss == "focal"
     biases = [h.predictor.bias.data().asnumpy() for h in ssdzoo.get_model(

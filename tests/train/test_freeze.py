@@ -25,7 +25,7 @@ def test_frozen_stages_stay_and_the_rest_learns(job, tmp_path):
     mx.random.seed(0)
     net = ssdzoo.get_model(str(tmp_path / "table.toml"), classes=["a"])
     net.initialize(mx.init.Xavier())
-    filled = {k: p for k, p in net.features.base_parameters.items() if p._data is not None}
+    filled = {k: p for k, p in net.features.backbone_parameters.items() if p._data is not None}
     mx.nd.save(str(tmp_path / "base.params"), {k: p.data() for k, p in filled.items()})
     base = {short(p.name): p.data().asnumpy() for p in filled.values()}
     train(job(base_weights=tmp_path / "base.params", freeze=2, epochs=1, lr=0.05))
@@ -48,5 +48,5 @@ def test_frozen_norms(job, tmp_path):
 
 
 def test_too_many_frozen_stages(job):
-    with pytest.raises(CallError, match="--freeze 6: this backbone has 4 stages, so 0 to 4"):
+    with pytest.raises(CallError, match="freeze=6: this backbone has 4 stages, so 0 to 4"):
         train(job(freeze=6))

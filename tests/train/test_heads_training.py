@@ -7,12 +7,11 @@ import ssdzoo
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import check_preset, read_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.fine_tune import TrainingJob, run_job
+from ssdzoo.train.graph import training_graph
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.starting_weights import load_for_classes
-from ssdzoo.train.trainer import training_graph
-from ssdzoo.weights.matching import load_base
-from tests.train.jobs import Silent
+from ssdzoo.weights.matching import load_backbone
+from tests.train.jobs import train
 
 mx = mxnet()
 
@@ -31,12 +30,12 @@ LITE = {
 def test_a_training(row, tmp_path):
     data, preset = write_shapes(tmp_path / "data", 8, 4, 2), check_preset(row, "here")
     (tmp_path / "table.toml").write_text(preset.to_toml())
-    job = TrainingJob.of(
-        model=str(tmp_path / "table.toml"), data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0, eval_every=1,
+    arguments = dict(
+        model=tmp_path / "table.toml", data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0, eval_every=1,
         freeze=1, clip_norm=1.0,
     )  # fmt: skip
-    result = run_job(job, [mx.cpu()], progress := Silent())
-    assert np.isfinite(progress.losses).all() and len(progress.losses) == 4 and 0 <= result["mAP"] <= 1
+    progress, result = train(arguments)
+    assert np.isfinite(progress.losses).all() and len(progress.losses) == 4 and 0 <= result.rows[-1]["mAP"] <= 1
     trained = read_preset(tmp_path / "run" / "model.toml")
     assert trained == preset.with_classes(trained.classes)
     net, story = load_for_classes(preset.with_classes(["circle", "moon"]), tmp_path / "run", mx.cpu())
@@ -57,10 +56,10 @@ def test_a_classifier_of_mobilenet_v2_as_the_base(flat, tmp_path):
     (theirs.collect_params().save if flat else theirs.save_parameters)(str(tmp_path / "base.params"))
     net = ssdzoo.get_model(check_preset(LITE, "here"), classes=["a"])
     net.initialize()
-    load_base(net, tmp_path / "base.params")
+    load_backbone(net, tmp_path / "base.params")
     last = theirs.features[-4].weight.data().asnumpy()
-    name = next(n for n, p in net.features.base_parameters.items() if p.shape == last.shape)
-    np.testing.assert_array_equal(net.features.base_parameters[name].data().asnumpy(), last)
+    name = next(n for n, p in net.features.backbone_parameters.items() if p.shape == last.shape)
+    np.testing.assert_array_equal(net.features.backbone_parameters[name].data().asnumpy(), last)
     assert last.shape == (1280, 80, 1, 1)
 
 

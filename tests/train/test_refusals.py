@@ -3,7 +3,7 @@
 import pytest
 
 from ssdzoo.errors import CallError, SSDZooError, WeightsError
-from ssdzoo.train.fine_tune import TrainingJob
+from ssdzoo.train.fine_tune import resumed_arguments
 from ssdzoo.train.settings import Settings
 from tests.train.jobs import train
 
@@ -26,21 +26,21 @@ def test_a_folder_of_something_else_is_not_written_to(job, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"epoch": "x", "step": 0}', "\x00"])
-def test_a_damaged_state_is_told(job, tmp_path, text):
+def test_a_damaged_state_is_reported(job, tmp_path, text):
     train(job(epochs=1))
     (tmp_path / "run" / "last" / "state.json").write_text(text)
-    with pytest.raises(SSDZooError, match=r"state.json: damaged .* begin anew"):
+    with pytest.raises(SSDZooError, match=r"state.json: damaged .* start another one from its weights="):
         train(job(), resume=True)
 
 
-def test_damaged_arguments_are_told(tmp_path):
+def test_damaged_arguments_are_reported(tmp_path):
     (tmp_path / "args.toml").write_text('model = "ssd_')
     with pytest.raises(CallError, match=r"args.toml: not a TOML file"):
-        TrainingJob.of_run(tmp_path)
+        resumed_arguments({"out": tmp_path})
     for text in ("", 'model = "m"\ndata = "d"\nepoch = 3\n'):
         (tmp_path / "args.toml").write_text(text)
-        with pytest.raises(CallError, match=r"args.toml: not the arguments of a training .* begin anew"):
-            TrainingJob.of_run(tmp_path)
+        with pytest.raises(CallError, match=r"args.toml: not the arguments of a training .* start from scratch"):
+            resumed_arguments({"out": tmp_path})
 
 
 def test_bad_weights_leave_no_run_behind(job, tmp_path):
@@ -55,7 +55,7 @@ def test_bad_weights_leave_no_run_behind(job, tmp_path):
 
 
 def test_half_precision_is_refused_on_cpus(job, tmp_path):
-    with pytest.raises(CallError, match="--amp needs --gpus"):
+    with pytest.raises(CallError, match="amp=True needs GPUs"):
         train(job(amp=True))
     assert not (tmp_path / "run").exists()
 
@@ -68,16 +68,22 @@ def test_a_distributed_store_needs_launch(job):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"optimizer": "sdg"}, "--optimizer sdg: there are sgd, adam; do you mean 'sgd'"),
-        ({"box_loss": "iou"}, "--box-loss iou: there are smooth_l1, giou, diou"),
-        ({"epochs": 0}, "--epochs 0: expected 1 or more"),
-        ({"accumulate": 0}, "--accumulate 0"),
-        ({"ema": 1.0}, "--ema 1.0: expected 0 or more and less than 1"),
-        ({"lr": float("nan")}, "--lr nan: expected a number above 0"),
-        ({"lr": 0.0}, "--lr 0.0"),
-        ({"weight_decay": float("nan")}, "--weight-decay nan"),
+        ({"optimizer": "sdg"}, "optimizer=sdg: there are sgd, adam; do you mean 'sgd'"),
+        ({"box_loss": "iou"}, "box_loss=iou: there are smooth_l1, giou, diou"),
+        ({"epochs": 0}, "epochs=0: expected 1 or more"),
+        ({"accumulate": 0}, "accumulate=0"),
+        ({"ema": 1.0}, "ema=1.0: expected 0 or more and less than 1"),
+        ({"lr": float("nan")}, "lr=nan: expected a number above 0"),
+        ({"lr": 0.0}, "lr=0.0"),
+        ({"weight_decay": float("nan")}, "weight_decay=nan"),
     ],
 )
 def test_impossible_settings(arguments, message):
     with pytest.raises(CallError, match=message):
         Settings(**arguments)
+
+
+def test_a_misspelled_setting(job, tmp_path):
+    with pytest.raises(CallError, match="no setting 'epoch'; do you mean 'epochs'?"):
+        train(job(epoch=3))
+    assert not (tmp_path / "run").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ssdzoo.demo.shapes import write_shapes
-from ssdzoo.predict.load import load_network
+from ssdzoo.model_source import resolve
 from tests.train.jobs import TABLE
 
 EPOCHS = 4
@@ -80,7 +80,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(folder, sign, afte
     process.send_signal(signal.SIGKILL)
     process.communicate()
     if (folder / out / "best.params").exists():
-        load_network(folder / out)  # it is whole
+        resolve(folder / out).network()  # it is whole
     assert_resumes(folder, out)
 
 

@@ -13,10 +13,11 @@ import ssdzoo
 from ssdzoo.data import Dataset, load_dataset
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
+from ssdzoo.train.engine import MXNetEngine
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import Settings
-from ssdzoo.train.trainer import Trainer
-from tests.train.jobs import Silent, class_weights, rows, train
+from ssdzoo.train.trainer import Trainer, TrainingData
+from tests.train.jobs import Recorded, class_weights, rows, train
 
 mx = mxnet()
 
@@ -42,14 +43,14 @@ def test_resuming_continues_as_if_nothing_had_happened(job, tmp_path, monkeypatc
             raise KeyboardInterrupt
         return original(self, *args)
 
-    original = Trainer._update
-    monkeypatch.setattr(Trainer, "_update", die)
+    original = MXNetEngine.step
+    monkeypatch.setattr(MXNetEngine, "step", die)
     with pytest.raises(KeyboardInterrupt):
         train(job(out=tmp_path / "parts", **changes))
     assert len(rows(tmp_path / "parts")) == 1
-    state = Run(tmp_path / "parts", resume=True).state()
+    state = Run(tmp_path / "parts").state()
     assert (state["epoch"], state["step"]) == (1, 1 if "checkpoint_every" in changes else 0)
-    monkeypatch.setattr(Trainer, "_update", original)
+    monkeypatch.setattr(MXNetEngine, "step", original)
     train(job(out=tmp_path / "parts", **changes), resume=True)
     assert_alike(tmp_path / "whole", tmp_path / "parts")
     np.testing.assert_allclose(*(class_weights(tmp_path / f / "best.params") for f in ("whole", "parts")), rtol=1e-4, atol=1e-6)
@@ -86,10 +87,10 @@ def fit_plain(data, folder, contexts=1, **settings):
     """Losses and weights, on the first and the last context, of a plain network."""
     train = load_dataset(data, "train")
     contexts = [mx.cpu(i) for i in range(contexts)]
-    net, progress = plain_network(contexts), Silent()
+    net, progress = plain_network(contexts), Recorded()
     preset = check_preset({**PLAIN, "classes": train.names}, "test")
     settings = Settings(**{**dict(epochs=2, lr=0.01, workers=0), **settings})
-    Trainer(net, preset, train, None, Run(folder), settings, progress).fit()
+    Trainer(MXNetEngine(net, preset, settings), TrainingData(train), Run(folder), settings, progress).fit()
     return progress.losses, [p.data(c).asnumpy() for p in net.collect_params().values() for c in (contexts[0], contexts[-1])]
 
 
@@ -154,8 +155,9 @@ def test_a_batch_without_objects_still_teaches(data, tmp_path):
     preset = check_preset({**PLAIN, "classes": train.names}, "test")
     losses = []
     for least in (0, 3):
-        net, progress = plain_network([mx.cpu(0)]), Silent()
+        net, progress = plain_network([mx.cpu(0)]), Recorded()
         settings = Settings(epochs=6, lr=0.01, workers=0, batch_size=4, min_negatives=least, weight_decay=0)
-        Trainer(net, preset, Dataset(train.names, empty, []), None, Run(tmp_path / str(least)), settings, progress).fit()
+        data = TrainingData(Dataset(train.names, empty, []))
+        Trainer(MXNetEngine(net, preset, settings), data, Run(tmp_path / str(least)), settings, progress).fit()
         losses.append(progress.losses)
     assert set(losses[0]) == {0} and 0 < losses[1][-1] < 0.7 * losses[1][0]

@@ -13,14 +13,14 @@ class Mirror:
 
     files: {path: bytes}.
     manner: "good"; "no ranges"; "silent" (never answers); "stalls" (after half of what is asked for); "drips" (a byte now and
-        then); "breaks off" (after `most` bytes of an answer); "lies long", "lies long, no ranges", "lies short" (all three in
-        Content-Length); "claims terabytes"; "wrong range"; "error" (500).
+        then); "breaks off", "breaks off, no ranges" (after `limit` bytes of an answer); "lies long", "lies long, no ranges",
+        "lies short" (all three in Content-Length); "claims terabytes"; "wrong range"; "error" (500).
     requests: [(path, Range header or None)] so far; sent: bytes of bodies so far.
     outlasted: how often a client was still there after `ENDURANCE` seconds without a byte, when the server gave up first.
     """
 
     def __init__(self):
-        self.files, self.manner, self.most, self.slow = {}, "good", 1000, 0.0
+        self.files, self.manner, self.limit, self.slow = {}, "good", 1000, 0.0
         self.requests, self.sent, self.outlasted = [], 0, 0
         self.closing = threading.Event()
 
@@ -67,8 +67,8 @@ def _handler(mirror: Mirror):
                     self._write(bytes([byte]))
                     if mirror.closing.wait(0.05):
                         return
-            if manner in ("stalls", "breaks off"):
-                self._write(body[: len(body) // 2 if manner == "stalls" else mirror.most])
+            if manner == "stalls" or "breaks off" in manner:
+                self._write(body[: len(body) // 2 if manner == "stalls" else mirror.limit])
                 if manner == "stalls":
                     mirror.keep_silent()
                 return

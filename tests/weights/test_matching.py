@@ -3,10 +3,10 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.weights_file import read_named
+from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.starting_weights import load_for_classes
-from ssdzoo.weights.matching import load_base
+from ssdzoo.weights.matching import load_backbone
 from ssdzoo.weights.published import find_weights
 from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy, images, small_network
@@ -89,7 +89,7 @@ def test_files_that_are_no_parameters(damage, tmp_path):
 def test_arrays_without_names(tmp_path):
     mx.nd.save(str(tmp_path / "list.params"), [mx.nd.zeros(3)])
     with pytest.raises(WeightsError, match="holds no named parameters"):
-        read_named(tmp_path / "list.params")
+        read_network_params(tmp_path / "list.params")
 
 
 def test_loading_onto_two_contexts(tmp_path):
@@ -110,8 +110,8 @@ def test_backbone_weights(naming, tmp_path):
     path = str(tmp_path / "base.params")
     classifier.save_parameters(path) if naming == "paths" else classifier.collect_params().save(path)
     net = small_network()
-    net.features.base_parameters["features.0.weight"].set_data(mx.nd.zeros((8, 3, 3, 3)))
-    load_base(net, path)
+    net.features.backbone_parameters["features.0.weight"].set_data(mx.nd.zeros((8, 3, 3, 3)))
+    load_backbone(net, path)
     expected = classifier.features[:-2](images(1)).asnumpy()
     np.testing.assert_allclose(net.features(images(1))[1].asnumpy(), expected, rtol=1e-4, atol=1e-5)
 
@@ -122,20 +122,20 @@ def test_backbone_weights_of_another_backbone(tmp_path):
     half(mx.nd.zeros((1, 3, 64, 64)))
     half.save_parameters(str(tmp_path / "half.params"))
     with pytest.raises(WeightsError, match=r"'features.0.weight' is \(16, 3, 3, 3\) in the file, \(8, 3, 3, 3\) in the model"):
-        load_base(small_network(), tmp_path / "half.params")
+        load_backbone(small_network(), tmp_path / "half.params")
     small_network().save_parameters(str(tmp_path / "ssd.params"))
     with pytest.raises(WeightsError, match="not of this backbone"):
-        load_base(ssdzoo.get_model("ssd_300_vgg16_atrous_voc"), tmp_path / "half.params")
+        load_backbone(ssdzoo.get_model("ssd_300_vgg16_atrous_voc"), tmp_path / "half.params")
 
 
 def test_real_backbone_weights():
     path = shared_path("weights/mobilenet0.25-imagenet.params")
     net = small_network()
-    load_base(net, path)
+    load_backbone(net, path)
     stored = mx.nd.load(str(path))["features.0.weight"].asnumpy()
-    np.testing.assert_array_equal(net.features.base_parameters["features.0.weight"].data().asnumpy(), stored)
+    np.testing.assert_array_equal(net.features.backbone_parameters["features.0.weight"].data().asnumpy(), stored)
     built = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", pretrained_base=str(path))
-    np.testing.assert_array_equal(built.features.base_parameters["features.0.weight"].data().asnumpy(), stored)
+    np.testing.assert_array_equal(built.features.backbone_parameters["features.0.weight"].data().asnumpy(), stored)
 
 
 def test_the_store(tmp_path):
@@ -190,5 +190,5 @@ def test_rows_of_unknown_classes(tmp_path):
 
 def test_backbone_weights_are_not_taken_for_a_whole_network(tmp_path):
     mx.nd.save(str(tmp_path / "base.params"), {"features.0.weight": mx.nd.zeros((8, 3, 3, 3))})
-    with pytest.raises(WeightsError, match="for a backbone's file use --base-weights"):
+    with pytest.raises(WeightsError, match="for a backbone's file use base_weights="):
         load_for_classes(find_preset("ssd_300_mobilenet0.25_voc"), tmp_path / "base.params", mx.cpu())

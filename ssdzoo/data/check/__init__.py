@@ -1,1 +1,1 @@
-"""What is wrong with a data set, before a training learns it."""
+"""Finds what is wrong with a data set before a training learns it: `check_dataset`."""

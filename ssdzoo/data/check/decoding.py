@@ -1,12 +1,14 @@
-"""Decoding every image in full, to find what decoders pass over in silence, in as many processes as pay."""
+"""Decodes every image in full, in several processes, to find damage that decoders pass over in silence."""
 
 import hashlib
 import multiprocessing
 import os
 import re
 import signal
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -16,45 +18,51 @@ from ssdzoo.data.record import ERROR, WARNING
 from ssdzoo.errors import DataError, SSDZooError
 from ssdzoo.machine import captured_stderr
 
-FEW = 100  # images that are done before a process has started
+FEW = 100  # images that are decoded before a process has started
 _COMPLAINT = re.compile(r"(Corrupt JPEG data: .*|Premature end of JPEG.*|libpng (?:error|warning): .*|Invalid SOS.*)")
 _LEFT_OVER = re.compile(r"Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9")
 HARMLESS = 15  # bytes between an image's last pixel and its end marker, as some cameras leave there
 
 
-class Inspection(NamedTuple):
-    """Digest of an image's bytes ("" where there are none), and what is wrong with it, or None, with its severity."""
+class Decoded(NamedTuple):
+    """What decoding an image showed.
+
+    Attributes:
+        digest: of its bytes, as hexadecimal digits; "" where they cannot be read.
+        message: what is wrong with it, or None.
+        severity: of that.
+    """
 
     digest: str
     message: str | None = None
     severity: str = ERROR
 
 
-def inspect(image) -> Inspection:
-    """Reads and decodes an image, a path or a FilePart, as a training would."""
+def decode(image: Path | FilePart) -> Decoded:
+    """Reads and decodes an image as a training would."""
     try:
         data = image.read() if isinstance(image, FilePart) else image.read_bytes()
     except OSError as error:
-        return Inspection("", f"cannot be read: {error.strerror}")
+        return Decoded("", f"cannot be read: {error.strerror}")
     digest = hashlib.blake2b(data, digest_size=16).hexdigest()
     del data
-    printed = []
+    printed: list[bytes] = []
     try:
-        with captured_stderr(printed):  # libjpeg and libpng go on after an error, and say it nowhere else
+        with captured_stderr(printed):  # after an error libjpeg and libpng go on, and report it here alone
             read_image(image)
     except DataError as error:
-        return Inspection(digest, str(error).removeprefix(f"{image}: "))
-    said = _COMPLAINT.findall(b"".join(printed).decode("utf-8", "replace"))
-    if not said:
-        return Inspection(digest)
-    left = _LEFT_OVER.fullmatch(said[0])
+        return Decoded(digest, str(error).removeprefix(f"{image}: "))
+    complaints = _COMPLAINT.findall(b"".join(printed).decode("utf-8", "replace"))
+    if not complaints:
+        return Decoded(digest)
+    left = _LEFT_OVER.fullmatch(complaints[0])
     if left and int(left[1]) <= HARMLESS:
-        return Inspection(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING)
-    return Inspection(digest, f"damaged, a part of it decodes to garbage ({said[0]}); replace it, or take it out of the data")
+        return Decoded(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING)
+    return Decoded(digest, f"damaged, a part of it decodes to garbage ({complaints[0]}); replace it, or take it out of the data")
 
 
-def inspect_all(images: list, workers: int | None = None):
-    """Yields the Inspection of each image, in order.
+def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
+    """Yields the result of `decode` for each image, in order.
 
     Args:
         workers: processes; 0 works in this one, None takes one for each CPU where there are many images.
@@ -65,15 +73,15 @@ def inspect_all(images: list, workers: int | None = None):
     if workers is None:
         workers = min(os.cpu_count() or 1, 16) if len(images) > FEW else 0
     if workers == 0:
-        yield from map(inspect, images)
+        yield from map(decode, images)
         return
     # Spawned: fork copies the locks of threads in whatever state they are.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, _start)
     try:
-        yield from pool.map(inspect, images, chunksize=8)
+        yield from pool.map(decode, images, chunksize=8)
     except BrokenProcessPool:
-        raise SSDZooError("a process that decodes images was killed, perhaps because memory ran out: use --workers 1") from None
+        raise SSDZooError("a process that decodes images was killed, perhaps because memory ran out: use workers=1") from None
     finally:
         pool.shutdown(cancel_futures=True)
 

@@ -1,16 +1,35 @@
 """Numbers about a data set's objects, as plain values."""
 
+from typing import NamedTuple
+
 import numpy as np
 
-from ssdzoo import boxes as geometry
-from ssdzoo.anchors.levels import best_of_all
+from ssdzoo.anchors.objects import Objects, collect_objects
+from ssdzoo.anchors.recall import recall_by_size
+from ssdzoo.boxes import area
+from ssdzoo.metrics.sizes import SIZES, within
 
-SMALL, LARGE = 32**2, 96**2  # square pixels: COCO's borders of small, medium and large
 PERCENTILES = (5, 50, 95)
 
 
+class ModelAnchors(NamedTuple):
+    """What a check needs to know of a model.
+
+    Attributes:
+        name: as messages show it.
+        size: (height, width) of its input in pixels.
+        levels: a `ssdzoo.anchors.levels.Level` for each feature map.
+        classes: names that it was trained for; None for a model that takes any.
+    """
+
+    name: str
+    size: tuple
+    levels: list
+    classes: list | None = None
+
+
 def split_table(records: dict) -> dict:
-    """{split: {"images", "objects", "negatives" (images without objects), "difficult", "crowd"}} of {split: records}."""
+    """{split: {"images", "objects", "negatives" (images without objects), "difficult", "crowd"}} of {split: list of Record}."""
     return {
         split: {
             "images": len(found),
@@ -25,9 +44,10 @@ def split_table(records: dict) -> dict:
 
 def class_table(records: dict, names: list) -> dict:
     """{class: {"objects": {split: number}, "images": number of images with it, "share" of all objects, "width", "height" in
-    pixels and "aspect" (width / height): 5th, 50th and 95th percentile, "sizes": {"small", "medium", "large"}}}."""
-    ids, boxes, images = _stacked(records)
-    splits = {split: _stacked({split: found})[0] for split, found in records.items()}
+    pixels and "aspect" (width / height): 5th, 50th and 95th percentile, "sizes": {"small", "medium", "large": number}}}, of
+    {split: list of Record}; crowds are left out."""
+    boxes, ids, images = _objects(records)
+    splits = {split: _objects({split: found}).class_ids for split, found in records.items()}
     table = {}
     for i, name in enumerate(names):
         mine = boxes[ids == i]
@@ -39,55 +59,29 @@ def class_table(records: dict, names: list) -> dict:
             "width": _percentiles(width),
             "height": _percentiles(height),
             "aspect": _percentiles(width / height),
-            "sizes": dict(zip(("small", "medium", "large"), _by_size(geometry.area(mine)).sum(axis=1).tolist())),
+            "sizes": {size: int(within(area(mine), size).sum()) for size in SIZES},
         }
     return table
 
 
-def anchor_table(records: dict, names: list, model: str, size: tuple, levels: list) -> dict:
-    """How well anchors fit the objects, stretched to the model's input.
+def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
+    """How well a model's anchors fit the objects, stretched to its input.
 
     Args:
-        records: {split: records}; crowds are left out.
-        size: (height, width) of the input in pixels.
-        levels: the anchors, a `ssdzoo.anchors.levels.Level` for each feature map.
+        records: {split: list of Record}.
+        names: the classes.
 
     Returns:
-        {"model", "size", "anchors" and "objects": how many there are, "classes": {class: shares}, "all": shares}; shares are
-        {"all", "small", "medium", "large": share of the objects with an anchor above IoU 0.5, None without objects, "IoU":
-        mean of the best IoUs}; sizes are those in the input.
+        {"model", "size", "anchors" and "objects": their numbers}, and what `recall_by_size` returns.
     """
-    ids, boxes, _ = _stacked(records, size)
-    best = best_of_all(boxes, levels)[0]
-    by_size = _by_size(geometry.area(boxes))
-
-    def shares(which):
-        groups = {"all": which, **{n: which & s for n, s in zip(("small", "medium", "large"), by_size)}}
-        found = {n: round(float((best[g] > 0.5).mean()), 4) if g.any() else None for n, g in groups.items()}
-        return {**found, "IoU": round(float(best[which].mean()), 4) if which.any() else None}
-
-    classes = {name: shares(ids == i) for i, name in enumerate(names)}
-    every = shares(np.ones(len(ids), bool))
-    count = sum(level.count for level in levels)
-    return {"model": model, "size": list(size), "anchors": count, "objects": len(ids), "classes": classes, "all": every}
+    objects, count = _objects(records, model.size), sum(level.total for level in model.levels)
+    found = recall_by_size(objects, names, model.levels)
+    return {"model": model.name, "size": list(model.size), "anchors": count, "objects": len(objects.boxes), **found}
 
 
-def _stacked(records: dict, size: tuple | None = None) -> tuple:
-    """Class ids (M,), boxes (M, 4) and numbers of images (M,) of all objects but crowds; an image in two splits counts once.
-    Boxes are in pixels of the image, or of an input of `size` (height, width) that it is stretched to."""
-    found = list({str(r.image): r for rs in records.values() for r in rs}.values())
-    ids, boxes = [np.zeros(0, np.int32)], [np.zeros((0, 4), np.float32)]
-    for record in found:
-        scale = np.float32([size[1] / record.width, size[0] / record.height] * 2) if size else np.float32(1)
-        ids.append(record.class_ids[~record.crowd])
-        boxes.append(record.boxes[~record.crowd] * scale)
-    images = np.repeat(np.arange(len(found)), [len(part) for part in ids[1:]])
-    return np.concatenate(ids), np.concatenate(boxes), images
-
-
-def _by_size(areas: np.ndarray) -> np.ndarray:
-    """(3, M) bool: small, medium, large."""
-    return np.stack([areas < SMALL, (areas >= SMALL) & (areas < LARGE), areas >= LARGE])
+def _objects(records: dict, size: tuple | None = None) -> Objects:
+    """All objects but crowds; an image in two splits counts once."""
+    return collect_objects(list({str(r.image): r for found in records.values() for r in found}.values()), size)
 
 
 def _percentiles(values: np.ndarray) -> list | None:

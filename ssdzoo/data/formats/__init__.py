@@ -1,1 +1,1 @@
-"""Annotation formats; one file for each."""
+"""Annotation formats: a reader for each, the checks that all share, and what a split means."""

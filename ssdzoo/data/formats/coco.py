@@ -3,47 +3,43 @@
 import json
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
-from ssdzoo.data.formats.paths import member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import path_inside
+from ssdzoo.data.formats.reader import FilesReader
 from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.text_files import brief, number
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 
-TRIED = 20  # images by which the folder of the images is found
+TRIED = 20  # images that are looked for to find the folder of the images
 
 
-class COCOReader(Reader):
+class COCOReader(FilesReader):
     """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file, number of
     the image in it).
 
-    Categories become ids from 0 in the order of theirs; those of equal names are one class.
+    Categories become class ids from 0 in the order of their ids; those of equal names are one class.
     """
 
     format = "coco"
 
     def __init__(self, path):
-        super().__init__(path)
-        self._files = [self.path] if self.path.is_file() else _json_files(self.path)
-        exported = self._files[0].name == "_annotations.coco.json"
-        self._splits = (
-            {p.parent.name: p for p in self._files} if exported and self.path.is_dir() else name_files(self._files, "instances_")
-        )
-        self._folders = {}
+        path, self._folders = Path(path), {}
+        files = [path] if path.is_file() else _json_files(path)
+        exported = path.is_dir() and files[0].name == "_annotations.coco.json"
+        super().__init__(path, files, {f.parent.name: f for f in files} if exported else name_files(files, "instances_"))
 
     @staticmethod
     def recognizes(path: Path) -> bool:
         return bool(_json_files(path)) if path.is_dir() else path.suffix.lower() == ".json"
 
-    def splits(self) -> list:
-        return list(self._splits)
-
     def class_names(self, problems: list) -> list:
         return list(dict.fromkeys(name for file in self._files for name in _parsed(file)["names"].values()))
 
     def items(self, split: str | None, problems: list) -> list:
-        files = self._files if split is None else [self._splits[split]]
-        items = []
+        files, items = self._files_of(split), []
         for file in files:
             data = _parsed(file)
             problems += data["problems"]
@@ -54,17 +50,17 @@ class COCOReader(Reader):
             raise DataError(f"{files[0]}: lists no images")
         return items
 
-    def entry(self, item: tuple, problems: list) -> Entry | None:
+    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
         file, index = item
         data = _parsed(file)
         name, size, annotations = data["images"][index]
         try:
-            image = member(self._folders[file], name, f"{file}: an image's file_name")
+            image = path_inside(self._folders[file], name, f"{file}: an image's file_name")
         except DataError as error:
             problems.append(Problem.of(error, file, "image"))
             return None
         objects = [_object(a, data["names"], file, image, problems) for a in annotations]
-        return Entry(image, file, [o for o in objects if o], size)
+        return ImageAnnotation(image, file, [o for o in objects if o], size)
 
 
 def _json_files(folder: Path) -> list:
@@ -83,7 +79,7 @@ def _image_folder(file: Path, images: list) -> Path:
     places += [root / split / "images", root / "JPEGImages"]
     names = [name for name, _, _ in images[:TRIED]]
     hits = {place: sum(_is_there(place, name) for name in names) for place in dict.fromkeys(places)}
-    best = max(hits, key=hits.get)
+    best = max(hits, key=lambda place: hits[place])
     if not hits[best]:
         raise DataError(
             f"{file}: no image such as {brief(names[0])} in {', '.join(map(str, hits))}; put the images in one of them"
@@ -93,7 +89,7 @@ def _image_folder(file: Path, images: list) -> Path:
 
 def _is_there(folder: Path, name: str) -> bool:
     try:
-        return member(folder, name, "").exists()
+        return path_inside(folder, name, "").exists()
     except (DataError, OSError):
         return False
 
@@ -108,8 +104,8 @@ def _parsed(file: Path) -> dict:
     return _parsed_once(file, status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=2)  # those of train and val; what is there is asked for image by image
-def _parsed_once(file: Path, *_) -> dict:
+@lru_cache(maxsize=2)  # those of train and val: `annotation` asks for them image by image
+def _parsed_once(file: Path, *_: int) -> dict:
     try:
         with open(file, encoding="utf-8-sig") as stream:
             content = json.load(stream)
@@ -138,7 +134,7 @@ def _parsed_once(file: Path, *_) -> dict:
 
 
 def _categories(rows: list, file: Path) -> dict:
-    names = {}
+    names: dict = {}
     for row in rows:
         name, key = row.get("name"), _key(row.get("id"))
         if not isinstance(name, str) or not name.strip() or key is None:
@@ -152,7 +148,7 @@ def _categories(rows: list, file: Path) -> dict:
 
 
 def _images(rows: list, file: Path) -> dict:
-    images = {}
+    images: dict = {}
     for row in rows:
         key, name = _key(row.get("id")), row.get("file_name")
         if key is None or not isinstance(name, str):
@@ -165,14 +161,14 @@ def _images(rows: list, file: Path) -> dict:
     return images
 
 
-def _key(value) -> int | str | None:
-    """An id, which some write as a text or as 1.0; None for what can be none."""
+def _key(value: Any) -> int | str | None:
+    """An id, which some files have as a text or as 1.0; None for a value that cannot be an id."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
-def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: list) -> Marked | None:
+def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: list) -> AnnotatedObject | None:
     key, category, bbox, crowd = annotation
     where = f"annotation {brief(key)} of {image.name}"
     if category not in names:
@@ -184,4 +180,4 @@ def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: l
         return None
     x, y, width, height = map(number, bbox)
     shown = ", ".join(f"{v:g}" for v in (x, y, width, height))
-    return Marked(names[category], (x, y, x + width, y + height), where, shown, crowd=crowd)
+    return AnnotatedObject(names[category], (x, y, x + width, y + height), where, shown, crowd=crowd)

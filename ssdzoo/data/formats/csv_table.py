@@ -1,19 +1,21 @@
-"""A table with one object a row: image,xmin,ymin,xmax,ymax,class; a row whose box is empty is an image without objects."""
+"""A table with one object in a row: image,xmin,ymin,xmax,ymax,class; a row with an empty box is an image without objects."""
 
 import csv
 import io
 from pathlib import Path
 
-from ssdzoo.data.formats.paths import class_list, member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import path_inside
+from ssdzoo.data.formats.reader import FilesReader
 from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 
 COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax", "class")
 
 
-class CSVReader(Reader):
+class CSVReader(FilesReader):
     """A .csv file, or a folder with one for each split; items are (file, image, its rows).
 
     Coordinates are pixels from 0. Images start from the table's folder. Class names are sorted, or those of a classes.txt
@@ -23,25 +25,21 @@ class CSVReader(Reader):
     format = "csv"
 
     def __init__(self, path):
-        super().__init__(path)
-        self._files = [self.path] if self.path.is_file() else _tables(self.path)
-        self._splits = name_files(self._files)
+        files = [Path(path)] if Path(path).is_file() else _tables(Path(path))
+        super().__init__(path, files, name_files(files))
         self._read = {}
 
     @staticmethod
     def recognizes(path: Path) -> bool:
         return bool(_tables(path)) if path.is_dir() else path.suffix.lower() == ".csv"
 
-    def splits(self) -> list:
-        return list(self._splits)
-
     def class_names(self, problems: list) -> list:
         rows = [row for file in self._files for rows in self._images(file).values() for _, row in rows]
-        listed = class_list(self._files[0].parent, "classes.txt")
+        listed = read_class_list(self._files[0].parent, "classes.txt")
         return listed or sorted({row["class"] for row in rows if not _is_negative(row)} - {""})
 
     def items(self, split: str | None, problems: list) -> list:
-        files = self._files if split is None else [self._splits[split]]
+        files = self._files_of(split)
         items = [(file, image, rows) for file in files for image, rows in self._images(file).items()]
         if not items:
             raise DataError(f"{files[0]}: lists no images")
@@ -52,19 +50,19 @@ class CSVReader(Reader):
             self._read[file] = _read_table(file)
         return self._read[file]
 
-    def entry(self, item: tuple, problems: list) -> Entry | None:
+    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
         file, name, rows = item
         try:
-            image = member(file.parent, name, f"{file}: line {rows[0][0]}")
+            image = path_inside(file.parent, name, f"{file}: line {rows[0][0]}")
         except DataError as error:
             problems.append(Problem.of(error, file, "image"))
             return None
         objects = [_object(row, line, file, problems) for line, row in rows if not _is_negative(row)]
-        return Entry(image, file, [o for o in objects if o])
+        return ImageAnnotation(image, file, [o for o in objects if o])
 
 
 def _tables(folder: Path) -> list:
-    """The .csv files of a folder whose first line names an image and a class: others have many uses."""
+    """The .csv files of a folder whose first line has the columns image and class; a .csv may hold anything else."""
     return [file for file in sorted(folder.glob("*.csv")) if file.is_file() and _begins_well(file)]
 
 
@@ -77,7 +75,7 @@ def _begins_well(file: Path) -> bool:
 def _read_table(file: Path) -> dict:
     """{image: [(number of the line, {column: text})]}."""
     lines = csv.reader(io.StringIO(read_text(file), newline=""), skipinitialspace=True)
-    images = {}
+    images: dict[str, list] = {}
     try:
         header = [name.strip().lower() for name in next(lines, [])]
         missing = [name for name in COLUMNS if name not in header]
@@ -100,7 +98,7 @@ def _is_negative(row: dict) -> bool:
     return not any(row[side] for side in COLUMNS[1:5])
 
 
-def _object(row: dict, line: int, file: Path, problems: list) -> Marked | None:
+def _object(row: dict, line: int, file: Path, problems: list) -> AnnotatedObject | None:
     where = f"line {line}"
     texts = [row[side] for side in COLUMNS[1:5]]
     box = tuple(number(text) for text in texts)
@@ -111,4 +109,4 @@ def _object(row: dict, line: int, file: Path, problems: list) -> Marked | None:
         problems.append(Problem(file, f"{where} has a box, but no class", "unknown class", ERROR))
         return None
     difficult = row.get("difficult", "").lower() in ("1", "true", "yes")
-    return Marked(row["class"], box, where, ", ".join(f"{v:g}" for v in box), difficult)
+    return AnnotatedObject(row["class"], box, where, ", ".join(f"{v:g}" for v in box), difficult)

@@ -3,12 +3,12 @@
 import os
 from pathlib import Path, PureWindowsPath
 
-from ssdzoo.data.formats.reader import brief, read_text
+from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.errors import DataError
 
 
-def member(folder: Path, text: str, where: str) -> Path:
+def path_inside(folder: Path, text: str, where: str) -> Path:
     """The file that a data set names by a path relative to a folder of its own. Links inside of it are followed: the user
     made them.
 
@@ -36,20 +36,3 @@ def images_below(folder: Path) -> list:
         named = [name for name in folders if Path(name).suffix.lower() in IMAGE_SUFFIXES]  # refused when they are read
         found += [Path(place) / name for name in files + named if Path(name).suffix.lower() in IMAGE_SUFFIXES]
     return sorted(found)
-
-
-def class_list(folder: Path, *names) -> list | None:
-    """The lines of the first of these files that a folder has; None where it has none of them.
-
-    Raises:
-        DataError: no names in it, or one twice.
-    """
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
-    if path is None:
-        return None
-    lines = [line.strip() for line in read_text(path).splitlines()]
-    classes = [line for line in lines if line]
-    twice = sorted({name for name in classes if classes.count(name) > 1})
-    if twice or not classes:
-        raise DataError(f"{path}: " + (f"class {twice[0]!r} is there twice" if twice else "no class names; expected one a line"))
-    return classes

@@ -1,24 +1,27 @@
 """MXNet's RecordIO (.rec with .idx) and lists (.lst) with the labels of GluonCV's detection: read in plain numpy.
 
 A .rec is a chain of records, each of 4 bytes 0xced7230a, 4 bytes with a flag (3 bits) and the length (29 bits), and the
-payload, filled up to 4 bytes. Where the payload holds the magic number, the writer cuts it there into several records,
-flagged 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count` float32 labels,
-and the image file.
+payload, padded to a multiple of 4 bytes. Where the payload contains the magic number, the writer cuts it there into several
+records with the flags 1, 2, ... 2, 3. The payload is a header (uint32 count, float32 label, uint64 id, uint64 id2), `count`
+float32 labels, and the image file.
 
-The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in parts of
-the image, and perhaps whether it is difficult. A line of a .lst has a number, the labels and the path of the image, separated
-by tabs.
+The labels are A, B, more header up to A values, and for each object B values: class id, xmin, ymin, xmax, ymax in normalized
+coordinates, and optionally 1 for a difficult object. A line of a .lst has a number, the labels and the path of the image,
+separated by tabs.
 """
 
 import os
 import struct
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from ssdzoo.data.formats.paths import class_list, member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import path_inside
+from ssdzoo.data.formats.reader import FilesReader
 from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -28,7 +31,7 @@ HEADER = struct.Struct("<IfQQ")
 MOST_CLASSES = 10_000  # a larger id is damage, not a class
 
 
-class RecordIOReader(Reader):
+class RecordIOReader(FilesReader):
     """A .rec or .lst file, or a folder with one for each split; items are (file, offset of a record) or (file, line).
 
     Classes are called "0", "1", ... unless a classes.txt, or a STEM.names, lies beside the file. The images of a .lst start
@@ -38,20 +41,16 @@ class RecordIOReader(Reader):
     format = "recordio"
 
     def __init__(self, path):
-        super().__init__(path)
-        self._files = [self.path] if self.path.is_file() else _files(self.path)
-        self._files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in self._files]
-        self._splits = name_files(self._files)
-        first = self._files[0]
-        self._names = class_list(first.parent, f"{first.stem}.names", "classes.txt")
+        files = [Path(path)] if Path(path).is_file() else _files(Path(path))
+        files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in files]
+        super().__init__(path, files, name_files(files))
+        first = files[0]
+        self._names = read_class_list(first.parent, f"{first.stem}.names", "classes.txt")
         self.nameless = self._names is None
 
     @staticmethod
     def recognizes(path: Path) -> bool:
         return bool(_files(path)) if path.is_dir() else path.suffix.lower() in (".rec", ".lst", ".idx")
-
-    def splits(self) -> list:
-        return list(self._splits)
 
     def class_names(self, problems: list) -> list:
         if self._names is not None:
@@ -66,13 +65,13 @@ class RecordIOReader(Reader):
         return [str(i) for i in range(largest + 1)]
 
     def items(self, split: str | None, problems: list) -> list:
-        files, known = self._files if split is None else [self._splits[split]], len(problems)
+        files, known = self._files_of(split), len(problems)
         items = [(file, place) for file in files for place in _places(file, problems)]
         if not items and len(problems) == known:
-            raise DataError(f"{files[0]}: holds no records")
+            raise DataError(f"{files[0]}: contains no records")
         return items
 
-    def entry(self, item: tuple, problems: list) -> Entry | None:
+    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
         try:
             labels, image, where = _read_item(*item)
             rows = _rows(labels, where)
@@ -81,7 +80,7 @@ class RecordIOReader(Reader):
             return None
         short = where.removeprefix(f"{item[0]}: ")
         objects = [_object(row, f"{short}, object {i}", self._names, item[0], problems) for i, row in enumerate(rows, 1)]
-        return Entry(image, item[0], [o for o in objects if o], normalized=True)
+        return ImageAnnotation(image, item[0], [o for o in objects if o], normalized=True)
 
 
 def _files(folder: Path) -> list:
@@ -121,15 +120,15 @@ def _scan(file: Path, problems: list) -> list:
     return offsets
 
 
-def _opened(file: Path):
+def _opened(file: Path) -> BinaryIO:
     try:
         return open(file, "rb")
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
 
-def _payload(stream, file: Path, at: int) -> tuple:
-    """(where the payload of the record at a byte begins, the holes in it, where the next record begins)."""
+def _payload(stream: BinaryIO, file: Path, at: int) -> tuple:
+    """((begin of a record's payload, its holes, its end), its size, begin of the next record), in bytes."""
     begin, holes, size = at + 8, [], os.fstat(stream.fileno()).st_size
     while True:
         stream.seek(at)
@@ -153,8 +152,8 @@ def _payload(stream, file: Path, at: int) -> tuple:
         at = end
 
 
-def _read_item(file: Path, place) -> tuple:
-    """(labels, the image, where they are, for messages) of an item."""
+def _read_item(file: Path, place: int | tuple) -> tuple:
+    """(labels, image, where they are in the file, for messages) of an item."""
     return _read_line(file, *place) if isinstance(place, tuple) else _read_record(file, place)
 
 
@@ -181,12 +180,12 @@ def _read_line(file: Path, line: int, text: str) -> tuple:
     if len(fields) < 4 or np.isnan(labels).any():
         raise DataError(f"{where} is {brief(text)}; expected a number, labels and a path with tabs in between")
     folders = (file.parent, file.parent / "images", file.parent / "JPEGImages")
-    images = [member(folder, fields[-1].strip(), where) for folder in folders]
+    images = [path_inside(folder, fields[-1].strip(), where) for folder in folders]
     return labels, next((image for image in images if os.path.exists(image)), images[0]), where
 
 
 def _rows(labels: np.ndarray, where: str) -> np.ndarray:
-    """(M, B) labels of the objects; rows that only fill up, with class -1, are left out."""
+    """(M, B) labels of the objects; padding, rows with class -1, is left out."""
     shown = ", ".join(f"{v:g}" for v in labels[:2])
     if not np.isfinite(labels[:2]).all() or (labels[:2] != np.floor(labels[:2])).any() or labels[0] < 2 or labels[1] < 5:
         raise DataError(f"{where}: labels begin with {shown}; expected A of 2 or more and B of 5 or more, as in GluonCV")
@@ -201,7 +200,7 @@ def _is_class(value: float) -> bool:
     return 0 <= value < MOST_CLASSES and value == int(value)
 
 
-def _object(row, where: str, names: list | None, file: Path, problems: list) -> Marked | None:
+def _object(row: np.ndarray, where: str, names: list | None, file: Path, problems: list) -> AnnotatedObject | None:
     if not _is_class(row[0]) or (names is not None and row[0] >= len(names)):
         known = f"there are {len(names)} names" if names is not None else "expected 0, 1, 2, ..."
         problems.append(Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR))
@@ -209,4 +208,4 @@ def _object(row, where: str, names: list | None, file: Path, problems: list) -> 
     index = int(row[0])
     name = names[index] if names is not None else str(index)
     shown = ", ".join(f"{v:g}" for v in row[1:5])
-    return Marked(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)
+    return AnnotatedObject(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)

@@ -1,13 +1,14 @@
-"""Which images a split holds: those of the data set's own splits, drawn ones, and parts of either, the same way for all formats.
+"""Which images a split contains, for all formats alike: splits of the data set's own, drawn ones, and parts of both.
 
     train            a split of the data set; also finds train2017, and val finds valid or validation
     trainval         train and val together
-    train[:80%]      the first 80 % of its images in an order drawn once and for all
+    train[:80%]      the first 80 % of its images, in a random order that never changes
     train[80%:]      the others
 
 A data set without splits has train, val and test of 80, 10 and 10 %, trainval, and all.
 """
 
+import contextlib
 import re
 
 import numpy as np
@@ -45,7 +46,7 @@ def select_items(reader: Reader, split: str, problems: list) -> list:
     order = np.random.default_rng(0).permutation(len(items))
     chosen = [items[i] for i in sorted(order[round(low * len(items)) : round(high * len(items))])]
     if not chosen:
-        raise DataError(f"{reader.path}: {split!r} holds none of the {len(items)} images of {name!r}")
+        raise DataError(f"{reader.path}: {split!r} contains none of the {len(items)} images of {name!r}")
     return chosen
 
 
@@ -53,14 +54,12 @@ def parse_split(split: str) -> tuple:
     """Name, and the part of its images from one fraction to another: "train[20%:]" gives ("train", 0.2, 1)."""
     if "[" not in split:
         return split, 0, 1
-    match = _PART.fullmatch(split.strip())
-    try:
-        low, high = (float(match[2] or 0) / 100, float(match[3] or 100) / 100)
-    except (TypeError, ValueError):
-        low, high = 1, 0
-    if not 0 <= low < high <= 1:
-        raise CallError(f"split {split!r}: a part is written like train[:80%], train[80%:] or train[20%:40%]")
-    return match[1].strip(), low, high
+    if match := _PART.fullmatch(split.strip()):
+        with contextlib.suppress(ValueError):  # such as 1.2.3
+            low, high = float(match[2] or 0) / 100, float(match[3] or 100) / 100
+            if 0 <= low < high <= 1:
+                return match[1].strip(), low, high
+    raise CallError(f"split {split!r}: a part is written like train[:80%], train[80%:] or train[20%:40%]")
 
 
 def match_split(reader: Reader, wanted: str) -> list:

@@ -3,11 +3,13 @@
 import os
 import re
 from pathlib import Path
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -18,7 +20,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 class VOCReader(Reader):
     """A Pascal VOC folder; items are stems of annotations.
 
-    Coordinates in the files count from 1; all four are moved by one, as in GluonCV.
+    Coordinates in the files count from 1; one is subtracted from all four, as in GluonCV.
     """
 
     format = "voc"
@@ -39,7 +41,7 @@ class VOCReader(Reader):
         return {p.stem: p for p in (self.path / "ImageSets" / "Main").glob("*.txt")}
 
     def class_names(self, problems: list) -> list:
-        names = set()
+        names: set[str] = set()
         for path in self._annotations():
             try:
                 names.update((o.findtext("name") or "").strip() for o in _parse(path).iter("object"))
@@ -64,12 +66,12 @@ class VOCReader(Reader):
         return stems
 
     def _stem(self, line: str) -> str:
-        """The image that a line of a split names; in the files of single classes, -1, 0 or 1 stands behind it."""
+        """The image that a line of a split names; in the lists of single classes, -1, 0 or 1 follows the name."""
         if os.path.isfile(self.path / "Annotations" / f"{line}.xml"):
             return line
         return re.sub(r"\s+(-1|0|1)$", "", line)
 
-    def entry(self, item: str, problems: list) -> Entry | None:
+    def annotation(self, item: str, problems: list) -> ImageAnnotation | None:
         path = self.path / "Annotations" / f"{item}.xml"
         try:
             if "/" in item or "\\" in item:
@@ -80,9 +82,9 @@ class VOCReader(Reader):
             problems.append(Problem.of(error, path, "annotation"))
             return None
         objects = [_object(element, number, path, problems) for number, element in enumerate(tree.iter("object"), 1)]
-        return Entry(image, path, [o for o in objects if o], size)
+        return ImageAnnotation(image, path, [o for o in objects if o], size)
 
-    def _image_of(self, path: Path, tree) -> Path:
+    def _image_of(self, path: Path, tree: Element) -> Path:
         if self._images is None:
             files = (self.path / "JPEGImages").glob("*")
             self._images = {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES}
@@ -93,7 +95,7 @@ class VOCReader(Reader):
         return image
 
 
-def _size(path: Path, tree) -> tuple | None:
+def _size(path: Path, tree: Element) -> tuple | None:
     declared = [tree.findtext(f"size/{side}") or "0" for side in ("height", "width")]
     try:
         height, width = (int(float(text)) for text in declared)
@@ -102,7 +104,7 @@ def _size(path: Path, tree) -> tuple | None:
     return (height, width) if height and width else None
 
 
-def _parse(path: Path):
+def _parse(path: Path) -> Element:
     try:
         tree = ElementTree.parse(path).getroot()
     except FileNotFoundError:
@@ -118,21 +120,21 @@ def _parse(path: Path):
     return tree
 
 
-def _object(element, number: int, path: Path, problems: list) -> Marked | None:
+def _object(element: Element, number: int, path: Path, problems: list) -> AnnotatedObject | None:
     where = f"object {number}"
     name = (element.findtext("name") or "").strip()
     if not name:
         problems.append(Problem(path, "an object without <name>", "annotation", ERROR))
         return None
     try:
-        corners = [float(element.findtext(f"bndbox/{side}")) for side in _CORNERS]
-    except (TypeError, ValueError):
+        corners = [float(element.findtext(f"bndbox/{side}", "")) for side in _CORNERS]
+    except ValueError:
         message = f"{where} has no <bndbox> with the numbers {', '.join(_CORNERS)}"
         problems.append(Problem(path, message, "no box", ERROR))
         return None
     box = tuple(c - 1 for c in corners)
-    return Marked(name, box, where, ", ".join(f"{c:g}" for c in corners), _flag(element, "difficult"))
+    return AnnotatedObject(name, box, where, ", ".join(f"{c:g}" for c in corners), _flag(element, "difficult"))
 
 
-def _flag(element, tag: str) -> bool:
+def _flag(element: Element, tag: str) -> bool:
     return (element.findtext(tag) or "0").strip().lower() in ("1", "true", "yes")

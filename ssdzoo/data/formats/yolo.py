@@ -1,7 +1,8 @@
-"""YOLO's layout: a data.yaml, images, and for each image a text file with "class cx cy w h" lines in parts of the image.
+"""YOLO's layout: a data.yaml, images, and for each image a text file with a line "class cx cy w h" for each object, in
+normalized coordinates.
 
-A data.yaml may name folders anywhere, by absolute paths and `..` too, because that is how it is used; what it names is only ever
-read as images and labels.
+A data.yaml may name any folders, also by absolute paths and `..`, because that is how it is used. What it names is only read as
+images and labels.
 """
 
 import os
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import yaml
 
-from ssdzoo.data.formats.paths import class_list, images_below, member
-from ssdzoo.data.formats.reader import Entry, Marked, Reader, brief, number, read_text
+from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.paths import images_below, path_inside
+from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import split_word
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -28,7 +31,7 @@ class YOLOReader(Reader):
         self._table = _read_yaml(self._file)
         root = self._table.get("path")
         given = self._file.parent / root if isinstance(root, str) and root else self._file.parent
-        # Written for another machine or another working folder: what it describes lies beside it then.
+        # A folder that is not there was written on another machine: the images lie beside the file then.
         self._root = given if os.path.isdir(given) else self._file.parent
         self._names = self._read_names()
 
@@ -50,7 +53,7 @@ class YOLOReader(Reader):
                 raise DataError(f"{self._file}: names has the ids {keys}; expected 0 to {len(names) - 1}, each once")
             names = [names[i] for i in range(len(names))]
         if names is None:
-            names = class_list(self._file.parent, "classes.txt")
+            names = read_class_list(self._file.parent, "classes.txt")
         if names is None and isinstance(count, int) and 0 < count < 100_000:
             self.nameless = True
             names = [str(i) for i in range(count)]
@@ -83,7 +86,7 @@ class YOLOReader(Reader):
         return images
 
     def _place(self, text: str, split: str) -> Path:
-        # Exports of Roboflow say ../train/images and mean train/images.
+        # Exports of Roboflow have ../train/images where train/images is meant.
         for place in (self._root / text, self._file.parent / text.removeprefix("../")):
             if os.path.exists(place):
                 return place
@@ -93,19 +96,19 @@ class YOLOReader(Reader):
         if place.is_dir():
             return images_below(place)
         images = []
-        for number_, line in enumerate(read_text(place).splitlines(), 1):
+        for line_number, line in enumerate(read_text(place).splitlines(), 1):
             line = line.strip()
             if not line:
                 continue
             try:
-                images.append(self._listed(line, place, number_))
+                images.append(self._listed(line, place, line_number))
             except DataError as error:
                 problems.append(Problem.of(error, place, "image"))
         return images
 
-    def _listed(self, line: str, place: Path, number_: int) -> Path:
+    def _listed(self, line: str, place: Path, line_number: int) -> Path:
         """The image of a line: an absolute path, or one that starts from the list's folder or the data set's."""
-        where = f"{place}: line {number_}"
+        where = f"{place}: line {line_number}"
         if Path(line).suffix.lower() not in IMAGE_SUFFIXES:
             raise DataError(f"{where}: {brief(line)} is no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
         if os.path.isabs(line):
@@ -113,10 +116,10 @@ class YOLOReader(Reader):
         beside = Path(os.path.normpath(place.parent / line))  # from lists/train.txt, ../images is inside the data set
         if beside.is_relative_to(os.path.normpath(self._root)) and os.path.exists(beside):
             return beside
-        paths = [member(folder, line, where) for folder in (place.parent, self._root)]
+        paths = [path_inside(folder, line, where) for folder in (place.parent, self._root)]
         return next((path for path in paths if os.path.exists(path)), paths[0])
 
-    def entry(self, item: Path, problems: list) -> Entry:
+    def annotation(self, item: Path, problems: list) -> ImageAnnotation:
         path = label_path(item)
         try:
             lines = read_text(path).splitlines() if os.path.lexists(path) else []
@@ -124,7 +127,7 @@ class YOLOReader(Reader):
             problems.append(Problem.of(error, path, "labels"))
             lines = []
         objects = [_object(line.split(), i, self._names, path, problems) for i, line in enumerate(lines, 1) if line.strip()]
-        return Entry(item, path, [o for o in objects if o], normalized=True)
+        return ImageAnnotation(item, path, [o for o in objects if o], normalized=True)
 
 
 def label_path(image: Path) -> Path:
@@ -147,9 +150,9 @@ def _yaml_file(folder: Path) -> Path | None:
 def _read_yaml(file: Path) -> dict:
     text = read_text(file)
     try:
-        # A few lines of references to references make gigabytes; no data.yaml needs one.
+        # A few lines of references to references can expand to gigabytes, and no data.yaml needs one.
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise DataError(f"{file}: holds references (*name), which are refused; write the values out")
+            raise DataError(f"{file}: contains references (*name), which are refused; write the values out")
         table = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, TypeError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
@@ -164,7 +167,7 @@ def _read_yaml(file: Path) -> dict:
     return table
 
 
-def _object(fields: list, line: int, names: list, path: Path, problems: list) -> Marked | None:
+def _object(fields: list, line: int, names: list, path: Path, problems: list) -> AnnotatedObject | None:
     where = f"line {line}"
     values = [number(field) for field in fields]
     polygon = len(values) >= 7 and len(values) % 2 == 1
@@ -183,4 +186,4 @@ def _object(fields: list, line: int, names: list, path: Path, problems: list) ->
         x, y, width, height = values[1:]
         box = x - width / 2, y - height / 2, x + width / 2, y + height / 2
     shown = ", ".join(f"{v:g}" for v in (box if polygon else values[1:]))
-    return Marked(names[int(id_)], box, where, shown)
+    return AnnotatedObject(names[int(id_)], box, where, shown)

@@ -1,1 +1,1 @@
-"""From records to batches: augmentation, worker processes, copies of large photos."""
+"""From records to batches: augmentation, worker processes, smaller copies of large photos."""

@@ -1,10 +1,11 @@
-"""Batches from a data set, prepared ahead in worker processes; the same ones for any number of workers."""
+"""Batches of a data set, prepared in advance by worker processes; the number of workers does not change them."""
 
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from ssdzoo.data.loading.transforms import AUGMENTATIONS, Augmentation, draw_vie
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import CallError, SSDZooError
 
-AHEAD = 3  # batches in the making per worker
+AHEAD = 3  # batches in preparation per worker
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Batch:
 
     Attributes:
         images: (B, H, W, 3) uint8 RGB.
-        boxes: (B, M, 4) float32, xyxy pixels of the batch's images; -1 where an image has fewer than M objects; M is 1 at least.
+        boxes: (B, M, 4) float32, xyxy, pixels of the batch's images; -1 where an image has fewer than M objects; M is at least 1.
         class_ids: (B, M) float32, -1 likewise.
-        indices: (B,) int64, numbers of the records.
+        indices: (B,) int64, of the records in the data set.
     """
 
     images: np.ndarray
@@ -40,7 +41,7 @@ class Batch:
     indices: np.ndarray
 
 
-def collate(samples: list, indices) -> Batch:
+def collate(samples: list, indices: Sequence[int] | np.ndarray) -> Batch:
     """A Batch of samples (image, boxes (M, 4), class ids (M,))."""
     most = max(1, *(len(boxes) for _, boxes, _ in samples))
     boxes = np.full((len(samples), most, 4), -1, np.float32)
@@ -53,7 +54,7 @@ def collate(samples: list, indices) -> Batch:
 
 @dataclass(frozen=True)
 class Preparation:
-    """What turns a record's number into a sample: everything random derives from (seed, epoch, number)."""
+    """Turns the index of a record into a sample: everything random derives from (seed, epoch, index)."""
 
     dataset: Dataset
     size: tuple
@@ -62,7 +63,7 @@ class Preparation:
     cache: ResizeCache | None = None
 
     def sample(self, epoch: int, index: int) -> tuple:
-        """(image (H, W, 3) uint8, boxes (M, 4), class ids (M,)); boxes around crowds are left out."""
+        """(image (H, W, 3) uint8, boxes (M, 4), class ids (M,)); crowds are left out."""
         record = self.dataset[index]
         boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
         if self.augmentation:
@@ -70,11 +71,11 @@ class Preparation:
             drawn = draw_view(record.height, record.width, boxes, rng, self.augmentation)
             image = self.cache.read(record) if self.cache else read_image(record.image, reduction(drawn.window, self.size))
             return render_view(image, (record.height, record.width), boxes, ids, drawn, self.size)
-        # Every object stays: what is too small to learn still counts.
+        # Every object stays: the evaluation counts those that are too small to learn, too.
         scale = np.array(self.size[::-1] * 2, np.float32) / np.array((record.width, record.height) * 2, np.float32)
         return eval_transform(read_image(record.image), self.size), boxes * scale, ids
 
-    def batch(self, epoch: int, indices) -> Batch:
+    def batch(self, epoch: int, indices: Sequence[int] | np.ndarray) -> Batch:
         return collate([self.sample(epoch, int(i)) for i in indices], indices)
 
 
@@ -82,21 +83,21 @@ class Loader:
     """Iterates over batches of a data set.
 
     Args:
-        dataset: what to load.
+        dataset: a Dataset.
         batch_size: images per batch; the last one may be smaller.
         size: (height, width) of the images.
-        augmentation: a name of `AUGMENTATIONS`, with which images come shuffled; None leaves their order, and only resizes.
+        augmentation: a name of `AUGMENTATIONS`; the images are shuffled then. None keeps their order, and only resizes.
         seed: of everything random.
         workers: processes that prepare batches; 0 prepares them in this process.
         cache: folder for smaller copies of large photos; None for none.
-        part: (number, count) of processes that share each batch of `count * batch_size` images: this one gets the part of
-            that number. A last batch that has not an image for each is left out.
+        part: (rank, count) of the processes that share each batch of `count * batch_size` images: this one gets the part of
+            its rank. A last batch with fewer images than processes is left out.
 
-    Closing it, also as a context manager, ends the workers.
+    It is a context manager; closing it ends the workers.
     """
 
-    def __init__(self, dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
-                 cache=None, part: tuple = (0, 1)):  # fmt: skip
+    def __init__(self, dataset: Dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
+                 cache: str | Path | None = None, part: tuple = (0, 1)):  # fmt: skip
         if augmentation is not None and augmentation not in AUGMENTATIONS:
             raise CallError(f"no augmentation {augmentation!r}; there are {', '.join(AUGMENTATIONS)}")
         if len(dataset) < part[1] or batch_size < 1 or workers < 0:
@@ -105,11 +106,12 @@ class Loader:
                 "more (for each process), a batch size of 1 or more, and 0 workers or more"
             )
         chosen = AUGMENTATIONS[augmentation] if augmentation else None
-        cache = ResizeCache(Path(cache), tuple(size)) if cache else None
-        self._preparation = Preparation(dataset, tuple(size), chosen, seed, cache)
+        copies = ResizeCache(Path(cache), tuple(size)) if cache else None
+        self._preparation = Preparation(dataset, tuple(size), chosen, seed, copies)
         self._batch_size, self._part = batch_size, part
         self._workers = workers
-        self._pool = self._memory = None
+        self._pool: ProcessPoolExecutor | None = None
+        self._memory: SharedImages | None = None
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self._preparation.dataset), self._batch_size * self._part[1])
@@ -130,7 +132,7 @@ class Loader:
             self._memory.close()
             self._memory = None
 
-    def epoch(self, number: int, start: int = 0):
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yields the batches of an epoch, from its batch `start` on.
 
         Raises:
@@ -142,7 +144,7 @@ class Loader:
             yield from (self._preparation.batch(number, part) for part in parts)
             return
         pool, memory = self._running_pool()
-        waiting = deque()
+        waiting: deque = deque()
         try:
             for part in parts:
                 waiting.append(self._submit(pool, memory, number, part))
@@ -153,17 +155,17 @@ class Loader:
         except BrokenProcessPool:
             self.close()
             raise SSDZooError(
-                "a loader process was killed, perhaps because memory ran out: use fewer --workers or a smaller --batch-size; "
-                "or it could not start, because a script of yours trains outside of `if __name__ == '__main__':`"
+                "a loader process was killed, perhaps because memory ran out: use a smaller workers= or batch_size=; "
+                "or it could not start, because your script trains outside of `if __name__ == '__main__':`"
             ) from None
         finally:
             for future, slot in waiting:
-                # One that runs on might write into a slot that is in use again: such a slot is given up.
+                # A worker that is still running might write into a slot that is in use again: such a slot is given up.
                 if future.cancel() or future.done():
                     memory.free.append(slot)
 
     def _parts(self, number: int) -> list:
-        """Numbers of the records of each batch."""
+        """Indices of the records of each batch."""
         order = np.arange(len(self._preparation.dataset))
         if self._preparation.augmentation:
             np.random.default_rng([self._preparation.seed, number, 0]).shuffle(order)
@@ -172,7 +174,7 @@ class Loader:
         return [np.array_split(batch, count)[rank] for batch in batches if len(batch) >= count]
 
     @staticmethod
-    def _submit(pool, memory, epoch: int, indices) -> tuple:
+    def _submit(pool: ProcessPoolExecutor, memory: SharedImages, epoch: int, indices: Sequence[int] | np.ndarray) -> tuple:
         slot = memory.free.popleft() if memory.free else None
         return pool.submit(_make_batch, epoch, indices, slot), slot
 
@@ -181,12 +183,17 @@ class Loader:
             # Fork would copy the locks of mxnet's and OpenMP's threads in whatever state they are.
             context = multiprocessing.get_context("spawn")
             shape = (self._batch_size, *self._preparation.size, 3)
-            self._memory = SharedImages.allocate(shape, AHEAD * self._workers + 1)
-            self._pool = ProcessPoolExecutor(self._workers, context, _start_worker, (self._preparation, self._memory.handle))
+            self._memory = memory = SharedImages.allocate(shape, AHEAD * self._workers + 1)
+            arguments = self._preparation, memory.handle
+            self._pool = ProcessPoolExecutor(self._workers, context, initializer=_start_worker, initargs=arguments)
         return self._pool, self._memory
 
 
-def _start_worker(preparation: Preparation, handle) -> None:
+_preparation: Preparation  # of a worker process
+_memory: SharedImages
+
+
+def _start_worker(preparation: Preparation, handle: tuple | None) -> None:
     global _preparation, _memory
     _preparation, _memory = preparation, SharedImages.attach(handle)
     cv2.setNumThreads(1)
@@ -195,10 +202,12 @@ def _start_worker(preparation: Preparation, handle) -> None:
 
 
 def _end_with_parent() -> None:
-    multiprocessing.parent_process().join()
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
     os._exit(1)
 
 
-def _make_batch(epoch: int, indices, slot) -> Batch:
-    """A batch, without its images where they lie in a slot of the shared memory."""
+def _make_batch(epoch: int, indices: Sequence[int] | np.ndarray, slot: int | None) -> Batch:
+    """A batch; without its images, where a slot of the shared memory holds them."""
     return _memory.put(slot, _preparation.batch(epoch, indices))

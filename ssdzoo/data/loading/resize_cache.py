@@ -1,7 +1,6 @@
-"""Smaller copies of large photos on disk, made once, so that no epoch decodes twelve megapixels to train on a tenth of one."""
+"""Smaller copies of large photos on disk, made once, so that not every epoch decodes the full photos."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import cv2
 import numpy as np
 
 from ssdzoo.data.images import FilePart, read_image
+from ssdzoo.data.record import Record
 from ssdzoo.files import replacing
 
 ENLARGED = 2  # a copy is this many times the network's input, so that crops keep most of their detail
@@ -16,7 +16,7 @@ ENLARGED = 2  # a copy is this many times the network's input, so that crops kee
 
 @dataclass(frozen=True)
 class ResizeCache:
-    """Copies as JPEG of quality 95, named by the photo's path, size and time, so that a changed photo gets a new one.
+    """Copies as JPEG of quality 95, named by the photo's path, size and time of change, so that a changed photo gets a new copy.
 
     Attributes:
         folder: where they are kept; runs may share it.
@@ -26,7 +26,7 @@ class ResizeCache:
     folder: Path
     size: tuple
 
-    def read(self, record) -> np.ndarray:
+    def read(self, record: Record) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the record's image, or its smaller copy if that has at most half as many pixels.
 
         Raises:
@@ -41,15 +41,15 @@ class ResizeCache:
             self._write(path, record, scale)
         return read_image(path)
 
-    def path(self, record) -> Path:
+    def path(self, record: Record) -> Path:
         """Where the copy of a record's image lies."""
-        part = record.image if isinstance(record.image, FilePart) else None
-        status = os.stat(part.path if part else record.image)
-        place = f"{part.path.resolve()} {part.offset}" if part else Path(record.image).resolve()
+        image = record.image
+        file, offset = (image.path, f" {image.offset}") if isinstance(image, FilePart) else (Path(image), "")
+        status, place = file.stat(), f"{file.resolve()}{offset}"
         key = f"{place} {status.st_size} {status.st_mtime_ns} {self.size}"
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jpg"
 
-    def _write(self, path: Path, record, scale: float) -> None:
+    def _write(self, path: Path, record: Record, scale: float) -> None:
         sides = max(1, round(record.width * scale)), max(1, round(record.height * scale))
         image = cv2.resize(read_image(record.image), sides, interpolation=cv2.INTER_AREA)
         with replacing(path) as temporary:

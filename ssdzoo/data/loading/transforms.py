@@ -1,7 +1,7 @@
 """SSD's augmentation (Liu et al. 2016, section 2.2, "Data augmentation", and the expansion of section 3.6).
 
-Where to cut is drawn on rectangles; the pixels are touched once, when the last rectangle is cut out and resized, and
-the colors are distorted on the small result. Images are (H, W, 3) uint8 RGB, boxes (M, 4) float32 xyxy pixels. Random
+The crop is drawn on rectangles alone. The pixels are touched once, when the last rectangle is cut out and resized, and the
+colors are changed in the small result. Images are (H, W, 3) uint8 RGB, boxes (M, 4) float32 xyxy pixels. Random
 functions take a numpy Generator and return what they drew.
 """
 
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 from ssdzoo import boxes as geometry
 
 MEAN_PIXEL = (123.675, 116.28, 103.53)  # ImageNet's mean color
-MIN_IOUS = (None, 0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # None keeps the whole picture, 0.0 takes any part
+MIN_IOUS = (None, 0.0, 0.1, 0.3, 0.5, 0.7, 0.9)  # None keeps the whole image, 0.0 takes any part of it
 INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Probabilities of the expansion, of a crop being tried, of mirroring, and of the colors being touched at all."""
+    """Probabilities of the expansion, of a crop, of mirroring, and of any change of colors."""
 
     expand: float = 0.5
     crop: float = 1.0
@@ -27,7 +28,7 @@ class Augmentation:
     colors: float = 1.0
 
 
-# "ssd" is the paper's; "light" leaves sizes and places nearly alone, which learns faster where time is short.
+# "ssd" is the paper's; "light" hardly changes sizes and places, which learns faster where time is short.
 AUGMENTATIONS = {
     "ssd": Augmentation(),
     "light": Augmentation(expand=0.0, crop=0.3, colors=0.5),
@@ -51,19 +52,23 @@ def eval_transform(image: np.ndarray, size: tuple) -> np.ndarray:
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
-def train_transform(image, boxes, class_ids, size, rng, mean=MEAN_PIXEL, augmentation=AUGMENTATIONS["ssd"]) -> tuple:
-    """One random view of an image: `draw_view`, then `render_view`, whose arguments and results these are."""
-    drawn = draw_view(*image.shape[:2], boxes, rng, augmentation)
-    return (*render_view(image, image.shape[:2], boxes, class_ids, drawn, size, mean), drawn)
+def train_transform(image: np.ndarray, boxes: np.ndarray, class_ids: np.ndarray, size: tuple, rng: Generator,
+                    mean: tuple = MEAN_PIXEL, augmentation: Augmentation = AUGMENTATIONS["ssd"]) -> tuple:  # fmt: skip
+    """One random view of an image: `draw_view`, then `render_view`, which see for arguments and results."""
+    height, width = image.shape[:2]
+    drawn = draw_view(height, width, boxes, rng, augmentation)
+    return (*render_view(image, (height, width), boxes, class_ids, drawn, size, mean), drawn)
 
 
-def draw_view(height: int, width: int, boxes, rng, augmentation=AUGMENTATIONS["ssd"]) -> Drawn:
-    """Draws a random view of an image, whose pixels need not be known yet.
+def draw_view(
+    height: int, width: int, boxes: np.ndarray, rng: Generator, augmentation: Augmentation = AUGMENTATIONS["ssd"]
+) -> Drawn:
+    """Draws a random view of an image, whose pixels need not be read yet.
 
     Args:
         height, width: of the image; boxes: (M, 4) in its pixels.
         rng: numpy Generator.
-        augmentation: how often each part is drawn.
+        augmentation: the probabilities.
     """
     window = whole(height, width)
     if rng.random() < augmentation.expand:
@@ -75,7 +80,9 @@ def draw_view(height: int, width: int, boxes, rng, augmentation=AUGMENTATIONS["s
     return Drawn(window, mirrored, interpolation, draw_colors(rng) if rng.random() < augmentation.colors else {})
 
 
-def render_view(image, shape, boxes, class_ids, drawn: Drawn, size, mean=MEAN_PIXEL) -> tuple:
+def render_view(
+    image: np.ndarray, shape: tuple, boxes: np.ndarray, class_ids: np.ndarray, drawn: Drawn, size: tuple, mean: tuple = MEAN_PIXEL
+) -> tuple:
     """The drawn view.
 
     Args:
@@ -83,7 +90,7 @@ def render_view(image, shape, boxes, class_ids, drawn: Drawn, size, mean=MEAN_PI
         shape: (height, width) of the image itself, in whose pixels boxes and window are.
         boxes: (M, 4); class_ids: (M,).
         size: (height, width) of the result.
-        mean: (3,) color around an image that is smaller than its window.
+        mean: (3,) color of the part of the window that lies outside of the image.
 
     Returns:
         image (height, width, 3) uint8; boxes (K, 4) in its pixels, of the objects whose center is in it; class_ids (K,).
@@ -92,8 +99,8 @@ def render_view(image, shape, boxes, class_ids, drawn: Drawn, size, mean=MEAN_PI
     window = np.round(drawn.window * scale)
     pixels = cut(image, window, size, drawn.interpolation, mean)
     boxes, keep = move_boxes(boxes, drawn.window, size)
-    # The fill keeps the mean color, as where colors are changed before the expansion.
-    part = pixels[placed(*image.shape[:2], window, size)[1]]
+    # The part outside of the image keeps the mean color, as if colors were changed before the expansion.
+    part = pixels[placed(image.shape[:2], window, size)[1]]
     if part.size and drawn.colors:
         part[:] = apply_colors(part, **drawn.colors)
     if drawn.mirrored:
@@ -101,7 +108,7 @@ def render_view(image, shape, boxes, class_ids, drawn: Drawn, size, mean=MEAN_PI
     return pixels, boxes, class_ids[keep]
 
 
-def reduction(window, size) -> int:
+def reduction(window: np.ndarray, size: tuple) -> int:
     """8, 4, 2 or 1: how many times smaller an image may be decoded so that its window still fills `size` (height, width)."""
     width, height = window[2:] - window[:2]
     return next(r for r in (8, 4, 2, 1) if r == 1 or (width >= r * size[1] and height >= r * size[0]))
@@ -112,18 +119,18 @@ def whole(height: int, width: int) -> np.ndarray:
     return np.array([0, 0, width, height], np.float32)
 
 
-def draw_expand(height: int, width: int, rng, largest: float = 4.0) -> np.ndarray:
+def draw_expand(height: int, width: int, rng: Generator, largest: float = 4.0) -> np.ndarray:
     """(4,) window of 1 to `largest` times the sides of the image, with the image anywhere in it."""
     ratio = rng.uniform(1, largest)
     left, top = rng.uniform(0, width * (ratio - 1)), rng.uniform(0, height * (ratio - 1))
     return np.round(np.array([-left, -top, width * ratio - left, height * ratio - top], np.float32))
 
 
-def draw_crop(window, boxes, rng, trials: int = 50) -> np.ndarray:
+def draw_crop(window: np.ndarray, boxes: np.ndarray, rng: Generator, trials: int = 50) -> np.ndarray:
     """(4,) part of a window, or the window itself.
 
-    A least IoU is drawn from MIN_IOUS; then parts of 0.3 to 1 times the sides, with an aspect ratio of 0.5 to 2, until one has
-    that IoU with an object and an object's center in it. Without objects any part will do.
+    A minimum IoU is drawn from MIN_IOUS; then parts of 0.3 to 1 times the sides, with an aspect ratio of 0.5 to 2, until one has
+    that IoU with an object and contains an object's center. Without objects, the first part is taken.
     """
     min_iou = MIN_IOUS[rng.integers(len(MIN_IOUS))]
     if min_iou is None:
@@ -141,36 +148,36 @@ def draw_crop(window, boxes, rng, trials: int = 50) -> np.ndarray:
     return crops[good.argmax()] if good.any() else window
 
 
-def centers_inside(boxes, window) -> np.ndarray:
+def centers_inside(boxes: np.ndarray, window: np.ndarray) -> np.ndarray:
     """(M,) bool: the center lies inside the window (4,) on both axes; (T, M) for windows (T, 1, 4)."""
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2
     return ((centers > window[..., :2]) & (centers < window[..., 2:])).all(axis=-1)
 
 
-def move_boxes(boxes, window, size) -> tuple:
-    """Boxes (K, 4) in pixels of the window resized to `size` and cut at its borders, and (M,) bool which ones they are:
-    center inside, and at least a pixel wide and high."""
+def move_boxes(boxes: np.ndarray, window: np.ndarray, size: tuple) -> tuple:
+    """Boxes (K, 4) in pixels of the window resized to `size` and clipped to it, and (M,) bool which of the boxes they are:
+    those whose center is inside, and that are at least a pixel wide and high."""
     scale = np.array([size[1], size[0]] * 2, np.float32) / np.tile(window[2:] - window[:2], 2)
     moved = geometry.clip((boxes - np.tile(window[:2], 2)) * scale, *size)
     keep = centers_inside(boxes, window) & (moved[:, 2:] - moved[:, :2] >= 1).all(axis=1)
     return moved[keep].astype(np.float32), keep
 
 
-def placed(height: int, width: int, window, size) -> tuple:
-    """Where an image and a window overlap: (rows, columns) of the image, and (rows, columns) of the result at `size` (height,
-    width) that they are resized to; four slices in two pairs, empty where nothing is left."""
+def placed(shape: tuple, window: np.ndarray, size: tuple) -> tuple:
+    """Where an image of `shape` (height, width) and a window overlap: (rows, columns) of the image, and (rows, columns) of the
+    result at `size` (height, width) that they are resized to; four slices in two pairs, empty where nothing is left."""
     left, top, right, bottom = (int(v) for v in window)
     x1, y1 = max(left, 0), max(top, 0)
-    x2, y2 = max(min(right, width), x1), max(min(bottom, height), y1)
+    x2, y2 = max(min(right, shape[1]), x1), max(min(bottom, shape[0]), y1)
     across, down = size[1] / (right - left), size[0] / (bottom - top)
     rows = slice(round((y1 - top) * down), round((y2 - top) * down))
     columns = slice(round((x1 - left) * across), round((x2 - left) * across))
     return (slice(y1, y2), slice(x1, x2)), (rows, columns)
 
 
-def cut(image, window, size, interpolation: int, mean=MEAN_PIXEL) -> np.ndarray:
+def cut(image: np.ndarray, window: np.ndarray, size: tuple, interpolation: int, mean: tuple = MEAN_PIXEL) -> np.ndarray:
     """The window's pixels at `size` (height, width); what lies outside of the image gets the mean color."""
-    source, target = placed(*image.shape[:2], window, size)
+    source, target = placed(image.shape[:2], window, size)
     result = np.empty((*size, 3), np.uint8)
     part = result[target]
     if part.shape != result.shape:
@@ -180,7 +187,7 @@ def cut(image, window, size, interpolation: int, mean=MEAN_PIXEL) -> np.ndarray:
     return result
 
 
-def flip(image, boxes) -> tuple:
+def flip(image: np.ndarray, boxes: np.ndarray) -> tuple:
     """Image and boxes mirrored: the new xmin is width - xmax."""
     width = image.shape[1]
     mirrored = boxes.copy()
@@ -188,7 +195,7 @@ def flip(image, boxes) -> tuple:
     return cv2.flip(image, 1), mirrored
 
 
-def draw_colors(rng) -> dict:
+def draw_colors(rng: Generator) -> dict:
     """Arguments of `apply_colors`: brightness (+-32), contrast (0.5 to 1.5, before or after the colors), saturation (0.5 to
     1.5) and hue (+-18 degrees), each with probability 0.5."""
     drawn = {}
@@ -198,7 +205,8 @@ def draw_colors(rng) -> dict:
     return {**drawn, "contrast_first": bool(rng.random() < 0.5)}
 
 
-def apply_colors(image, brightness=0.0, contrast=1.0, saturation=1.0, hue=0.0, contrast_first=True) -> np.ndarray:
+def apply_colors(image: np.ndarray, brightness: float = 0.0, contrast: float = 1.0, saturation: float = 1.0, hue: float = 0.0,
+                 contrast_first: bool = True) -> np.ndarray:  # fmt: skip
     """The image with changed colors, clipped to 0..255. Hue in degrees; contrast is a factor of the values, as in Caffe's SSD."""
     levels = np.arange(256)
     values = levels + brightness
@@ -216,5 +224,5 @@ def apply_colors(image, brightness=0.0, contrast=1.0, saturation=1.0, hue=0.0, c
     return image
 
 
-def _levels(values) -> np.ndarray:
+def _levels(values: np.ndarray) -> np.ndarray:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)

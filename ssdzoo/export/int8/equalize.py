@@ -1,24 +1,24 @@
-"""Evens out the channels of an ONNX network before it is quantized: the same function, with weights that lose less.
+"""Cross-layer equalization of an ONNX network before it is quantized: the same function, with a smaller quantization error.
 
 Where a convolution feeds convolutions through ReLU and pooling alone, its output channel i may be divided by any s_i > 0 if the
-kernels that read it are multiplied by s_i (cross-layer equalization: Nagel et al. 2019, "Data-Free Quantization Through Weight
-Equalization and Bias Correction", section 4.1). Channels of one range then share the one scale of their tensor well.
+kernels that read it are multiplied by s_i (Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias
+Correction", section 4.1). A tensor has one scale, which fits all of its channels when their dynamic ranges are equal.
 """
 
 import numpy as np
 
 _HOMOGENEOUS = {"Relu", "MaxPool", "AveragePool"}  # f(a x) = a f(x) for a > 0
-_BALANCE = 0.7  # how much activations count beside weights; of 0.5, 0.7, 0.85 and 1 the best on a mobilenet
-_FLATTEST = 1e-3  # a channel is raised to this part of the largest at least: one that is never active needs no scale
+_BALANCE = 0.7  # weight of activations against kernels, 0 to 1; the best of 0.5, 0.7, 0.85 and 1 on a mobilenet
+_MINIMUM_RANGE = 1e-3  # of a channel, relative to the largest; a channel that is never active would get an endless scale
 
 
 def equalize(model, ranges: dict) -> int:
-    """Rescales the channels of an onnx.ModelProto in place; returns between how many convolutions and their readers.
+    """Rescales the channels of an onnx.ModelProto in place; returns the number of convolutions whose output was rescaled.
 
     Args:
-        model: with a bias or none at each convolution, batch normalizations folded.
-        ranges: {tensor: (least, largest)}, each (C,), of the channels of each convolution's output and of what follows; they are
-            rescaled too.
+        model: its batch normalizations are folded into the convolutions.
+        ranges: {tensor: (minimum, maximum)}, each (C,), of the channels of each convolution's output and of what follows. They
+            are rescaled too.
     """
     import onnx
 
@@ -89,7 +89,7 @@ def _groups(node) -> int:
 
 
 def _scalable(node, weights: dict) -> bool:
-    """Whether a convolution's input channels can be scaled one by one: an ordinary one, or one kernel for each channel."""
+    """Whether a convolution's input channels can be scaled one by one: it is not grouped, or depthwise."""
     kernel = weights.get(node.input[1])
     return kernel is not None and _groups(node) in (1, kernel.shape[0])
 
@@ -97,14 +97,14 @@ def _scalable(node, weights: dict) -> bool:
 def _scales(limits: tuple, readers: list, weights: dict) -> np.ndarray:
     """(C,) what to divide the channels of a tensor by.
 
-    A depthwise reader has a scale for each channel anyway, so that ranges can be made equal. Kernels of others would get large
-    where activations were: these meet in between.
+    Where depthwise convolutions alone read the tensor, whose kernels have a scale for each channel, its ranges become equal.
+    Kernels of other readers would become large where the ranges were large; then the scales are between both.
     """
     reach = np.maximum(*np.abs(limits)).astype(np.float64)
-    reach = np.maximum(reach, max(reach.max() * _FLATTEST, np.finfo(np.float32).tiny))
+    reach = np.maximum(reach, max(reach.max() * _MINIMUM_RANGE, np.finfo(np.float32).tiny))
     kernels = [np.abs(weights[n.input[1]]) for n in readers if not _is_depthwise(n, weights)]
     if not kernels:
         return reach / reach.max()
     largest = [k / np.maximum(k.max((1, 2, 3), keepdims=True), np.finfo(np.float32).tiny) for k in kernels]
-    need = np.maximum(np.max([k.max((0, 2, 3)) for k in largest], axis=0), _FLATTEST)
+    need = np.maximum(np.max([k.max((0, 2, 3)) for k in largest], axis=0), _MINIMUM_RANGE)
     return reach**_BALANCE / need ** (1 - _BALANCE)

@@ -1,7 +1,8 @@
 """SSD symbols as ONNX: `to_onnx` translates the symbol's file itself, without mxnet.
 
-`symbol_graph` reads the file; `fold` makes batch norms a part of convolutions; `translate` goes through its nodes with the
-translators of `layers`, `tensors` and `boxes`; `contract` gives the model its input and outputs.
+`export` writes the file. `fold_norms` makes batch norms a part of convolutions. `translate` goes through the nodes with the
+translators of `layers`, `arithmetic`, `shapes` and `boxes`; each is given an `operator` and adds to a `builder`. `candidates` and
+`nms` are parts of `boxes`. `interface` gives the model its input and outputs.
 """
 
 import importlib.util

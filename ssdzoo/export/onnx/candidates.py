@@ -1,42 +1,48 @@
-"""Recognizing how the candidates of a suppression were put together, so that boxes are not copied once for each class.
+"""The candidates that go into NMS, as ids, scores and boxes, so that a box is not copied for each class.
 
-GluonCV and ssdzoo join class id, score and box into C * N rows of 6 numbers before `box_nms`. Where the symbol shows it, the ids,
-the scores and the boxes are taken apart again; anything else is translated row by row.
+GluonCV and ssdzoo join class id, score and box into C * N rows of 6 numbers before `box_nms`. The known forms of that are
+recognized in the symbol here. Candidates of any other form stay rows.
 """
 
 from dataclasses import dataclass
 
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.nms import pick
-from ssdzoo.export.onnx.operator import Call
+from ssdzoo.export.onnx.nms import gather_rows
+from ssdzoo.export.onnx.operator import OperatorCall
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Candidates class by class: scores (B, C * N), boxes (B, N, 4), and ids (B, C * N), or None where a candidate's id is its
-    place's, unless its score is 0."""
+class Candidates:
+    """Candidates, ordered by class.
+
+    Attributes:
+        scores: (B, C * N) float32.
+        ids: (B, C * N) float32 class ids; None where the position of a candidate gives its class, unless its score is 0.
+        boxes: (B, N, 4) float32 corners.
+        classes: C.
+    """
 
     scores: Value
     ids: Value | None
     boxes: Value
     classes: int
 
-    def at(self, g: Builder, indices: Value) -> tuple:
+    def gather(self, g: Builder, indices: Value) -> tuple[Value, Value]:
         """Class ids (B, K) and boxes (B, K, 4) of candidates (B, K, 1)."""
         anchors = g.size(self.boxes, 1)
         if self.ids is None:
             ids = g.add("Cast", g.add("Squeeze", g.add("Div", indices, anchors), [2]), to=1)
         else:
-            ids = pick(g, self.ids, g.add("Mod", indices, g.size(self.ids, 1)))
-        return ids, pick(g, self.boxes, g.add("Mod", indices, anchors))
+            ids = gather_rows(g, self.ids, g.add("Mod", indices, g.size(self.ids, 1)))
+        return ids, gather_rows(g, self.boxes, g.add("Mod", indices, anchors))
 
 
-def split_rows(call: Call):
-    """The Parts of a suppression's input, or None where it is not of a known form."""
+def find_candidates(call: OperatorCall) -> Candidates | None:
+    """The Candidates in the input of `box_nms`, or None where it is not of a known form."""
     return _joined_by_class(call) or _joined_at_once(call)
 
 
-def _joined_by_class(call: Call):
+def _joined_by_class(call: OperatorCall) -> Candidates | None:
     """GluonCV: a Concat of one Concat(slice of ids, slice of scores, boxes) for each class."""
     graph, node = call.graph, call.graph.producer(call.node, 0)
     if node.op != "Concat" or node.get("dim", 1) != 1:
@@ -58,12 +64,12 @@ def _joined_by_class(call: Call):
     classes = len(node.inputs)
     if scores.dims[2] != classes or boxes.dims[2] != 4:
         return None
-    ids = None if _ids_are_places(call, *keys, (1, 1, classes)) else ids
+    ids = None if _ids_are_class_indices(call, *keys, (1, 1, classes)) else ids
     flat = [v and call.g.add("Reshape", call.g.add("Transpose", v, perm=[0, 2, 1]), [0, -1]) for v in (scores, ids)]
-    return Parts(*flat, boxes, classes)
+    return Candidates(*flat, boxes, classes)
 
 
-def _joined_at_once(call: Call):
+def _joined_at_once(call: OperatorCall) -> Candidates | None:
     """ssdzoo: Reshape((0, -3, 6)) of Concat(expand_dims(ids), expand_dims(scores), broadcast_axis(expand_dims(boxes)))."""
     graph, node = call.graph, call.graph.producer(call.node, 0)
     if node.op != "Reshape" or node.numbers("shape") != [0, -3, 6]:
@@ -82,12 +88,12 @@ def _joined_at_once(call: Call):
     classes = scores.dims[1]
     if not isinstance(classes, int) or tiled.numbers("size") != [classes] or boxes.dims[2] != 4:
         return None
-    ids = None if _ids_are_places(call, *keys, (1, -1, 1)) else ids
+    ids = None if _ids_are_class_indices(call, *keys, (1, -1, 1)) else ids
     flat = [v and call.g.add("Reshape", v, [0, -1]) for v in (scores, ids)]
-    return Parts(*flat, boxes, classes)
+    return Candidates(*flat, boxes, classes)
 
 
-def _ids_are_places(call: Call, ids_key: tuple, scores_key: tuple, shape: tuple) -> bool:
+def _ids_are_class_indices(call: OperatorCall, ids_key: tuple, scores_key: tuple, shape: tuple) -> bool:
     """Whether the ids are 0, 1, ... along the axis of the classes, -1 where the scores are 0:
     ids = where(mask, zeros + arange reshaped to `shape`, ones * -1) and scores = where(mask, ..., zeros)."""
     graph = call.graph

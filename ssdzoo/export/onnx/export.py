@@ -1,23 +1,26 @@
 """`to_onnx`: a symbol and its parameters as one ONNX file."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 
 from ssdzoo.errors import CallError, ExportError
-from ssdzoo.export.onnx import interface as contract
-from ssdzoo.export.onnx.builder import Builder
+from ssdzoo.export.onnx import interface
+from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.fold_norms import fold_norms
-from ssdzoo.export.onnx.translate import data_variable, takes_pixels, translate
+from ssdzoo.export.onnx.translate import Translation, translate
 from ssdzoo.files import replacing
+from ssdzoo.formats.graph_input import input_of
+from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.version import __version__
-from ssdzoo.zoo import find_preset
+from ssdzoo.zoo import default_class_names
 
 OLDEST_OPSET = 13
-PIXELS = (0.0,) * 3, (1 / 255,) * 3  # mean and std of a symbol that takes pixels 0..255
 _LARGEST = 2**31 - 2**20  # bytes; protobuf can't hold a message of 2 GiB
 
 
@@ -26,11 +29,11 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
             max_detections: int | None = None) -> Path:  # fmt: skip
     """Writes an exported SSD (of ssdzoo, GluonCV, or an older one with MultiBoxDetection) as ONNX; needs no mxnet.
 
-    Input `images`: (B, 3, H, W) float32 RGB, normalized as the network takes it (pixels 0 to 255 where its symbol normalizes them
-    itself, as those of GluonCV's `export_block` do); with `with_preprocess` (B, H, W, 3) uint8 RGB. B is free.
-    Batch norms become part of the convolutions before them.
+    Input `images`: (B, 3, H, W) float32 RGB, normalized as the network takes it; pixels 0 to 255 where its symbol normalizes them
+    itself, as those of GluonCV's `export_block` do (see `ssdzoo.formats.graph_input`). With `with_preprocess`: (B, H, W, 3) uint8
+    RGB. B is free. Batch norms become part of the convolutions before them.
     Outputs: `boxes` (B, 100, 4) float32, corners in pixels of the input; `scores` (B, 100) float32; `class_ids` (B, 100) float32,
-    from 0; best first, -1 where there is no detection. Threshold, limits and suppression are those of the symbol. With `raw`:
+    from 0; best first, -1 where there is no detection. Thresholds and limits of NMS are those of the symbol. With `raw`:
     `logits` (B, N, C + 1), background first; `offsets` (B, N, 4); `anchors` (1, N, 4), center form, pixels.
 
     Args:
@@ -41,8 +44,8 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
         dynamic_size: leaves them free although `size` says what the model is made for.
         opset: version of ONNX's operators, 13 or newer; the file gets the oldest IR version that holds it.
         classes: names; None takes those of VOC for 20 and those of COCO for 80, and else numbers them.
-        mean, std: of RGB in 0..1, for `with_preprocess` and for the metadata.
-        preset: name of the model, for the metadata.
+        mean, std: of RGB in 0..1, for `with_preprocess` and for the metadata; not used where the symbol normalizes its input.
+        preset: name of the model's preset, for the metadata.
         max_detections: rows of the outputs; None for the symbol's own limit (100 in GluonCV's), or 100 where it has none.
 
     Returns:
@@ -56,25 +59,26 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise CallError(f"opset {opset}: expected {OLDEST_OPSET} to {newest} (the newest one that onnx {onnx.__version__} has)")
-    graph, arrays = fold_norms(read_symbol(symbol_json), _arrays(params))
-    data = data_variable(graph, arrays)
-    if takes_pixels(graph, data):
-        mean, std = PIXELS
+    graph, arrays = read_symbol(symbol_json), _arrays(params)
+    taken = input_of(graph, arrays)
+    mean, std = taken.normalization(mean, std)
+    graph, arrays = fold_norms(graph, arrays)
     g = Builder(opset)
-    image_in, fed, image = contract.image_input(
-        g, None if dynamic_size else size, with_preprocess, takes_pixels(graph, data), mean, std
+    images, fed, planes = interface.image_input(
+        g, None if dynamic_size else size, with_preprocess, taken.channels_last, mean, std
     )
-    done = translate(g, graph, arrays, data, fed, image)
+    done = translate(g, graph, arrays, taken.name, fed, planes)
     if raw:
-        outputs = contract.heads(g, done, image, graph.source)
+        outputs = interface.head_outputs(g, done, planes, graph.source)
     else:
-        outputs = contract.detections(g, done, image, graph, max_detections)
-    metadata = _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, preset, graph.source)
+        outputs = interface.detections(g, done, planes, graph, max_detections)
+    about = About(preset, classes, tuple(mean), tuple(std), size, raw, with_preprocess)
+    metadata = _metadata(about, done, outputs, graph.source)
     if g.constant_bytes(outputs) > _LARGEST:
         raise ExportError(
             f"{out}: the weights are {g.constant_bytes(outputs) / 1e9:.1f} GB, and an ONNX file holds less than 2 GB"
         )
-    model = g.model(outputs, metadata, _doc(outputs, image_in))
+    model = g.model(outputs, metadata, _doc(outputs, images))
     onnx.checker.check_model(model, full_check=True)
     with replacing(out) as temporary:
         onnx.save_model(model, str(temporary))
@@ -84,42 +88,46 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
 def _arrays(params) -> dict:
     """{name: array}, names without `arg:` and `aux:`."""
     if not isinstance(params, dict):
-        from ssdzoo.formats.params_file import read_params
-
         params = read_params(params)
-    return {name.removeprefix("arg:").removeprefix("aux:"): array for name, array in params.items()}
+    return {strip_prefix(name): array for name, array in params.items()}
 
 
-def _metadata(done, outputs, raw, with_preprocess, size, classes, mean, std, preset, source) -> dict:
+@dataclass(frozen=True)
+class About:
+    """What an ONNX file says about its model, beside what is read from its symbol; the arguments of `to_onnx`."""
+
+    preset: str
+    classes: Sequence | None
+    mean: tuple
+    std: tuple
+    size: tuple | None
+    raw: bool
+    preprocess: bool
+
+
+def _metadata(about: About, done: Translation, outputs: dict, source: str) -> dict:
+    """{key: text} for the file; all but `producer` and `preset` are JSON."""
     nms, decode = done.notes.get("nms", {}), done.notes.get("decode", {})
-    count = outputs["logits"][0].dims[2] - 1 if raw else nms["classes"]
-    if classes is not None and count is not None and len(classes) != count:
-        raise CallError(f"{source}: {len(classes)} class names for a model of {count} classes")
-    names = list(classes) if classes is not None else default_names(count or 0)
+    count = outputs["logits"][0].dims[2] - 1 if about.raw else nms["classes"]
+    if about.classes is not None and count is not None and len(about.classes) != count:
+        raise CallError(f"{source}: {len(about.classes)} class names for a model of {count} classes")
+    names = list(about.classes) if about.classes is not None else default_class_names(count or 0)
     values = {
         "classes": names,
-        "mean": list(map(float, mean)),
-        "std": list(map(float, std)),
-        "size": list(size) if size else None,
-        "nms": {k: nms.get(k) for k in ("thresh", "topk", "valid_thresh")} | {"post": None if raw else outputs["boxes"][1][1]},
+        "mean": list(map(float, about.mean)),
+        "std": list(map(float, about.std)),
+        "size": list(about.size) if about.size else None,
+        "nms": {k: nms.get(k) for k in ("thresh", "topk", "valid_thresh")}
+        | {"post": None if about.raw else outputs["boxes"][1][1]},
         "stds": decode.get("stds"),
-        # Tensors at which a runtime may cut: what comes before them bears a low precision, what comes after does not.
+        # The tensors of the head outputs: what comes before them may run in a low precision, what comes after may not.
         "heads": [done.notes["softmax"][0][0].name, decode["offsets"].name] if decode and done.notes.get("softmax") else None,
-        "raw": raw,
-        "preprocess": with_preprocess,
+        "raw": about.raw,
+        "preprocess": about.preprocess,
     }
-    return {"producer": f"ssdzoo {__version__}", "preset": preset, **{k: json.dumps(v) for k, v in values.items()}}
+    return {"producer": f"ssdzoo {__version__}", "preset": about.preset, **{k: json.dumps(v) for k, v in values.items()}}
 
 
-def default_names(count: int) -> list:
-    """Names for classes that nothing names."""
-    for dataset in ("voc", "coco"):
-        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
-        if len(names) == count:
-            return list(names)
-    return [f"class {i}" for i in range(count)]
-
-
-def _doc(outputs: dict, image_in) -> str:
+def _doc(outputs: dict, images: Value) -> str:
     shapes = ", ".join(f"{name} {tuple(dims)}" for name, (_, dims) in outputs.items())
-    return f"SSD object detector. Input images {tuple(image_in.dims)}; outputs {shapes}. Boxes are xyxy pixels of the input."
+    return f"SSD object detector. Input images {tuple(images.dims)}; outputs {shapes}. Boxes are xyxy pixels of the input."

@@ -24,7 +24,7 @@ def fold_norms(graph: SymbolGraph, params: dict) -> tuple:
     """
     needed = graph.ancestors()
     readers = Counter(_key(graph, source) for node in graph.nodes if node.index in needed for source in node.inputs)
-    readers.update(_key(graph, head) for head in graph.heads)
+    readers.update(_key(graph, output) for output in graph.outputs)
     nodes, params = list(graph.nodes), dict(params)
     for norm in graph.nodes:
         conv = norm.index in needed and _foldable(graph, norm, readers, params)

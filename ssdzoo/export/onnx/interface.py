@@ -1,50 +1,55 @@
-"""What goes into an exported model and what comes out of it, whatever symbol it was made from."""
+"""Inputs and outputs of an ONNX model, the same whatever symbol it was made from."""
 
 import numpy as np
 from onnx import TensorProto
 
 from ssdzoo.errors import ExportError
-from ssdzoo.export.onnx.boxes import SUPPRESSIONS
+from ssdzoo.export.onnx.boxes import NMS_OPERATORS
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.translate import Translated
+from ssdzoo.export.onnx.translate import Translation
 from ssdzoo.formats.symbol_file import SymbolGraph
 
-MOST = 100  # detections of an image, where a symbol has no limit of its own
+DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit
 
 
-def image_input(g: Builder, size, preprocess: bool, takes_pixels: bool, mean, std) -> tuple:
-    """The input of the model; what the symbol is fed; and the images as (B, 3, H, W) float32.
+def image_input(g: Builder, size: tuple | None, preprocess: bool, channels_last: bool, mean: tuple, std: tuple) -> tuple:
+    """Values of the model's input `images`, of what the symbol is fed, and of the same images as (B, 3, H, W) float32.
 
     Args:
         size: (H, W), or None for any.
-        preprocess: takes uint8 RGB images (B, H, W, 3) and normalizes them.
-        takes_pixels: the symbol takes (B, H, W, 3) float32, 0 to 255, and normalizes them itself.
+        preprocess: the model takes uint8 RGB images (B, H, W, 3), and prepares them as (image / 255 - mean) / std; else it takes
+            (B, 3, H, W) float32, prepared.
+        channels_last: the symbol takes (B, H, W, 3).
+        mean, std: of RGB in 0..1.
     """
     height, width = size or ("height", "width")
     g.at("preprocess")
-    if not preprocess:
-        image = g.input("images", ["batch", 3, height, width])
-        return image, g.add("Transpose", image, perm=[0, 2, 3, 1]) if takes_pixels else image, image
-    pixels = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
-    values = g.add("Cast", pixels, to=TensorProto.FLOAT)
-    planes = g.add("Transpose", values, perm=[0, 3, 1, 2])
-    if takes_pixels:
-        return pixels, values, planes
-    # The same arithmetic as that of the Detector.
-    scale = (1 / (255 * np.array(std))).astype(np.float32).reshape(3, 1, 1)
-    shift = (-np.array(mean) / np.array(std)).astype(np.float32).reshape(3, 1, 1)
-    image = g.add("Add", g.add("Mul", planes, scale), shift)
-    return pixels, image, image
+    if preprocess:
+        images = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
+        planes = g.add("Transpose", g.add("Cast", images, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+        # The same arithmetic as that of the Detector.
+        scale = (1 / (255 * np.array(std))).astype(np.float32).reshape(3, 1, 1)
+        shift = (-np.array(mean) / np.array(std)).astype(np.float32).reshape(3, 1, 1)
+        if (scale != 1).any() or shift.any():  # a symbol that takes pixels needs neither
+            planes = g.add("Add", g.add("Mul", planes, scale), shift)
+    else:
+        images = planes = g.input("images", ["batch", 3, height, width])
+    return images, g.add("Transpose", planes, perm=[0, 2, 3, 1]) if channels_last else planes, planes
 
 
-def detections(g: Builder, done: Translated, image: Value, graph: SymbolGraph, most: int | None) -> dict:
-    """Outputs boxes (B, K, 4), scores (B, K) and class_ids (B, K); K is `most`, or the symbol's own limit, or else 100."""
+def detections(g: Builder, done: Translation, image: Value, graph: SymbolGraph, max_detections: int | None) -> dict:
+    """{name: (Value, dims)} of boxes (B, K, 4), scores (B, K) and class_ids (B, K); K is `max_detections`, else the symbol's own
+    limit, else 100.
+
+    Raises:
+        ExportError: a symbol without NMS, or with outputs of another form.
+    """
     outputs, source = done.outputs, graph.source
     g.at("detections")
     if "nms" not in done.notes:
         raise ExportError(
-            f"{source}: neither box_nms nor MultiBoxDetection is in this symbol; export its raw heads (raw=True, --raw), "
-            "or export the network again with suppression"
+            f"{source}: neither box_nms nor MultiBoxDetection is in this symbol; export its head outputs with raw=, "
+            "or export the network again with NMS"
         )
     if len(outputs) == 1 and outputs[0].rank == 3 and outputs[0].dims[2] == 6:
         ids, scores, boxes = g.add("Split", outputs[0], [1, 1, 4], axis=2, outputs=3)
@@ -55,19 +60,19 @@ def detections(g: Builder, done: Translated, image: Value, graph: SymbolGraph, m
         raise ExportError(
             f"{source}: its outputs {shapes} are neither (B, K, 6) nor ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4)"
         )
-    if done.notes["nms"].get("unit"):
+    if done.notes["nms"].get("normalized"):
         found = g.add("GreaterOrEqual", ids, 0.0)
         boxes = g.add("Where", found, g.add("Mul", boxes, _pixels(g, image)), boxes)
-    count = most or _own_limit(graph) or MOST
+    count = max_detections or _detection_limit(graph) or DEFAULT_DETECTIONS
     g.at("output")
-    ids, scores, boxes = (_exactly(g, v, count) for v in (ids, scores, boxes))
+    ids, scores, boxes = (_with_rows(g, v, count) for v in (ids, scores, boxes))
     flat = {"boxes": boxes, "scores": g.add("Squeeze", scores, [2]), "class_ids": g.add("Squeeze", ids, [2])}
     return {n: (v, ["batch", count] + ([4] if n == "boxes" else [])) for n, v in flat.items()}
 
 
-def _own_limit(graph: SymbolGraph):
-    """How many rows a symbol keeps after the suppression; None for all."""
-    after = {n.index for n in graph.nodes if n.op in SUPPRESSIONS}
+def _detection_limit(graph: SymbolGraph) -> int | None:
+    """How many rows a symbol keeps after NMS; None for all."""
+    after = {n.index for n in graph.nodes if n.op in NMS_OPERATORS}
     for node in graph.nodes:
         if not after & {i for i, _ in node.inputs}:
             continue
@@ -79,7 +84,7 @@ def _own_limit(graph: SymbolGraph):
     return None
 
 
-def _exactly(g: Builder, rows: Value, count: int) -> Value:
+def _with_rows(g: Builder, rows: Value, count: int) -> Value:
     """(B, count, W): the first rows, -1 where there are fewer."""
     if rows.dims[1] == count:
         return rows
@@ -88,15 +93,19 @@ def _exactly(g: Builder, rows: Value, count: int) -> Value:
     return g.add("Slice", rows, [0], [count], [1])
 
 
-def heads(g: Builder, done: Translated, image: Value, source: str) -> dict:
-    """Outputs logits (B, N, C + 1), background first; offsets (B, N, 4); anchors (1, N, 4), center form, pixels."""
+def head_outputs(g: Builder, done: Translation, image: Value, source: str) -> dict:
+    """{name: (Value, dims)} of logits (B, N, C + 1), background first; offsets (B, N, 4); anchors (1, N, 4), center form, pixels.
+
+    Raises:
+        ExportError: a symbol that does not show which of its values they are.
+    """
     g.at("heads")
     decode, softmax = done.notes.get("decode"), done.notes.get("softmax", [])
     if decode is None and len(done.outputs) == 3 and [o.dims[-1] for o in done.outputs[1:]] == [4, 4]:
         logits, offsets, anchors = done.outputs
     elif decode is None or len(softmax) != 1:
         raise ExportError(
-            f"{source}: the raw heads can't be told: it has {len(softmax)} softmax nodes and "
+            f"{source}: its head outputs are not recognized: it has {len(softmax)} softmax nodes and "
             f"{'a' if decode else 'no'} node that decodes boxes; one of each was expected"
         )
     else:
@@ -109,11 +118,16 @@ def heads(g: Builder, done: Translated, image: Value, source: str) -> dict:
     return {n: (v, ["batch" if n != "anchors" else 1, *(d or "anchors" for d in v.dims[1:])]) for n, v in outputs.items()}
 
 
-def _center_form(g: Builder, anchors: Value, kind: str, image) -> Value:
-    """Anchors in center form and pixels; `image` is given where they are parts of it."""
+def _center_form(g: Builder, anchors: Value, form: str, image: Value | None) -> Value:
+    """Anchors (1, N, 4) in center form and pixels.
+
+    Args:
+        form: of the given ones, "corner" or "center".
+        image: (B, 3, H, W), where they are in normalized coordinates.
+    """
     if image is not None:
         anchors = g.add("Mul", anchors, _pixels(g, image))
-    if kind == "center":
+    if form == "center":
         return anchors
     first, second = g.add("Split", anchors, [2, 2], axis=2, outputs=2)
     return g.add("Concat", g.add("Mul", g.add("Add", first, second), 0.5), g.add("Sub", second, first), axis=2)

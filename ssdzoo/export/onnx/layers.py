@@ -4,13 +4,14 @@ from math import ceil
 
 import numpy as np
 
-from ssdzoo.export.onnx.operator import Call, translates
+from ssdzoo.export.onnx.builder import Value
+from ssdzoo.export.onnx.operator import OperatorCall, translates
 
 _LOWEST = float(np.finfo(np.float32).min)
 
 
-def _window(call: Call) -> tuple:
-    """kernel, strides and ONNX pads (all begins, then all ends) of a convolution or a pooling."""
+def _window(call: OperatorCall) -> tuple:
+    """Kernel, strides and ONNX pads (all begins, then all ends) of a convolution or a pooling."""
     node = call.node
     kernel = node.numbers("kernel")
     layout = node.get("layout", "NCHW"[: len(kernel) + 2])
@@ -21,7 +22,7 @@ def _window(call: Call) -> tuple:
 
 
 @translates("Convolution", "Convolution_v1")
-def convolution(call: Call):
+def convolution(call: OperatorCall):
     kernel, strides, pads = _window(call)
     return call.g.add(
         "Conv", *call.inputs, kernel_shape=kernel, strides=strides, pads=pads, group=call.node.get("num_group", 1),
@@ -30,7 +31,7 @@ def convolution(call: Call):
 
 
 @translates("Deconvolution")
-def deconvolution(call: Call):
+def deconvolution(call: OperatorCall):
     kernel, strides, pads = _window(call)
     call.need(not call.node.numbers("target_shape"), "target_shape is not translated; export with pad and adj instead")
     return call.g.add(
@@ -41,7 +42,7 @@ def deconvolution(call: Call):
 
 
 @translates("FullyConnected")
-def fully_connected(call: Call):
+def fully_connected(call: OperatorCall):
     x, weight, *bias = call.inputs
     if call.node.flag("flatten", True):
         return call.g.add("Gemm", call.g.add("Flatten", x, axis=1), weight, *bias, transB=1)
@@ -50,7 +51,7 @@ def fully_connected(call: Call):
 
 
 @translates("BatchNorm", "BatchNorm_v1")
-def batch_norm(call: Call):
+def batch_norm(call: OperatorCall):
     x, gamma, beta, mean, var = call.inputs
     call.need(call.node.get("axis", 1) == 1, f"axis {call.node.get('axis')}; channels must come second")
     if call.node.flag("fix_gamma", True):
@@ -60,7 +61,7 @@ def batch_norm(call: Call):
 
 
 @translates("Pooling", "Pooling_v1")
-def pooling(call: Call):
+def pooling(call: OperatorCall):
     kind = call.node.get("pool_type", "max")
     call.need(kind in ("max", "avg"), f"pool_type {kind!r}; max and avg are translated")
     if call.node.flag("global_pool"):
@@ -76,8 +77,8 @@ def pooling(call: Call):
     return call.g.add("AveragePool", call.x, count_include_pad=int(call.node.flag("count_include_pad", True)), **common)
 
 
-def _check_full(call: Call, kernel, strides, pads) -> None:
-    """MXNet keeps a last window that begins beyond the image, and ONNX drops it: such a pooling is refused."""
+def _check_full(call: OperatorCall, kernel: list, strides: list, pads: list) -> None:
+    """Refuses a pooling whose last window begins beyond the image: MXNet keeps such a window, and ONNX drops it."""
     for axis, (k, s, p) in enumerate(zip(kernel, strides, pads)):
         size = call.x.dims[2 + axis]
         beyond = p + s > k
@@ -87,7 +88,7 @@ def _check_full(call: Call, kernel, strides, pads) -> None:
 
 
 @translates("Activation")
-def activation(call: Call):
+def activation(call: OperatorCall):
     kinds = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
     kind = call.node.get("act_type")
     call.need(kind in kinds, f"act_type {kind!r}; there are {', '.join(kinds)}")
@@ -95,7 +96,7 @@ def activation(call: Call):
 
 
 @translates("LeakyReLU")
-def leaky_relu(call: Call):
+def leaky_relu(call: OperatorCall):
     kind, slope = call.node.get("act_type", "leaky"), float(call.node.get("slope", 0.25))
     if kind == "prelu":
         gamma = call.inputs[1]
@@ -106,7 +107,7 @@ def leaky_relu(call: Call):
 
 
 @translates("L2Normalization")
-def l2_normalization(call: Call):
+def l2_normalization(call: OperatorCall):
     mode = call.node.get("mode", "instance")
     axes = {"channel": [1], "instance": list(range(1, call.x.rank)), "spatial": list(range(2, call.x.rank))}
     call.need(mode in axes, f"mode {mode!r}; there are {', '.join(axes)}")
@@ -116,14 +117,14 @@ def l2_normalization(call: Call):
 
 
 @translates("LRN")
-def local_response_norm(call: Call):
+def local_response_norm(call: OperatorCall):
     get = call.node.get
     return call.g.add("LRN", call.x, size=get("nsize"), alpha=float(get("alpha", 1e-4)), beta=float(get("beta", 0.75)),
                       bias=float(get("knorm", 2)))  # fmt: skip
 
 
 @translates("UpSampling")
-def up_sampling(call: Call):
+def up_sampling(call: OperatorCall):
     call.need(call.node.get("sample_type") == "nearest" and len(call.inputs) == 1, "only sample_type nearest of one input")
     scale = float(call.node.get("scale"))
     scales = np.array([1, 1, scale, scale], np.float32)
@@ -133,7 +134,7 @@ def up_sampling(call: Call):
 
 
 @translates("softmax", "log_softmax")
-def softmax(call: Call):
+def softmax(call: OperatorCall):
     length, temperature = call.node.flag("use_length"), call.node.get("temperature", 1.0)
     call.need(not length, "use_length is not translated")
     axis = call.node.get("axis", -1) % call.x.rank
@@ -144,14 +145,14 @@ def softmax(call: Call):
 
 
 @translates("SoftmaxActivation")
-def softmax_activation(call: Call):
+def softmax_activation(call: OperatorCall):
     """Its mode "instance" is the last axis, "channel" axis 1."""
     return _noted_softmax(call, 1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
 
 
 @translates("SoftmaxOutput", "Softmax")
-def softmax_output(call: Call):
-    """The end of a training symbol; its labels are not used."""
+def softmax_output(call: OperatorCall):
+    """The softmax of a training symbol; its labels are not used."""
     channel = call.node.flag("multi_output") or call.x.rank == 2
     if channel or call.node.flag("preserve_shape"):
         return _noted_softmax(call, 1 if channel else call.x.rank - 1)
@@ -159,6 +160,7 @@ def softmax_output(call: Call):
     return call.g.add("Reshape", flat, call.g.add("Shape", call.x))
 
 
-def _noted_softmax(call: Call, axis: int):
+def _noted_softmax(call: OperatorCall, axis: int) -> Value:
+    """A softmax whose input may be the class logits; it is noted for the head outputs."""
     call.notes.setdefault("softmax", []).append((call.x, axis))
     return call.g.add("Softmax", call.x, axis=axis)

@@ -1,26 +1,27 @@
-"""What a translator of one operator is given, and the table of all translators."""
+"""What the translator of an operator is given, and the table of all translators."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
-TRANSLATORS = {}  # operator -> function of a Call that returns a Value, or a tuple of them
+TRANSLATORS = {}  # operator -> function of a OperatorCall that returns a Value, or a tuple of them
 
 
 @dataclass(frozen=True)
-class Call:
-    """One node of a symbol that is to be translated.
+class OperatorCall:
+    """A node of a symbol, and all that its translation needs.
 
     Attributes:
-        g: where its ONNX nodes go.
-        node: it.
-        inputs: [Value].
+        g: takes the ONNX nodes.
+        node: the node.
+        inputs: [Value] of the node.
         graph: the symbol.
         values: {(node index, output number): Value} of all nodes before it.
         image: the network's input (B, 3, H, W).
-        notes: what the detection learns on the way, for the outputs and the metadata.
+        notes: what translators find out about the detection, for the outputs and the metadata: "decode", "nms", "softmax".
     """
 
     g: Builder
@@ -37,13 +38,13 @@ class Call:
         return self.inputs[0]
 
     def need(self, ok: bool, what: str) -> None:
-        """Raises ExportError with the node and its inputs unless `ok`; `what` says what was met and expected."""
+        """Raises an ExportError that names the node and its inputs, unless `ok`; `what` says what was found and expected."""
         if not ok:
             raise ExportError(f"{self.graph.source}: {describe(self.graph, self.node)}: {what}")
 
 
-def translates(*ops: str):
-    """Enters a function into the table for these operators."""
+def translates(*ops: str) -> Callable:
+    """A decorator that enters a function into the table as the translator of these operators."""
 
     def enter(function):
         for op in ops:

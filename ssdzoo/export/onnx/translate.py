@@ -1,4 +1,4 @@
-"""From the nodes of a symbol to those of ONNX, one after the other."""
+"""Translates the nodes of a symbol to those of ONNX, one after the other."""
 
 from dataclasses import dataclass
 
@@ -6,27 +6,28 @@ import numpy as np
 from onnx.shape_inference import InferenceError
 
 from ssdzoo.errors import ExportError
-from ssdzoo.export.onnx import boxes, layers, tensors  # noqa: F401  they fill the table
+from ssdzoo.export.onnx import arithmetic, boxes, layers, shapes  # noqa: F401  they fill TRANSLATORS
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.operator import TRANSLATORS, Call, describe
+from ssdzoo.export.onnx.operator import TRANSLATORS, OperatorCall, describe
+from ssdzoo.formats.graph_input import is_label
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 
 @dataclass(frozen=True)
-class Translated:
-    """The outputs of a symbol, and what its nodes noted for the detection (see `boxes.py`)."""
+class Translation:
+    """The outputs of a symbol as [Value], and the notes of its translators (see `OperatorCall`)."""
 
     outputs: list
     notes: dict
 
 
-def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Value, image: Value) -> Translated:
+def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Value, image: Value) -> Translation:
     """Translates all nodes that the outputs of a symbol depend on.
 
     Args:
         params: {name: array} of the parameters, without `arg:` and `aux:`.
         data: name of the variable that takes the images.
-        fed: what it is given.
+        fed: the images as the symbol takes them.
         image: the same images as (B, 3, H, W) float32.
 
     Raises:
@@ -41,14 +42,16 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
             values[node.index, 0] = fed if node.name == data else _parameter(g, node, params)
             continue
         inputs = [values[key] for key in node.inputs] + _implied(g, node, params)
-        results = _translate_node(Call(g, node, inputs, graph, values, image, notes))
+        results = _translate_node(OperatorCall(g, node, inputs, graph, values, image, notes))
         for number, result in enumerate(results if isinstance(results, tuple) else (results,)):
             values[node.index, number] = result
-    return Translated([values[head] for head in graph.heads], notes)
+    return Translation([values[output] for output in graph.outputs], notes)
 
 
-def _translate_node(call: Call):
+def _translate_node(call: OperatorCall) -> Value | tuple[Value, ...]:
     translator = TRANSLATORS.get(call.node.op)
+    if call.node.partitioned:
+        raise ExportError(f"{call.graph.source}: {call.node} holds a subgraph; export the network before it is partitioned")
     if translator is None:
         raise ExportError(
             f"{call.graph.source}: {describe(call.graph, call.node)}: this operator is not known here; "
@@ -58,7 +61,7 @@ def _translate_node(call: Call):
         return translator(call)
     except ExportError:
         raise
-    # What a wrong file makes of it: a missing attribute, a text where a number belongs, shapes that don't fit.
+    # A wrong file: a missing attribute, a text in place of a number, shapes that don't fit.
     except (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError, InferenceError) as error:
         reason = str(error).strip().splitlines()
         shapes = [v.dims if v is not None else None for v in call.inputs]
@@ -67,37 +70,10 @@ def _translate_node(call: Call):
         ) from error
 
 
-def data_variable(graph: SymbolGraph, params: dict) -> str:
-    """The name of the variable that takes the images: `data`, or the only one without a parameter."""
-    needed = graph.ancestors()
-    free = [n.name for n in graph.nodes if n.index in needed and n.op == "null" and n.name not in params and not _is_label(n)]
-    if "data" in free:
-        return "data"
-    if len(free) != 1:
-        raise ExportError(f"{graph.source}: the inputs without parameters are {free}; one, `data`, was expected")
-    return free[0]
-
-
-def takes_pixels(graph: SymbolGraph, data: str) -> bool:
-    """Whether a symbol takes pixels 0..255 of (B, H, W, 3) and normalizes them, as those of GluonCV's `export_block` do."""
-    index, normalizes = next(n.index for n in graph.nodes if n.name == data), False
-    while True:
-        users = [n for n in graph.nodes if any(i == index for i, _ in n.inputs)]
-        if len(users) != 1 or not users[0].op.startswith(("broadcast_", "elemwise_", "_", "transpose")):
-            return False
-        if users[0].op == "transpose":
-            return normalizes and users[0].numbers("axes") == [0, 3, 1, 2]
-        normalizes, index = normalizes or "sub" in users[0].op or "minus" in users[0].op, users[0].index
-
-
-def _is_label(node: Node) -> bool:
-    return node.name.endswith("label")
-
-
-def _parameter(g: Builder, node: Node, params: dict):
+def _parameter(g: Builder, node: Node, params: dict) -> Value | None:
     if node.name not in params:
-        if _is_label(node):
-            return None  # of a loss, whose translation does not read it
+        if is_label(node):
+            return None  # of a loss; its translator does not read it
         raise ExportError(f"parameter {node.name!r} is missing; the file holds {', '.join(list(params)[:3])} ...")
     array = np.asarray(params[node.name])
     if array.dtype.kind == "f":

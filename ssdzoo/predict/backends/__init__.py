@@ -1,1 +1,1 @@
-"""What runs a network: one file for each runtime."""
+"""What runs a network: one file for each runtime, all behind `protocol.Backend`."""

@@ -1,20 +1,22 @@
-"""Caffe's detectors as ours, through OpenCV's importer: weiliu89's SSD on VGG-16, chuanqi305's MobileNet-SSD. No mxnet here."""
+"""Caffe's detectors, through OpenCV's importer: weiliu89's SSD on VGG-16 and chuanqi305's MobileNet-SSD."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from ssdzoo.boxes import corner_to_center
 from ssdzoo.errors import WeightsError
+from ssdzoo.nn.vgg_spec import extra_spec
 from ssdzoo.preset import Preset
-from ssdzoo.weights.importers.imported import Converted, Source, pick_classes, stored_anchors
-from ssdzoo.weights.importers.pytorch_ssd import with_mean
-from ssdzoo.weights.importers.vgg_ssd import count_slots, take_ssd
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
+from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN, ImportedDetector, pick_classes, stored_anchors, with_mean
+from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, count_slots, take_ssd
 from ssdzoo.zoo import find_preset
 
-_VGG_EXTRAS = {300: 9, 512: 10}  # number of the last extra stage
 _MOBILENET_MAPS = ("conv11", "conv13", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
 _MOBILENET_WIDTHS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)  # of conv1 to conv13
 _MOBILENET_EXTRAS = ((256, 512), (128, 256), (128, 256), (64, 128))  # of conv14_1 and conv14_2 to conv17_1 and conv17_2
@@ -22,19 +24,23 @@ _EPS = 1e-5  # of a backbone's BatchNorm, and of Caffe's
 _APPENDED_EPS = 1e-3
 
 
-def read_ssd(caffemodel, prototxt=None, classes=None) -> Converted:
-    """A detector out of a `.caffemodel` and its `.prototxt`, recognized by the names of the layers.
+def read_caffe(caffemodel: str | Path, prototxt: str | Path | None = None, classes: list | None = None) -> ImportedDetector:
+    """A detector from a `.caffemodel` and its `.prototxt`, recognized by the names of the layers.
 
     Args:
-        caffemodel: weights of weiliu89's SSD300 or SSD512 on VGG-16, or of chuanqi305's MobileNet-SSD (as trained, or merged).
-        prototxt: its layers, best the deploy.prototxt; by default the file of the same name, else the only one in the folder.
+        caffemodel: weights of weiliu89's SSD300 or SSD512 on VGG-16, or of chuanqi305's MobileNet-SSD, with batch norms or with
+            these merged into the convolutions.
+        prototxt: its layers, preferably the deploy.prototxt. By default the file of the same name, else the only one in the
+            folder.
         classes: names of its classes, without the background, where they are not those of VOC or COCO.
 
     Raises:
-        WeightsError: one of the files is missing or damaged, or they are another network.
+        WeightsError: one of the files is missing or damaged, or they describe another network.
         CallError: the number of `classes` is not that of the file.
     """
     caffemodel = Path(caffemodel)
+    if not caffemodel.is_file():
+        raise WeightsError(f"{caffemodel}: no such file")
     prototxt = _find_prototxt(caffemodel) if prototxt is None else Path(prototxt)
     net = _read(caffemodel, prototxt)
     names = set(net.getLayerNames())
@@ -57,14 +63,13 @@ def _find_prototxt(caffemodel: Path) -> Path:
         return (named or found)[0]
     raise WeightsError(
         f"{caffemodel}: put its layers beside it, as {caffemodel.with_suffix('.prototxt').name} or deploy.prototxt; "
-        f"{f'which of {len(found)} .prototxt files it is cannot be told' if found else 'there is no .prototxt'}"
+        f"there {f'are {len(found)} other .prototxt files' if found else 'is no .prototxt'}"
     )
 
 
-def _read(caffemodel: Path, prototxt: Path):
-    for path in (caffemodel, prototxt):
-        if not path.is_file():
-            raise WeightsError(f"{path}: no such file")
+def _read(caffemodel: Path, prototxt: Path) -> Any:
+    if not prototxt.is_file():
+        raise WeightsError(f"{prototxt}: no such file")
     try:
         return cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
     except (cv2.error, UnicodeEncodeError) as error:
@@ -72,7 +77,7 @@ def _read(caffemodel: Path, prototxt: Path):
         raise WeightsError(f"{caffemodel} with {prototxt.name}: not read by OpenCV's importer ({reason[-120:]})") from None
 
 
-def _blobs(net, layers) -> dict:
+def _blobs(net: Any, layers: Collection[str]) -> dict:
     """{LAYER.weight, LAYER.bias and so on: array} of all layers that have weights."""
     arrays = {}
     for layer in layers:
@@ -84,11 +89,11 @@ def _blobs(net, layers) -> dict:
     return arrays
 
 
-def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
+def _anchors(net: Any, source: CheckedArrays, preset: Preset, maps: list) -> dict:
     """The anchors that the file's PriorBox layers give at the preset's input size.
 
     Args:
-        maps: names of the layers before `_mbox_priorbox`, finest first.
+        maps: names of the layers without `_mbox_priorbox`, finest feature map first.
     """
     height, width = preset.base_size
     outputs = [f"{name}_mbox_priorbox" for name in maps]
@@ -97,7 +102,7 @@ def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
         priors = net.forward(outputs)
     except cv2.error as error:
         reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{source.path}: {source.kind}: its prior boxes can't be computed ({reason[-120:]})") from None
+        raise WeightsError(f"{source.path}: {source.origin}: its prior boxes cannot be computed ({reason[-120:]})") from None
     anchors, steps = [], []
     for i, prior in enumerate(priors):
         depth = source.take(f"{maps[i]}_mbox_loc.bias", (0,), rows=True).size // 4
@@ -105,7 +110,7 @@ def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
         cells = round((len(boxes) / depth) ** 0.5)
         if cells * cells * depth != len(boxes) or not np.allclose(variances, (0.1, 0.1, 0.2, 0.2)):
             raise WeightsError(
-                f"{source.path}: {outputs[i]}: not {depth} prior boxes a pixel with the variances 0.1, 0.1, 0.2, 0.2"
+                f"{source.path}: {outputs[i]}: not {depth} prior boxes per grid cell with the variances 0.1, 0.1, 0.2, 0.2"
             )
         centers = corner_to_center(boxes.astype(np.float64) * (width, height, width, height))
         anchors.append(centers.reshape(cells, cells, depth, 4))
@@ -113,38 +118,38 @@ def _anchors(net, source: Source, preset: Preset, maps: list) -> dict:
     return stored_anchors(anchors, steps)
 
 
-def _vgg(net, path: Path, size: int, classes) -> Converted:
-    extras = [f"conv{i}_{j}" for i in range(6, _VGG_EXTRAS[size] + 1) for j in (1, 2)]
-    base = [f"conv{s}_{i}" for s, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)] + ["fc6", "fc7"]
+def _vgg(net: Any, path: Path, size: int, classes: list | None) -> ImportedDetector:
+    extras = [f"conv{i}_{j}" for i, _ in enumerate(extra_spec[size], 6) for j in (1, 2)]
+    backbone = [f"conv{stage}_{i}" for stage, i in CONVOLUTIONS] + ["fc6", "fc7"]
     maps = ["conv4_3_norm", "fc7", *extras[1::2]]
-    heads = [[f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc")]
+    class_heads, box_heads = ([f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc"))
     present = set(net.getLayerNames())
-    arrays = _blobs(net, [n for n in (*base, *extras, *heads[0], *heads[1], "conv4_3_norm") if n in present])
-    source = Source(path, {n: a.reshape(-1) if n.endswith(".bias") else a for n, a in arrays.items()}, f"Caffe SSD{size}")
+    arrays = _blobs(net, [n for n in (*backbone, *extras, *class_heads, *box_heads, "conv4_3_norm") if n in present])
+    source = CheckedArrays(path, {n: a.reshape(-1) if n.endswith(".bias") else a for n, a in arrays.items()}, f"Caffe SSD{size}")
     preset = find_preset(f"ssd_{size}_vgg16_atrous_voc")
     norm = source.take("conv4_3_norm.weight", np.shape(arrays.get("conv4_3_norm.weight", ())))
     if norm.size != 512:
-        raise WeightsError(f"{path}: {source.kind}: the scale of conv4_3_norm has {norm.size} values; expected 512")
-    ours = take_ssd(source, size, base, extras, norm, *heads, preset.ratios)
+        raise WeightsError(f"{path}: {source.origin}: the scale of conv4_3_norm has {norm.size} values; expected 512")
+    ours = take_ssd(source, size, backbone, extras, norm, class_heads, box_heads, preset.ratios)
     ours["features.stages.0.0.weight"] = ours["features.stages.0.0.weight"][:, ::-1].copy()  # BGR
     slots = count_slots(source, ours, preset.ratios)
     if slots == 81 and classes is None:
         preset = find_preset(f"ssd_{size}_vgg16_atrous_coco")
     preset = pick_classes(source, slots - 1, preset, classes)
     ours.update(_anchors(net, source, preset, maps))
-    note = "it keeps the best 400 boxes of each class before suppression and 200 at the end; here 400 of all classes and 100"
-    return Converted(ours, with_mean(preset, (123 / 255, 117 / 255, 104 / 255)), source.kind, (note,))
+    note = "it keeps the best 400 boxes of each class before NMS and 200 at the end; here 400 of all classes and 100"
+    return ImportedDetector(ours, with_mean(preset, [mean / 255 for mean in CAFFE_MEAN]), source.origin, (note,))
 
 
-def _mobilenet(net, path: Path, classes) -> Converted:
-    """The same network as our `ssd_300_mobilenet1.0_lite`, but for its anchors, mean and std, which come with it."""
+def _mobilenet(net: Any, path: Path, classes: list | None) -> ImportedDetector:
+    """The network of `ssd_300_mobilenet1.0_lite_custom`, with the file's anchors, mean and std."""
     backbone, extras = _mobilenet_shapes()
     norms = [f"{name}/{part}" for name in (*backbone, *extras) for part in ("bn", "scale")]
     heads = [f"{name}_mbox_{side}" for name in _MOBILENET_MAPS for side in ("conf", "loc")]
     present = set(net.getLayerNames())
     arrays = _blobs(net, [n for n in (*backbone, *extras, *norms, *heads) if n in present])
     arrays = {n: a if a.ndim == 4 else a.reshape(-1) for n, a in arrays.items()}
-    source = Source(path, arrays, "Caffe MobileNet-SSD")
+    source = CheckedArrays(path, arrays, "Caffe MobileNet-SSD")
     ours = {}
     for i, (name, shape) in enumerate(backbone.items()):
         ours.update(_normed(source, name, shape, f"features.mobilenet0_conv{i}", f"features.mobilenet0_batchnorm{i}", "running"))
@@ -155,17 +160,17 @@ def _mobilenet(net, path: Path, classes) -> Converted:
     preset = find_preset("ssd_300_mobilenet1.0_lite_custom")
     channels = [backbone["conv11"][0], backbone["conv13"][0], *(wide for _, wide in _MOBILENET_EXTRAS)]
     for i, (name, width) in enumerate(zip(_MOBILENET_MAPS, channels)):
-        boxes = 12 if i == 0 else 24  # three anchors a pixel on the first map, six on the others
+        boxes = 12 if i == 0 else 24  # three anchors per grid cell of the first feature map, six of the others
         for side, layer, rows in (("class", "conf", 0), ("box", "loc", boxes)):
-            head, ours_too = f"{name}_mbox_{layer}", f"{side}_predictors.{i}.predictor"
-            ours[f"{ours_too}.weight"] = source.take(f"{head}.weight", (rows, width, 1, 1), rows=not rows)
-            ours[f"{ours_too}.bias"] = source.take(f"{head}.bias", (rows,), rows=not rows)
+            head, predictor = f"{name}_mbox_{layer}", f"{side}_predictors.{i}.predictor"
+            ours[f"{predictor}.weight"] = source.take(f"{head}.weight", (rows, width, 1, 1), rows=not rows)
+            ours[f"{predictor}.bias"] = source.take(f"{head}.bias", (rows,), rows=not rows)
     slots = count_slots(source, ours, [(1, 2), *((1, 2, 3, 4, 5),) * 5])
     preset = pick_classes(source, slots - 1, preset.with_classes(find_preset("ssd_300_mobilenet0.25_voc").classes), classes)
     ours.update(_anchors(net, source, preset, list(_MOBILENET_MAPS)))
     preset = replace(preset, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return Converted(
-        ours, preset, source.kind, ("it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt",)
+    return ImportedDetector(
+        ours, preset, source.origin, ("it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt",)
     )
 
 
@@ -182,9 +187,12 @@ def _mobilenet_shapes() -> tuple:
     return backbone, extras
 
 
-def _normed(source: Source, name: str, shape: tuple, conv: str, norm: str, statistics: str) -> dict:
-    """A convolution and its BatchNorm. Where the file has merged the two, our BatchNorm only adds the bias; so it does in the
-    appended layers ("moving" statistics), because GluonCV's have an epsilon of their own and no factor there."""
+def _normed(source: CheckedArrays, name: str, shape: tuple, conv: str, norm: str, statistics: str) -> dict:
+    """A convolution and its BatchNorm, {attribute path: float32 array}.
+
+    Where the file has merged the two, the BatchNorm only adds the bias. So it does in the appended layers ("moving" statistics),
+    because GluonCV's BatchNorms have another epsilon and no factor there.
+    """
     width = shape[:1]
     weight, ones = source.take(f"{name}.weight", shape), np.ones(width)
     if f"{name}/bn.mean" in source:

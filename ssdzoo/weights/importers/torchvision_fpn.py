@@ -1,11 +1,13 @@
-"""torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`. No mxnet here."""
+"""torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`."""
 
 import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.weights.importers.imported import Source
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 
 _BODY = re.compile(r"^(?:backbone\.)?body\.")
 # inner_blocks.0.0.weight; inner_blocks.0.weight in files written before torchvision 0.13.
@@ -13,7 +15,7 @@ _BLOCK = re.compile(r"^(?:backbone\.)?fpn\.(inner|layer)_blocks\.(\d+)\.(?:0\.)?
 _EXTRA = re.compile(r"^(?:backbone\.)?fpn\.extra_blocks\.p(\d+)\.(weight|bias)$")
 
 
-def is_fpn(names) -> bool:
+def is_fpn(names: Collection[str]) -> bool:
     """Whether these are names of torchvision's ResNet-FPN or of a detector on it."""
     return any(_BODY.match(name) for name in names) and any(_BLOCK.match(name) for name in names)
 
@@ -23,9 +25,11 @@ def body_names(arrays: dict) -> dict:
     return {_BODY.sub("", name): array for name, array in arrays.items() if _BODY.match(name)}
 
 
-def pyramid(path, arrays: dict, wanted: dict) -> dict:
-    """{attribute path: float32 array} of the pyramid's convolutions. Stages are told by their channels; where the file has no
-    extra convolutions (Faster R-CNN's have a pooling instead), neither has the answer.
+def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:
+    """{attribute path: float32 array} of the pyramid's convolutions.
+
+    Stages are recognized by their channels. Where the file has no extra convolutions, the result has none either: Faster R-CNN
+    has a pooling there.
 
     Args:
         path: the file that `arrays` came from.
@@ -33,9 +37,10 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
         wanted: {attribute path of a `ResNetFPN`: shape}: `lateral.0.weight`, `smooth.0.weight`, `extra.0.weight` and so on.
 
     Raises:
-        WeightsError: a stage that the file has not, or another shape.
+        WeightsError: a stage that the file lacks, or another shape.
     """
-    sides, extras = {"inner": {}, "layer": {}}, []
+    sides: dict[str, dict] = {"inner": {}, "layer": {}}
+    extras = []
     for name in arrays:
         if block := _BLOCK.match(name):
             sides[block[1]][int(block[2]), block[3]] = name
@@ -44,7 +49,7 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     levels = {int(np.shape(arrays[name])[1]): i for (i, part), name in sides["inner"].items() if part == "weight"}
     first = min((number for number, _, _ in extras), default=0)
     more = {(number - first, part): name for number, part, name in extras}
-    source, found = Source(path, arrays, "torchvision ResNet-FPN"), {}
+    source, found = CheckedArrays(path, arrays, "torchvision ResNet-FPN"), {}
     for target, shape in wanted.items():
         kind, index, part = target.split(".")
         if kind == "extra":
@@ -59,9 +64,9 @@ def pyramid(path, arrays: dict, wanted: dict) -> dict:
     return found
 
 
-def _take(source: Source, name, target: str, shape) -> np.ndarray:
+def _take(source: CheckedArrays, name: str | None, target: str, shape: Sequence[int]) -> np.ndarray:
     if name is None:
         raise WeightsError(
-            f"{source.path}: {source.kind} without a counterpart of {target} {tuple(shape)}; is the file complete?"
+            f"{source.path}: {source.origin} without a counterpart of {target} {tuple(shape)}; is the file complete?"
         )
     return source.take(name, tuple(shape))

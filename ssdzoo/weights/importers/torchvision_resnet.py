@@ -1,32 +1,36 @@
-"""torchvision's ResNets as backbones. GluonCV's v1b ResNets are the same networks; MXNet's v1 ones are with 18 and 34 layers. No
-mxnet here."""
+"""torchvision's ResNets as backbones.
+
+GluonCV's v1b ResNets are the same networks. MXNet's v1 ones are the same with 18 and 34 layers only.
+"""
 
 import re
+from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.weights.importers.imported import Source
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.zoo import find_preset, list_models
 
-_BLOCKS = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
+_BLOCKS: dict[tuple[int, ...], int] = {(2, 2, 2, 2): 18, (3, 4, 6, 3): 34, (3, 4, 23, 3): 101, (3, 8, 36, 3): 152}
 _NORM = {"gamma": "weight", "beta": "bias"}
 
 
-def is_resnet(names) -> bool:
-    """Whether these are names of torchvision's ResNets."""
+def is_resnet(names: Collection[str]) -> bool:
+    """Whether these are names in a state dict of torchvision's ResNets."""
     return "layer1.0.conv1.weight" in names and "bn1.running_mean" in names
 
 
-def _blocks(names) -> tuple:
-    """Blocks in each of the four stages, of names such as `layer1.0.conv1.weight` or `features.4.0.body.0.weight`."""
+def _blocks(names: Collection[str]) -> tuple[int, ...]:
+    """Number of blocks in each of the four stages, from names such as `layer1.0.conv1.weight` or `features.4.0.body.0.weight`."""
     matches = (re.match(r"(?:layer([1-4])|features\.([4-7]))\.(\d+)\.", name) for name in names)
     blocks = {(int(m[1] or int(m[2]) - 3), m[3]) for m in matches if m}
     return tuple(sum(stage == i for stage, _ in blocks) for i in range(1, 5))
 
 
-def _depth(names) -> int | None:
-    """18, 34, 50, 101 or 152 of torchvision's names; None for a ResNet that is none of these."""
+def _depth(names: Collection[str]) -> int | None:
+    """18, 34, 50, 101 or 152 from torchvision's names; None for a ResNet that is none of these."""
     depth = _BLOCKS.get(_blocks(names))
     bottleneck = "layer1.0.conv3.weight" in names
     if bottleneck and depth == 34:
@@ -34,7 +38,7 @@ def _depth(names) -> int | None:
     return depth if bottleneck == ((depth or 0) > 34) else None
 
 
-def resnet_base(path, arrays: dict, wanted) -> dict:
+def resnet_backbone(path: str | Path, arrays: dict, wanted: Collection[str]) -> dict:
     """{attribute path: float32 array} for a backbone with the parameter paths `wanted`.
 
     Args:
@@ -43,7 +47,7 @@ def resnet_base(path, arrays: dict, wanted) -> dict:
         wanted: paths of GluonCV's v1b ResNets (`layer1.0.conv1.weight`) or of MXNet's v1 ones (`features.4.0.body.0.weight`).
 
     Raises:
-        WeightsError: not the same network; says why, and which backbones are.
+        WeightsError: not the same network. The message says why, and which models the file fits.
     """
     depth = _depth(arrays)
     if "layer1.0.conv1.weight" in wanted:
@@ -66,13 +70,13 @@ def resnet_base(path, arrays: dict, wanted) -> dict:
             f"{path}: torchvision ResNet-{depth or '?'} does not fit: it has {theirs} blocks, this backbone {ours}; "
             f"{_fitting(depth)}"
         )
-    source = Source(path, arrays, f"torchvision ResNet-{depth}")
-    base = {}
+    source = CheckedArrays(path, arrays, f"torchvision ResNet-{depth}")
+    backbone = {}
     for target, name in rename.items():
         layer, part = name.rsplit(".", 1)
         name = f"{layer}.{_NORM.get(part, part)}"
-        base[target] = source.take(name, np.shape(arrays.get(name, ())))
-    return base
+        backbone[target] = source.take(name, np.shape(arrays.get(name, ())))
+    return backbone
 
 
 def _v1_name(name: str) -> str:
@@ -86,7 +90,7 @@ def _v1_name(name: str) -> str:
     return f"{ {'features.0': 'conv1', 'features.1': 'bn1', 'output': 'fc'}[head] }.{part}"
 
 
-def _fitting(depth) -> str:
+def _fitting(depth: int | None) -> str:
     """Which backbones and models a file of this depth fits."""
     if depth is None:
         return "there are backbones for ResNet-18, ResNet-34 and ResNet-50"

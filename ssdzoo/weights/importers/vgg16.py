@@ -1,39 +1,43 @@
-"""ImageNet's VGG-16 as the base of our VGG SSDs, from torchvision's, MXNet's and Keras's layout. No mxnet here.
+"""ImageNet's VGG-16 as the backbone of the VGG SSDs, from the layouts of torchvision, MXNet, Keras and ssd.pytorch.
 
-fc6 and fc7 become the dilated conv6 and conv7 by taking every third row and column of the kernel and every fourth channel: Liu et
-al. 2016, section 3.1 (after Chen et al. 2015).
+fc6 and fc7 become conv6 and conv7: every fourth channel of both, and every third row and column of fc6's kernel. That is why
+conv6 is dilated. Source: Liu et al. 2016, section 3.1, after Chen et al. 2015.
 """
 
 import re
+from collections.abc import Collection, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
-from ssdzoo.weights.importers.imported import Source
-from ssdzoo.weights.importers.pytorch_ssd import FEATURES
-from ssdzoo.weights.importers.vgg_ssd import base_layers, take_layers
+from ssdzoo.weights.importers.checked_arrays import CheckedArrays
+from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN
+from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, LIST_POSITIONS, backbone_layers, take_layers
 
-# What our base is called with: pixels 0..255, RGB, less ImageNet's mean (`init_scale` has undone the division by std).
+_Color = Sequence[float] | np.ndarray  # three numbers, in the order RGB
+
+# The backbone's first convolution takes pixels 0..255, RGB, less ImageNet's mean: `init_scale` has undone the division by std.
 _OUR_MEAN = 255 * np.array(IMAGENET_MEAN)
-_SSD_PYTORCH_MEAN = (123, 117, 104)
 _KERAS_MEAN = (123.68, 116.779, 103.939)  # in the order RGB; its pixels are BGR
 
-_KERAS_CONVOLUTIONS = [f"block{b}_conv{i}" for b, count in enumerate((2, 2, 3, 3, 3), 1) for i in range(1, count + 1)]
+_KERAS_CONVOLUTIONS = [f"block{stage}_conv{i}" for stage, i in CONVOLUTIONS]
 
 
 def sample_fc6(weight: np.ndarray) -> np.ndarray:
-    """conv6's kernels (1024, 512, 3, 3) out of fc6's weights (4096, 512, 7, 7): outputs, channels, rows, columns."""
+    """conv6's kernels (1024, 512, 3, 3) from fc6's weights (4096, 512, 7, 7): outputs, channels, rows, columns."""
     return weight[::4, :, ::3, ::3]
 
 
 def sample_fc7(weight: np.ndarray) -> np.ndarray:
-    """conv7's kernels (1024, 1024, 1, 1) out of fc7's weights (4096, 4096): outputs, inputs."""
+    """conv7's kernels (1024, 1024, 1, 1) from fc7's weights (4096, 4096): outputs, inputs."""
     return weight[::4, ::4, None, None]
 
 
-def fold_input(weight: np.ndarray, bias: np.ndarray, mean, std=(1, 1, 1), bgr: bool = False) -> tuple:
-    """conv1_1 for our pixels (0..255, RGB, less ImageNet's mean) out of one for (pixel - mean) / std.
+def fold_input(weight: np.ndarray, bias: np.ndarray, mean: _Color, std: _Color = (1, 1, 1),
+               bgr: bool = False) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """conv1_1 for pixels 0..255, RGB, less ImageNet's mean, from one for (pixel - mean) / std.
 
     Args:
         weight: (64, 3, 3, 3): outputs, channels, rows, columns.
@@ -42,21 +46,21 @@ def fold_input(weight: np.ndarray, bias: np.ndarray, mean, std=(1, 1, 1), bgr: b
         bgr: its input channels are in the order BGR.
 
     Returns:
-        Weight and bias, float32. Division by std and the order of channels are exact everywhere. So is another mean, but for the
-        outermost pixels: there a kernel sees the zeros of the padding, which are the one's mean and not the other's.
+        Weight (64, 3, 3, 3) and bias (64,), float32. The division by std and the order of channels are exact. Another mean is
+        exact except at the outermost pixels, where the kernel covers padding: zeros there stand for one mean and not the other.
     """
     weight = (weight[:, ::-1] if bgr else weight) / np.reshape(std, (1, 3, 1, 1))
     bias = bias + np.einsum("ocij,c->o", weight, _OUR_MEAN - mean)
     return weight.astype(np.float32), bias.astype(np.float32)
 
 
-def is_vgg16(names) -> bool:
-    """Whether these are the names in a file that `vgg16_base` reads."""
+def is_vgg16(names: Collection[str]) -> bool:
+    """Whether these are the names in a file that `vgg16_backbone` reads."""
     return any(_layout(names))
 
 
-def _layout(names) -> tuple:
-    """Which of the four layouts the names belong to: (torchvision, MXNet, ssd.pytorch's reduced, Keras)."""
+def _layout(names: Collection[str]) -> tuple[bool, bool, bool, bool]:
+    """Whether the names are of each layout: (torchvision, MXNet, ssd.pytorch's reduced, Keras)."""
     flat = any(re.fullmatch(r"vgg\d+_conv0_weight", name) for name in names)
     return (
         "classifier.0.weight" in names and "features.0.weight" in names,
@@ -66,13 +70,13 @@ def _layout(names) -> tuple:
     )
 
 
-def vgg16_base(path, arrays: dict) -> dict:
-    """{attribute path: float32 array} of conv1_1 to conv7 for a VGG SSD's `features`.
+def vgg16_backbone(path: str | Path, arrays: dict) -> dict:
+    """{attribute path: float32 array} of conv1_1 to conv7, for the `features` of a VGG SSD.
 
     Args:
         path: the file that `arrays` came from.
         arrays: by name: torchvision's `vgg16` (IMAGENET1K_V1); MXNet's `vgg16` by attribute path or flat name; Keras's
-            `VGG16` with its data sets' names; or ssd.pytorch's `vgg16_reducedfc.pth`, where fc6 and fc7 are sampled already.
+            `VGG16` with its data sets' names; or ssd.pytorch's `vgg16_reducedfc.pth`, where fc6 and fc7 are already sampled.
 
     Raises:
         WeightsError: another network (with batch norm, or of 11, 13, 19 layers), or an incomplete one.
@@ -83,65 +87,66 @@ def vgg16_base(path, arrays: dict) -> dict:
             raise WeightsError(
                 f"{path}: has no classifier (all NaN, as in torchvision's IMAGENET1K_FEATURES): take IMAGENET1K_V1"
             )
-        names = [f"features.{i}" for i in FEATURES] + ["classifier.0", "classifier.3"]
-        return _from_dense(Source(path, arrays, "torchvision vgg16"), names)
+        names = [f"features.{i}" for i in LIST_POSITIONS] + ["classifier.0", "classifier.3"]
+        return _from_dense(CheckedArrays(path, arrays, "torchvision vgg16"), names)
     if mxnet:
         flat = {re.sub(r"^vgg\d+_", "vgg_", name): array for name, array in arrays.items()}
         if "vgg_conv0_weight" in flat:
             names = [f"vgg_conv{i}" for i in range(13)] + ["vgg_dense0", "vgg_dense1"]
-            return _from_dense(Source(path, flat, "MXNet vgg16"), names, ("_weight", "_bias"))
-        return _from_dense(Source(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in (*FEATURES, 31, 33)])
+            return _from_dense(CheckedArrays(path, flat, "MXNet vgg16"), names, ("_weight", "_bias"))
+        return _from_dense(CheckedArrays(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in (*LIST_POSITIONS, 31, 33)])
     if reduced:
-        source = Source(path, arrays, "ssd.pytorch vgg16_reducedfc")
-        base = take_layers(source, base_layers(), [f"{i}" for i in (*FEATURES, 31, 33)])
-        return _folded(base, _SSD_PYTORCH_MEAN)
+        source = CheckedArrays(path, arrays, "ssd.pytorch vgg16_reducedfc")
+        backbone = take_layers(source, backbone_layers(), [f"{i}" for i in (*LIST_POSITIONS, 31, 33)])
+        return _folded(backbone, CAFFE_MEAN)
     if keras:
         return _from_keras(path, arrays)
     raise WeightsError(f"{path}: no VGG-16 of torchvision, MXNet or Keras: its first array is {next(iter(arrays))!r}")
 
 
-def _folded(base: dict, mean, std=(1, 1, 1), bgr: bool = False) -> dict:
-    weight, bias = fold_input(base["stages.0.0.weight"], base["stages.0.0.bias"], mean, std, bgr)
-    return {**base, "stages.0.0.weight": weight, "stages.0.0.bias": bias}
+def _folded(backbone: dict, mean: _Color, std: _Color = (1, 1, 1), bgr: bool = False) -> dict:
+    weight, bias = fold_input(backbone["stages.0.0.weight"], backbone["stages.0.0.bias"], mean, std, bgr)
+    return {**backbone, "stages.0.0.weight": weight, "stages.0.0.bias": bias}
 
 
-def _from_dense(source: Source, names: list, parts=(".weight", ".bias")) -> dict:
-    layers = base_layers()
+def _from_dense(source: CheckedArrays, names: list, parts: tuple[str, str] = (".weight", ".bias")) -> dict:
+    layers = backbone_layers()
     convolutions = {path: layers[path] for path in list(layers)[:13]}
-    base = take_layers(source, convolutions, names[:13], parts)
+    backbone = take_layers(source, convolutions, names[:13], parts)
     for path, name, inputs, pick in (
         ("stages.5.0", names[13], 25088, lambda w: sample_fc6(w.reshape(4096, 512, 7, 7))),
         ("stages.5.2", names[14], 4096, sample_fc7),
     ):
-        base[f"{path}.weight"] = source.take(name + parts[0], (4096, inputs), pick=pick)
-        base[f"{path}.bias"] = source.take(name + parts[1], (4096,), pick=lambda b: b[::4])
-    return _folded(base, _OUR_MEAN, 255 * np.array(IMAGENET_STD))
+        backbone[f"{path}.weight"] = source.take(name + parts[0], (4096, inputs), pick=pick)
+        backbone[f"{path}.bias"] = source.take(name + parts[1], (4096,), pick=lambda b: b[::4])
+    return _folded(backbone, _OUR_MEAN, 255 * np.array(IMAGENET_STD))
 
 
-def _from_keras(path, arrays: dict) -> dict:
+def _from_keras(path: str | Path, arrays: dict) -> dict:
     """Kernels are (rows, columns, inputs, outputs), fc1's inputs (7 rows, 7 columns, 512 channels)."""
     named = {}
     for name, array in arrays.items():
         layer = next((part for part in name.split("/") if part in keras_layers()), None)
         if layer:
             named[f"{layer}.{'kernel' if np.ndim(array) > 1 else 'bias'}"] = array
-    source = Source(path, named, "Keras VGG16")
-    base = {}
-    for (ours, shape), layer in zip(base_layers().items(), keras_layers()):
+    source = CheckedArrays(path, named, "Keras VGG16")
+    backbone = {}
+    for (ours, shape), layer in zip(backbone_layers().items(), keras_layers()):
         outputs, inputs, rows, columns = shape
-        kernel, bias, pick = (rows, columns, inputs, outputs), (outputs,), lambda w: w.transpose(3, 2, 0, 1)
+        kernel: tuple[int, ...] = (rows, columns, inputs, outputs)
+        bias, pick = (outputs,), lambda w: w.transpose(3, 2, 0, 1)
         if layer == "fc1":
             kernel, pick = (25088, 4096), lambda w: sample_fc6(w.reshape(7, 7, 512, 4096).transpose(3, 2, 0, 1))
         elif layer == "fc2":
             kernel, pick = (4096, 4096), lambda w: sample_fc7(w.T)
         dense = layer.startswith("fc")
-        base[f"{ours}.weight"] = source.take(f"{layer}.kernel", kernel, pick=pick)
-        base[f"{ours}.bias"] = source.take(
+        backbone[f"{ours}.weight"] = source.take(f"{layer}.kernel", kernel, pick=pick)
+        backbone[f"{ours}.bias"] = source.take(
             f"{layer}.bias", (4096,) if dense else bias, pick=lambda b, n=dense: b[::4] if n else b
         )
-    return _folded(base, _KERAS_MEAN, bgr=True)
+    return _folded(backbone, _KERAS_MEAN, bgr=True)
 
 
-def keras_layers() -> list:
-    """Names of Keras's layers that become ours, in the order of `base_layers`."""
+def keras_layers() -> list[str]:
+    """Names of Keras's layers, in the order of `backbone_layers`."""
     return [*_KERAS_CONVOLUTIONS, "fc1", "fc2"]

@@ -99,7 +99,7 @@ def test_parts_of_a_split(many, tmp_path):
     parts = [stems(many, f"all[{a}%:{a + 12.5}%]") for a in np.arange(8) * 12.5]
     assert sorted(chain.from_iterable(parts)) == stems(many, "all") and {len(p) for p in parts} == {2, 3}
     assert parts[0] != ["i00", "i01"]  # drawn, not the first ones
-    with pytest.raises(DataError, match=r"'train\[:5%\]' holds none of the 4 images"):
+    with pytest.raises(DataError, match=r"'train\[:5%\]' contains none of the 4 images"):
         load_dataset(data, "train[:5%]")
     for wrong in ("train[:5]", "train[80%]", "train[60%:40%]", "train[:120%]", "train[", "[:50%]", "train[..%:]", "train[5%:5%]"):
         with pytest.raises(CallError, match=r"a part is written like train\[:80%\]"):

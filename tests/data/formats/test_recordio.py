@@ -144,7 +144,7 @@ def test_a_class_that_is_damage_makes_no_list_of_names(tmp_path, image):
         ("0 " + "9" * 100, "line 1 is .*expected a key and an offset"),
         ("0 999999999999", "byte 999999999999: truncated"),
         ("0 4", "byte 4: 0x.* instead of RecordIO's"),
-        ("", "holds no records"),
+        ("", "contains no records"),
     ],
 )
 def test_wrong_indices(text, message, tmp_path):

@@ -95,7 +95,7 @@ def test_wrong_labels(text, message, tmp_path):
         ("train: folder.txt\nnames: [ant, bee, cow]", "x.jpg: cannot be read: Is a directory"),
         ("train: [a\n", "data.yaml: not YAML: line 2: "),
         ("names: !!python/object/apply:os.system ['true']", "not YAML: line 1: could not determine a constructor"),
-        ("a: &a [x, x]\nb: &b [*a, *a]\nnames: *b", r"holds references \(\*name\), which are refused"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\nnames: *b", r"contains references \(\*name\), which are refused"),
         ("names: [" * 5000, "not YAML"),
         (b"names: \xff", "not UTF-8"),
         ("date: 2001-99-99\nnames: [a]", "not YAML: month must be"),

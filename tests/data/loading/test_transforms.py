@@ -113,7 +113,7 @@ def test_the_fill_keeps_the_mean_color():
         pixels, _, _, drawn = T.train_transform(
             image, as_boxes([]), np.zeros(0, int), (100, 100), np.random.default_rng(seed), (10, 20, 30), always
         )
-        rows, columns = T.placed(60, 80, drawn.window, (100, 100))[1]
+        rows, columns = T.placed((60, 80), drawn.window, (100, 100))[1]
         if drawn.mirrored:
             columns = slice(100 - columns.stop, 100 - columns.start)
         changed += (pixels[rows, columns] != 200).any()

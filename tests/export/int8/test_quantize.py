@@ -12,11 +12,11 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 from ssdzoo.cli import main
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.export.int8.equalize import equalize
-from ssdzoo.export.int8.quantize import beginning, nodes_before, quantize_onnx
+from ssdzoo.export.int8.quantize import int8_start, nodes_before, quantize_onnx
 from ssdzoo.export.onnx_file import export_onnx
-from ssdzoo.measure.certificate import certify, open_side
+from ssdzoo.formats.onnx_metadata import read_metadata
+from ssdzoo.measure.certificate import Trial, certify, open_side
 from ssdzoo.measure.compare import Tolerance
-from ssdzoo.predict.backends.onnx_model import read_metadata
 from ssdzoo.zoo import find_preset
 from tests.export.onnx.models import trained_looking
 
@@ -93,12 +93,12 @@ def test_int8_begins_where_nothing_is_read_in_float_too():
         make("Conv", ["images"], ["a"]), make("Relu", ["a"], ["r"]), make("Conv", ["r"], ["b"]), make("Conv", ["b"], ["c"]),
         make("Add", ["c", "r"], ["s"]), make("Conv", ["s"], ["d"]),
     ]  # fmt: skip
-    assert [beginning(network, count) for count in range(5)] == [0, 2, 5, 5, 6]
+    assert [int8_start(network, count) for count in range(5)] == [0, 2, 5, 5, 6]
 
 
 def test_it_finds_nearly_the_same(model):
     sides = [open_side(model / name, "onnxruntime") for name in ("float.onnx", "int8.onnx")]
-    found = certify(*sides, model / "images", score=0.3, tolerance=Tolerance(agreement=0.4)).summary
+    found = certify(*sides, Trial(model / "images", score=0.3, tolerance=Tolerance(agreement=0.4))).summary
     counts = found["detections"]
     assert found["passed"] and counts["matched"] > 0.6 * counts["a"] > 30
     assert 0 < found["heads"]["logits"] < 4 and found["scores"]["mean"] < 0.1

@@ -9,7 +9,8 @@ from ssdzoo.data.images import read_image
 from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.export.onnx.builder import Builder
 from ssdzoo.export.onnx.fold_norms import fold_norms
-from ssdzoo.export.onnx.translate import data_variable, translate
+from ssdzoo.export.onnx.translate import translate
+from ssdzoo.formats.graph_input import input_of
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.runtime import mxnet
 from ssdzoo.zoo import find_preset
@@ -104,7 +105,7 @@ def run_symbol(symbol, opset=17, dims=None, fold=False, **arrays):
     if fold:
         graph, arrays = fold_norms(graph, arrays)
     image = g.input("images", dims or ["batch", *data.shape[1:]])
-    done = translate(g, graph, arrays, data_variable(graph, arrays), image, image)
+    done = translate(g, graph, arrays, input_of(graph, arrays).name, image, image)
     model = g.model({f"out{i}": (v, [None] * v.rank) for i, v in enumerate(done.outputs)}, {}, "")
     onnx.checker.check_model(model, full_check=True)
     return expected, list(run_onnx(model, data).values())

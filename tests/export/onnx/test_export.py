@@ -15,7 +15,7 @@ pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 import ssdzoo
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.export import to_onnx
-from ssdzoo.predict.backends.onnx_model import OpenVINOBackend
+from ssdzoo.predict.backends.openvino import OpenVINOBackend
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset

@@ -135,7 +135,7 @@ def test_parameters_that_do_not_fit_are_left_to_the_translator():
     for name, array in (("n_gamma", np.ones(3)), ("c_weight", np.zeros((3, 3))), ("n_moving_var", None)):
         wrong = {**arrays, name: array} if array is not None else {k: v for k, v in arrays.items() if k != name}
         graph, params = fold_norms(read_symbol(symbol.tojson()), wrong)
-        assert graph.nodes[graph.heads[0][0]].op == "BatchNorm" and params == wrong
+        assert graph.nodes[graph.outputs[0][0]].op == "BatchNorm" and params == wrong
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_damaged_norms_are_left_to_the_translator(change, tmp_path):
     data = json.loads(symbol.tojson())
     data["nodes"][-1].update(change)
     graph, _ = fold_norms(read_symbol(json.dumps(data)), arrays_of(symbol))
-    assert graph.nodes[graph.heads[0][0]].op == "BatchNorm"
+    assert graph.nodes[graph.outputs[0][0]].op == "BatchNorm"
     with pytest.raises(ExportError, match=r"node 'n' \(BatchNorm\)|one, `data`, was expected"):
         to_onnx(json.dumps(data), {k: v for k, v in arrays_of(symbol).items() if k != "data"}, tmp_path / "x.onnx")
 
@@ -160,7 +160,7 @@ def test_statistics_that_the_file_does_not_list():
         node["inputs"] = node["inputs"][:3]
     graph, params = fold_norms(read_symbol(json.dumps(data)), arrays)
     _, expected = fold_norms(read_symbol(symbol.tojson()), arrays)
-    assert graph.nodes[graph.heads[0][0]].op == "Convolution"
+    assert graph.nodes[graph.outputs[0][0]].op == "Convolution"
     for name in expected:
         np.testing.assert_array_equal(params[name], expected[name])
 

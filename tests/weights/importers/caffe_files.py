@@ -59,15 +59,15 @@ class Model:
     def heads(self, sources, outputs, kernel, ratios, sizes, steps, clip=False, scale=1.0):
         """Class and box heads, prior boxes and the detection layer; `sizes` [(min, max or None)] in pixels."""
         joined = {"loc": [], "conf": [], "priorbox": []}
-        for source, ratio, (least, most), step in zip(sources, ratios, sizes, steps):
-            anchors = 1 + (most is not None) + 2 * len(ratio)
+        for source, ratio, (small, large), step in zip(sources, ratios, sizes, steps):
+            anchors = 1 + (large is not None) + 2 * len(ratio)
             for side, width in (("loc", 4), ("conf", outputs)):
                 name = f"{source}_mbox_{side}"
                 x = self.conv(name, source, anchors * width, kernel, pad=kernel // 2, scale=scale)
                 x = self.layer(f"{name}_perm", "Permute", x, "permute_param { order: 0 order: 2 order: 3 order: 1 }")
                 joined[side].append(self.layer(f"{name}_flat", "Flatten", x, "flatten_param { axis: 1 }"))
             numbers = (
-                f"min_size: {least} " + (f"max_size: {most} " if most else "") + "".join(f"aspect_ratio: {r} " for r in ratio)
+                f"min_size: {small} " + (f"max_size: {large} " if large else "") + "".join(f"aspect_ratio: {r} " for r in ratio)
             )
             numbers += f"flip: true clip: {str(clip).lower()} variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 offset: 0.5"
             numbers += f" step: {step}" if step else ""

@@ -4,7 +4,7 @@ import pytest
 
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.preset import read_preset
-from ssdzoo.weights.importers.caffe import read_ssd
+from ssdzoo.weights.importers.caffe import read_caffe
 from tests.weights.importers.caffe_files import mobilenet_ssd, vgg_ssd
 from tests.weights.outputs import pixels, raw_outputs
 
@@ -34,11 +34,11 @@ def check(got, expected, size):
 @pytest.mark.parametrize("size, outputs, clip", [(300, 21, False), (300, 81, True), (512, 21, False)])
 def test_ssd_on_vgg(size, outputs, clip, tmp_path):
     files = vgg_ssd(size, outputs, clip, seed=size).save(tmp_path)
-    converted = read_ssd(files[0])
+    converted = read_caffe(files[0])
     params, table = converted.save(tmp_path / "new.params")
     image = pixels(size, seed=2)
     check(raw_outputs(params, table, image), original(*files, caffe_input(image, (104, 117, 123))), size)
-    assert converted.source == f"Caffe SSD{size}" and len(converted.preset.classes) == outputs - 1
+    assert converted.origin == f"Caffe SSD{size}" and len(converted.preset.classes) == outputs - 1
     assert read_preset(table).name == f"ssd_{size}_vgg16_atrous_{'voc' if outputs == 21 else 'coco'}"
     first = converted.arrays["anchor_generators.0.anchors"][0, 0, 1, 2, :4]
     if not clip:
@@ -48,7 +48,7 @@ def test_ssd_on_vgg(size, outputs, clip, tmp_path):
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_mobilenet_ssd(batch_norm, tmp_path):
     files = mobilenet_ssd(batch_norm).save(tmp_path)
-    params, table = read_ssd(*files).save(tmp_path / "new.params")
+    params, table = read_caffe(*files).save(tmp_path / "new.params")
     image = pixels(300, seed=3)
     expected = original(*files, caffe_input(image, (127.5,) * 3, 1 / 127.5))
     assert len(expected[0]) == 1917
@@ -66,21 +66,21 @@ def test_the_layers_are_looked_for_beside_the_weights(files, tmp_path):
     with pytest.raises(
         WeightsError, match="put its layers beside it, as some.prototxt or deploy.prototxt; there is no .prototxt"
     ):
-        read_ssd(model)
+        read_caffe(model)
     for name in ("train.prototxt", "test.prototxt"):
         (tmp_path / name).write_text("no layers")
-    with pytest.raises(WeightsError, match="which of 2 .prototxt files it is cannot be told"):
-        read_ssd(model)
+    with pytest.raises(WeightsError, match="or deploy.prototxt; there are 2 other .prototxt files"):
+        read_caffe(model)
     (tmp_path / "deploy.prototxt").write_text(files[1].read_text())
-    assert read_ssd(model).source == "Caffe MobileNet-SSD"
+    assert read_caffe(model).origin == "Caffe MobileNet-SSD"
     with pytest.raises(WeightsError, match="gone.caffemodel: no such file"):
-        read_ssd(tmp_path / "gone.caffemodel", files[1])
+        read_caffe(tmp_path / "gone.caffemodel", files[1])
 
 
 def test_other_classes(files):
-    assert read_ssd(*files, classes=[f"c{i}" for i in range(20)]).preset.classes[0] == "c0"
+    assert read_caffe(*files, classes=[f"c{i}" for i in range(20)]).preset.classes[0] == "c0"
     with pytest.raises(CallError, match="net.caffemodel: Caffe MobileNet-SSD of 20 classes, but 1 names are given"):
-        read_ssd(*files, classes=["a"])
+        read_caffe(*files, classes=["a"])
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_other_classes(files):
         ("empty", "Caffe MobileNet-SSD without 'conv0.weight'"),
         ("prototxt", "net.caffemodel with net.prototxt: not read by OpenCV's importer"),
         ("other", "net.prototxt: neither weiliu89's SSD on VGG-16 .* nor chuanqi305's MobileNet-SSD"),
-        ("variance", "conv11_mbox_priorbox: not 3 prior boxes a pixel with the variances 0.1, 0.1, 0.2, 0.2"),
+        ("variance", "conv11_mbox_priorbox: not 3 prior boxes per grid cell with the variances 0.1, 0.1, 0.2, 0.2"),
         ("renamed", r"Caffe MobileNet-SSD without 'conv5.weight' \(256, 256, 1, 1\)"),
     ],
 )
@@ -114,4 +114,4 @@ def test_damaged_and_other_files(damage, message, files, tmp_path):
     (tmp_path / "net.caffemodel").write_bytes(content)
     (tmp_path / "net.prototxt").write_text(text)
     with pytest.raises(WeightsError, match=message):
-        read_ssd(tmp_path / "net.caffemodel")
+        read_caffe(tmp_path / "net.caffemodel")

@@ -4,7 +4,7 @@ import pytest
 from ssdzoo.errors import WeightsError
 from ssdzoo.nn.fpn import ResNetFPN
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.matching import load_base
+from ssdzoo.weights.matching import load_backbone
 from tests.weights.outputs import write_safetensors
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
@@ -15,7 +15,7 @@ BLOCKS = {18: (2, 2, 2, 2), 50: (3, 4, 6, 3)}
 
 
 class Detector(mx.gluon.HybridBlock):
-    """What `load_base` asks of an SSD: `features`."""
+    """What `load_backbone` asks of an SSD: `features`."""
 
     num_classes = 1
 
@@ -50,7 +50,7 @@ def test_the_maps_are_those_of_torchvision(depth, ours, theirs, prefix, height, 
     theirs = original(depth, **theirs)
     torch.save({prefix + k: v for k, v in theirs.state_dict().items()}, tmp_path / "fpn.pth")
     net = Detector(f"resnet{depth}_v1b", **ours)
-    load_base(net, tmp_path / "fpn.pth")
+    load_backbone(net, tmp_path / "fpn.pth")
     image = np.random.default_rng(0).normal(size=(1, 3, height, width)).astype(np.float32)
     for a, b in zip(net.features(mx.nd.array(image)), torch_networks.run(theirs, image), strict=True):
         assert 0.1 < b.std() < 5
@@ -62,7 +62,7 @@ def test_a_pyramid_over_fewer_stages_takes_its_part(tmp_path):
     write_safetensors(tmp_path / "fpn.safetensors", {k: v.numpy() for k, v in theirs.state_dict().items()})
     net = Detector("resnet18_v1", (2, 3, 4), extra=2)
     before = net.features.extra[0].weight.data().asnumpy()
-    load_base(net, tmp_path / "fpn.safetensors")
+    load_backbone(net, tmp_path / "fpn.safetensors")
     image = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
     for a, b in zip(net.features(mx.nd.array(image))[:3], torch_networks.run(theirs, image)[1:4], strict=True):
         np.testing.assert_allclose(a.asnumpy(), b, rtol=0, atol=1e-4)
@@ -84,4 +84,4 @@ def test_what_does_not_fit(ours, change, message, tmp_path):
     arrays = {k: v for k, v in {**arrays, **change}.items() if v is not None}
     write_safetensors(tmp_path / "fpn.safetensors", arrays)
     with pytest.raises(WeightsError, match=f"fpn.safetensors: .*{message}"):
-        load_base(Detector("resnet18_v1b", **ours), tmp_path / "fpn.safetensors")
+        load_backbone(Detector("resnet18_v1b", **ours), tmp_path / "fpn.safetensors")

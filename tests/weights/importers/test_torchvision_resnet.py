@@ -4,7 +4,7 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import gluoncv, mxnet
-from ssdzoo.weights.backbone import read_base
+from ssdzoo.weights.backbone import read_backbone
 from tests.weights.outputs import write_safetensors
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
@@ -46,7 +46,7 @@ def test_v1b_features_are_equal(depth, tmp_path):
     net.initialize()
     net(mx.nd.zeros((1, 3, 64, 64)))
     parameters = net._collect_params_with_prefix()
-    for name, array in read_base(saved(theirs, tmp_path / "r.pth"), parameters).items():
+    for name, array in read_backbone(saved(theirs, tmp_path / "r.pth"), parameters).items():
         parameters[name].set_data(mx.nd.array(array))
     x, got = net.maxpool(net.relu(net.bn1(net.conv1(mx.nd.array(image()))))), []
     for layer in (net.layer1, net.layer2, net.layer3, net.layer4):
@@ -68,7 +68,7 @@ def test_resnet34_v1b_in_its_ssd(tmp_path):
     write_safetensors(tmp_path / "resnet34.safetensors", {k: v.numpy() for k, v in theirs.state_dict().items()})
     net = ssdzoo.get_model("ssd_300_resnet34_v1b_voc", classes=["a"], pretrained_base=str(tmp_path / "resnet34.safetensors"))
     check_maps([net.features.stage1(mx.nd.array(image()))], run(theirs, image())[1:2])
-    weight = net.features.base_parameters["layer4.2.conv2.weight"].data().asnumpy()
+    weight = net.features.backbone_parameters["layer4.2.conv2.weight"].data().asnumpy()
     np.testing.assert_array_equal(weight, theirs.layer4[2].conv2.weight.detach().numpy())
 
 

@@ -5,9 +5,9 @@ import ssdzoo
 from ssdzoo.errors import WeightsError
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights.backbone import read_base
-from ssdzoo.weights.importers.vgg16 import fold_input, sample_fc6, sample_fc7, vgg16_base
-from ssdzoo.weights.importers.vgg_ssd import base_layers
+from ssdzoo.weights.backbone import read_backbone
+from ssdzoo.weights.importers.vgg16 import fold_input, sample_fc6, sample_fc7, vgg16_backbone
+from ssdzoo.weights.importers.vgg_layers import backbone_layers
 from tests.weights.outputs import pixels, write_safetensors
 
 mx = mxnet()
@@ -21,7 +21,7 @@ def vgg16():
     rng = np.random.default_rng(0)
     layers = [
         (rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32), rng.normal(size=shape[0]).astype(np.float32))
-        for shape in list(base_layers().values())[:13]
+        for shape in list(backbone_layers().values())[:13]
     ]
     fc6 = np.arange(4096 * 25088, dtype=np.float32).reshape(4096, 25088)
     fc7 = rng.normal(size=(4096, 4096)).astype(np.float32)
@@ -75,14 +75,14 @@ def expected_base(layers):
 
 
 def check_layers(base, layers, first=1):
-    assert list(base) == [f"{path}.{part}" for path in base_layers() for part in ("weight", "bias")]
-    for path, (weight, bias) in list(zip(base_layers(), expected_base(layers)))[first:]:
+    assert list(base) == [f"{path}.{part}" for path in backbone_layers() for part in ("weight", "bias")]
+    for path, (weight, bias) in list(zip(backbone_layers(), expected_base(layers)))[first:]:
         np.testing.assert_array_equal(base[f"{path}.weight"], weight)
         np.testing.assert_array_equal(base[f"{path}.bias"], bias)
 
 
 def test_torchvision(vgg16):
-    base = vgg16_base("vgg.pth", torchvision(vgg16))
+    base = vgg16_backbone("vgg.pth", torchvision(vgg16))
     check_layers(base, vgg16)
     image = pixels(40)
     expected = conv1_1(*vgg16[0], (image - MEAN) / STD)
@@ -97,7 +97,7 @@ def test_mxnet(naming, vgg16):
     parameters = zoo._collect_params_with_prefix()
     names = list(parameters) if naming == "paths" else [p.name for p in parameters.values()]
     arrays = dict(zip(names, [array for layer in vgg16 for array in layer] + [np.zeros((1000, 4096)), np.zeros(1000)]))
-    base, expected = vgg16_base("vgg.params", arrays), vgg16_base("vgg.pth", torchvision(vgg16))
+    base, expected = vgg16_backbone("vgg.params", arrays), vgg16_backbone("vgg.pth", torchvision(vgg16))
     check_layers(base, vgg16)
     for name, array in expected.items():
         np.testing.assert_array_equal(base[name], array)
@@ -105,7 +105,7 @@ def test_mxnet(naming, vgg16):
 
 @pytest.mark.parametrize("name", ["{0}/{0}/{1}:0", "{0}/{0}_{1}_1:0"])
 def test_keras(name, vgg16):
-    base = vgg16_base("vgg.h5", keras(vgg16, name))
+    base = vgg16_backbone("vgg.h5", keras(vgg16, name))
     check_layers(base, vgg16)
     np.testing.assert_array_equal(base["stages.0.0.weight"], vgg16[0][0])
     image = pixels(40)
@@ -121,7 +121,7 @@ def test_the_base_of_ssd_pytorch(vgg16):
     names = [*FEATURES, 31, 33]
     reduced = expected_base(vgg16)
     arrays = {f"{n}.{part}": a for n, layer in zip(names, reduced) for part, a in zip(("weight", "bias"), layer)}
-    base = vgg16_base("vgg16_reducedfc.pth", arrays)
+    base = vgg16_backbone("vgg16_reducedfc.pth", arrays)
     check_layers(base, vgg16)
     image = pixels(40)
     expected = conv1_1(*vgg16[0], image - np.reshape([123, 117, 104], (3, 1, 1)))
@@ -136,7 +136,7 @@ def test_a_base_from_a_file_fills_a_network(vgg16, tmp_path):
         "classifier.0.weight": (4096, 25088), "classifier.0.bias": (4096,),
     })  # fmt: skip
     net = ssdzoo.get_model("ssd_300_vgg16_atrous_voc", classes=["a"], pretrained_base=str(path))
-    for layer, (weight, bias) in list(zip(base_layers(), vgg16))[1:13]:
+    for layer, (weight, bias) in list(zip(backbone_layers(), vgg16))[1:13]:
         stage, i = map(int, layer.split(".")[1:])
         np.testing.assert_array_equal(net.features.stages[stage][i].weight.data().asnumpy(), weight)
         np.testing.assert_array_equal(net.features.stages[stage][i].bias.data().asnumpy(), bias)
@@ -144,7 +144,7 @@ def test_a_base_from_a_file_fills_a_network(vgg16, tmp_path):
     got = net.features.stages[0][0](net.features.init_scale.data() * mx.nd.array(x[None]))[0].asnumpy()
     np.testing.assert_allclose(got, conv1_1(*vgg16[0], x), rtol=0, atol=1e-4)
     with pytest.raises(WeightsError, match="vgg16.safetensors: a VGG-16, for ssd_.*_vgg16_atrous models; this backbone begins"):
-        read_base(path, ["features.0.weight"])
+        read_backbone(path, ["features.0.weight"])
 
 
 @pytest.mark.parametrize("change, message", [
@@ -156,7 +156,7 @@ def test_a_base_from_a_file_fills_a_network(vgg16, tmp_path):
 def test_other_networks_are_refused(change, message, vgg16):
     arrays = {k: v for k, v in {**torchvision(vgg16), **change}.items() if v is not None}
     with pytest.raises(WeightsError, match=f"x.pth: .*{message}"):
-        vgg16_base("x.pth", arrays)
+        vgg16_backbone("x.pth", arrays)
 
 
 @pytest.mark.parametrize("backbone", ["vgg16_bn_atrous", "vgg11_atrous", "vgg19_atrous"])
@@ -165,7 +165,7 @@ def test_another_vgg_as_the_backbone_is_refused(backbone, tmp_path):
     write_safetensors(tmp_path / "x.safetensors", {name: np.zeros(1, np.float32) for name in names})
     net = ssdzoo.get_ssd(backbone, 300, None, None, [30, 60, 111, 162, 213, 264, 315], [[1, 2]] * 6, None, ["a"])
     with pytest.raises(WeightsError, match="x.safetensors: a VGG-16 without batch norm; this backbone is another VGG"):
-        read_base(tmp_path / "x.safetensors", net.features.base_parameters)
+        read_backbone(tmp_path / "x.safetensors", net.features.backbone_parameters)
 
 
 def test_folding_one_number():
@@ -181,4 +181,4 @@ def test_folding_one_number():
 def test_what_is_no_backbone(tmp_path):
     write_safetensors(tmp_path / "x.safetensors", {"a.b": np.zeros(1, np.float32)})
     with pytest.raises(WeightsError, match="x.safetensors: neither a VGG-16 nor a ResNet: its first array is 'a.b'"):
-        read_base(tmp_path / "x.safetensors", ["stages.5.0.weight"])
+        read_backbone(tmp_path / "x.safetensors", ["stages.5.0.weight"])

@@ -1,0 +1,59 @@
+"""Small text files, and values of files as messages show them."""
+
+from pathlib import Path
+from typing import Any
+
+from ssdzoo.errors import DataError
+
+
+def brief(value: Any, limit: int = 60) -> str:
+    """A value of a file as a message shows it: short and on one line, whatever the file contains."""
+    if isinstance(value, (list, tuple, dict, set)):
+        return f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"a number of {value.bit_length()} bits"
+    text = repr(value)
+    return text if len(text) <= limit else text[:limit] + "..."
+
+
+def number(value: Any) -> float:
+    """A float of a number or a text of a file; NaN where it is neither."""
+    if isinstance(value, bool):
+        return float("nan")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
+
+
+def read_text(path: Path) -> str:
+    """The text of a small file in UTF-8.
+
+    Raises:
+        DataError: missing, unreadable, or not UTF-8.
+    """
+    try:
+        return path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 text, from byte {error.start} on; save it as UTF-8") from None
+
+
+def read_class_list(folder: Path, *names: str) -> list | None:
+    """The lines of the first of these files that a folder has; None where it has none of them.
+
+    Raises:
+        DataError: no names in it, or one twice.
+    """
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
+        return None
+    lines = [line.strip() for line in read_text(path).splitlines()]
+    classes = [line for line in lines if line]
+    twice = sorted({name for name in classes if classes.count(name) > 1})
+    if twice or not classes:
+        raise DataError(f"{path}: " + (f"class {twice[0]!r} is there twice" if twice else "no class names; expected one a line"))
+    return classes

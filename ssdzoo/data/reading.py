@@ -1,0 +1,167 @@
+"""From the path of a data set to its records.
+
+A data set is named by a path, by a list of paths, or by paths with commas in between; several are joined.
+"""
+
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+from ssdzoo.data.formats.annotation import make_record
+from ssdzoo.data.formats.coco import COCOReader
+from ssdzoo.data.formats.csv_table import CSVReader
+from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.recordio import RecordIOReader
+from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
+from ssdzoo.data.formats.voc import VOCReader
+from ssdzoo.data.formats.yolo import YOLOReader
+from ssdzoo.data.record import ERROR, Dataset, Problem, Record
+from ssdzoo.errors import CallError, DataError
+
+FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)}
+EXPECTED = (
+    "expected a Pascal VOC folder (Annotations/, JPEGImages/, ImageSets/Main/), a COCO .json or a folder with "
+    "annotations/instances_*.json, YOLO's data.yaml, MXNet's .rec or .lst, a .csv, or a folder with one of them"
+)
+SHOWN = 5  # bad files that one error names
+
+
+def class_names(path: str | Path | list, format: str | None = None) -> list:
+    """Names of all classes in a data set, over all its splits; of joined ones, in the order in which they first come.
+
+    Args: see `load_dataset`.
+    """
+    problems: list[Problem] = []
+    names = united_names(open_readers(path, format), problems)
+    raise_errors(problems)
+    return names
+
+
+def split_names(path: str | Path | list, format: str | None = None) -> list:
+    """Names of the splits of a data set; those that are drawn where it has none of its own."""
+    names = [name for reader in open_readers(path, format) for name in reader.splits() or sorted(FRACTIONS)]
+    return list(dict.fromkeys(names))
+
+
+def has_split(path: str | Path | list, split: str, format: str | None = None) -> bool:
+    """Whether a data set has a split; "val" is there too where it is called val2017 or valid."""
+    return any(_has(reader, parse_split(split)[0]) for reader in open_readers(path, format))
+
+
+def _has(reader: Reader, name: str) -> bool:
+    if not reader.splits():
+        return name in (*FRACTIONS, "trainval", "all")
+    try:
+        return bool(match_split(reader, name))
+    except NoSplitError:
+        return False
+
+
+def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+    """One split of a data set.
+
+    Args:
+        path: a folder or a file of one of FORMATS; or several, in a list or as one text with commas.
+        split: such as "train", "val", "test", or a part as in "train[:80%]"; see `ssdzoo.data.formats.splits`. Joined data sets
+            without it add nothing, which is reported as a problem.
+        names: the classes in order; None takes all that the data set has.
+        format: a name of FORMATS; None recognizes it from the path.
+
+    Boxes without width or height are left out and reported as problems.
+
+    Raises:
+        CallError: an unknown format, a part of a split that cannot be read.
+        DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
+            that is not in `names`: names the first few files and what to do.
+    """
+    readers = open_readers(path, format)
+    problems: list[Problem] = []
+    if names is None:
+        names = united_names(readers, problems)
+        raise_errors(problems)
+    records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
+    raise_errors(problems)
+    return Dataset(list(names), records, problems)
+
+
+def open_readers(path: str | Path | list, format: str | None = None) -> list:
+    """A reader for each path.
+
+    Raises:
+        CallError: an unknown format.
+        DataError: a path that is missing, or of no known format.
+    """
+    if format is not None and format not in FORMATS:
+        raise CallError(f"no format {format!r}; there are {', '.join(FORMATS)}")
+    return [_open(part, format) for part in _paths(path)]
+
+
+def _paths(path: str | Path | list) -> list:
+    if isinstance(path, (list, tuple)):
+        return [part for one in path for part in _paths(one)]
+    if "," in str(path) and not Path(path).exists():
+        return [Path(part.strip()) for part in str(path).split(",") if part.strip()]
+    return [Path(path)]
+
+
+def _open(path: Path, format: str | None) -> Reader:
+    if not path.exists():
+        raise DataError(f"{path}: no such data set")
+    for name, reader in FORMATS.items():
+        # A file that the user calls COCO's may have any suffix.
+        if format in (None, name) and (reader.recognizes(path) or (format == name and path.is_file())):
+            return reader(path)
+    raise DataError(f"{path}: not a data set{f' of format {format}' if format else ''}; {EXPECTED}")
+
+
+def united_names(readers: list, problems: list) -> list:
+    """Class names of all readers, in the order in which they first come."""
+    names: dict[str, None] = {}
+    for reader in readers:
+        for name in reader.class_names(problems):
+            if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+                problems.append(Problem(reader.path, f"class {name!r} holds control characters", "class names", ERROR))
+            names.setdefault(name)
+    return list(names)
+
+
+def read_items(readers: list, split: str, problems: list) -> list:
+    """(reader, item) of each image of a split.
+
+    Raises:
+        DataError: none of the readers has it, or one cannot read it.
+    """
+    items, missing = [], []
+    for reader in readers:
+        try:
+            items += [(reader, item) for item in select_items(reader, split, problems)]
+        except NoSplitError as error:
+            missing.append((reader, error))
+    if len(missing) == len(readers):
+        raise missing[0][1]
+    for reader, _ in missing:
+        problems.append(Problem(reader.path, f"has no split {split!r}: adds nothing to it", "split"))
+    return items
+
+
+def read_records(readers: list, items: list, names: list, problems: list) -> Iterator[Record]:
+    """Yields the Record of each (reader, item) that is not too broken for one; `problems` takes what is wrong."""
+    by_name = {name: i for i, name in enumerate(names)}
+    by_id = {str(i): i for i in range(len(names))}
+    ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
+    for reader, item in items:
+        annotation = reader.annotation(item, problems)
+        record = make_record(annotation, ids[id(reader)], problems) if annotation else None
+        if record:
+            yield record
+
+
+def raise_errors(problems: list) -> None:
+    """Raises a DataError that names the first few files with errors, if there are any."""
+    first: dict[str, str] = {}
+    for problem in problems:
+        if problem.severity == ERROR:
+            first.setdefault(str(problem.path), str(problem))
+    if first:
+        more = f"\n... and {len(first) - SHOWN} more files" if len(first) > SHOWN else ""
+        raise DataError("\n".join(list(first.values())[:SHOWN]) + more)

@@ -1,0 +1,124 @@
+"""Arithmetic, comparisons, constants and reductions: MXNet's operators as ONNX's."""
+
+import numpy as np
+
+from ssdzoo.export.onnx.operator import OperatorCall, translates
+
+_BINARY = {
+    "add": "Add", "plus": "Add", "sub": "Sub", "minus": "Sub", "mul": "Mul", "div": "Div", "power": "Pow", "maximum": "Max",
+    "minimum": "Min",
+}  # fmt: skip
+_COMPARE = {
+    "greater": ("Greater", False), "greater_equal": ("Less", True), "lesser": ("Less", False),
+    "lesser_equal": ("Greater", True), "equal": ("Equal", False), "not_equal": ("Equal", True),
+}  # fmt: skip
+_UNARY = {
+    "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "negative": "Neg", "floor": "Floor", "ceil": "Ceil",
+    "reciprocal": "Reciprocal", "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "identity": "Identity",
+    "_copy": "Identity", "BlockGrad": "Identity", "stop_gradient": "Identity", "Dropout": "Identity", "make_loss": "Identity",
+}  # fmt: skip
+_DTYPES = {"float32": 1, "float16": 1, "float64": 1, "uint8": 1, "int32": 6, "int64": 7}  # ONNX's; all floats are float32 here
+
+
+def _binary_names(name: str) -> list:
+    old = "_" + name.capitalize()
+    return [f"broadcast_{name}", f"elemwise_{name}", f"_{name}", old]
+
+
+@translates(*(op for name in _BINARY for op in _binary_names(name)))
+def binary(call: OperatorCall):
+    return call.g.add(_BINARY[call.node.op.lower().split("_", 1)[1]], *call.inputs)
+
+
+@translates("add_n", "ElementWiseSum", "elemwise_sum")
+def add_n(call: OperatorCall):
+    return call.g.add("Sum", *call.inputs)
+
+
+@translates(*(f"_{name}_scalar" for name in _BINARY), *(f"_r{name}_scalar" for name in ("minus", "div", "power")))
+def binary_scalar(call: OperatorCall):
+    name = call.node.op.removesuffix("_scalar").removeprefix("_")
+    scalar = float(call.node.get("scalar"))
+    if name in _BINARY:
+        return call.g.add(_BINARY[name], call.x, scalar)
+    return call.g.add(_BINARY[name[1:]], scalar, call.x)
+
+
+@translates(*(op for name in _COMPARE for op in (f"_{name}", f"broadcast_{name}", f"_{name}_scalar")))
+def compare(call: OperatorCall):
+    """0 and 1 in float32, as in MXNet."""
+    name = call.node.op.removesuffix("_scalar").removeprefix("broadcast").removeprefix("_")
+    other = float(call.node.get("scalar")) if call.node.op.endswith("_scalar") else call.inputs[1]
+    op, negated = _COMPARE[name]
+    answer = call.g.add(op, call.x, other)
+    return call.g.add("Cast", call.g.add("Not", answer) if negated else answer, to=1)
+
+
+@translates(*_UNARY)
+def unary(call: OperatorCall):
+    return call.g.add(_UNARY[call.node.op], call.x)
+
+
+@translates("square", "rsqrt")
+def power(call: OperatorCall):
+    if call.node.op == "square":
+        return call.g.add("Mul", call.x, call.x)
+    return call.g.add("Reciprocal", call.g.add("Sqrt", call.x))
+
+
+@translates("clip")
+def clip(call: OperatorCall):
+    return call.g.add("Clip", call.x, float(call.node.get("a_min")), float(call.node.get("a_max")))
+
+
+@translates("Cast", "cast", "amp_cast")
+def cast(call: OperatorCall):
+    dtype = call.node.get("dtype")
+    call.need(dtype in _DTYPES, f"dtype {dtype!r}; there are {', '.join(_DTYPES)}")
+    return call.g.add("Cast", call.x, to=_DTYPES[dtype])
+
+
+@translates("amp_multicast")
+def amp_multicast(call: OperatorCall):
+    return tuple(call.g.add("Identity", x) for x in call.inputs)
+
+
+@translates("where")
+def where(call: OperatorCall):
+    condition, x, y = call.inputs
+    return call.g.add("Where", call.g.add("Cast", condition, to=9), x, y)
+
+
+@translates("zeros_like", "ones_like")
+def like(call: OperatorCall):
+    zero = call.g.constant(np.zeros(1, np.float32) if call.node.op == "zeros_like" else np.ones(1, np.float32))
+    return call.g.add("Expand", zero, call.g.add("Shape", call.x))
+
+
+@translates("_zeros", "_ones", "_full")
+def filled(call: OperatorCall):
+    value = {"_zeros": 0.0, "_ones": 1.0}.get(call.node.op, call.node.get("value"))
+    shape = [int(n) for n in call.node.numbers("shape")]
+    call.need(all(n > 0 for n in shape), f"shape {shape}")
+    return call.g.add("Expand", np.full(1, value, np.float32), shape)
+
+
+@translates("_arange")
+def arange(call: OperatorCall):
+    start, stop = call.node.get("start", 0.0), call.node.get("stop")
+    if stop is None:
+        start, stop = 0.0, start
+    call.need(call.node.get("repeat", 1) == 1, "repeat is not translated")
+    return call.g.add("Range", *(np.array(v, np.float32) for v in (start, stop, call.node.get("step", 1.0))))
+
+
+@translates("mean", "sum", "max", "min")
+def reduce(call: OperatorCall):
+    axes = [int(a) % call.x.rank for a in call.node.numbers("axis")] or list(range(call.x.rank))
+    if call.node.flag("exclude"):
+        axes = [a for a in range(call.x.rank) if a not in axes]
+    keep = int(call.node.flag("keepdims"))
+    op = "Reduce" + call.node.op.capitalize()
+    if op == "ReduceSum" or call.g.opset >= 18:  # from where on the axes are an input
+        return call.g.add(op, call.x, axes, keepdims=keep)
+    return call.g.add(op, call.x, axes=axes, keepdims=keep)

@@ -1,0 +1,142 @@
+"""What the images that a symbol takes must look like: layout and range of values, read from its graph and its parameters."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssdzoo.errors import ExportError
+from ssdzoo.formats.symbol_file import Node, SymbolGraph
+
+_BINARY = re.compile(r"(?:broadcast_|elemwise_|_)(r?)(add|plus|sub|minus|mul|div)(_?scalar)?")
+_KEEPS_VALUES = {"Cast", "cast", "amp_cast", "identity", "_copy", "BlockGrad", "stop_gradient"}
+_KEEPS_PARAMETER = _KEEPS_VALUES | {
+    "Reshape", "reshape", "expand_dims", "broadcast_like", "broadcast_to", "broadcast_axis", "broadcast_axes",
+}  # fmt: skip
+_PIXEL_FACTOR = (
+    0.1  # what pixels are multiplied by at most, 1 / 58 or 1 / 255 in practice; normalized values are not made so small
+)
+
+
+@dataclass(frozen=True)
+class GraphInput:
+    """The input of a symbol.
+
+    Attributes:
+        name: of the variable that takes the images.
+        channels_last: it takes (B, H, W, 3), else (B, 3, H, W).
+        white: the value of a white pixel, 255 or 1, where the graph takes images from 0 to that and normalizes them itself; None
+            where it takes images that are normalized already.
+    """
+
+    name: str
+    channels_last: bool
+    white: float | None
+
+    def normalization(self, mean: tuple, std: tuple) -> tuple:
+        """(mean, std) that prepare RGB images in 0..1 for the graph as (image - mean) / std: the given ones, unless it normalizes
+        images itself."""
+        return (mean, std) if self.white is None else ((0.0,) * 3, (1 / self.white,) * 3)
+
+
+def input_of(graph: SymbolGraph, params: dict) -> GraphInput:
+    """The input of a symbol.
+
+    It is the variable `data`, or the only one without a parameter. What its images look like is read from the arithmetic before
+    the first layer, y = factor * x + offset on average over the channels. The first step that settles the range of x counts:
+
+    - There is an offset. Then x = -offset / factor, which becomes 0, is the mean of the images: above 1 of pixels 0..255, from 0
+      to 1 of images 0..1. A negative one undoes a normalization, so that x is normalized.
+    - There is none, but the factor is at most 0.1: x are pixels 0..255, divided by 255 or by a standard deviation of about 58.
+      The VGG of GluonCV multiplies its normalized input by 255 * std instead (`init_scale`), and imported ones by 1.
+
+    Where no step settles it, x is normalized.
+
+    Args:
+        graph: of `read_symbol`.
+        params: {name: array} of the parameters, without `arg:` and `aux:`.
+
+    Raises:
+        ExportError: several variables have no parameter, and none of them is `data`.
+    """
+    needed = [graph.nodes[index] for index in sorted(graph.ancestors())]
+    name = _data_variable(graph, needed, params)
+    node = next(node for node in needed if node.name == name)
+    factor, offset, axes, white = 1.0, 0.0, [0, 1, 2, 3], None
+    settled = False
+    while (reader := _only_reader(needed, node)) is not None:
+        if reader.op == "transpose" and sorted(order := reader.numbers("axes")) == [0, 1, 2, 3]:
+            axes = [axes[i] for i in order]
+        elif reader.op not in _KEEPS_VALUES:
+            step = _step(graph, reader, node, params)
+            if step is None:
+                break
+            factor, offset = factor * step[0], offset * step[0] + step[1]
+            if not settled:
+                settled, white = _range(factor, offset)
+        node = reader
+    return GraphInput(name, axes == [0, 3, 1, 2], white)
+
+
+def is_label(node: Node) -> bool:
+    """Whether a variable is the label of a training symbol, which needs no value for prediction."""
+    return node.op == "null" and node.name.endswith("label")
+
+
+def _data_variable(graph: SymbolGraph, needed: list, params: dict) -> str:
+    free = [n.name for n in needed if n.op == "null" and n.name not in params and not is_label(n)]
+    if "data" in free:
+        return "data"
+    if len(free) != 1:
+        raise ExportError(f"{graph.source}: the inputs without parameters are {free}; one, `data`, was expected")
+    return free[0]
+
+
+def _only_reader(needed: list, node: Node) -> Node | None:
+    """The one node that reads another; None where it is read twice or never."""
+    readers = [n for n in needed for index, _ in n.inputs if index == node.index]
+    return readers[0] if len(readers) == 1 else None
+
+
+def _step(graph: SymbolGraph, node: Node, before: Node, params: dict) -> tuple | None:
+    """(factor, offset) of one step of arithmetic, y = factor * x + offset, averaged over the channels; None where it is none.
+
+    Args:
+        before: the node that computes x.
+    """
+    match = _BINARY.fullmatch(node.op.lower())
+    if not match:
+        return None
+    reverse, kind, scalar = match.groups()
+    if scalar:
+        value, turned = node.get("scalar"), bool(reverse)
+    else:
+        if len(node.inputs) != 2:
+            return None
+        turned = node.inputs[1][0] == before.index
+        value = _parameter(graph, graph.producer(node, 0 if turned else 1), params)
+    if not isinstance(value, (int, float)) or not np.isfinite(value):
+        return None
+    if kind in ("add", "plus"):
+        return 1.0, value
+    if kind in ("sub", "minus"):
+        return (-1.0, value) if turned else (1.0, -value)
+    if value == 0 or (kind == "div" and turned):
+        return None
+    return (value, 0.0) if kind == "mul" else (1 / value, 0.0)
+
+
+def _parameter(graph: SymbolGraph, node: Node, params: dict) -> float | None:
+    """The average of a parameter, which may be reshaped on its way; None where the node is none."""
+    while node.op in _KEEPS_PARAMETER and node.inputs:
+        node = graph.producer(node, 0)
+    array = params.get(node.name) if node.op == "null" else None
+    return None if array is None or not np.size(array) else float(np.mean(array, dtype=np.float64))
+
+
+def _range(factor: float, offset: float) -> tuple:
+    """Whether y = factor * x + offset settles what range x has, and the value of a white pixel in it; see `input_of`."""
+    if offset:
+        zero = -offset / factor
+        return True, None if zero < 0 else 1.0 if zero <= 1 else 255.0
+    return (True, 255.0) if abs(factor) <= _PIXEL_FACTOR else (False, None)

@@ -1,0 +1,303 @@
+"""What a user's MODEL is: the one place that decides it, which weights go with it, and what `auto` runs it with."""
+
+import hashlib
+import importlib.util
+import re
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ssdzoo.anchors.levels import Level
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.files import file_hash
+from ssdzoo.formats.graph_input import GraphInput, input_of
+from ssdzoo.formats.onnx_metadata import read_onnx_preset
+from ssdzoo.formats.params_file import read_params, strip_prefix
+from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
+from ssdzoo.preset import Preset, read_fields, read_preset
+from ssdzoo.symbol_preset import infer_preset
+from ssdzoo.weights.file_classes import find_params, known_classes
+from ssdzoo.weights.published import find_weights
+from ssdzoo.zoo import find_preset, list_models
+
+_NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # fastest first
+BACKENDS = ("auto", *sorted(_NEEDS))
+
+
+class _Source:
+    """What all kinds of models share. Each has, besides:
+
+    Attributes:
+        model: str, as the user named it.
+        preset: Preset, with the classes, and the mean and std of the input.
+        files: list of the files that it is read from, the weights first.
+    """
+
+    model: str
+
+    @property
+    def files(self) -> list[Path]:
+        raise NotImplementedError
+
+    @property
+    def has_weights(self) -> bool:
+        return True
+
+    def network(self, ctx: Any = None) -> Any:
+        """The SSD with its weights on `ctx`, hybridized.
+
+        Raises:
+            CallError: an exported model, which holds a graph and no network.
+            WeightsError: missing or wrong weights.
+        """
+        raise self._no_network()
+
+    def levels(self) -> list[Level]:
+        """The anchors of each feature map: those of the weights, or else those of the preset.
+
+        Raises:
+            CallError, WeightsError: as `network`.
+        """
+        raise self._no_network()
+
+    def _no_network(self) -> CallError:
+        return CallError(f"{self.model} is an exported model: name the run, the table or the preset that it was made from")
+
+    def digest(self, *more: str) -> str:
+        """SHA-256, hexadecimal, of the contents of its files and of `more`."""
+        digest = hashlib.sha256("\n".join(more).encode())
+        for file in self.files:
+            digest.update(bytes.fromhex(file_hash(file)))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class NetworkSource(_Source):
+    """A preset, a table, a run folder, or a converted parameter file with its table: a network that can be built.
+
+    Attributes:
+        preset: its classes may be missing where there are no weights.
+        weights: parameter file, or None for the published one.
+        table: the file that the preset was read from, or None.
+    """
+
+    model: str
+    preset: Preset
+    weights: Path | None = None
+    table: Path | None = None
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the user named weights; for a bare preset some may be published."""
+        return self.weights is not None
+
+    @cached_property
+    def params(self) -> Path:
+        """The parameter file; a published one may be downloaded.
+
+        Raises:
+            WeightsError: there is none.
+        """
+        if self.weights is None and self.preset.classes is None:
+            raise WeightsError(f"{self.preset.name} has no published weights: name a run folder, or a file with weights=")
+        return find_weights(self.preset.name, self.weights or True)
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.params, *([self.table] if self.table else [])]
+
+    def network(self, ctx: Any = None) -> Any:
+        from ssdzoo.build import get_model  # mxnet
+
+        net = get_model(self.preset, ctx=ctx, pretrained=self.params)
+        net.hybridize()
+        return net
+
+    def levels(self) -> list[Level]:
+        from ssdzoo.build import get_model
+        from ssdzoo.nn.anchors import network_levels
+
+        return network_levels(self.network() if self.has_weights else get_model(self.preset.with_classes(["object"])))
+
+    def digest(self, *more: str) -> str:
+        return super().digest(self.preset.to_toml(), *more)
+
+
+@dataclass(frozen=True)
+class SymbolSource(_Source):
+    """An exported model: `NAME-symbol.json` with `NAME-0000.params`, and the sidecar `NAME.toml` where there is one.
+
+    Attributes:
+        symbol, params: the two files.
+        sidecar: a whole preset, some fields of one, or None.
+    """
+
+    model: str
+    symbol: Path
+    params: Path
+    sidecar: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.symbol.name.removesuffix("-symbol.json")
+
+    @property
+    def files(self) -> list[Path]:
+        return [file for file in (self.params, self.symbol, self.sidecar) if file]
+
+    @cached_property
+    def known(self) -> dict:
+        """The fields of a preset that the sidecar holds."""
+        return read_fields(self.sidecar) if self.sidecar else {}
+
+    @cached_property
+    def graph(self) -> SymbolGraph:
+        return read_symbol(self.symbol)
+
+    @cached_property
+    def arrays(self) -> dict:
+        """{name: array} of the parameters, names without `arg:` and `aux:`."""
+        return {strip_prefix(name): array for name, array in read_params(self.params).items()}
+
+    @cached_property
+    def input(self) -> GraphInput:
+        """What the graph takes."""
+        return input_of(self.graph, self.arrays)
+
+    @cached_property
+    def preset(self) -> Preset:
+        """From the sidecar, and what that leaves out from the graph, which takes mxnet for an unknown input size.
+
+        Raises:
+            WeightsError: not the detections of an SSD, or its input size is not known.
+        """
+        if "backbone" not in self.known:
+            return infer_preset(self.graph, self.arrays, self.known)
+        preset = read_preset(self.sidecar)
+        mean, std = self.input.normalization(preset.mean, preset.std)
+        return replace(preset, mean=mean, std=std)
+
+
+@dataclass(frozen=True)
+class OnnxSource(_Source):
+    """An ONNX file of ssdzoo's export."""
+
+    model: str
+    path: Path
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.path]
+
+    @cached_property
+    def _read(self) -> tuple:
+        return read_onnx_preset(self.path)
+
+    @property
+    def preset(self) -> Preset:
+        return self._read[0]
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether its input is (B, H, W, 3) uint8."""
+        return self._read[1]
+
+
+ModelSource = NetworkSource | SymbolSource | OnnxSource
+
+
+def resolve(model: str | Path, weights: str | Path | None = None) -> ModelSource:
+    """What a user named.
+
+    Args:
+        model: the name of a preset, a table (`.toml`), a run folder, an exported model (its folder, one of its files, or their
+            common path), an `.onnx` file, or a parameter file that `convert` wrote with its table.
+        weights: for a preset or a table: its parameter file, or a run folder; for a run: other weights than its best.
+
+    Raises:
+        CallError: none of these; several exported models in a folder; `weights` beside a model that contains its own.
+        WeightsError: an exported model without its parameters.
+    """
+    path, name = Path(model), str(model)
+    exported = None if name.endswith(".onnx") else _find_exported(path)
+    converted = path.suffix == ".params" and path.is_file() and path.with_suffix(".toml").is_file()
+    if weights is not None and (exported or converted or name.endswith(".onnx")):
+        raise CallError(f"{model} contains its weights: leave weights= out")
+    if name.endswith(".onnx"):
+        return OnnxSource(name, path)
+    if exported:
+        return SymbolSource(name, *exported)
+    if converted:
+        return NetworkSource(name, read_preset(path.with_suffix(".toml")), path, path.with_suffix(".toml"))
+    if _is_run(model):
+        table = path / "model.toml"
+        if not table.is_file():
+            raise CallError(f"{path}: neither a run (no model.toml) nor an exported model (no *-symbol.json)")
+        return NetworkSource(name, read_preset(table), find_params(path if weights is None else weights), table)
+    preset, own_table = find_preset(model), path if path.suffix == ".toml" else None
+    if weights is None:
+        return NetworkSource(name, preset, None, own_table)
+    weights = find_params(weights)
+    classes = preset.classes or known_classes(weights)
+    if classes is None:
+        raise CallError(f"{weights} does not name its classes (no model.toml beside it): name the run folder instead")
+    return NetworkSource(name, preset.with_classes(classes), weights, own_table)
+
+
+def _is_run(model: str | Path) -> bool:
+    """Whether a folder is meant: not one that only happens to have a preset's name."""
+    path = Path(model)
+    return path.is_dir() and ((path / "model.toml").is_file() or str(model) not in list_models())
+
+
+def _find_exported(path: Path) -> tuple[Path, Path, Path | None] | None:
+    """(symbol file, parameter file of the highest epoch, sidecar or None) of an exported model; None where there is none."""
+    if path.is_dir():
+        symbols = sorted(path.glob("*-symbol.json"))
+        if len(symbols) > 1:
+            raise CallError(f"{path} holds {len(symbols)} exported models; name one of {', '.join(p.name for p in symbols)}")
+    else:
+        stem = re.sub(r"(-symbol\.json|-\d{4}\.params)$", "", path.name)
+        symbols = [p for p in [path.with_name(f"{stem}-symbol.json")] if p.is_file()]
+    if not symbols:
+        return None
+    stem = symbols[0].name.removesuffix("-symbol.json")
+    params = [path] if re.search(r"-\d{4}\.params$", path.name) and path.is_file() else []
+    params += sorted(symbols[0].parent.glob(f"{stem}-[0-9][0-9][0-9][0-9].params"), reverse=True)
+    if not params:
+        raise WeightsError(f"{symbols[0]}: its parameters {stem}-0000.params are missing")
+    sidecar = symbols[0].with_name(f"{stem}.toml")
+    return symbols[0], params[0], sidecar if sidecar.is_file() else None
+
+
+def installed_backends() -> list[str]:
+    """The backends whose packages are installed, fastest first."""
+    return [name for name, packages in _NEEDS.items() if all(importlib.util.find_spec(package) for package in packages)]
+
+
+def choose_backend(source: ModelSource, backend: str | None = None, ctx: Any = None) -> str:
+    """The backend that runs a model: a name of BACKENDS but for `auto`.
+
+    Args:
+        backend: None is the model's own: mxnet, and for an `.onnx` as "auto". "auto" is the fastest that is installed: openvino,
+            onnxruntime, mxnet; mxnet on a GPU's context.
+        ctx: mxnet's context or list of contexts, or None for the CPU.
+
+    Raises:
+        CallError: an unknown backend; mxnet for an `.onnx`.
+    """
+    if backend not in (None, *BACKENDS):
+        raise CallError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
+    is_onnx = isinstance(source, OnnxSource)
+    if is_onnx and backend == "mxnet":
+        raise CallError(f"{source.model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
+    if backend is None and not is_onnx:
+        return "mxnet"
+    if backend not in (None, "auto"):
+        return backend
+    first = ctx[0] if isinstance(ctx, (list, tuple)) else ctx
+    able = [name for name in installed_backends() if name != "mxnet"]
+    if is_onnx:
+        return (*able, "onnxruntime")[0]  # where none is installed, its error names the extra
+    return "mxnet" if (first is not None and first.device_type == "gpu") or not able else able[0]

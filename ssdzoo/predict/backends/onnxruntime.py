@@ -1,0 +1,71 @@
+"""onnxruntime as a backend."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ssdzoo.errors import ExportError
+from ssdzoo.machine import cores, import_package
+from ssdzoo.predict.backends.onnx_outputs import detections_of, head_names
+from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
+
+# In the order of preference; the CPU comes last and is always there.
+_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+
+
+class OnnxRuntimeBackend:
+    """Runs an ONNX file of `to_onnx`: on a GPU through TensorRT or CUDA where that package is installed, else on the CPU; see
+    `protocol.Backend`.
+
+    Raises:
+        SSDZooError: onnxruntime is not installed.
+        ExportError: not a model that it can run.
+    """
+
+    in_flight = 1
+
+    def __init__(self, path: str | Path):
+        self.file = Path(path)
+        self._onnxruntime = import_package("onnxruntime", "onnx")
+        self._session = self._open(str(path))
+        quantized = self._session.get_modelmeta().custom_metadata_map.get("quantized", "")
+        provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        self.runtime = f"onnxruntime {self._onnxruntime.__version__} {provider} {quantized}".strip()
+
+    def _open(self, model):
+        """A session of a path, or of the bytes of a file."""
+        options = self._onnxruntime.SessionOptions()
+        options.intra_op_num_threads = cores()
+        options.log_severity_level = 3
+        providers = [p for p in _PROVIDERS if p in self._onnxruntime.get_available_providers()]
+        try:
+            return self._onnxruntime.InferenceSession(model, options, providers=providers)
+        except Exception as error:
+            raise ExportError(f"{self.file}: onnxruntime can't run it: {str(error).strip().splitlines()[0]}") from None
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """{output: array} of a batch."""
+        names = [o.name for o in self._session.get_outputs()]
+        return dict(zip(names, self._session.run(names, {"images": images})))
+
+    def __call__(self, images: np.ndarray) -> tuple:
+        return detections_of(self.run(images))
+
+    def head_outputs(self, images: np.ndarray) -> HeadOutputs:
+        session, names = self._heads
+        return HeadOutputs(*session.run(names, {"images": images}))
+
+    @cached_property
+    def _heads(self) -> tuple:
+        """A session that ends at the head outputs, and their names."""
+        import onnx
+
+        names = head_names(self.file)
+        model = onnx.load(str(self.file))
+        if not set(names) <= {name for node in model.graph.node for name in node.output}:
+            raise NoHeadOutputs(f"{self.file} has no tensors {', '.join(names)}, which its metadata name")
+        model.graph.ClearField("output")
+        for name in names:
+            model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None))
+        return self._open(model.SerializeToString()), names

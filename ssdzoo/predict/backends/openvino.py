@@ -1,0 +1,134 @@
+"""OpenVINO as a backend."""
+
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from ssdzoo.errors import CallError, ExportError
+from ssdzoo.formats.onnx_metadata import read_metadata
+from ssdzoo.machine import import_package
+from ssdzoo.predict.backends.onnx_outputs import detections_of, head_names
+from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
+
+PRECISIONS = ("auto", "f32", "bf16")
+MODES = ("latency", "throughput")
+_OUTPUTS = {"boxes", "scores", "class_ids", "logits", "offsets", "anchors"}
+
+
+class OpenVINOBackend:
+    """Runs an ONNX file of `to_onnx` on the CPU; see `protocol.Backend`.
+
+    With bf16 the network runs in bf16, and softmax, decoding and NMS in float32, because bf16 would round boxes to whole
+    pixels.
+
+    Args:
+        path: the file.
+        precision: "f32"; "bf16"; or "auto", which is bf16 where the processor has it and f32 elsewhere. A model of free height
+            and width runs in f32.
+        mode: "latency", one batch at a time with all cores; or "throughput", several at once.
+
+    Raises:
+        SSDZooError: openvino is not installed.
+        ExportError: not a model that it can run.
+        CallError: an unknown precision or mode, or bf16 on a processor without it.
+    """
+
+    def __init__(self, path: str | Path, precision: str = "auto", mode: str = "latency"):
+        check_choices(precision, mode)
+        self.file = Path(path)
+        self._openvino = import_package("openvino", "openvino")
+        self._core = self._openvino.Core()
+        self.precision = self._choose(precision)
+        try:
+            parts = [self._core.read_model(str(path))]
+            int8 = any(node.get_type_name() == "FakeQuantize" for node in parts[0].get_ops())
+            if self.precision == "bf16":
+                parts = split_model(self._openvino, parts[0], read_metadata(path)) or parts
+                self.precision = "bf16" if len(parts) == 2 else "f32"
+            self._parts = [self._compile(part, kind, mode) for part, kind in zip(parts, (self.precision, "f32"))]
+        except RuntimeError as error:
+            raise ExportError(f"{path}: OpenVINO can't run it: {_reason(error)}") from None
+        self.in_flight = self._parts[0].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if mode == "throughput" else 1
+        self._free = [[part.create_infer_request() for part in self._parts] for _ in range(self.in_flight)]
+        self._names = [next(iter(_OUTPUTS & output.names), output.get_any_name()) for output in self._parts[-1].outputs]
+        self.runtime = f"openvino {self._openvino.__version__.split('-')[0]} {'int8' if int8 else self.precision} {mode}"
+
+    def _choose(self, precision: str) -> str:
+        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not has_bf16:
+            raise CallError("precision bf16: this processor does not have it (AVX512-BF16 or AMX); use f32 or auto")
+        return ("bf16" if has_bf16 else "f32") if precision == "auto" else precision
+
+    def _compile(self, model: Any, precision: str, mode: str = "latency") -> Any:
+        hints = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": precision}
+        return self._core.compile_model(model, "CPU", hints)
+
+    def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """{output: array} of a batch; up to `in_flight` threads may call it at once."""
+        requests = self._free.pop()
+        try:
+            given = [images]
+            for request in requests:
+                results = request.infer(given)
+                given = [np.array(results[i]) for i in range(len(results))]
+            return dict(zip(self._names, given))
+        finally:
+            self._free.append(requests)
+
+    def __call__(self, images: np.ndarray) -> tuple:
+        return detections_of(self.run(images))
+
+    def head_outputs(self, images: np.ndarray) -> HeadOutputs:
+        found = self._network([images])
+        return HeadOutputs(*(np.array(found[i]) for i in range(2)))
+
+    @cached_property
+    def _network(self):
+        """The model up to its head outputs."""
+        head_names(self.file)
+        parts = split_model(self._openvino, self._core.read_model(str(self.file)), read_metadata(self.file))
+        if parts is None:
+            raise NoHeadOutputs(f"{self.file} can't be cut at its head outputs")
+        return self._compile(parts[0], self.precision)
+
+
+def check_choices(precision: str, mode: str) -> None:
+    """
+    Raises:
+        CallError: a precision or a mode that there is not.
+    """
+    if precision not in PRECISIONS or mode not in MODES:
+        wrong = f"precision {precision!r}" if precision not in PRECISIONS else f"mode {mode!r}"
+        raise CallError(f"no {wrong}; precisions are {', '.join(PRECISIONS)}, modes {' and '.join(MODES)}")
+
+
+def split_model(openvino: ModuleType, model: Any, metadata: dict) -> list | None:
+    """An OpenVINO model as two: the network up to its head outputs, and the detection from there on. None where the second
+    would need the images too.
+
+    Args:
+        openvino: the package.
+        model: an openvino.Model; it is changed.
+        metadata: of `read_metadata`.
+    """
+    if not metadata.get("heads") or not metadata["size"]:
+        return None
+    tensors = {name: output for node in model.get_ops() for output in node.outputs() for name in output.names}
+    heads = [tensors[name] for name in metadata["heads"]]
+    network = openvino.Model([openvino.opset13.result(head) for head in heads], model.get_parameters(), "network")
+    entries = []
+    for head in heads:
+        entry = openvino.opset13.parameter(head.partial_shape, head.element_type)
+        users = [t for t in head.get_target_inputs() if t.get_node().get_type_name() != "Result"]
+        for user in users:
+            user.replace_source_output(entry.output(0))
+        entries.append(entry)
+    return [network, openvino.Model(model.get_results(), entries, "detection")]
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

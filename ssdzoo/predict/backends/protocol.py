@@ -1,0 +1,55 @@
+"""What a Detector and a comparison ask of a runtime."""
+
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from ssdzoo.errors import SSDZooError
+
+
+class NoHeadOutputs(SSDZooError):
+    """The model, or its runtime, gives detections alone; the message says why."""
+
+
+class HeadOutputs(NamedTuple):
+    """What the heads of an SSD give, before softmax, decoding and NMS.
+
+    Attributes:
+        logits: (B, N, C + 1) float32, background first; symbols of GluonCV's hold them as (B, C + 1, N).
+        offsets: (B, N, 4) float32, or the same values as (B, 4 * N).
+    """
+
+    logits: np.ndarray
+    offsets: np.ndarray
+
+
+class Backend(Protocol):
+    """Runs a network.
+
+    Attributes:
+        runtime: its name with its version, such as "onnxruntime 1.31.1 CPU".
+        file: the ONNX file that it runs, or None.
+        in_flight: how many threads may call it at once.
+    """
+
+    runtime: str
+    in_flight: int
+
+    @property
+    def file(self) -> Path | None: ...
+
+    def __call__(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Detections of a batch: class ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4) in pixels of the input, -1 where there
+        is none.
+
+        Args:
+            images: (B, 3, H, W) float32, normalized; or (B, H, W, 3) uint8 where the model normalizes pixels itself.
+        """
+
+    def head_outputs(self, images: np.ndarray) -> HeadOutputs:
+        """The head outputs of a batch.
+
+        Raises:
+            NoHeadOutputs: it gives detections alone.
+        """

@@ -1,0 +1,53 @@
+"""The classes of a detector's parameter file: how many it has, and what they are called."""
+
+from pathlib import Path
+
+from ssdzoo.errors import WeightsError
+from ssdzoo.formats.network_params import read_network_params
+from ssdzoo.preset import read_preset
+from ssdzoo.zoo import find_preset
+
+
+def find_params(path: str | Path) -> Path:
+    """The parameter file of a run folder, or the file itself.
+
+    Raises:
+        WeightsError: a folder without `best.params`.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    if not (path / "best.params").is_file():
+        raise WeightsError(f"{path}: no best.params in this folder; name a parameter file or the folder of a run")
+    return path / "best.params"
+
+
+def known_classes(path: Path) -> list | None:
+    """The class names of a parameter file, or None.
+
+    They come from the table beside it (`NAME.toml`, or the `model.toml` of a run), else from `_voc` or `_coco` in its name.
+    """
+    sidecars = [p for p in (path.with_suffix(".toml"), path.with_name("model.toml")) if p.is_file()]
+    if sidecars:
+        return list(read_preset(sidecars[0]).classes or ()) or None
+    for dataset in ("voc", "coco"):
+        if f"_{dataset}" in path.stem:
+            return list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes or ())
+    return None
+
+
+def class_count(path: str | Path) -> int:
+    """Number of classes, without the background, of the parameter file of a whole SSD.
+
+    Raises:
+        WeightsError: no class heads or no anchors in it, or they do not fit together.
+    """
+    arrays = read_network_params(path)
+    weights = [a for n, a in arrays.items() if n.endswith(("class_predictors.0.predictor.weight", "convpredictor0_conv0_weight"))]
+    anchors = [a for n, a in arrays.items() if n.endswith(("anchor_generators.0.anchors", "anchor_0"))]
+    if not weights or not anchors or not weights[0].ndim or not anchors[0].ndim:
+        raise WeightsError(f"{path}: not the weights of a whole SSD; for a backbone's file use base_weights=")
+    outputs, per_cell = weights[0].shape[0], anchors[0].shape[-1] // 4
+    if not per_cell or outputs % per_cell or outputs < 2 * per_cell:
+        raise WeightsError(f"{path}: {outputs} class outputs do not divide by {per_cell} anchors per grid cell")
+    return outputs // per_cell - 1

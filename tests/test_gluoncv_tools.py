@@ -1,0 +1,71 @@
+"""GluonCV's own helpers work with ssdzoo's networks, as docs/gluoncv.md says."""
+
+import numpy as np
+import pytest
+
+import ssdzoo
+from ssdzoo.report.pictures import save_image
+from ssdzoo.runtime import mxnet
+
+mx = mxnet()
+pytest.importorskip("gluoncv")
+PIXELS = np.random.default_rng(0).integers(0, 256, (200, 300, 3)).astype(np.uint8)
+LABEL = np.array([[20, 20, 120, 120, 0, 0]], np.float32)
+
+
+@pytest.fixture(scope="module")
+def net():
+    net = ssdzoo.get_model("ssd_300_mobilenet0.25_custom", classes=["cat", "dog"])
+    net.initialize(mx.init.Xavier())
+    net.hybridize()
+    return net
+
+
+def test_an_image_is_loaded_and_drawn(net, tmp_path):
+    from gluoncv.data.transforms.presets.ssd import load_test
+    from gluoncv.utils.viz import plot_bbox
+    from matplotlib import pyplot
+
+    path = tmp_path / "photo.png"
+    save_image(path, PIXELS)
+    images, image = load_test(str(path), short=300)
+    ids, scores, boxes = net(images)
+    axes = plot_bbox(image, boxes[0], scores[0], ids[0], thresh=0.0, class_names=net.classes)
+    assert len(axes.patches) == int((ids[0] >= 0).sum().asscalar()) > 0
+    pyplot.close("all")
+
+
+def test_the_training_transform_and_loss(net):
+    from gluoncv.data.transforms.presets.ssd import SSDDefaultTrainTransform
+    from gluoncv.loss import SSDMultiBoxLoss
+
+    with mx.autograd.train_mode():
+        anchors = net(mx.nd.zeros((1, 3, 300, 300)))[2]
+    transform = SSDDefaultTrainTransform(300, 300, anchors)
+    image, class_targets, box_targets = transform(mx.nd.array(PIXELS, dtype="uint8"), LABEL)
+    with mx.autograd.record():
+        logits, offsets, _ = net(image.expand_dims(0))
+        sums = SSDMultiBoxLoss()(logits, offsets, class_targets.expand_dims(0), box_targets.expand_dims(0))[0]
+        mx.autograd.backward(sums)
+    assert np.isfinite(sums[0].asscalar()) and sums[0].asscalar() > 0
+
+
+def test_its_metric_agrees_with_ours():
+    from gluoncv.utils.metrics.voc_detection import VOC07MApMetric
+
+    boxes = np.array([[10, 10, 50, 50], [60, 60, 90, 90], [12, 12, 50, 50]], np.float32)
+    ids, scores = np.array([0, 1, 0]), np.array([0.9, 0.8, 0.7], np.float32)
+    theirs = VOC07MApMetric(iou_thresh=0.5, class_names=["cat", "dog"])
+    theirs.update(boxes[None], ids[None, :, None], scores[None, :, None], boxes[None, :2], ids[None, :2, None])
+    ours = ssdzoo.metrics.VOCMeanAP(["cat", "dog"])
+    ours.update(boxes, ids, scores, boxes[:2], ids[:2])
+    assert theirs.get()[1][-1] == pytest.approx(ours.value()["mAP"], abs=1e-6)
+
+
+def test_what_export_block_wrote_is_loaded(net, tmp_path):
+    from gluoncv.utils import export_block
+
+    export_block(str(tmp_path / "cats"), net, data_shape=(300, 300, 3), preprocess=True, layout="HWC")
+    detector = ssdzoo.load(tmp_path / "cats-symbol.json")
+    assert detector.preset.base_size == (300, 300)
+    assert len(detector(PIXELS, score=0.0)[0]) == 100
