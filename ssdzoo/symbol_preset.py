@@ -1,4 +1,4 @@
-"""An exported SSD without a sidecar, as GluonCV leaves it: its input size, its classes and its normalization from its graph."""
+"""The preset of an exported SSD without a sidecar, such as GluonCV's: input size, classes and normalization, from its graph."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from ssdzoo.formats.symbol_file import SymbolGraph
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD, Preset
 from ssdzoo.zoo import default_class_names
 
-_LARGEST_MAP = 16  # pixels of the last feature map, by which the input size is looked for
+_MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
 
 
 def parse_symbol(graph: SymbolGraph) -> Any:
@@ -48,12 +48,12 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
     Args:
         graph: of `read_symbol`, read from a file.
         arrays: the parameters, names with or without `arg:`.
-        known: fields of the preset that somebody wrote down; they are not looked for. A mean and a std are not used where the
+        known: {field: value} of the preset, from a sidecar; these are not inferred. A mean and a std are not used where the
             graph normalizes its own input.
 
     Raises:
         ExportError: several variables may be its input.
-        WeightsError: not the detections of an SSD; its input size can't be told.
+        WeightsError: its outputs are not the detections of an SSD; its input size can't be inferred.
         CallError: `known` names another number of classes than the graph has.
     """
     path = graph.source
@@ -63,8 +63,8 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
         raise WeightsError(f"{path}: not an SSD of GluonCV's: no array anchor_0 among its parameters")
     if not any("softmax" in node.op.lower() for node in graph.nodes):
         raise WeightsError(
-            f"{path}: gives the raw heads of a training graph, not detections: export it in GluonCV after a call outside of "
-            "autograd.record(), or convert its parameter file with `ssdzoo convert`"
+            f"{path}: its outputs are the head outputs of a training graph, not detections: export it in GluonCV after a call "
+            "outside of autograd.record(), or convert its parameter file with `ssdzoo convert`"
         )
     taken = input_of(graph, arrays)
     mean, std = taken.normalization(known.get("mean", IMAGENET_MEAN), known.get("std", IMAGENET_STD))
@@ -96,15 +96,17 @@ def _count_classes(graph: SymbolGraph) -> int:
 
 
 def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInput) -> tuple:
-    """(H, W) pixels: of the sizes at which the last map times its step is the input, the one that fits the other maps best, and
-    of equals the least."""
+    """(H, W) pixels: the size at which the steps of the anchors times the sizes of the feature maps agree best with the input.
+
+    Tried are the sizes that the last feature map covers exactly; of equally good ones the smallest is taken.
+    """
     grids = [arrays[name][0, 0].astype(np.float64) for name in anchors]
     cut = {graph.producer(node, 0).name: node.name for node in graph.nodes if node.op == "slice_like" and node.inputs}
     slices = [cut.get(name) for name in anchors]
     if all(slices) and all(min(grid.shape[:2]) > 1 for grid in grids):
         steps = np.array([(grid[1, 0, 1] - grid[0, 0, 1], grid[0, 1, 0] - grid[0, 0, 0]) for grid in grids])
         best = [(np.inf, 0), (np.inf, 0)]
-        for cells in range(1, _LARGEST_MAP + 1):
+        for cells in range(1, _MAXIMUM_CELLS + 1):
             sides = np.round(steps[-1] * cells)
             maps = _map_sizes(graph, slices, arrays, [int(s) if 0 < s < 1 << 14 else 0 for s in sides], taken)
             for axis in (0, 1):
@@ -115,11 +117,13 @@ def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInp
             return best[0][1], best[1][1]
     path = Path(graph.source)
     sidecar = path.with_name(path.name.removesuffix("-symbol.json") + ".toml")
-    raise WeightsError(f"{path}: its input size can't be told from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar}")
+    raise WeightsError(
+        f"{path}: its input size can't be inferred from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar}"
+    )
 
 
 def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, taken: GraphInput) -> np.ndarray:
-    """(maps, 2): H and W of each map for an input of `size` (H, W); zeros where one would vanish."""
+    """(L, 2): H and W of each of L feature maps for an input of `size` (H, W) pixels; zeros where one would be empty."""
     from ssdzoo.runtime import mxnet
 
     mx, nothing = mxnet(), np.zeros((len(slices), 2))

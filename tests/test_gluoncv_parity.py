@@ -22,12 +22,27 @@ OTHER_SHAPES = {
     "ssd_512_resnet18_v1_coco": (384, 512),
     "ssd_300_mobilenet0.25_voc": (200, 333),
 }
-# The large ones whose architecture another row of this list has too.
-TWINS = {name for name in THEIRS if name.startswith("ssd_512") and name.endswith("custom")} | {"ssd_512_vgg16_atrous_voc"}
-CASES = [
-    pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=[pytest.mark.long] if name in TWINS else [])
-    for name, shape in [*((name, find_preset(name).base_size) for name in THEIRS), *OTHER_SHAPES.items()]
-]
+# By default the mobilenets and one of each other architecture, at its own size where that takes a few seconds; with -m long all.
+OWN = (
+    "ssd_300_vgg16_atrous_voc",
+    "ssd_300_resnet34_v1b_voc",
+    "ssd_512_resnet18_v1_voc",
+    "ssd_512_mobilenet1.0_voc",
+    "ssd_300_mobilenet",
+)
+SMALLER = {
+    "ssd_512_vgg16_atrous_coco": (260, 320), "ssd_512_resnet50_v1_coco": (192, 256), "ssd_512_resnet101_v2_voc": (192, 256),
+    "ssd_512_resnet152_v2_voc": (192, 256),
+}  # fmt: skip
+
+
+def cases():
+    for name in THEIRS:
+        quick = {SMALLER.get(name), (200, 333), find_preset(name).base_size if name.startswith(OWN) else None}
+        for shape in (find_preset(name).base_size, OTHER_SHAPES.get(name), SMALLER.get(name)):
+            if shape:
+                marks = [] if shape in quick else [pytest.mark.long]
+                yield pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=marks)
 
 
 def gluoncv_network(name, classes=("a", "b", "c")):
@@ -50,7 +65,7 @@ def test_all_presets_are_covered():
     assert sorted(registered) == sorted(set(THEIRS) - {"ssd_512_resnet18_v1_custom"})
 
 
-@pytest.mark.parametrize("name, shape", CASES)
+@pytest.mark.parametrize("name, shape", cases())
 def test_same_numbers_from_the_same_file(name, shape, tmp_path):
     mx.random.seed(3)
     theirs, ours = gluoncv_network(name), our_network(name)

@@ -1,8 +1,15 @@
 #!/usr/bin/env python3
-"""Sets up this checkout and runs it: `quickstart` for a first look, `test` for the tests. Standard library alone.
+"""Sets up this checkout and runs it.
 
-Makes `.venv` in the checkout with a Python that mxnet has wheels for, installs the project there, and runs the rest in it.
-Arguments after the command are passed on.
+    python3 tools/dev.py quickstart [options of `ssdzoo quickstart`]
+    python3 tools/dev.py test [--with-torch] [options of pytest]
+
+`quickstart` draws a small data set, trains a detector on it and saves a picture of what it finds. `test` runs the tests on all
+cores; `-m long` runs those that take minutes each. The tests of torch need its CPU build: it is installed where pip is configured
+to find it, and `--with-torch` downloads it from torch's own index (about 200 MB). Without it they are skipped.
+
+Both make `.venv` in the checkout with a Python that mxnet has wheels for, and install the project there, which takes about 1 GB.
+They need nothing but Python: pip installs, or uv if it is on PATH, which is faster.
 """
 
 import glob
@@ -19,11 +26,16 @@ PYTHON = os.path.join(VENV, "bin", "python")
 STAMP = os.path.join(VENV, "installed")
 VERSIONS = ("3.11", "3.10", "3.12")
 COMMANDS = {"quickstart": "", "test": "[test]"}  # and the extras that each needs
+# The plain version on PyPI is built for GPUs and takes gigabytes. Only builds for the CPU have this one.
+TORCH, TORCH_INDEX = "torch==2.13.0+cpu", "https://download.pytorch.org/whl/cpu"
 
 
 def main(arguments):
+    if arguments[:1] in (["-h"], ["--help"]):
+        print(__doc__.strip())
+        return
     if not arguments or arguments[0] not in COMMANDS:
-        stop("usage: python3 tools/dev.py {%s} [arguments]" % "|".join(COMMANDS), 2)
+        stop("usage: python3 tools/dev.py {%s} [options]; --help explains them" % "|".join(COMMANDS), 2)
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         stop("mxnet has wheels for Linux on x86-64 only; this is %s on %s" % (platform.system(), platform.machine()))
     command, rest = arguments[0], arguments[1:]
@@ -31,8 +43,11 @@ def main(arguments):
     if command == "quickstart":
         program = [os.path.join(VENV, "bin", "ssdzoo"), "quickstart"]
     else:
-        # One process for each core (see tests/conftest.py), each file in one of them, for the sake of what its tests share.
-        program = [PYTHON, "-m", "pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile"]
+        install_torch(download="--with-torch" in rest)
+        rest = [argument for argument in rest if argument != "--with-torch"]
+        # One process for each core, and each file in one of them, for the sake of what its tests share. Files go out in the
+        # order of tests/conftest.py: the slow ones first.
+        program = [PYTHON, "-m", "pytest", "--numprocesses=auto", "--maxprocesses=4", "--dist=loadfile", "--no-loadscope-reorder"]
     os.chdir(ROOT)
     os.execv(program[0], program + rest)
 
@@ -53,11 +68,16 @@ def install(extras):
         make_environment()
     if os.path.exists(STAMP):
         os.remove(STAMP)
-    say("installing ssdzoo%s and what it needs (some minutes, about 1 GB)" % extras)
-    run_pip(["install", "--quiet", "--disable-pip-version-check", "--editable", ROOT + extras])
+    say("installing ssdzoo%s and what it needs (about 1 GB)" % extras)
+    if not shutil.which("uv"):
+        run_installer(["--upgrade", "pip"])  # one of 2023 takes twice as long for the rest
+    problem = run_installer(["--editable", ROOT + extras])
+    if problem:
+        print(problem, file=sys.stderr)
+        stop("the project could not be installed (the end of the output is above); can the package index be reached?")
     check_imports()
     with open(STAMP, "w") as file:
-        # The test extra brings all that the quickstart needs.
+        # The test extra contains all that the quickstart needs.
         file.write("\n".join([wanted, "", extras]))
 
 
@@ -144,35 +164,35 @@ def works(python):
         return False
 
 
-def run_pip(arguments):
-    result = subprocess.run([PYTHON, "-m", "pip"] + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if result.returncode:
-        print("\n".join(result.stdout.decode(errors="replace").splitlines()[-15:]), file=sys.stderr)
-        stop("pip could not install the project (its last words are above); is there a way to the package index?")
+def run_installer(arguments):
+    """Installs with uv or pip into .venv; returns the end of the output if that fails."""
+    if shutil.which("uv"):
+        command = ["uv", "pip", "install", "--quiet", "--python", PYTHON]
+    else:
+        # Python compiles what it imports; compiling all of it here would take 20 seconds.
+        command = [PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
+    result = subprocess.run(command + arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return "\n".join(result.stdout.decode(errors="replace").splitlines()[-15:]) if result.returncode else ""
+
+
+def install_torch(download):
+    """Installs the CPU build from where pip is configured to look (a folder of wheels, say), or downloads it if asked to."""
+    if importable("torch") is None or not run_installer([TORCH]):
+        return
+    if not download:
+        say("the tests of torch are skipped: --with-torch downloads its CPU build (about 200 MB)")
+    elif run_installer([TORCH, "--extra-index-url", TORCH_INDEX]):
+        stop("%s can't be installed: neither the configured package index has it nor %s" % (TORCH, TORCH_INDEX))
 
 
 def check_imports():
-    """Finds missing system libraries now, and mends the one that a bare Debian has not: OpenCV's libGL."""
+    """Finds missing system libraries now, and replaces the OpenCV that needs libGL, which a bare Debian lacks."""
     problem = importable("cv2")
     if problem is not None and "libGL" in problem:
-        say("OpenCV's window library is missing on this machine: taking opencv-python-headless instead")
-        version = (
-            subprocess.run(
-                [PYTHON, "-c", "from importlib.metadata import version; print(version('opencv-python'))"], stdout=subprocess.PIPE
-            )
-            .stdout.decode()
-            .strip()
-        )
-        run_pip(
-            [
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "--force-reinstall",
-                "--no-deps",
-                "opencv-python-headless==" + version,
-            ]
-        )
+        say("OpenCV's window library is missing on this machine: installing opencv-python-headless instead")
+        code = "from importlib.metadata import version; print(version('opencv-python'))"
+        version = subprocess.run([PYTHON, "-c", code], stdout=subprocess.PIPE).stdout.decode().strip()
+        run_installer(["--force-reinstall", "--no-deps", "opencv-python-headless==" + version])
     for module, remedy in (("cv2", "libgl1 libglib2.0-0"), ("ssdzoo, mxnet", "libgomp1 libquadmath0")):
         problem = importable(module)
         if problem is not None:

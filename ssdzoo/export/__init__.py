@@ -1,7 +1,9 @@
 """The way out of Gluon: symbols with their parameters, and ONNX."""
 
+from typing import Any
 
-def __getattr__(name: str):
+
+def __getattr__(name: str) -> Any:
     # onnx is an extra, and importing it takes a while.
     if name == "to_onnx":
         from ssdzoo.export.onnx import to_onnx

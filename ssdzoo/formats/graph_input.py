@@ -64,9 +64,10 @@ def input_of(graph: SymbolGraph, params: dict) -> GraphInput:
     factor, offset, axes, white = 1.0, 0.0, [0, 1, 2, 3], None
     settled = False
     while (reader := _only_reader(needed, node)) is not None:
-        if reader.op == "transpose" and sorted(order := reader.numbers("axes")) == [0, 1, 2, 3]:
+        order = [0, 3, 1, 2] if reader.op == "_image_to_tensor" else reader.numbers("axes") if reader.op == "transpose" else []
+        if sorted(order) == [0, 1, 2, 3]:
             axes = [axes[i] for i in order]
-        elif reader.op not in _KEEPS_VALUES:
+        if reader.op not in _KEEPS_VALUES and reader.op != "transpose":
             step = _step(graph, reader, node, params)
             if step is None:
                 break
@@ -103,6 +104,11 @@ def _step(graph: SymbolGraph, node: Node, before: Node, params: dict) -> tuple |
     Args:
         before: the node that computes x.
     """
+    if node.op == "_image_to_tensor":
+        return 1 / 255, 0.0
+    if node.op == "_image_normalize":
+        mean, std = (float(np.mean(node.numbers(key, default))) for key, default in (("mean", 0), ("std", 1)))
+        return (1 / std, -mean / std) if std else None
     match = _BINARY.fullmatch(node.op.lower())
     if not match:
         return None

@@ -64,6 +64,13 @@ TRANSPOSE = step("transpose", axes="(0, 3, 1, 2)")
         ([step("broadcast_sub", "unit_mean"), step("broadcast_div", "unit_std")], False, 1),
         ([step("_mul_scalar", scalar="255"), step("broadcast_sub", "mean")], False, 1),
         ([step("_mul_scalar", scalar="2"), step("_minus_scalar", scalar="1")], False, 1),
+        ([step("_image_to_tensor")], True, 255),
+        (
+            [step("_image_to_tensor"), step("_image_normalize", mean="(0.485, 0.456, 0.406)", std="(0.229, 0.224, 0.225)")],
+            True,
+            255,
+        ),
+        ([step("_image_normalize", mean="0.45", std="0.225")], False, 1),
         # A VGG's own scale, ones that an imported VGG has in its place, a normalization that is undone, and what settles nothing.
         ([step("broadcast_mul", "init_scale")], False, None),
         ([step("broadcast_mul", "ones")], False, None),

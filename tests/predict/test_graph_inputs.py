@@ -62,6 +62,9 @@ GRAPHS = {
     ),
     "CHW, a divisor": (Preprocess(lambda F, x: x / 255), "CHW", (0, 0, 0), (1, 1, 1)),
     "CHW, of images 0..1": (Preprocess(lambda F, x: (x - 0.45) / 0.225), "CHW", (0.45,) * 3, (0.225,) * 3),
+    "HWC, Gluon's transforms": (
+        Preprocess(lambda F, x: F.image.normalize(F.image.to_tensor(x), IMAGENET_MEAN, IMAGENET_STD)), "HWC", *IMAGENET,
+    ),
     "HWC, not normalized": (Preprocess(lambda F, x: F.transpose(x, axes=(0, 3, 1, 2))), "HWC", *IMAGENET),
 }  # fmt: skip
 

@@ -26,7 +26,39 @@ def dev(tmp_path, monkeypatch):
 
 def test_a_wrong_call_is_one_line():
     result = subprocess.run([sys.executable, str(PATH), "tset"], capture_output=True, text=True)
-    assert (result.returncode, result.stderr) == (2, "dev.py: usage: python3 tools/dev.py {quickstart|test} [arguments]\n")
+    assert (result.returncode, result.stderr) == (
+        2,
+        "dev.py: usage: python3 tools/dev.py {quickstart|test} [options]; --help explains them\n",
+    )
+
+
+def test_help():
+    result = subprocess.run([sys.executable, str(PATH), "--help"], capture_output=True, text=True)
+    assert result.returncode == 0 and "python3 tools/dev.py test [--with-torch]" in result.stdout
+
+
+def test_torch_is_downloaded_only_if_asked_for(dev, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(dev, "importable", lambda module: "ModuleNotFoundError")
+    monkeypatch.setattr(dev, "run_installer", lambda arguments: calls.append(arguments) or "no such version")
+    dev.install_torch(download=False)
+    assert calls == [[dev.TORCH]] and dev.TORCH.endswith("+cpu") and "--with-torch" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        dev.install_torch(download=True)
+    assert calls[2:] == [[dev.TORCH, "--extra-index-url", dev.TORCH_INDEX]]
+    monkeypatch.setattr(dev, "importable", lambda module: None)
+    dev.install_torch(download=True)
+    assert len(calls) == 3
+
+
+@pytest.mark.parametrize("on_path, program", [("/bin/uv", "uv"), (None, sys.executable)])
+def test_uv_installs_where_there_is_one(on_path, program, dev, monkeypatch):
+    commands = []
+    done = subprocess.CompletedProcess([], 1, b"first\nlast words\n")
+    monkeypatch.setattr(dev.shutil, "which", lambda name: on_path)
+    monkeypatch.setattr(dev.subprocess, "run", lambda command, **_: commands.append(command) or done)
+    assert dev.run_installer(["x"]) == "first\nlast words"
+    assert commands[0][0] == program and commands[0][-1] == "x" and ("--python" in commands[0]) == (on_path is not None)
 
 
 def test_an_installed_copy_is_no_installation_of_this_checkout(dev, tmp_path):
@@ -64,7 +96,7 @@ def test_other_machines_are_refused(dev, monkeypatch, capsys):
 
 def test_what_is_installed_is_not_installed_again(dev, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(dev, "run_pip", calls.append)
+    monkeypatch.setattr(dev, "run_installer", lambda arguments: calls.extend(a for a in arguments if a == "--editable"))
     monkeypatch.setattr(dev, "make_environment", lambda: (tmp_path / ".venv").mkdir())
     monkeypatch.setattr(dev, "check_imports", lambda: None)
     monkeypatch.setattr(dev, "is_editable", lambda: True)
@@ -82,12 +114,12 @@ def test_what_is_installed_is_not_installed_again(dev, tmp_path, monkeypatch):
     assert len(calls) == 4
 
 
-def test_a_failed_installation_leaves_no_stamp(dev, tmp_path, monkeypatch):
+def test_a_failed_installation_leaves_no_stamp(dev, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(dev, "make_environment", lambda: (tmp_path / ".venv").mkdir())
-    monkeypatch.setattr(dev, "run_pip", lambda arguments: dev.stop("pip failed"))
+    monkeypatch.setattr(dev, "run_installer", lambda arguments: "no such package")
     with pytest.raises(SystemExit):
         dev.install("[test]")
-    assert dev.read_stamp() == []
+    assert dev.read_stamp() == [] and "no such package\ndev.py: the project could not be installed" in capsys.readouterr().err
 
 
 def test_a_module_that_cannot_be_imported(dev):

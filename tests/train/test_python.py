@@ -29,7 +29,7 @@ def test_a_training_and_its_evaluation(table, data, tmp_path, capfd):
     assert result.folder == tmp_path / "run" and [row["epoch"] for row in result.rows] == [1]
     assert 0 <= result.best_mAP == result.rows[-1]["mAP"] <= 1
 
-    result = ssdzoo.fine_tune(**arguments, epochs=2, resume=True, progress=Printed())
+    result = ssdzoo.fine_tune(**arguments, epochs=2, resume=True, progress=Printed(every=math.inf))
     printed, errors = capfd.readouterr()
     lines = printed.splitlines()
     assert errors == "" and lines[0] == f"{data}, split train[:80%]: 9 images, {lines[0].split()[-2]} objects"

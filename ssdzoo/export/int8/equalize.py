@@ -5,6 +5,8 @@ kernels that read it are multiplied by s_i (Nagel et al. 2019, "Data-Free Quanti
 Correction", section 4.1). A tensor has one scale, which fits all of its channels when their dynamic ranges are equal.
 """
 
+from typing import Any
+
 import numpy as np
 
 _HOMOGENEOUS = {"Relu", "MaxPool", "AveragePool"}  # f(a x) = a f(x) for a > 0
@@ -12,7 +14,7 @@ _BALANCE = 0.7  # weight of activations against kernels, 0 to 1; the best of 0.5
 _MINIMUM_RANGE = 1e-3  # of a channel, relative to the largest; a channel that is never active would get an endless scale
 
 
-def equalize(model, ranges: dict) -> int:
+def equalize(model: Any, ranges: dict) -> int:
     """Rescales the channels of an onnx.ModelProto in place; returns the number of convolutions whose output was rescaled.
 
     Args:
@@ -30,11 +32,13 @@ def equalize(model, ranges: dict) -> int:
     done = 0
     for node in (n for n in graph.node if n.op_type == "Conv"):
         found = _following(node.output[0], readers, {o.name for o in graph.output})
-        # Arrays that several convolutions share can't be scaled for one of them.
-        own = found and all(uses.count(name) == 1 for n in (node, *found[0]) for name in n.input[1:])
-        if not own or not all(_scalable(n, weights) for n in found[0]):
+        if found is None:
             continue
         readers_of, tensors = found
+        # Arrays that several convolutions share can't be scaled for one of them.
+        own = all(uses.count(name) == 1 for n in (node, *readers_of) for name in n.input[1:])
+        if not own or not all(_scalable(n, weights) for n in readers_of):
+            continue
         scales = _scales(ranges[tensors[-1]], readers_of, weights)
         for name in node.input[1:]:
             weights[name] /= scales.reshape(-1, *[1] * (weights[name].ndim - 1))
@@ -48,19 +52,19 @@ def equalize(model, ranges: dict) -> int:
     return done
 
 
-def _readers(graph) -> dict:
-    readers = {}
+def _readers(graph: Any) -> dict:
+    readers: dict = {}
     for node in graph.node:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     return readers
 
 
-def _parameters(graph, arrays: dict) -> set:
+def _parameters(graph: Any, arrays: dict) -> set:
     return {name for node in graph.node if node.op_type == "Conv" for name in node.input[1:] if name in arrays}
 
 
-def _following(tensor: str, readers: dict, outputs: set):
+def _following(tensor: str, readers: dict, outputs: set) -> tuple | None:
     """(convolutions that read a tensor through homogeneous operators, the tensors on the way); None where anything else does."""
     nodes = readers.get(tensor, [])
     if tensor in outputs or not nodes:
@@ -80,15 +84,15 @@ def _following(tensor: str, readers: dict, outputs: set):
     return convolutions, tensors
 
 
-def _is_depthwise(node, weights: dict) -> bool:
+def _is_depthwise(node: Any, weights: dict) -> bool:
     return weights[node.input[1]].shape[1] == 1 and _groups(node) > 1
 
 
-def _groups(node) -> int:
+def _groups(node: Any) -> int:
     return next((a.i for a in node.attribute if a.name == "group"), 1)
 
 
-def _scalable(node, weights: dict) -> bool:
+def _scalable(node: Any, weights: dict) -> bool:
     """Whether a convolution's input channels can be scaled one by one: it is not grouped, or depthwise."""
     kernel = weights.get(node.input[1])
     return kernel is not None and _groups(node) in (1, kernel.shape[0])

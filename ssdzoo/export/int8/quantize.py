@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,12 +84,12 @@ class Candidate(NamedTuple):
     """An int8 model: where in the network int8 begins, and the signal-to-noise ratio of its head outputs in dB."""
 
     start: int
-    model: object
+    model: Any
     logits_db: float
     offsets_db: float
 
 
-def _read(path) -> tuple:
+def _read(path: str | Path) -> tuple:
     """The ONNX model of a file, and the names of its head outputs."""
     from ssdzoo.formats.onnx_metadata import import_package, read_metadata
 
@@ -148,7 +148,7 @@ def int8_start(network: list, count: int) -> int:
     return len(network)
 
 
-def nodes_before(model, names: list) -> list:
+def nodes_before(model: Any, names: list) -> list:
     """The nodes that compute tensors, in the order of the graph."""
     wanted, found = set(names), []
     for node in reversed(model.graph.node):
@@ -158,7 +158,7 @@ def nodes_before(model, names: list) -> list:
     return found[::-1]
 
 
-def _prepared(path, prepared: Path, heads: list):
+def _prepared(path: str | Path, prepared: Path, heads: list) -> Any:
     """The model with its batch normalizations folded into the convolutions, and the shapes of its tensors."""
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -173,7 +173,7 @@ def _prepared(path, prepared: Path, heads: list):
     return model
 
 
-def _calibrate(model, network: list, heads: list, batches) -> Calibration:
+def _calibrate(model: Any, network: list, heads: list, batches: Iterable) -> Calibration:
     """The ranges of the tensors that the nodes of the network read and write, over all batches."""
     fixed = {i.name for i in model.graph.initializer} | {i.name for i in model.graph.input}
     tensors = sorted({name for node in network for name in (*node.input, *node.output)} - fixed - {""})
@@ -193,7 +193,7 @@ def _calibrate(model, network: list, heads: list, batches) -> Calibration:
     return calibration
 
 
-def _session(model, names: list):
+def _session(model: Any, names: list) -> Any:
     """An onnxruntime session of a model that returns these tensors, too."""
     import onnx
     import onnxruntime
@@ -207,7 +207,7 @@ def _session(model, names: list):
     return onnxruntime.InferenceSession(wider.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _signal_to_noise(model, heads: list, calibration: Calibration) -> list:
+def _signal_to_noise(model: Any, heads: list, calibration: Calibration) -> list:
     """dB of each of the head outputs of a quantized model, against those of the float one."""
     session = _session(model, heads)
     outputs = [session.run(heads, {"images": batch}) for batch in calibration.batches]
@@ -216,7 +216,7 @@ def _signal_to_noise(model, heads: list, calibration: Calibration) -> list:
     return [10 * float(np.log10(p / n)) if n else np.inf for p, n in zip(power, noise)]
 
 
-def _quantize_nodes(folder: Path, nodes: list, calibration: Calibration):
+def _quantize_nodes(folder: Path, nodes: list, calibration: Calibration) -> Any:
     """equalized.onnx in `folder` with these nodes in int8."""
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssdzoo.export.onnx.builder import Value
 from ssdzoo.export.onnx.operator import OperatorCall, translates
 
 _BINARY = {
@@ -26,17 +27,17 @@ def _binary_names(name: str) -> list:
 
 
 @translates(*(op for name in _BINARY for op in _binary_names(name)))
-def binary(call: OperatorCall):
+def binary(call: OperatorCall) -> Value:
     return call.g.add(_BINARY[call.node.op.lower().split("_", 1)[1]], *call.inputs)
 
 
 @translates("add_n", "ElementWiseSum", "elemwise_sum")
-def add_n(call: OperatorCall):
+def add_n(call: OperatorCall) -> Value:
     return call.g.add("Sum", *call.inputs)
 
 
 @translates(*(f"_{name}_scalar" for name in _BINARY), *(f"_r{name}_scalar" for name in ("minus", "div", "power")))
-def binary_scalar(call: OperatorCall):
+def binary_scalar(call: OperatorCall) -> Value:
     name = call.node.op.removesuffix("_scalar").removeprefix("_")
     scalar = float(call.node.get("scalar"))
     if name in _BINARY:
@@ -45,7 +46,7 @@ def binary_scalar(call: OperatorCall):
 
 
 @translates(*(op for name in _COMPARE for op in (f"_{name}", f"broadcast_{name}", f"_{name}_scalar")))
-def compare(call: OperatorCall):
+def compare(call: OperatorCall) -> Value:
     """0 and 1 in float32, as in MXNet."""
     name = call.node.op.removesuffix("_scalar").removeprefix("broadcast").removeprefix("_")
     other = float(call.node.get("scalar")) if call.node.op.endswith("_scalar") else call.inputs[1]
@@ -55,48 +56,48 @@ def compare(call: OperatorCall):
 
 
 @translates(*_UNARY)
-def unary(call: OperatorCall):
+def unary(call: OperatorCall) -> Value:
     return call.g.add(_UNARY[call.node.op], call.x)
 
 
 @translates("square", "rsqrt")
-def power(call: OperatorCall):
+def power(call: OperatorCall) -> Value:
     if call.node.op == "square":
         return call.g.add("Mul", call.x, call.x)
     return call.g.add("Reciprocal", call.g.add("Sqrt", call.x))
 
 
 @translates("clip")
-def clip(call: OperatorCall):
+def clip(call: OperatorCall) -> Value:
     return call.g.add("Clip", call.x, float(call.node.get("a_min")), float(call.node.get("a_max")))
 
 
 @translates("Cast", "cast", "amp_cast")
-def cast(call: OperatorCall):
+def cast(call: OperatorCall) -> Value:
     dtype = call.node.get("dtype")
     call.need(dtype in _DTYPES, f"dtype {dtype!r}; there are {', '.join(_DTYPES)}")
     return call.g.add("Cast", call.x, to=_DTYPES[dtype])
 
 
 @translates("amp_multicast")
-def amp_multicast(call: OperatorCall):
+def amp_multicast(call: OperatorCall) -> tuple[Value, ...]:
     return tuple(call.g.add("Identity", x) for x in call.inputs)
 
 
 @translates("where")
-def where(call: OperatorCall):
+def where(call: OperatorCall) -> Value:
     condition, x, y = call.inputs
     return call.g.add("Where", call.g.add("Cast", condition, to=9), x, y)
 
 
 @translates("zeros_like", "ones_like")
-def like(call: OperatorCall):
+def like(call: OperatorCall) -> Value:
     zero = call.g.constant(np.zeros(1, np.float32) if call.node.op == "zeros_like" else np.ones(1, np.float32))
     return call.g.add("Expand", zero, call.g.add("Shape", call.x))
 
 
 @translates("_zeros", "_ones", "_full")
-def filled(call: OperatorCall):
+def filled(call: OperatorCall) -> Value:
     value = {"_zeros": 0.0, "_ones": 1.0}.get(call.node.op, call.node.get("value"))
     shape = [int(n) for n in call.node.numbers("shape")]
     call.need(all(n > 0 for n in shape), f"shape {shape}")
@@ -104,7 +105,7 @@ def filled(call: OperatorCall):
 
 
 @translates("_arange")
-def arange(call: OperatorCall):
+def arange(call: OperatorCall) -> Value:
     start, stop = call.node.get("start", 0.0), call.node.get("stop")
     if stop is None:
         start, stop = 0.0, start
@@ -113,7 +114,7 @@ def arange(call: OperatorCall):
 
 
 @translates("mean", "sum", "max", "min")
-def reduce(call: OperatorCall):
+def reduce(call: OperatorCall) -> Value:
     axes = [int(a) % call.x.rank for a in call.node.numbers("axis")] or list(range(call.x.rank))
     if call.node.flag("exclude"):
         axes = [a for a in range(call.x.rank) if a not in axes]
@@ -122,3 +123,15 @@ def reduce(call: OperatorCall):
     if op == "ReduceSum" or call.g.opset >= 18:  # from where on the axes are an input
         return call.g.add(op, call.x, axes, keepdims=keep)
     return call.g.add(op, call.x, axes=axes, keepdims=keep)
+
+
+@translates("_image_to_tensor")
+def image_to_tensor(call: OperatorCall) -> Value:
+    """Pixels 0..255 (B, H, W, 3) to (B, 3, H, W) in 0..1."""
+    return call.g.add("Div", call.g.add("Transpose", call.x, perm=[0, 3, 1, 2]), 255.0)
+
+
+@translates("_image_normalize")
+def image_normalize(call: OperatorCall) -> Value:
+    mean, std = (np.float32(call.node.numbers(key, default)).reshape(-1, 1, 1) for key, default in (("mean", 0), ("std", 1)))
+    return call.g.add("Div", call.g.add("Sub", call.x, mean), std)

@@ -18,7 +18,7 @@ def split_columns(g: Builder, x: Value, *sizes: int) -> tuple[Value, ...]:
 
 
 @translates("_contrib_box_decode")
-def box_decode(call: OperatorCall):
+def box_decode(call: OperatorCall) -> Value:
     """Corners (B, N, 4) of offsets (B, N, 4) from anchors (1, N, 4): Liu et al. 2016, equation 2."""
     g, (offsets, anchors), node = call.g, call.inputs, call.node
     kind, limit = node.get("format", "corner"), float(node.get("clip", -1))
@@ -46,7 +46,7 @@ def _decode(g: Builder, offsets: Value, center: Value, size: Value, stds: list, 
 
 
 @translates(*NMS_OPERATORS[:2])
-def box_nms(call: OperatorCall):
+def box_nms(call: OperatorCall) -> Value:
     """Rows (B, K, W) that NMS keeps, -1 after them. K is `topk`, not the number of candidates: after it MXNet's rows are -1."""
     g, get = call.g, call.node.get
     for key in ("in_format", "out_format"):
@@ -62,6 +62,7 @@ def box_nms(call: OperatorCall):
         if found.ids is not None:
             scores = _without(g, scores, found.ids, background)
         scores, indices = top_k(g, scores, count)
+        ids: Value | None
         ids, boxes = found.gather(g, indices)
         rows = g.add("Concat", g.add("Unsqueeze", ids, [2]), g.add("Unsqueeze", scores, [2]), boxes, axis=2)
     else:
@@ -89,7 +90,7 @@ def _column(g: Builder, rows: Value, number: int) -> Value:
 
 
 @translates("_contrib_MultiBoxPrior", "MultiBoxPrior")
-def multi_box_prior(call: OperatorCall):
+def multi_box_prior(call: OperatorCall) -> Value:
     """Anchors (1, H * W * A, 4) of a feature map, corners in normalized coordinates: one for each size with the first ratio, then
     one for each other ratio with the first size."""
     g, numbers = call.g, call.node.numbers
@@ -118,7 +119,7 @@ def _centers(g: Builder, count: Value, step: float, offset: float) -> Value:
 
 
 @translates(*NMS_OPERATORS[2:])
-def multi_box_detection(call: OperatorCall):
+def multi_box_detection(call: OperatorCall) -> Value:
     """Rows (B, K, 6) of class id, score and normalized corners that NMS keeps, -1 after them. MXNet leaves the rows that it drops
     in between, with an id of -1. An anchor has one class only: that of its highest score."""
     g, get = call.g, call.node.get

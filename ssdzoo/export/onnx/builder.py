@@ -1,9 +1,11 @@
 """Building an ONNX graph node by node, with the type of every value known and constants folded on the way."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
@@ -39,12 +41,12 @@ class Builder:
 
     def __init__(self, opset: int):
         self.opset = opset
-        self.inputs = []
+        self.inputs: list[onnx.ValueInfoProto] = []
         self._imports = [helper.make_opsetid("", opset)]
-        self._nodes = []
-        self._constants = {}
-        self._small = {}
-        self._names = set()
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, np.ndarray] = {}
+        self._small: dict[tuple, Value] = {}
+        self._names: set[str] = set()
         self._prefix = ""
 
     def at(self, name: str) -> None:
@@ -57,7 +59,7 @@ class Builder:
         self.inputs.append(helper.make_value_info(value.name, value.type))
         return value
 
-    def constant(self, array, name: str | None = None) -> Value:
+    def constant(self, array: ArrayLike, name: str | None = None) -> Value:
         """A constant; equal small ones are stored once."""
         array = np.asarray(array)
         if array.dtype == np.float64:
@@ -74,7 +76,7 @@ class Builder:
             self._small[key] = value
         return value
 
-    def add(self, op: str, *inputs, outputs: int = 1, **attrs):
+    def add(self, op: str, *inputs: Any, outputs: int = 1, **attrs: Any) -> Any:
         """Appends a node and returns its output (a tuple of several). Arrays, numbers and lists become constants: whole numbers
         int64, others float32. An input of None is left out."""
         values = [None if v is None else self._value(v) for v in inputs]
@@ -127,14 +129,14 @@ class Builder:
                 kept.append(node)
         return kept[::-1], needed
 
-    def _fold(self, node, given: dict, results: list) -> list:
+    def _fold(self, node: onnx.NodeProto, given: dict, results: list) -> list:
         infos = [helper.make_value_info(n, v.type) for n, v in given.items()]
         graph = helper.make_graph([node], "fold", infos, [helper.make_value_info(r.name, r.type) for r in results])
         model = helper.make_model(graph, opset_imports=self._imports, ir_version=ir_version(self.opset))
         arrays = ReferenceEvaluator(model).run(None, {n: v.array for n, v in given.items()})
         return [self.constant(np.asarray(array)) for array in arrays]
 
-    def _value(self, value) -> Value:
+    def _value(self, value: Any) -> Value:
         if isinstance(value, Value):
             return value
         array = np.asarray(value)

@@ -59,14 +59,14 @@ def _joined_by_class(call: OperatorCall) -> Candidates | None:
         found.add((slices[0].inputs[0], slices[1].inputs[0], rows.inputs[2]))
     if len(found) != 1:
         return None
-    *keys, box_key = found.pop()
-    ids, scores, boxes = (call.values[key] for key in (*keys, box_key))
+    ids_key, scores_key, boxes_key = found.pop()
+    ids, scores, boxes = (call.values[key] for key in (ids_key, scores_key, boxes_key))
     classes = len(node.inputs)
     if scores.dims[2] != classes or boxes.dims[2] != 4:
         return None
-    ids = None if _ids_are_class_indices(call, *keys, (1, 1, classes)) else ids
-    flat = [v and call.g.add("Reshape", call.g.add("Transpose", v, perm=[0, 2, 1]), [0, -1]) for v in (scores, ids)]
-    return Candidates(*flat, boxes, classes)
+    implied = _ids_are_class_indices(call, ids_key, scores_key, (1, 1, classes))
+    scores, ids = (call.g.add("Reshape", call.g.add("Transpose", v, perm=[0, 2, 1]), [0, -1]) for v in (scores, ids))
+    return Candidates(scores, None if implied else ids, boxes, classes)
 
 
 def _joined_at_once(call: OperatorCall) -> Candidates | None:
@@ -83,14 +83,13 @@ def _joined_at_once(call: OperatorCall) -> Candidates | None:
     boxes = graph.producer(tiled, 0)
     if boxes.op != "expand_dims" or boxes.get("axis") != 1 or tiled.numbers("axis") != [1]:
         return None
-    keys = ids.inputs[0], scores.inputs[0]
-    ids, scores, boxes = (call.values[key] for key in (*keys, boxes.inputs[0]))
-    classes = scores.dims[1]
-    if not isinstance(classes, int) or tiled.numbers("size") != [classes] or boxes.dims[2] != 4:
+    implied = _ids_are_class_indices(call, ids.inputs[0], scores.inputs[0], (1, -1, 1))
+    id_value, score_value, box_value = (call.values[node.inputs[0]] for node in (ids, scores, boxes))
+    classes = score_value.dims[1]
+    if not isinstance(classes, int) or tiled.numbers("size") != [classes] or box_value.dims[2] != 4:
         return None
-    ids = None if _ids_are_class_indices(call, *keys, (1, -1, 1)) else ids
-    flat = [v and call.g.add("Reshape", v, [0, -1]) for v in (scores, ids)]
-    return Candidates(*flat, boxes, classes)
+    flat_scores, flat_ids = (call.g.add("Reshape", v, [0, -1]) for v in (score_value, id_value))
+    return Candidates(flat_scores, None if implied else flat_ids, box_value, classes)
 
 
 def _ids_are_class_indices(call: OperatorCall, ids_key: tuple, scores_key: tuple, shape: tuple) -> bool:

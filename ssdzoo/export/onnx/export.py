@@ -24,9 +24,10 @@ OLDEST_OPSET = 13
 _LARGEST = 2**31 - 2**20  # bytes; protobuf can't hold a message of 2 GiB
 
 
-def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, opset: int = 17, raw: bool = False,
-            with_preprocess: bool = False, classes=None, mean=IMAGENET_MEAN, std=IMAGENET_STD, preset: str = "",
-            max_detections: int | None = None) -> Path:  # fmt: skip
+def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path, *, size: Sequence[int] | None = None,
+            dynamic_size: bool = False, opset: int = 17, raw: bool = False, with_preprocess: bool = False,
+            classes: Sequence[str] | None = None, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD,
+            preset: str = "", max_detections: int | None = None) -> Path:  # fmt: skip
     """Writes an exported SSD (of ssdzoo, GluonCV, or an older one with MultiBoxDetection) as ONNX; needs no mxnet.
 
     Input `images`: (B, 3, H, W) float32 RGB, normalized as the network takes it; pixels 0 to 255 where its symbol normalizes them
@@ -61,7 +62,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
         raise CallError(f"opset {opset}: expected {OLDEST_OPSET} to {newest} (the newest one that onnx {onnx.__version__} has)")
     graph, arrays = read_symbol(symbol_json), _arrays(params)
     taken = input_of(graph, arrays)
-    mean, std = taken.normalization(mean, std)
+    mean, std = taken.normalization(tuple(mean), tuple(std))
     graph, arrays = fold_norms(graph, arrays)
     g = Builder(opset)
     images, fed, planes = interface.image_input(
@@ -72,7 +73,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
         outputs = interface.head_outputs(g, done, planes, graph.source)
     else:
         outputs = interface.detections(g, done, planes, graph, max_detections)
-    about = About(preset, classes, tuple(mean), tuple(std), size, raw, with_preprocess)
+    about = About(preset, classes, mean, std, size, raw, with_preprocess)
     metadata = _metadata(about, done, outputs, graph.source)
     if g.constant_bytes(outputs) > _LARGEST:
         raise ExportError(
@@ -85,7 +86,7 @@ def to_onnx(symbol_json, params, out, *, size=None, dynamic_size: bool = False, 
     return Path(out)
 
 
-def _arrays(params) -> dict:
+def _arrays(params: str | Path | dict) -> dict:
     """{name: array}, names without `arg:` and `aux:`."""
     if not isinstance(params, dict):
         params = read_params(params)
@@ -98,9 +99,9 @@ class About:
 
     preset: str
     classes: Sequence | None
-    mean: tuple
-    std: tuple
-    size: tuple | None
+    mean: Sequence[float]
+    std: Sequence[float]
+    size: Sequence[int] | None
     raw: bool
     preprocess: bool
 

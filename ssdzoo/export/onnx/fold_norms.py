@@ -38,7 +38,7 @@ def fold_norms(graph: SymbolGraph, params: dict) -> tuple:
     return replace(graph, nodes=nodes), params
 
 
-def _foldable(graph: SymbolGraph, norm: Node, readers: Counter, params: dict):
+def _foldable(graph: SymbolGraph, norm: Node, readers: Counter, params: dict) -> Node | None:
     """The convolution that a node is folded into, or None."""
     if norm.op not in _NORMS or len(norm.inputs) not in (3, 5) or any((norm.index, i) in readers for i in (1, 2)):
         return None
@@ -50,14 +50,14 @@ def _foldable(graph: SymbolGraph, norm: Node, readers: Counter, params: dict):
     own = [*conv.inputs[1:], *norm.inputs[1:]]
     if any(graph.nodes[source[0]].op != "null" or readers[_key(graph, source)] > 1 for source in own):
         return None
-    arrays = [params.get(name) for name in (*_names(graph, conv), *_names(graph, norm))]
-    if any(array is None for array in arrays):
+    names = [*_names(graph, conv), *_names(graph, norm)]
+    if not all(name in params for name in names):
         return None
-    weight, *vectors = map(np.shape, arrays)
+    weight, *vectors = (np.shape(params[name]) for name in names)
     return conv if len(weight) > 2 and all(shape == weight[:1] for shape in vectors) else None
 
 
-def _key(graph: SymbolGraph, source: tuple):
+def _key(graph: SymbolGraph, source: tuple) -> str | tuple:
     """What tells an output of a node from others; variables of one name hold one array."""
     node = graph.nodes[source[0]]
     return node.name if node.op == "null" else source

@@ -1,5 +1,7 @@
 """Inputs and outputs of an ONNX model, the same whatever symbol it was made from."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from onnx import TensorProto
 
@@ -12,7 +14,9 @@ from ssdzoo.formats.symbol_file import SymbolGraph
 DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit
 
 
-def image_input(g: Builder, size: tuple | None, preprocess: bool, channels_last: bool, mean: tuple, std: tuple) -> tuple:
+def image_input(
+    g: Builder, size: Sequence[int] | None, preprocess: bool, channels_last: bool, mean: Sequence[float], std: Sequence[float]
+) -> tuple:
     """Values of the model's input `images`, of what the symbol is fed, and of the same images as (B, 3, H, W) float32.
 
     Args:

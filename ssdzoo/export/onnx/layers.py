@@ -22,7 +22,7 @@ def _window(call: OperatorCall) -> tuple:
 
 
 @translates("Convolution", "Convolution_v1")
-def convolution(call: OperatorCall):
+def convolution(call: OperatorCall) -> Value:
     kernel, strides, pads = _window(call)
     return call.g.add(
         "Conv", *call.inputs, kernel_shape=kernel, strides=strides, pads=pads, group=call.node.get("num_group", 1),
@@ -31,7 +31,7 @@ def convolution(call: OperatorCall):
 
 
 @translates("Deconvolution")
-def deconvolution(call: OperatorCall):
+def deconvolution(call: OperatorCall) -> Value:
     kernel, strides, pads = _window(call)
     call.need(not call.node.numbers("target_shape"), "target_shape is not translated; export with pad and adj instead")
     return call.g.add(
@@ -42,7 +42,7 @@ def deconvolution(call: OperatorCall):
 
 
 @translates("FullyConnected")
-def fully_connected(call: OperatorCall):
+def fully_connected(call: OperatorCall) -> Value:
     x, weight, *bias = call.inputs
     if call.node.flag("flatten", True):
         return call.g.add("Gemm", call.g.add("Flatten", x, axis=1), weight, *bias, transB=1)
@@ -51,7 +51,7 @@ def fully_connected(call: OperatorCall):
 
 
 @translates("BatchNorm", "BatchNorm_v1")
-def batch_norm(call: OperatorCall):
+def batch_norm(call: OperatorCall) -> Value:
     x, gamma, beta, mean, var = call.inputs
     call.need(call.node.get("axis", 1) == 1, f"axis {call.node.get('axis')}; channels must come second")
     if call.node.flag("fix_gamma", True):
@@ -61,7 +61,7 @@ def batch_norm(call: OperatorCall):
 
 
 @translates("Pooling", "Pooling_v1")
-def pooling(call: OperatorCall):
+def pooling(call: OperatorCall) -> Value:
     kind = call.node.get("pool_type", "max")
     call.need(kind in ("max", "avg"), f"pool_type {kind!r}; max and avg are translated")
     if call.node.flag("global_pool"):
@@ -88,7 +88,7 @@ def _check_full(call: OperatorCall, kernel: list, strides: list, pads: list) -> 
 
 
 @translates("Activation")
-def activation(call: OperatorCall):
+def activation(call: OperatorCall) -> Value:
     kinds = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
     kind = call.node.get("act_type")
     call.need(kind in kinds, f"act_type {kind!r}; there are {', '.join(kinds)}")
@@ -96,7 +96,7 @@ def activation(call: OperatorCall):
 
 
 @translates("LeakyReLU")
-def leaky_relu(call: OperatorCall):
+def leaky_relu(call: OperatorCall) -> Value:
     kind, slope = call.node.get("act_type", "leaky"), float(call.node.get("slope", 0.25))
     if kind == "prelu":
         gamma = call.inputs[1]
@@ -107,7 +107,7 @@ def leaky_relu(call: OperatorCall):
 
 
 @translates("L2Normalization")
-def l2_normalization(call: OperatorCall):
+def l2_normalization(call: OperatorCall) -> Value:
     mode = call.node.get("mode", "instance")
     axes = {"channel": [1], "instance": list(range(1, call.x.rank)), "spatial": list(range(2, call.x.rank))}
     call.need(mode in axes, f"mode {mode!r}; there are {', '.join(axes)}")
@@ -117,14 +117,14 @@ def l2_normalization(call: OperatorCall):
 
 
 @translates("LRN")
-def local_response_norm(call: OperatorCall):
+def local_response_norm(call: OperatorCall) -> Value:
     get = call.node.get
     return call.g.add("LRN", call.x, size=get("nsize"), alpha=float(get("alpha", 1e-4)), beta=float(get("beta", 0.75)),
                       bias=float(get("knorm", 2)))  # fmt: skip
 
 
 @translates("UpSampling")
-def up_sampling(call: OperatorCall):
+def up_sampling(call: OperatorCall) -> Value:
     call.need(call.node.get("sample_type") == "nearest" and len(call.inputs) == 1, "only sample_type nearest of one input")
     scale = float(call.node.get("scale"))
     scales = np.array([1, 1, scale, scale], np.float32)
@@ -134,7 +134,7 @@ def up_sampling(call: OperatorCall):
 
 
 @translates("softmax", "log_softmax")
-def softmax(call: OperatorCall):
+def softmax(call: OperatorCall) -> Value:
     length, temperature = call.node.flag("use_length"), call.node.get("temperature", 1.0)
     call.need(not length, "use_length is not translated")
     axis = call.node.get("axis", -1) % call.x.rank
@@ -145,13 +145,13 @@ def softmax(call: OperatorCall):
 
 
 @translates("SoftmaxActivation")
-def softmax_activation(call: OperatorCall):
+def softmax_activation(call: OperatorCall) -> Value:
     """Its mode "instance" is the last axis, "channel" axis 1."""
     return _noted_softmax(call, 1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
 
 
 @translates("SoftmaxOutput", "Softmax")
-def softmax_output(call: OperatorCall):
+def softmax_output(call: OperatorCall) -> Value:
     """The softmax of a training symbol; its labels are not used."""
     channel = call.node.flag("multi_output") or call.x.rank == 2
     if channel or call.node.flag("preserve_shape"):

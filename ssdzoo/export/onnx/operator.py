@@ -7,7 +7,7 @@ from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
-TRANSLATORS = {}  # operator -> function of a OperatorCall that returns a Value, or a tuple of them
+TRANSLATORS: dict[str, Callable] = {}  # operator -> function of an OperatorCall that returns a Value, or a tuple of them
 
 
 @dataclass(frozen=True)

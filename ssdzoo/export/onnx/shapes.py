@@ -9,17 +9,17 @@ _END = np.iinfo(np.int64).max  # the end of an axis, in ONNX's Slice
 
 
 @translates("Flatten", "flatten")
-def flatten(call: OperatorCall):
+def flatten(call: OperatorCall) -> Value:
     return call.g.add("Reshape", call.x, [0, -1])
 
 
 @translates("Reshape", "reshape")
-def reshape(call: OperatorCall):
+def reshape(call: OperatorCall) -> Value:
     call.need(not call.node.flag("reverse"), "reverse is not translated")
     return call.g.add("Reshape", call.x, _target(call, [int(n) for n in call.node.numbers("shape")]))
 
 
-def _target(call: OperatorCall, wanted: list):
+def _target(call: OperatorCall, wanted: list) -> list | Value:
     """The shape for ONNX's Reshape of MXNet's special codes: 0 copies an axis, -1 is what remains, -2 copies all that follow,
     -3 merges two, -4 splits one into the next two numbers."""
     g, x, parts, axis = call.g, call.x, [], 0
@@ -52,13 +52,13 @@ def _target(call: OperatorCall, wanted: list):
 
 
 @translates("transpose")
-def transpose(call: OperatorCall):
+def transpose(call: OperatorCall) -> Value:
     axes = call.node.numbers("axes") or list(range(call.x.rank))[::-1]
     return call.g.add("Transpose", call.x, perm=axes)
 
 
 @translates("SwapAxis", "swapaxes")
-def swap_axes(call: OperatorCall):
+def swap_axes(call: OperatorCall) -> Value:
     axes = list(range(call.x.rank))
     i, j = call.node.get("dim1", 0), call.node.get("dim2", 0)
     axes[i], axes[j] = axes[j], axes[i]
@@ -66,29 +66,29 @@ def swap_axes(call: OperatorCall):
 
 
 @translates("expand_dims")
-def expand_dims(call: OperatorCall):
+def expand_dims(call: OperatorCall) -> Value:
     return call.g.add("Unsqueeze", call.x, [call.node.get("axis")])
 
 
 @translates("squeeze")
-def squeeze(call: OperatorCall):
+def squeeze(call: OperatorCall) -> Value:
     axes = [int(a) for a in call.node.numbers("axis")]
     return call.g.add("Squeeze", call.x, *([axes] if axes else []))
 
 
 @translates("Concat", "concat")
-def concat(call: OperatorCall):
+def concat(call: OperatorCall) -> Value:
     return call.g.add("Concat", *call.inputs, axis=call.node.get("dim", 1))
 
 
 @translates("stack")
-def stack(call: OperatorCall):
+def stack(call: OperatorCall) -> Value:
     axis = call.node.get("axis", 0)
     return call.g.add("Concat", *(call.g.add("Unsqueeze", x, [axis]) for x in call.inputs), axis=axis)
 
 
 @translates("SliceChannel", "split")
-def split(call: OperatorCall):
+def split(call: OperatorCall) -> tuple[Value, ...]:
     count, axis = call.node.get("num_outputs"), call.node.get("axis", 1)
     size = call.x.dims[axis]
     call.need(isinstance(size, int) and size % count == 0, f"axis {axis} of size {size} does not split into {count} parts")
@@ -99,19 +99,19 @@ def split(call: OperatorCall):
     return parts
 
 
-def cut(g: Builder, x: Value, axis: int, begin: int, end) -> Value:
+def cut(g: Builder, x: Value, axis: int, begin: int, end: int | None) -> Value:
     """x[begin:end] along an axis; an end of None is the end of the axis."""
     return g.add("Slice", x, [begin], [_END if end is None else end], [axis])
 
 
 @translates("slice_axis")
-def slice_axis(call: OperatorCall):
+def slice_axis(call: OperatorCall) -> Value:
     get = call.node.get
     return cut(call.g, call.x, get("axis"), get("begin"), get("end"))
 
 
 @translates("slice", "crop")
-def slice_(call: OperatorCall):
+def slice_(call: OperatorCall) -> Value:
     begin, end = call.node.get("begin"), call.node.get("end")
     steps = [s or 1 for s in call.node.get("step", ())] or [1] * len(begin)
     call.need(all(s > 0 for s in steps), f"step {steps}; steps must be positive")
@@ -120,7 +120,7 @@ def slice_(call: OperatorCall):
 
 
 @translates("slice_like")
-def slice_like(call: OperatorCall):
+def slice_like(call: OperatorCall) -> Value:
     x, like = call.inputs
     axes = [a % x.rank for a in call.node.numbers("axes")] or list(range(x.rank))
     ends = [call.g.size(like, a) for a in axes]
@@ -128,7 +128,7 @@ def slice_like(call: OperatorCall):
 
 
 @translates("broadcast_axis", "broadcast_axes")
-def broadcast_axis(call: OperatorCall):
+def broadcast_axis(call: OperatorCall) -> Value:
     sizes = [1] * call.x.rank
     for axis, size in zip(call.node.numbers("axis"), call.node.numbers("size")):
         sizes[axis] = size
@@ -136,24 +136,24 @@ def broadcast_axis(call: OperatorCall):
 
 
 @translates("broadcast_to")
-def broadcast_to(call: OperatorCall):
+def broadcast_to(call: OperatorCall) -> Value:
     return call.g.add("Expand", call.x, [int(n) or 1 for n in call.node.numbers("shape")])
 
 
 @translates("broadcast_like")
-def broadcast_like(call: OperatorCall):
+def broadcast_like(call: OperatorCall) -> Value:
     call.need(not call.node.numbers("lhs_axes"), "lhs_axes is not translated")
     return call.g.add("Expand", call.x, call.g.add("Shape", call.inputs[1]))
 
 
 @translates("reshape_like")
-def reshape_like(call: OperatorCall):
+def reshape_like(call: OperatorCall) -> Value:
     call.need(call.node.get("lhs_begin") is None, "lhs_begin is not translated")
     return call.g.add("Reshape", call.x, call.g.add("Shape", call.inputs[1]))
 
 
 @translates("tile")
-def tile(call: OperatorCall):
+def tile(call: OperatorCall) -> Value:
     repeats = [int(n) for n in call.node.numbers("reps")]
     x = call.x
     if len(repeats) > x.rank:

@@ -33,7 +33,9 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
     Raises:
         ExportError: an operator that is not known, a parameter that is missing or does not fit; names the node and its inputs.
     """
-    values, notes, needed = {}, {}, graph.ancestors()
+    values: dict = {}
+    notes: dict = {}
+    needed = graph.ancestors()
     for node in graph.nodes:
         if node.index not in needed:
             continue

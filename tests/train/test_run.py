@@ -1,0 +1,54 @@
+"""The run folder by itself: what it refuses, keeps and removes."""
+
+import numpy as np
+import pytest
+
+from ssdzoo.errors import CallError
+from ssdzoo.preset import check_preset
+from ssdzoo.train.run import Run
+
+PRESET = check_preset({
+    "name": "small", "backbone": "mobilenet0.25", "base_size": 64, "features": ["relu10_fwd"], "filters": [], "sizes": [12, 24],
+    "ratios": [[1, 2, 0.5]], "classes": ["a"],
+}, "test")  # fmt: skip
+
+
+def begun(folder, keep=1):
+    run = Run.new(folder, keep)
+    run.begin(PRESET, {"model": "small", "lr": 0.1, "ema": None})
+    return run
+
+
+def test_only_resuming_removes_what_a_killed_process_was_writing(tmp_path):
+    run = begun(tmp_path / "run")
+    run.save_last({"params": {"w": np.zeros(1)}, "states": {}}, {"epoch": 1, "step": 0, "rows": []})
+    left = [run.folder / ".best.77.params", run.folder / "last" / ".0002.77.ema"]
+    for path in left:
+        path.write_text("half")
+    Run(run.folder)
+    with pytest.raises(CallError, match="holds a training already: choose another out=, or continue it with resume=True"):
+        Run.new(run.folder)
+    assert all(path.exists() for path in left)
+    assert Run.resume(run.folder).arguments() == {"model": "small", "lr": 0.1}
+    assert not any(path.exists() for path in left)
+
+
+def test_nothing_is_written_before_a_training_begins(tmp_path):
+    Run.new(tmp_path / "run")
+    with pytest.raises(CallError, match="nothing to resume"):
+        Run.resume(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_was_saved_last_and_the_last_epochs(tmp_path):
+    run = begun(tmp_path / "run", keep=2)
+    for epoch in (1, 2, 3):
+        arrays = {"params": {"w": np.full(1, epoch)}, "states": {"w:0": np.full(2, epoch)}, "ema": {"w": np.full(1, -epoch)}}
+        run.save_last(arrays, {"epoch": epoch, "step": 0, "rows": []})
+    assert sorted(p.name for p in (run.folder / "last").iterdir()) == [
+        "0002.params", "0003.ema", "0003.params", "0003.states", "state.json",
+    ]  # fmt: skip
+    found = run.last_arrays(run.state())
+    assert {kind: {name: a.tolist() for name, a in arrays.items()} for kind, arrays in found.items()} == {
+        "states": {"w:0": [3, 3]}, "ema": {"w": [-3]},
+    }  # fmt: skip
