@@ -97,7 +97,10 @@ def image_size(path: str | Path | FilePart) -> tuple:
                 if image.format in ("JPEG", "MPO"):
                     return (width, height) if _is_turned(image.info.get("exif")) else (height, width)
                 # Pillow would decode a whole PNG in search of its orientation.
-                turned = _has_exif(path) if image.format == "PNG" else image.getexif().get(0x0112, 1) > 4
+                if image.format == "PNG":
+                    turned = "eXIf" in _png_chunks(file, file.seek(0, io.SEEK_END))
+                else:
+                    turned = image.getexif().get(0x0112, 1) > 4
         except Image.DecompressionBombError:
             raise DataError(f"{path}: has too many pixels to be decoded; make it smaller, or take it out of the data") from None
         except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error):
@@ -169,11 +172,6 @@ def _png_chunks(file: BinaryIO, size: int) -> set:
         at += 12 + length
         names.add(name.decode("latin-1"))
     return names
-
-
-def _has_exif(path: str | Path | FilePart) -> bool:
-    with _opened(path) as file:
-        return "eXIf" in _png_chunks(file, file.seek(0, io.SEEK_END))
 
 
 def _is_turned(data: bytes | None) -> bool:

@@ -7,9 +7,8 @@ from ssdzoo import boxes as geometry
 UNMATCHED, IGNORED = -1, -2
 
 
-def match(
-    boxes: np.ndarray, ids: np.ndarray, gt_boxes: np.ndarray, gt_ids: np.ndarray, gt_ignored: np.ndarray, iou: float = 0.5
-) -> np.ndarray:
+def match(boxes: np.ndarray, ids: np.ndarray, gt_boxes: np.ndarray, gt_ids: np.ndarray, gt_ignored: np.ndarray,
+          iou: float = 0.5) -> np.ndarray:  # fmt: skip
     """The object that each detection matches.
 
     First each detection, in the order given, takes the free object of its own class that it overlaps most. The others then

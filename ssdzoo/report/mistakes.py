@@ -76,15 +76,13 @@ def _drawn(mistake: Mistake, record: Record, found: Detections) -> np.ndarray:
     picture = fitted(image[y1:y2, x1:x2], HEIGHT, WIDTH)
     origin = np.array([x1, y1] * 2, np.float32)
     _outline(picture, [box for i, box in enumerate((record.boxes - origin) * scale) if i != m])
-    labels, ids = [], []  # ids choose the colors of the palette: 0 is red, 2 is green
+    tags = {}  # by the id that chooses a color of the palette: 0 is red, 2 is green
     if n is not None:
-        labels, ids = [f"{found.labels[n]} {found.scores[n]:.2f}"], [0]
+        tags[0] = f"{found.labels[n]} {found.scores[n]:.2f}"
     if m is not None:
-        ids.append(2)
-        labels += ["true: " + found.names[record.class_ids[m]]]
-    names = [labels[ids.index(i)] if i in ids else "" for i in range(3)]
-    inside = (boxes - origin) * scale
-    return draw_detections(picture, Detections(inside, np.ones(len(ids)), np.array(ids), tuple(names)), scores=False)
+        tags[2] = f"true: {found.names[record.class_ids[m]]}"
+    inside, names = (boxes - origin) * scale, tuple(tags.get(i, "") for i in range(3))
+    return draw_detections(picture, Detections(inside, np.ones(len(tags)), np.array(list(tags)), names), scores=False)
 
 
 def _outline(picture: np.ndarray, boxes: list) -> None:
@@ -104,9 +102,7 @@ def _window(boxes: np.ndarray, size: tuple) -> tuple:
     center, (width, height) = (low + high) / 2, (high - low) * AROUND
     width = max(width, height * WIDTH / HEIGHT, size[1] / 4, 32)
     height = width * HEIGHT / WIDTH
-    window = []
-    for middle, length, limit in ((center[0], width, size[1]), (center[1], height, size[0])):
-        length = min(round(length), limit)
-        start = int(np.clip(round(middle - length / 2), 0, limit - length))
-        window.append((start, start + length))
-    return window[0][0], window[1][0], window[0][1], window[1][1]
+    limits = np.array(size[::-1])
+    sides = np.minimum(np.round([width, height]), limits)
+    start = np.clip(np.round(center - sides / 2), 0, limits - sides)
+    return tuple(np.concatenate([start, start + sides]).astype(int).tolist())

@@ -86,20 +86,18 @@ def find_weights(name: str, which: bool | str | Path, root: str | Path = ROOT) -
 
 def _here(name: str, tag: str, folder: Path) -> tuple[Path | None, str | None]:
     """The file, and what is wrong with a published file that is damaged; None for what there is not."""
-    damaged, hashes = None, [d for d in published_hashes().get(name, []) if d.startswith(tag)]
-    bad = set()
-    for digest in hashes:
+    damaged = {}
+    for digest in [d for d in published_hashes().get(name, []) if d.startswith(tag)]:
         path = folder / f"{name}-{digest[:8]}.params"
         if path.is_file():
             found = file_hash(path, "sha1")
             if found == digest:
                 return path, None
-            damaged = f"{path.name} is damaged: its SHA-1 begins with {found[:8]}"
-            bad.add(path)
-    paths = sorted(set(folder.glob(f"{name}-{tag}*.params")) - bad, key=lambda p: p.stat().st_mtime)
+            damaged[path] = f"{path.name} is damaged: its SHA-1 begins with {found[:8]}"
+    paths = sorted(set(folder.glob(f"{name}-{tag}*.params")) - damaged.keys(), key=lambda p: p.stat().st_mtime)
     if not paths and not tag:
         paths = [p for p in [folder / f"{name}.params"] if p.is_file()]
-    return (paths[-1] if paths else None), damaged
+    return (paths[-1] if paths else None), next(iter(damaged.values()), None)
 
 
 def survey(name: str, root: str | Path = ROOT) -> list[Found]:

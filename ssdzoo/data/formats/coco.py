@@ -16,8 +16,8 @@ TRIED = 20  # images that are looked for to find the folder of the images
 
 
 class COCOReader(FilesReader):
-    """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file, number of
-    the image in it).
+    """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file,
+    (folder of its images, number of the image in it)).
 
     Categories become class ids from 0 in the order of their ids; those of equal names are one class.
     """
@@ -26,7 +26,6 @@ class COCOReader(FilesReader):
 
     def __init__(self, path):
         super().__init__(path)
-        self._folders = {}
         if self.path.is_dir() and self._files[0].name == "_annotations.coco.json":
             self._splits = {file.parent.name: file for file in self._files}
 
@@ -38,19 +37,18 @@ class COCOReader(FilesReader):
     def class_names(self, problems: list) -> list:
         return list(dict.fromkeys(name for file in self._files for name in _parsed(file)["names"].values()))
 
-    def places(self, file: Path, problems: list) -> range:
+    def places(self, file: Path, problems: list) -> list:
         data = _parsed(file)
         problems += data["problems"]
-        if data["images"]:
-            self._folders[file] = _image_folder(file, data["images"])
-        return range(len(data["images"]))
+        folder = _image_folder(file, data["images"]) if data["images"] else None
+        return [(folder, i) for i in range(len(data["images"]))]
 
     def annotation(self, item: tuple) -> ImageAnnotation | Problem:
-        file, index = item
+        file, (folder, index) = item
         data = _parsed(file)
         name, size, annotations = data["images"][index]
         try:
-            image = path_inside(self._folders[file], name, f"{file}: an image's file_name")
+            image = path_inside(folder, name, f"{file}: an image's file_name")
         except DataError as error:
             return Problem.of(error, file, "image")
         return ImageAnnotation(image, file, [_object(each, data["names"], file, image) for each in annotations], size)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from functools import cached_property
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
@@ -25,10 +26,6 @@ class VOCReader(Reader):
 
     format = "voc"
     undivided = "without ImageSets/Main"
-
-    def __init__(self, path):
-        super().__init__(path)
-        self._images = None
 
     @staticmethod
     def recognizes(path: Path) -> bool:
@@ -83,10 +80,12 @@ class VOCReader(Reader):
         objects = [_object(element, number, path) for number, element in enumerate(tree.iter("object"), 1)]
         return ImageAnnotation(image, path, objects, size)
 
+    @cached_property
+    def _images(self) -> dict:
+        files = (self.path / "JPEGImages").glob("*")
+        return {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES}
+
     def _image_of(self, path: Path, tree: Element) -> Path:
-        if self._images is None:
-            files = (self.path / "JPEGImages").glob("*")
-            self._images = {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES}
         named = Path((tree.findtext("filename") or "").strip()).stem
         image = self._images.get(path.stem) or self._images.get(named)
         if image is None:

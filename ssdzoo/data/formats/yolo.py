@@ -131,12 +131,10 @@ class YOLOReader(Reader):
 
 def label_path(image: Path) -> Path:
     """labels/x.txt for images/x.jpg, replacing the last folder of that name; x.txt beside the image where there is none."""
-    parts = list(image.parts[:-1])
-    for i in reversed(range(len(parts))):
-        if parts[i] == "images":
-            parts[i] = "labels"
-            break
-    return Path(*parts, f"{image.stem}.txt")
+    folders = list(image.parts[:-1])
+    if "images" in folders:
+        folders[-1 - folders[::-1].index("images")] = "labels"
+    return Path(*folders, f"{image.stem}.txt")
 
 
 def _yaml_file(folder: Path) -> Path | None:

@@ -55,16 +55,12 @@ def read_caffe(caffemodel: str | Path, prototxt: str | Path | None = None, class
 
 
 def _find_prototxt(caffemodel: Path) -> Path:
-    if caffemodel.with_suffix(".prototxt").is_file():
-        return caffemodel.with_suffix(".prototxt")
-    found = sorted(caffemodel.parent.glob("*.prototxt"))
-    named = [path for path in found if path.name == "deploy.prototxt"]
-    if len(found) == 1 or named:
-        return (named or found)[0]
-    raise WeightsError(
-        f"{caffemodel}: put its layers beside it, as {caffemodel.with_suffix('.prototxt').name} or deploy.prototxt; "
-        f"there {f'are {len(found)} other .prototxt files' if found else 'is no .prototxt'}"
-    )
+    found, own = list(caffemodel.parent.glob("*.prototxt")), caffemodel.with_suffix(".prototxt")
+    for path in (own, caffemodel.with_name("deploy.prototxt"), *(found if len(found) == 1 else ())):
+        if path.is_file():
+            return path
+    others = f"are {len(found)} other .prototxt files" if found else "is no .prototxt"
+    raise WeightsError(f"{caffemodel}: put its layers beside it, as {own.name} or deploy.prototxt; there {others}")
 
 
 def _read(caffemodel: Path, prototxt: Path) -> Any:
