@@ -33,13 +33,9 @@ def best_of_level(boxes: np.ndarray, level: Level) -> tuple:
     on either axis. So only A anchors are compared with a box, whatever the number of grid cells.
     """
     boxes = np.asarray(boxes, np.float64)
-    best, iou = np.zeros((len(boxes), 2)), np.full(len(boxes), -1.0)
-    for shape in level.shapes:
-        found = shape_ious(boxes, shape, level)
-        better = found > iou
-        best[better], iou[better] = shape, found[better]
-    centers = nearest_centers(boxes, level)
-    return iou, np.concatenate([centers - best / 2, centers + best / 2], axis=1)
+    ious = np.stack([shape_ious(boxes, shape, level) for shape in level.shapes])
+    centers, best = nearest_centers(boxes, level), level.shapes[ious.argmax(axis=0)]
+    return ious.max(axis=0), np.concatenate([centers - best / 2, centers + best / 2], axis=1)
 
 
 def shape_ious(boxes: np.ndarray, shape: np.ndarray, level: Level) -> np.ndarray:
@@ -60,10 +56,6 @@ def nearest_centers(boxes: np.ndarray, level: Level) -> np.ndarray:
 
 def best_of_all(boxes: np.ndarray, levels: list) -> tuple:
     """IoU (M,), corners (M, 4) and level (M,) of the anchor that overlaps each box most; the finest of equal ones."""
-    ious, corners = best_of_level(boxes, levels[0])
-    where = np.zeros(len(boxes), int)
-    for i, level in enumerate(levels[1:], 1):
-        found, anchors = best_of_level(boxes, level)
-        better = found > ious
-        ious[better], corners[better], where[better] = found[better], anchors[better], i
-    return ious, corners, where
+    ious, corners = map(np.stack, zip(*(best_of_level(boxes, level) for level in levels)))
+    where = ious.argmax(axis=0)
+    return ious.max(axis=0), corners[where, np.arange(len(where))], where

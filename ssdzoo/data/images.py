@@ -153,15 +153,10 @@ def _jpeg_is_complete(file: BinaryIO, size: int) -> bool:
 
 def _holds(file: BinaryIO, marker: bytes, start: int, size: int) -> bool:
     """Whether bytes are found behind `start`: near the end of the file, or else anywhere."""
-    file.seek(max(start, size - _TAIL))
-    if marker in file.read():
-        return True
-    file.seek(start)
-    kept = b""
-    while block := file.read(1 << 20):
-        if marker in kept + block:
+    for at in (max(start, size - _TAIL), start):
+        file.seek(at)
+        if marker in file.read():
             return True
-        kept = block[1 - len(marker) :]
     return False
 
 

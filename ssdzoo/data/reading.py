@@ -150,9 +150,10 @@ def read_records(readers: list, items: list, names: list, problems: list) -> Ite
     by_id = {str(i): i for i in range(len(names))}
     ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
     for reader, item in items:
-        annotation = reader.annotation(item, problems)
-        record = make_record(annotation, ids[id(reader)], problems) if annotation else None
-        if record:
+        annotation = reader.annotation(item)
+        if isinstance(annotation, Problem):
+            problems.append(annotation)
+        elif record := make_record(annotation, ids[id(reader)], problems):
             yield record
 
 

@@ -18,26 +18,16 @@ def video_frames(path: str | Path) -> Iterator[np.ndarray]:
         DataError: missing, or not a video that OpenCV can decode.
     """
     reader, count = _open(path), 0
-    try:
-        while True:
-            ok, frame = reader.read()
-            if not ok:
-                break
-            count += 1
-            yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
-    finally:
-        reader.release()
+    while (frame := reader.read()[1]) is not None:
+        count += 1
+        yield cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
     if not count:
         raise DataError(f"{path}: no frame of this video can be decoded; convert it to H.264 or MJPEG, or replace it")
 
 
 def count_frames(path: str | Path) -> int:
     """The number of frames by the video's header; the real number may differ."""
-    reader = _open(path)
-    try:
-        return max(0, int(reader.get(cv2.CAP_PROP_FRAME_COUNT)))
-    finally:
-        reader.release()
+    return max(0, int(_open(path).get(cv2.CAP_PROP_FRAME_COUNT)))
 
 
 def _open(path):

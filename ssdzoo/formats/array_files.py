@@ -64,10 +64,8 @@ def _safetensor(path: Path, name: str, entry: Any, data: np.ndarray) -> np.ndarr
     except (KeyError, TypeError, ValueError):
         raise WeightsError(f"{path}: array {name!r} is not described as expected: {str(entry)[:100]}") from None
     if not integers or len(shape) > 32 or end > len(data) or end - begin != math.prod(shape) * dtype.itemsize:
-        raise WeightsError(
-            f"{path}: array {name!r} {entry['dtype']} {shape} cannot be bytes {begin} to {end} of {len(data)}; "
-            "is the file truncated?"
-        )
+        place = f"bytes {begin} to {end} of {len(data)}"
+        raise WeightsError(f"{path}: array {name!r} {entry['dtype']} {shape} cannot be {place}; is the file truncated?")
     array = data[begin:end].view(dtype).reshape(shape)
     if entry["dtype"] == "BF16":  # the upper half of a float32
         array = (array.astype(np.uint32) << 16).view(np.float32)
@@ -107,12 +105,9 @@ def _state_dict(path: Path, loaded: Any, torch: Any) -> dict:
     tensors = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise WeightsError(f"{path}: a state dict without tensors; its keys begin with {[str(k) for k in loaded][:3]}")
-    return {name: _numpy(tensor, torch) for name, tensor in tensors.items()}
-
-
-def _numpy(tensor: Any, torch: Any) -> np.ndarray:
-    tensor = tensor.detach()
-    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    # numpy lacks bfloat16.
+    known = {name: tensor.float() if tensor.dtype == torch.bfloat16 else tensor for name, tensor in tensors.items()}
+    return {name: tensor.detach().numpy() for name, tensor in known.items()}
 
 
 def read_hdf5(path: str | Path, wanted: Callable[[str], bool]) -> dict:

@@ -13,9 +13,8 @@ _KEEPS_VALUES = {"Cast", "cast", "amp_cast", "identity", "_copy", "BlockGrad", "
 _KEEPS_PARAMETER = _KEEPS_VALUES | {
     "Reshape", "reshape", "expand_dims", "broadcast_like", "broadcast_to", "broadcast_axis", "broadcast_axes",
 }  # fmt: skip
-_PIXEL_FACTOR = (
-    0.1  # what pixels are multiplied by at most, 1 / 58 or 1 / 255 in practice; normalized values are not made so small
-)
+# What pixels are multiplied by at most, 1 / 58 or 1 / 255 in practice; normalized values are not made so small.
+_PIXEL_FACTOR = 0.1
 
 
 @dataclass(frozen=True)

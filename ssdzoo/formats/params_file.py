@@ -18,6 +18,7 @@ Source: `NDArray::Save` and `Load` in mxnet's src/ndarray/ndarray.cc, and files 
 """
 
 import io
+import math
 import os
 import struct
 import sys
@@ -107,29 +108,18 @@ class _Reader:
         return struct.unpack(format, self.bytes(struct.calcsize(format), what))
 
     def bytes(self, length: int, what: str) -> bytes:
-        self._require(length, what)
-        data = self._file.read(length)
-        self._advance(len(data), length, what)
-        return data
+        return self.array((length,), np.dtype("u1"), what).tobytes()
 
     def array(self, shape: tuple, dtype: np.dtype, what: str) -> np.ndarray:
-        values = 1
-        for length in shape:
-            values *= length
-        length = values * dtype.itemsize
-        self._require(length, what)
-        array = np.empty(shape, dtype)
-        self._advance(self._file.readinto(array.reshape(-1).view(np.uint8).data) if length else 0, length, what)
-        return array
-
-    def _require(self, length: int, what: str) -> None:
+        length = math.prod(shape) * dtype.itemsize
         if length > self.rest:
             self.fail(self.offset, f"truncated: {what} needs {length} bytes, {self.rest} are left")
-
-    def _advance(self, got: int, length: int, what: str) -> None:
+        array = np.empty(shape, dtype)
+        got = self._file.readinto(array.reshape(-1).view(np.uint8).data) if length else 0
         if got != length:  # the file became shorter while it was read
             self.fail(self.offset, f"truncated: {what} needs {length} bytes, {got} were read")
         self.offset += length
+        return array
 
 
 def _read_array(reader: _Reader, what: str) -> np.ndarray:
@@ -165,12 +155,9 @@ def _read_shape(reader: _Reader, first: int, what: str) -> tuple:
     if not 0 <= ndim <= _MAX_AXES:
         reader.fail(at, f"{what} has {ndim} axes; 0 to {_MAX_AXES} are possible")
     shape = reader.numbers(f"<{ndim}{code}", f"the shape of {what}")
-    total = 8
-    for length in shape:
-        if length < 0:
-            reader.fail(at + 4, f"{what} has the shape {shape}")
-        total *= max(length, 1)
-    if total > sys.maxsize:  # an empty array may have such a shape, but not in numpy
+    if min(shape, default=0) < 0:
+        reader.fail(at + 4, f"{what} has the shape {shape}")
+    if 8 * math.prod(max(length, 1) for length in shape) > sys.maxsize:  # an empty array may have such a shape, but not in numpy
         reader.fail(at + 4, f"{what} has the shape {shape}, which no machine holds")
     return shape
 

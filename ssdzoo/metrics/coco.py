@@ -81,25 +81,17 @@ class COCOMetrics:
             raise CallError(f"image_id {image} comes twice")
         self._images.add(image)
         self._last = max(self._last, image)
-        self._objects += [
-            {"image_id": image, "category_id": i, "bbox": box, "area": area, "iscrowd": int(ignored)}
-            for i, box, area, ignored in zip(real_ids.tolist(), xywh(real_boxes).tolist(), areas.tolist(), difficult | crowd)
-        ]
+        ignored, plain = (difficult | crowd).astype(int), np.zeros(len(ids), int)
         own = geometry.area(boxes)
-        self._detections += [
-            {"image_id": image, "category_id": i, "bbox": box, "score": score, "area": area, "iscrowd": 0}
-            for i, box, score, area in zip(ids.tolist(), xywh(boxes).tolist(), scores.tolist(), own.tolist())
-        ]
+        self._objects += as_rows(image, category_id=real_ids, bbox=xywh(real_boxes), area=areas, iscrowd=ignored)
+        self._detections += as_rows(image, category_id=ids, bbox=xywh(boxes), score=scores, area=own, iscrowd=plain)
 
     def value(self) -> dict:
         """{"mAP": AP, "AP": {name: AP}, "AP50": {name: AP50}, "coco": {the names in `NUMBERS`: value}}; NaN where there are no
         objects to find, or none of that size."""
         counted = _count(self._images, self._objects, self._detections, len(self.class_names))
         numbers = {name: counted(*what) for name, what in NUMBERS.items()}
-        by_class = {
-            key: {name: counted(*NUMBERS[key], category) for category, name in enumerate(self.class_names)}
-            for key in ("AP", "AP50")
-        }
+        by_class = {key: {name: counted(*NUMBERS[key], i) for i, name in enumerate(self.class_names)} for key in ("AP", "AP50")}
         return {"mAP": numbers["AP"], **by_class, "coco": numbers}
 
 
@@ -107,6 +99,12 @@ def xywh(boxes: np.ndarray) -> np.ndarray:
     """Boxes (M, 4) xmin, ymin, xmax, ymax as xmin, ymin, width, height."""
     boxes = np.asarray(boxes)
     return np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def as_rows(image_id: int, **columns: np.ndarray | list) -> list:
+    """COCO's annotations of one image: a dict for each place in the columns, which are equally long."""
+    values = [column if isinstance(column, list) else column.tolist() for column in columns.values()]
+    return [{"image_id": image_id, **dict(zip(columns, row))} for row in zip(*values)]
 
 
 def _count(images: set, objects: list, detections: list, classes: int) -> Callable[..., float]:

@@ -30,15 +30,8 @@ class ConfusionMatrix:
         """Forgets all images."""
         self._matrix = np.zeros((len(self.class_names) + 1,) * 2, np.int64)
 
-    def update(
-        self,
-        pred_boxes: Array,
-        pred_ids: Array,
-        pred_scores: Array,
-        gt_boxes: Array,
-        gt_ids: Array,
-        gt_difficult: Array | None = None,
-    ) -> None:
+    def update(self, pred_boxes: Array, pred_ids: Array, pred_scores: Array, gt_boxes: Array, gt_ids: Array,
+               gt_difficult: Array | None = None) -> None:  # fmt: skip
         """Adds one image; arguments and errors are those of `ssdzoo.metrics.VOCMeanAP.update`."""
         boxes, ids, scores = as_detections(self.class_names, pred_boxes, pred_ids, pred_scores)
         real_boxes, real_ids, ignored = as_objects(self.class_names, gt_boxes, gt_ids, gt_difficult)

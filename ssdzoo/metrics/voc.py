@@ -39,15 +39,8 @@ class VOCMeanAP:
         self._objects: list[tuple] = []
         self._ordered: list[tuple] | None = None
 
-    def update(
-        self,
-        pred_boxes: Array,
-        pred_ids: Array,
-        pred_scores: Array,
-        gt_boxes: Array,
-        gt_ids: Array,
-        gt_difficult: Array | None = None,
-    ) -> None:
+    def update(self, pred_boxes: Array, pred_ids: Array, pred_scores: Array, gt_boxes: Array, gt_ids: Array,
+               gt_difficult: Array | None = None) -> None:  # fmt: skip
         """Adds one image.
 
         Args:
@@ -99,30 +92,29 @@ class VOCMeanAP:
         Raises:
             CallError: an unknown name or size.
         """
+        outcomes, scores, objects = self._counted(name, size)
+        hits = np.cumsum(outcomes)
+        recall = hits / objects if objects else np.full(len(hits), np.nan)
+        return recall, hits / np.arange(1, len(hits) + 1), scores
+
+    def _counted(self, name: str, size: str | None) -> tuple:
+        """Outcome and score of each detection of a class that is not ignored, best first; and the number of its objects."""
         if name not in self.class_names:
             raise CallError(f"no class {name!r}; known are {', '.join(self.class_names)}")
         if size is not None and size not in SIZES:
             raise CallError(f"no size {size!r}; there are {', '.join(SIZES)}")
-        outcomes, scores, areas, objects = self._of_class(self.class_names.index(name))
-        if size:
-            counted, objects = within(areas, size), objects[within(objects, size)]
-            outcomes, scores = outcomes[counted], scores[counted]
-        hits = np.cumsum(outcomes)
-        recall = hits / len(objects) if len(objects) else np.full(len(hits), np.nan)
-        return recall, hits / np.arange(1, len(hits) + 1), scores
-
-    def _of_class(self, index: int) -> tuple:
-        """Outcome, score and area of each detection of a class that is not ignored, best first; and the areas of its objects."""
         if self._ordered is None:
             columns = [np.concatenate(c) for c in zip(*self._detections)] or [np.zeros(0)] * 4
             columns = [column[columns[1] >= 0] for column in columns]
             ids, outcomes, scores, areas = (column[np.lexsort((-columns[2], columns[0]))] for column in columns)
             gt_ids, gt_areas = [np.concatenate(c) for c in zip(*self._objects)] or [np.zeros(0)] * 2
-            ends = np.searchsorted(ids, np.arange(len(self.class_names) + 1))
-            self._ordered = [
-                (outcomes[a:b], scores[a:b], areas[a:b], gt_areas[gt_ids == i]) for i, (a, b) in enumerate(pairwise(ends))
-            ]
-        return self._ordered[index]
+            ends = pairwise(np.searchsorted(ids, np.arange(len(self.class_names) + 1)))
+            self._ordered = [(outcomes[a:b], scores[a:b], areas[a:b], gt_areas[gt_ids == i]) for i, (a, b) in enumerate(ends)]
+        outcomes, scores, areas, objects = self._ordered[self.class_names.index(name)]
+        if size:
+            counted, objects = within(areas, size), objects[within(objects, size)]
+            outcomes, scores = outcomes[counted], scores[counted]
+        return outcomes, scores, len(objects)
 
     def value(self, size: str | None = None) -> dict:
         """{"mAP": mean, "AP": {name: average precision}}. A class without objects has NaN and is left out of the mean.
@@ -140,10 +132,8 @@ class VOCMeanAP:
 
     def counts(self, name: str, size: str | None = None) -> dict:
         """{"objects", "detections"} of a class that count, and "hits": the true positives; see `curve` for `size`."""
-        outcomes, _, areas, objects = self._of_class(self.class_names.index(name))
-        if size:
-            outcomes, objects = outcomes[within(areas, size)], objects[within(objects, size)]
-        return {"objects": len(objects), "detections": len(outcomes), "hits": int(outcomes.sum())}
+        outcomes, _, objects = self._counted(name, size)
+        return {"objects": objects, "detections": len(outcomes), "hits": int(outcomes.sum())}
 
     def best_threshold(self, name: str) -> dict | None:
         """The score threshold with which a class has the best F1, the harmonic mean of precision and recall (van Rijsbergen

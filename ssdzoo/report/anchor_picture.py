@@ -60,11 +60,12 @@ def _sample(fit: Fit, scale: float) -> tuple:
     return (image // 2 + 127).astype(np.uint8), fit.objects.images == chosen
 
 
-def _panel(image, scale, level, covered, missed, anchors):
+def _panel(image: np.ndarray, scale: float, level: Level, covered: np.ndarray, missed: np.ndarray,
+           anchors: np.ndarray) -> np.ndarray:  # fmt: skip
     """A copy of the image with boxes; these are in pixels of the network's input."""
     picture = Image.fromarray(image)
     draw = ImageDraw.Draw(picture)
-    centers = _centers(level)
+    centers = anchor_grid(level.shapes[:1], level.steps, level.offsets, level.cells)[..., :2].reshape(-1, 2)
     dot = min(level.steps) * scale >= SPARSE
     for x, y in np.round(centers * scale).tolist():
         draw.rectangle([x - dot, y - dot, x, y], fill=CENTERS)
@@ -75,8 +76,3 @@ def _panel(image, scale, level, covered, missed, anchors):
         for x1, y1, x2, y2 in np.round(boxes * scale).tolist():
             draw.rectangle([x1, y1, max(x1, x2), max(y1, y2)], outline=color, width=width)
     return np.array(picture)
-
-
-def _centers(level: Level) -> np.ndarray:
-    """(H * W, 2) x and y of the centers of the cells."""
-    return anchor_grid(level.shapes[:1], level.steps, level.offsets, level.cells)[..., :2].reshape(-1, 2)

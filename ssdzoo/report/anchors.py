@@ -6,9 +6,8 @@ from rich.table import Table
 
 from ssdzoo.anchors.recall import SIDES, THRESHOLDS
 from ssdzoo.measure.anchor_fit import Fit
-from ssdzoo.report.tables import make_table, print_line
+from ssdzoo.report.tables import make_table, print_examples, print_line, print_table
 
-EXAMPLES = 10  # objects without an anchor that are shown; --json has all
 WORTH_A_NOTE = 0.01  # share of objects that are too small for the finest feature map
 SIZES = {"small": "small, below 32x32", "medium": "medium, below 96x96", "large": "large"}
 
@@ -20,14 +19,10 @@ def print_fit(fit: Fit, data: str, split: str, console: Console) -> None:
     images = f"{len(fit.dataset)} images, {before['all']['objects']:,} objects, stretched to {width}x{height}"
     print_line(console, f"{data}, split {split}: {images}", "bold")
     print_line(console, f"now: {before['anchors']:,} anchors of {model.name}; proposed: {after['anchors']:,}", "bold")
-    console.print()
-    console.print(_recall(before, after))
     what = "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs"
-    print_line(console, f"{what}; sizes in the network's input", "dim")
-    console.print()
-    console.print(_levels(fit))
+    print_table(console, _recall(before, after), f"{what}; sizes in the network's input")
     what = "objects whose best anchor is of that feature map, and the share of them with an IoU of at least 0.5"
-    print_line(console, what, "dim")
+    print_table(console, _levels(fit), what)
     _too_small(fit, console)
     _uncovered(fit, console)
 
@@ -35,26 +30,19 @@ def print_fit(fit: Fit, data: str, split: str, console: Console) -> None:
 def _recall(before: dict, after: dict) -> Table:
     table = make_table("", "objects", "now 0.5", "0.6", "0.7", "IoU", "  proposed 0.5", "0.6", "0.7", "IoU")
 
-    def add(label: str, *path: str, style: str | None = None) -> None:
-        rows = [_within(found, path) for found in (before, after)]
-        if rows[0]["objects"]:
-            table.add_row(label, f"{rows[0]['objects']:,}", *(cell for row in rows for cell in _cells(row)), style=style)
+    def add(label: str, old: dict, new: dict, style: str | None = None) -> None:
+        if old["objects"]:
+            table.add_row(label, f"{old['objects']:,}", *_cells(old), *_cells(new), style=style)
 
-    add("all objects", "all", style="bold")
+    add("all objects", before["all"], after["all"], "bold")
     for name in before["classes"]:
-        add(escape(name), "classes", name)
+        add(escape(name), before["classes"][name], after["classes"][name])
     for size, label in SIZES.items():
-        add(label, "sizes", size)
+        add(label, before["sizes"][size], after["sizes"][size])
         finer = [side for side in SIDES[size] if before["sides"][side]["objects"]]
         for side in finer if len(finer) > 1 else ():
-            add(f"  side {side}", "sides", side)
+            add(f"  side {side}", before["sides"][side], after["sides"][side])
     return table
-
-
-def _within(found: dict, path: tuple) -> dict:
-    for key in path:
-        found = found[key]
-    return found
 
 
 def _cells(row: dict) -> list:
@@ -87,14 +75,11 @@ def _too_small(fit: Fit, console: Console) -> None:
 
 def _uncovered(fit: Fit, console: Console) -> None:
     missed = fit.uncovered()
-    if not missed:
-        return
-    console.print()
-    text = f"objects without an anchor at IoU 0.5: {len(missed):,} now, {fit.missed[1]:,} with the proposed ones"
-    print_line(console, text, "bold")
-    for row in missed[:EXAMPLES]:
-        box = ", ".join(f"{v:g}" for v in row["box"])
-        text = f"  {row['file']}: {row['class']} ({box}): IoU {row['iou']:.2f}, proposed {row['proposed']:.2f}"
-        console.print(text, soft_wrap=True, markup=False, highlight=False)
-    if len(missed) > EXAMPLES:
-        print_line(console, f"  ... and {len(missed) - EXAMPLES:,} more (--json lists all)", "dim")
+    if missed:
+        title = f"objects without an anchor at IoU 0.5: {len(missed):,} now, {fit.missed[1]:,} with the proposed ones"
+        print_examples(console, title, "bold", map(_object, missed), len(missed))
+
+
+def _object(row: dict) -> str:
+    box = ", ".join(f"{v:g}" for v in row["box"])
+    return f"{row['file']}: {row['class']} ({box}): IoU {row['iou']:.2f}, proposed {row['proposed']:.2f}"

@@ -13,6 +13,7 @@ from ssdzoo.files import write_text
 from ssdzoo.measure.certificate import Certificate
 from ssdzoo.report.differences import draw_difference
 from ssdzoo.report.evaluation import as_text
+from ssdzoo.report.pictures import fitted
 
 _WIDTH = 640  # pixels of a picture of one side
 _STYLE = """
@@ -161,7 +162,5 @@ def _figure(certificate: Certificate, index: int, row: dict) -> str:
 def _jpeg(picture: np.ndarray) -> str:
     """Base64 of a JPEG, no wider than it is shown."""
     height, width = picture.shape[:2]
-    scale = min(1, _WIDTH / width, 2 * _WIDTH / height)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    small = fitted(picture, min(height, 2 * _WIDTH), min(width, _WIDTH))
     return base64.b64encode(cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])[1].tobytes()).decode()

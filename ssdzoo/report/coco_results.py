@@ -8,7 +8,7 @@ from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import Dataset
 from ssdzoo.files import write_text
 from ssdzoo.measure.evaluate import Evaluation
-from ssdzoo.metrics.coco import xywh
+from ssdzoo.metrics.coco import as_rows, xywh
 
 
 def coco_ids(data: str | Path | list, split: str, dataset: Dataset) -> tuple:
@@ -57,16 +57,11 @@ def write_coco(folder: str | Path, evaluation: Evaluation, image_ids: list, cate
     results, images, annotations = [], [], []
     for image_id, record, found in zip(image_ids, evaluation.records, evaluation.found):
         images.append({"id": image_id, "file_name": _name(record.image), "height": record.height, "width": record.width})
-        results += [
-            {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "score": score}
-            for i, box, score in zip(found.class_ids, _short(xywh(found.boxes)), _short(found.scores))
-        ]
-        ignored = (record.difficult | record.crowd).astype(int).tolist()
-        parts = record.class_ids, _short(xywh(record.boxes)), _short(geometry.area(record.boxes)), ignored
-        annotations += [
-            {"image_id": image_id, "category_id": category_ids[i], "bbox": box, "area": area, "iscrowd": flag, "ignore": flag}
-            for i, box, area, flag in zip(*parts)
-        ]
+        found_ids, real_ids = ([category_ids[i] for i in ids] for ids in (found.class_ids, record.class_ids))
+        results += as_rows(image_id, category_id=found_ids, bbox=_short(xywh(found.boxes)), score=_short(found.scores))
+        boxes, areas = _short(xywh(record.boxes)), _short(geometry.area(record.boxes))
+        flags = (record.difficult | record.crowd).astype(int)
+        annotations += as_rows(image_id, category_id=real_ids, bbox=boxes, area=areas, iscrowd=flags, ignore=flags)
     whole = {
         "images": images,
         "annotations": [{"id": i, **annotation} for i, annotation in enumerate(annotations, 1)],

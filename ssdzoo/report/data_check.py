@@ -7,9 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ssdzoo.data.check.check_dataset import DataCheck
-from ssdzoo.report.tables import make_table, print_line
-
-EXAMPLES = 10  # problems of one kind that are shown; --json has all
+from ssdzoo.report.tables import make_table, print_examples, print_line, print_table
 
 
 def print_check(check: DataCheck, console: Console) -> None:
@@ -20,15 +18,12 @@ def print_check(check: DataCheck, console: Console) -> None:
     console.print(_splits(check))
     if check.repeated:
         print_line(console, f"not shown: {', '.join(check.repeated)}, whose images are all in those above", "dim")
-    console.print()
-    console.print(_classes(check))
-    print_line(console, "width, height (pixels) and aspect (width / height): 5th, 50th and 95th percentile", "dim")
+    print_table(console, _classes(check), "width, height (pixels) and aspect (width / height): 5th, 50th and 95th percentile")
     if check.anchors:
-        console.print()
-        console.print(_anchors(check.anchors))
         height, width = check.anchors["size"]
         sizes = "small is below 32x32 pixels there, large from 96x96"
-        print_line(console, f"share with an anchor at IoU 0.5, stretched to {height}x{width} (H x W); {sizes}", "dim")
+        what = f"share with an anchor at IoU 0.5, stretched to {height}x{width} (H x W); {sizes}"
+        print_table(console, _anchors(check.anchors), what)
     for title, problems, style in (("errors", check.errors, "bold red"), ("warnings", check.warnings, "bold yellow")):
         _problems(console, title, problems, style)
     console.print()
@@ -78,9 +73,5 @@ def _problems(console: Console, title: str, problems: list, style: str) -> None:
     for problem in problems:
         kinds[problem.kind].append(problem)
     for kind, found in kinds.items():
-        console.print()
-        print_line(console, f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found)})", style)
-        for problem in found[:EXAMPLES]:
-            console.print(f"  {problem}", soft_wrap=True, markup=False, highlight=False)
-        if len(found) > EXAMPLES:
-            print_line(console, f"  ... and {len(found) - EXAMPLES} more (--json lists all)", "dim")
+        heading = f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found)})"
+        print_examples(console, heading, style, found, len(found))

@@ -1,11 +1,10 @@
 """The detections of two detectors in one image, drawn so that the differences stand out."""
 
-import cv2
 import numpy as np
 
 from ssdzoo.detections import Detections
 from ssdzoo.measure.compare import Match
-from ssdzoo.report.pictures import draw_detections
+from ssdzoo.report.pictures import draw_detections, outline
 
 _EQUAL = (170, 170, 170)
 
@@ -31,7 +30,6 @@ def draw_difference(image: np.ndarray, found: tuple, match: Match, tolerance: di
 
 
 def _draw(image: np.ndarray, found: Detections, marked: np.ndarray, score: float) -> np.ndarray:
-    equal, picture = np.setdiff1d(np.flatnonzero(found.scores >= score), marked), np.ascontiguousarray(image).copy()
-    for x1, y1, x2, y2 in np.rint(np.clip(found.boxes[equal], -1, max(image.shape[:2]))).astype(int).tolist():
-        cv2.rectangle(picture, (x1, y1), (x2, y2), _EQUAL, 1)
+    equal = np.setdiff1d(np.flatnonzero(found.scores >= score), marked)
+    picture = outline(image, found.boxes[equal], _EQUAL)
     return draw_detections(picture, Detections(found.boxes[marked], found.scores[marked], found.class_ids[marked], found.names))

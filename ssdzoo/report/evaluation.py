@@ -45,6 +45,4 @@ def write_evaluation(folder: str | Path, evaluation: Evaluation, about: dict, co
 def as_text(value: Any) -> str:
     """JSON with a line for each value and each list of numbers, such as a row of a matrix."""
     text = json.dumps(value, indent=1, allow_nan=False)
-    return re.sub(
-        r"\[[\s\d.,eE+-]+\]", lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "[").replace(" ]", "]"), text
-    )
+    return re.sub(r"\[[\s\d.,eE+-]+\]", lambda numbers: f"[{' '.join(numbers[0][1:-1].split())}]", text)

@@ -11,7 +11,7 @@ from ssdzoo.data.record import Record
 from ssdzoo.detections import Detections
 from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.metrics.mistakes import Mistake, find_mistakes, worst
-from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
+from ssdzoo.report.pictures import draw_detections, fitted, picture_grid, save_image
 
 LIMIT = 24  # mistakes
 HEIGHT, WIDTH = 360, 480  # of a picture in pixels
@@ -53,14 +53,10 @@ def write_mistakes(folder: str | Path, evaluation: Evaluation, score: float, iou
 
 def _described(mistake: Mistake, record: Record, found: Detections, names: list) -> dict:
     n, m = mistake.detection, mistake.object
-    return {
-        "kind": mistake.kind,
-        "image": str(record.image),
-        "class": None if m is None else names[record.class_ids[m]],
-        "found_as": None if n is None else found.labels[n],
-        "score": None if n is None else float(found.scores[n]),
-        "iou": round(mistake.iou, 4),
-    }
+    true = None if m is None else names[record.class_ids[m]]
+    predicted, score = (None, None) if n is None else (found.labels[n], float(found.scores[n]))
+    about = {"kind": mistake.kind, "image": str(record.image)}
+    return {**about, "class": true, "found_as": predicted, "score": score, "iou": round(mistake.iou, 4)}
 
 
 def _caption(row: dict) -> str:
@@ -77,9 +73,7 @@ def _drawn(mistake: Mistake, record: Record, found: Detections) -> np.ndarray:
     boxes = np.concatenate([found.boxes[[] if n is None else [n]], record.boxes[[] if m is None else [m]]])
     x1, y1, x2, y2 = _window(boxes, image.shape[:2])
     scale = min(HEIGHT / (y2 - y1), WIDTH / (x2 - x1))
-    size = max(1, round((x2 - x1) * scale)), max(1, round((y2 - y1) * scale))
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    picture = np.ascontiguousarray(cv2.resize(image[y1:y2, x1:x2], size, interpolation=method))
+    picture = fitted(image[y1:y2, x1:x2], HEIGHT, WIDTH)
     origin = np.array([x1, y1] * 2, np.float32)
     _outline(picture, [box for i, box in enumerate((record.boxes - origin) * scale) if i != m])
     labels, ids = [], []  # ids choose the colors of the palette: 0 is red, 2 is green

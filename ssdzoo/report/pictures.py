@@ -1,7 +1,7 @@
 """Images with labeled boxes. Images are (H, W, 3) uint8 RGB; nothing here changes its arguments."""
 
 from functools import lru_cache
-from math import ceil
+from math import ceil, sqrt
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,28 @@ def _pixels(box: np.ndarray, size: tuple) -> list:
     """[left, top, right, bottom], the last pixels included. A box that ends at the border keeps its line in the image."""
     x1, y1, x2, y2 = (round(float(np.clip(v, 0, limit - 1))) for v, limit in zip(box, size * 2))
     return [x1, y1, max(x1, x2), max(y1, y2)]
+
+
+def outline(image: np.ndarray, boxes: np.ndarray, color: tuple, width: int = 1) -> np.ndarray:
+    """The image with the outlines of boxes (M, 4) in a color."""
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    draw = ImageDraw.Draw(picture)
+    for box in boxes:
+        draw.rectangle(_pixels(box, picture.size), outline=color, width=width)
+    return np.array(picture)
+
+
+def fitted(image: np.ndarray, height: float, width: float) -> np.ndarray:
+    """The image at the size that fits into height and width without distortion."""
+    scale = min(height / image.shape[0], width / image.shape[1])
+    size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+
+
+def column_count(count: int, widest: int) -> int:
+    """Columns for `count` pictures: of those from a square to `widest`, the number that leaves the fewest places empty."""
+    square = max(1, min(widest, ceil(sqrt(count))))
+    return min(range(square, max(square, widest) + 1), key=lambda columns: -count % columns)
 
 
 @lru_cache
@@ -132,9 +154,8 @@ def picture_grid(images: list, columns: int, cell: tuple = (300, 400), gap: int 
     step = height + gap + (2 + sum(font.getmetrics()) if captions else 0)
     grid = np.full((-(-len(images) // columns) * step + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
     for i, image in enumerate(images):
-        scale = min(height / image.shape[0], width / image.shape[1])
-        h, w = max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
-        small = cv2.resize(image, (w, h), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+        small = fitted(image, height, width)
+        h, w = small.shape[:2]
         y = gap + (i // columns) * step + (height - h) // 2
         x = gap + (i % columns) * (width + gap) + (width - w) // 2
         grid[y : y + h, x : x + w] = small

@@ -8,14 +8,13 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ssdzoo.files import replacing
 from ssdzoo.measure.evaluate import Evaluation
-from ssdzoo.report.pictures import PALETTE
+from ssdzoo.report.pictures import PALETTE, column_count
 
 INK, FAINT, GRID = "#222222", "#d0d0d0", "#ececec"
 POINTS = 300  # of a drawn curve: more than its panel is wide in pixels
@@ -31,14 +30,14 @@ def plot_curves(path: str | Path, evaluation: Evaluation) -> None:
     """
     names = evaluation.names
     curves = [_thinned(*evaluation.curves.curve(name)[:2]) for name in names]
-    columns, rows = _layout(len(names))
+    columns = column_count(len(names), ceil(sqrt(len(names))) + 2)
+    rows = max(1, -(-len(names) // columns))
     side = 5.2 if len(names) == 1 else 2.9 if len(names) <= 9 else 2.2
     # Inches around the panels and between them; matplotlib's own layout takes ten seconds for 80 panels.
     left, right, bottom, top, between = 0.75, 0.15, 0.65, 0.75, 0.32
     width, height = left + right + columns * (side + between), bottom + top + rows * (side * 0.9 + between)
     width = max(width, 4.8)
     figure = Figure(figsize=(width, height), dpi=DPI)
-    FigureCanvasAgg(figure)
     place = dict(left=left / width, right=1 - right / width, bottom=bottom / height, top=1 - top / height)
     spaces = dict(wspace=between / side, hspace=between / side / 0.9)
     axes = figure.subplots(rows, columns, squeeze=False, gridspec_kw={**place, **spaces})
@@ -57,13 +56,6 @@ def plot_curves(path: str | Path, evaluation: Evaluation) -> None:
     figure.text((left + width - right) / 2 / width, 0.12 / height, "recall", fontsize=10, color=INK, ha="center")
     figure.text(0.12 / width, (bottom + height - top) / 2 / height, "precision", fontsize=10, color=INK, va="center", rotation=90)
     _save(figure, path)
-
-
-def _layout(count: int) -> tuple:
-    """Columns and rows of about as many panels each, with the fewest left empty."""
-    square = max(1, ceil(sqrt(count)))
-    columns = min(range(square, square + 3), key=lambda columns: -count % columns)
-    return min(columns, max(count, 1)), max(1, ceil(count / columns))
 
 
 def _panel(axis: Axes, evaluation: Evaluation, name: str, curves: list, index: int, small: bool) -> None:
@@ -119,7 +111,6 @@ def plot_confusion(path: str | Path, evaluation: Evaluation) -> None:
     count = len(names)
     cell, size = (0.62, 10) if count <= 12 else (0.42, 8) if count <= 30 else (0.27, 6.5)
     figure = Figure(dpi=DPI)
-    FigureCanvasAgg(figure)
     width, height = figure.get_size_inches()
     axis = figure.add_axes((0, 0, count * cell / width, count * cell / height))  # labels around it make the picture larger
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)

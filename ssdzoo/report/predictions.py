@@ -28,7 +28,7 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
         What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
         "score", "box"}]}], and "frame", counted from 0, where the image is a video.
     """
-    paths = list_images(images)
+    paths: list = list_images(images)
     out = Path(out)
     if any(path.resolve().parent == out.resolve() for path in paths):
         raise CallError(f"{out} holds images to be read: choose another out=, so that none is overwritten")

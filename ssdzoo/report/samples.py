@@ -1,17 +1,14 @@
 """Augmented samples with their boxes, as a training gets them."""
 
-from math import ceil, sqrt
-
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw
 
 from ssdzoo.data.images import read_image
 from ssdzoo.data.loading.transforms import AUGMENTATIONS, train_transform
 from ssdzoo.data.record import Record
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
-from ssdzoo.report.pictures import PALETTE, draw_detections, legend, picture_grid
+from ssdzoo.report.pictures import PALETTE, column_count, draw_detections, legend, outline, picture_grid
 
 CELL = 400  # pixels of a sample's longer side
 WIDEST = 6  # samples side by side
@@ -41,17 +38,10 @@ def sample_grid(records: list, names: list, count: int, size: tuple, augment: st
     tags = len({i % len(PALETTE) for i in shown}) < len(shown)
     pictures = [_drawn(image, boxes, ids, names, tags) for image, boxes, ids, _ in views]
     cell = tuple(round(side * CELL / max(size)) for side in size)
-    grid = picture_grid(pictures, _columns(count), cell, captions=[text for *_, text in views])
+    grid = picture_grid(pictures, column_count(count, min(count, WIDEST)), cell, captions=[text for *_, text in views])
     if tags or not shown:
         return grid
     return np.concatenate([legend([(PALETTE[i % len(PALETTE)], names[i]) for i in shown], grid.shape[1]), grid])
-
-
-def _columns(count: int) -> int:
-    """The number that leaves the fewest cells of the last row empty, of those that make a picture about as wide as a screen."""
-    widest = min(count, WIDEST)
-    square = min(widest, ceil(sqrt(count)))
-    return min(range(square, widest + 1), key=lambda columns: (-count % columns, columns))
 
 
 def _view(record: Record, size: tuple, augment: str, rng: np.random.Generator) -> tuple:
@@ -68,9 +58,6 @@ def _view(record: Record, size: tuple, augment: str, rng: np.random.Generator) -
 def _drawn(image: np.ndarray, boxes: np.ndarray, ids: np.ndarray, names: list, tags: bool) -> np.ndarray:
     if tags:
         return draw_detections(image, Detections(boxes, np.ones(len(ids)), ids, tuple(names)), scores=False)
-    picture = Image.fromarray(image)
-    draw = ImageDraw.Draw(picture)
-    for box, i in zip(np.round(boxes).tolist(), ids):
-        x1, y1, x2, y2 = (min(max(0, v), side - 1) for v, side in zip(box, picture.size * 2))
-        draw.rectangle([x1, y1, x2, y2], outline=PALETTE[i % len(PALETTE)], width=2)
-    return np.array(picture)
+    for box, i in zip(boxes, ids):
+        image = outline(image, box[None], PALETTE[i % len(PALETTE)], width=2)
+    return image

@@ -1,7 +1,6 @@
-"""Downloads one file over http(s). A download that broke off goes on where it stopped, and a dead server is given up soon."""
+"""Downloads one file over http(s). A dead server is given up soon."""
 
 import logging
-import re
 import threading
 from collections.abc import Iterable
 from http.client import HTTPException, HTTPResponse
@@ -33,12 +32,11 @@ class Failed(Exception):
 
 
 def download(url: str, file: BinaryIO) -> int | None:
-    """Appends to `file` what it lacks of the file at `url`.
+    """Writes what is at `url` to `file`.
 
     Args:
         url: http or https.
-        file: open for reading and writing. Its content is taken for the beginning of the file, and dropped where the server does
-            not go on from there. What arrived stays in it when the download fails.
+        file: open for writing. What arrived stays in it when the download fails.
 
     Returns:
         Length of the whole file in bytes as the server announced it, or None. Less may have arrived.
@@ -80,37 +78,22 @@ class _Transfer(threading.Thread):
             self.error = error
 
     def _receive(self) -> None:
-        start = self.file.seek(0, 2)
-        response = _ask(self.url, start)
-        if response is None:
-            return
-        with response:
-            part = re.match(r"bytes (\d{1,18})-", response.headers.get("Content-Range") or "")
-            first = int(part[1]) if part and response.status == 206 else 0
-            if first != start:
-                self.file.truncate(0)
-                if first:  # not the bytes that were asked for: the caller asks again, for the whole file
-                    return
-            length = response.headers.get("Content-Length") or ""
-            self.total = first + int(length) if re.fullmatch(r"\d{1,18}", length) else None
+        with _ask(self.url) as response:
+            self.total = response.length
             if self.total and self.total > MAX_SIZE:
                 raise Failed(f"says that the file has {self.total} bytes; {MAX_SIZE} are the limit")
             _log.info("fetching %s%s", self.url, f", {self.total / 1e6:.1f} MB" if self.total else "")
             while chunk := _read(response):
                 self.received += len(chunk)
-                if first + self.received > MAX_SIZE:
+                if self.received > MAX_SIZE:
                     raise Failed(f"sends more than {MAX_SIZE} bytes")
                 self.file.write(chunk)
 
 
-def _ask(url: str, start: int) -> HTTPResponse | None:
-    """The response with the bytes from `start` on, or with all; None where there are none from there on."""
-    headers = {"User-Agent": "ssdzoo", **({"Range": f"bytes={start}-"} if start else {})}
+def _ask(url: str) -> HTTPResponse:
     try:
-        return urlopen(Request(url, headers=headers), timeout=PATIENCE)
+        return urlopen(Request(url, headers={"User-Agent": "ssdzoo"}), timeout=PATIENCE)
     except HTTPError as error:
-        if error.code == 416:
-            return None
         absent = error.code in (403, 404, 410)
         raise Failed(f"HTTP {error.code} {error.reason}", dead=not absent, absent=absent) from None
     except (OSError, HTTPException, ValueError) as error:

@@ -50,17 +50,10 @@ def match(net: Any, path: str | Path, allow_missing: bool = False, ignore_extra:
     """
     arrays = rename_arrays(read_network_params(path), _canonical, path)
     targets = _targets(net, arrays.keys())
-    for key, (name, parameter) in targets.items():
-        if key in arrays:
-            if not _fits(key, parameter.shape, arrays[key].shape):
-                raise WeightsError(_differs(path, name, parameter.shape, arrays[key].shape, net))
-        elif not allow_missing:
-            raise WeightsError(f"{path}: not of this model: {_is_missing(name, parameter, arrays)}")
-    extra = [key for key in arrays if key not in targets]
+    _check(f"{path}: not of this model", net, targets, arrays, allow_missing)
+    extra = next((key for key in arrays if key not in targets), None)
     if extra and not ignore_extra:
-        raise WeightsError(
-            f"{path}: not of this model: parameter {extra[0]!r} {arrays[extra[0]].shape} of the file has no place in it"
-        )
+        raise WeightsError(f"{path}: not of this model: parameter {extra!r} {arrays[extra].shape} of the file has no place in it")
     found = {id(parameter): arrays[key] for key, (_, parameter) in targets.items() if key in arrays}
     return {k: (p, found[id(p)]) for k, p in net._collect_params_with_prefix().items() if id(p) in found}
 
@@ -82,9 +75,8 @@ def load_network(net: Any, path: str | Path, ctx: Any = None, allow_missing: boo
     matched = match(net, path, allow_missing, ignore_extra)
     for name, (parameter, array) in matched.items():
         if array.dtype != np.dtype(parameter.dtype) and not cast_dtype:
-            raise WeightsError(
-                f"{path}: parameter {name!r} is {array.dtype}, the model {np.dtype(parameter.dtype)}: pass cast_dtype=True"
-            )
+            types = f"{array.dtype}, the model {np.dtype(parameter.dtype)}"
+            raise WeightsError(f"{path}: parameter {name!r} is {types}: pass cast_dtype=True")
     generators = {id(g.anchors): g for g in getattr(net, "anchor_generators", ())}
     for parameter, array in matched.values():
         contexts = ctx or (parameter.list_ctx() if parameter._data is not None else mx.cpu())
@@ -95,22 +87,27 @@ def load_network(net: Any, path: str | Path, ctx: Any = None, allow_missing: boo
         parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
 
 
-def _is_missing(name: str, parameter: Any, arrays: dict) -> str:
-    first = next(iter(arrays))
-    return f"parameter {name!r} {parameter.shape} is not in the file, which begins with {first!r} {arrays[first].shape}"
+def _check(failure: str, net: Any, targets: dict, arrays: dict, allow_missing: bool = False) -> None:
+    """Raises a WeightsError that begins with `failure` for the first of the targets, {key: (name, Parameter)}, that is not among
+    the arrays, {key: array}, or has another shape."""
+    for key, (name, parameter) in targets.items():
+        expected = tuple(parameter.shape)
+        if key not in arrays:
+            if not allow_missing:
+                first = next(iter(arrays))
+                begin = f"{first!r} {arrays[first].shape}"
+                raise WeightsError(f"{failure}: parameter {name!r} {expected} is not in the file, which begins with {begin}")
+        elif not _fits(key, expected, arrays[key].shape):
+            got, hint = tuple(arrays[key].shape), ""
+            if "class_predictors" in name and expected[1:] == got[1:]:
+                hint = f"; the file seems to be of another number of classes than these {net.num_classes}"
+            raise WeightsError(f"{failure}: parameter {name!r} is {got} in the file, {expected} in the model{hint}")
 
 
 def _fits(key: str, expected: tuple, got: tuple) -> bool:
     if re.search(r"(\.anchors|anchor_\d+)$", key):
         return len(got) == 5 and got[:2] == expected[:2] and got[4] == expected[4]
     return tuple(expected) == tuple(got)
-
-
-def _differs(path: str | Path, name: str, expected: tuple, got: tuple, net: Any) -> str:
-    hint = ""
-    if "class_predictors" in name and expected[1:] == got[1:]:
-        hint = f"; the file seems to be of another number of classes than these {net.num_classes}"
-    return f"{path}: not of this model: parameter {name!r} is {tuple(got)} in the file, {tuple(expected)} in the model{hint}"
 
 
 def load_backbone(net: Any, path: str | Path) -> None:
@@ -130,11 +127,7 @@ def load_backbone(net: Any, path: str | Path) -> None:
     arrays = rename_arrays(read_backbone(path, wanted.keys()), _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
-    for name, parameter in wanted.items():
-        if name not in arrays:
-            raise WeightsError(f"{path}: not of this backbone: {_is_missing(name, parameter, arrays)}")
-        if tuple(arrays[name].shape) != tuple(parameter.shape):
-            raise WeightsError(_differs(path, name, parameter.shape, arrays[name].shape, net))
+    _check(f"{path}: not of this backbone", net, {name: (name, p) for name, p in wanted.items()}, arrays)
     pyramid = getattr(net.features, "pyramid_parameters", {})
     if pyramid:
         arrays.update(read_pyramid(path, {name: p.shape for name, p in pyramid.items()}))

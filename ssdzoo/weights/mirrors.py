@@ -5,13 +5,13 @@ the archive; the published hash is that of the file in it. It has no mirrors, no
 that sends a byte now and then.
 """
 
-import hashlib
 import os
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, BinaryIO
 
 from ssdzoo.errors import WeightsError
@@ -25,7 +25,6 @@ except ImportError:  # Windows has no locks of this kind
 
 ORIGINAL = "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/"
 _VARIABLES = ("SSDZOO_REPO", "MXNET_GLUON_REPO")
-_ATTEMPTS = 8  # of one download that breaks off
 _MAX_RATIO = 50  # of a file and its zip; parameters hardly shrink
 
 
@@ -60,17 +59,33 @@ def fetch(stem: str, digest: str, folder: Path) -> Path:
     target, failures = folder / f"{stem}.params", []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for place in places():
-            try:
-                return (_from_server if is_url(place) else _from_folder)(place, stem, digest, target)
-            except Failed as failure:
-                failures.append((place, str(failure)))
+        with _locked(folder / f".{stem}.lock"):
+            if fits(target, digest):  # another process was faster
+                return target
+            for place in places():
+                try:
+                    (_from_server if is_url(place) else _from_folder)(place, stem, digest, target)
+                    return target
+                except Failed as failure:
+                    failures.append((place, str(failure)))
     except OSError as error:
         raise WeightsError(f"{folder}: cannot be written: {error.strerror or error}") from None
     raise Failed(f"no place has {stem}.params", places=failures)
 
 
-def _from_folder(place: str, stem: str, digest: str, target: Path) -> Path:
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Other processes wait. The lock belongs to the open file, so that it ends with the process that holds it."""
+    with open(path, "wb") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _from_folder(place: str, stem: str, digest: str, target: Path) -> None:
     folder = Path(place).expanduser()
     found = [path for path in (folder / c for c in candidates(stem)) if path.is_file()]
     if not found:
@@ -81,17 +96,15 @@ def _from_folder(place: str, stem: str, digest: str, target: Path) -> Path:
         raise Failed(f"{found[0].name}: {error.strerror}") from None
     with source:
         install(source, stem, digest, target)
-    return target
 
 
-def _from_server(place: str, stem: str, digest: str, target: Path) -> Path:
+def _from_server(place: str, stem: str, digest: str, target: Path) -> None:
     if not place.startswith(("http://", "https://")):
         raise Failed("neither http(s) nor a folder")
     missing = []
     for candidate in candidates(stem)[: 1 if place == ORIGINAL else None]:
-        url = f"{place.rstrip('/')}/{candidate}"
         try:
-            return _from_url(url, stem, digest, target)
+            return _from_url(f"{place.rstrip('/')}/{candidate}", stem, digest, target)
         except Failed as failure:
             if failure.dead:
                 raise
@@ -101,45 +114,16 @@ def _from_server(place: str, stem: str, digest: str, target: Path) -> Path:
     raise Failed(missing[0])
 
 
-def _from_url(url: str, stem: str, digest: str, target: Path) -> Path:
-    key = hashlib.sha1(url.encode()).hexdigest()[:8]
-    with _partial_file(target.with_name(f".{stem}.{key}.part")) as part:
-        if fits(target, digest):  # another process was faster
-            part.truncate(0)
-            return target
-        for _ in range(_ATTEMPTS):
-            start = part.seek(0, 2)
-            total = download(url, part)
-            size = part.seek(0, 2)
-            try:
-                install(part, stem, digest, target)
-                part.truncate(0)
-                return target
-            except Failed:
-                if total is None or size >= total:
-                    part.truncate(0)
-                    if not start:
-                        raise
-                    # The bytes of an earlier call may have been of another file: once more, from the beginning.
-                elif size <= start:
-                    raise Failed(f"broke off after {size} of {total} bytes") from None
-    raise Failed(f"broke off {_ATTEMPTS} times")
-
-
-@contextmanager
-def _partial_file(path: Path) -> Iterator[BinaryIO]:
-    """The partial download `path`, open for reading and appending; it is deleted when it is left empty.
-
-    Other processes wait. The lock belongs to the open file, so that it ends with the process that holds it.
-    """
-    with open(path, "a+b") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
+def _from_url(url: str, stem: str, digest: str, target: Path) -> None:
+    with TemporaryFile(dir=target.parent) as file:
+        total = download(url, file)
+        size = file.tell()
         try:
-            yield file
-        finally:
-            if file.seek(0, 2) == 0:
-                path.unlink(missing_ok=True)
+            install(file, stem, digest, target)
+        except Failed:
+            if total is None or size >= total:
+                raise
+            raise Failed(f"broke off after {size} of {total} bytes") from None
 
 
 def install(source: BinaryIO, stem: str, digest: str, target: Path) -> None:

@@ -74,9 +74,8 @@ def find_weights(name: str, which: bool | str | Path, root: str | Path = ROOT) -
         except Failed as failure:
             reasons += failure.places
     else:
-        reasons += [
-            ("elsewhere", f"{tag!r} is neither a file nor the hash of one" if tag else "none of this name were ever published")
-        ]
+        why = f"{tag!r} is neither a file nor the hash of one" if tag else "none of this name were ever published"
+        reasons.append(("elsewhere", why))
     lines = "\n".join(f"  {place}: {why}" for place, why in reasons)
     file = f"{name}-{digest[:8] if digest else 'HASH'}.params"
     raise WeightsError(

@@ -12,15 +12,14 @@ class Mirror:
     """What the server does; tests change it while it runs.
 
     files: {path: bytes}.
-    manner: "good"; "no ranges"; "silent" (never answers); "stalls" (after half of what is asked for); "drips" (a byte now and
-        then); "breaks off", "breaks off, no ranges" (after `limit` bytes of an answer); "lies long", "lies long, no ranges",
-        "lies short" (all three in Content-Length); "claims terabytes"; "wrong range"; "error" (500).
-    requests: [(path, Range header or None)] so far; sent: bytes of bodies so far.
+    manner: "good"; "silent" (never answers); "stalls" (after half of the file); "drips" (a byte now and then); "breaks off"
+        (after 1000 bytes); "lies long", "lies short" (both in Content-Length); "claims terabytes"; "error" (500).
+    requests: paths that were asked for so far; sent: bytes of bodies so far.
     outlasted: how often a client was still there after `ENDURANCE` seconds without a byte, when the server gave up first.
     """
 
     def __init__(self):
-        self.files, self.manner, self.limit, self.slow = {}, "good", 1000, 0.0
+        self.files, self.manner, self.slow = {}, "good", 0.0
         self.requests, self.sent, self.outlasted = [], 0, 0
         self.closing = threading.Event()
 
@@ -35,8 +34,8 @@ def _handler(mirror: Mirror):
             pass
 
         def do_GET(self):
-            path, wanted = self.path.lstrip("/"), self.headers.get("Range")
-            mirror.requests.append((path, wanted))
+            path = self.path.lstrip("/")
+            mirror.requests.append(path)
             data, manner = mirror.files.get(path), mirror.manner
             if manner == "silent":
                 mirror.keep_silent()
@@ -44,22 +43,11 @@ def _handler(mirror: Mirror):
             if data is None or manner == "error":
                 self.send_error(500 if manner == "error" else 404)
                 return
-            start = int(wanted[6:-1]) if wanted and "no ranges" not in manner else 0
-            if start >= len(data) and start:
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(data)}")
-                self.end_headers()
-                return
-            body = data[start:]
-            length = 10 * len(body) if "lies long" in manner else len(body)
-            length = {"lies short": len(body) // 2, "claims terabytes": 10**13}.get(manner, length)
-            self.send_response(206 if start else 200)
-            self.send_header("Content-Length", str(length))
-            if start:
-                at = start + 7 if manner == "wrong range" else start
-                self.send_header("Content-Range", f"bytes {at}-{len(data) - 1}/{len(data)}")
+            lengths = {"lies long": 10 * len(data), "lies short": len(data) // 2, "claims terabytes": 10**13}
+            self.send_response(200)
+            self.send_header("Content-Length", str(lengths.get(manner, len(data))))
             self.end_headers()
-            self._send(body, manner)
+            self._send(data, manner)
 
         def _send(self, body, manner):
             if manner == "drips":
@@ -67,8 +55,8 @@ def _handler(mirror: Mirror):
                     self._write(bytes([byte]))
                     if mirror.closing.wait(0.05):
                         return
-            if manner == "stalls" or "breaks off" in manner:
-                self._write(body[: len(body) // 2 if manner == "stalls" else mirror.limit])
+            if manner in ("stalls", "breaks off"):
+                self._write(body[: len(body) // 2 if manner == "stalls" else 1000])
                 if manner == "stalls":
                     mirror.keep_silent()
                 return

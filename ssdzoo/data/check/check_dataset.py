@@ -52,20 +52,12 @@ class DataCheck:
 
     def to_dict(self) -> dict:
         """All of it as plain values for JSON, but for the records."""
+        problems = [{"severity": p.severity, "kind": p.kind, "file": str(p.path), "message": p.message} for p in self.problems]
         return {
-            "data": self.data,
-            "formats": self.formats,
-            "names": self.names,
-            "splits": self.splits,
-            "repeated_splits": self.repeated,
-            "classes": self.classes,
-            "anchors": self.anchors,
-            "errors": len(self.errors),
-            "warnings": len(self.warnings),
-            "problems": [
-                {"severity": p.severity, "kind": p.kind, "file": str(p.path), "message": p.message} for p in self.problems
-            ],
-        }
+            "data": self.data, "formats": self.formats, "names": self.names, "splits": self.splits,
+            "repeated_splits": self.repeated, "classes": self.classes, "anchors": self.anchors,
+            "errors": len(self.errors), "warnings": len(self.warnings), "problems": problems,
+        }  # fmt: skip
 
 
 def check_dataset(path: str | Path | list, splits: list | None = None, format: str | None = None,

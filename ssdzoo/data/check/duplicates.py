@@ -23,11 +23,10 @@ def same_images(records: dict, digests: dict) -> list[Problem]:
             if split == first_split:
                 message = f"is in {split} " + ("twice" if itself else f"with the same bytes as {first}")
                 problems.append(Problem(image, message, "duplicated image"))
-                continue
-            where = f"is in {split} and in {first_split}"
-            if not itself:
-                where = f"in {split}, has the same bytes as {first} in {first_split}"
-            problems.append(Problem(image, f"{where}: results on {split} will look better than they are", "leakage"))
+            else:
+                same = f"in {split}, has the same bytes as {first} in {first_split}"
+                where = f"is in {split} and in {first_split}" if itself else same
+                problems.append(Problem(image, f"{where}: results on {split} will look better than they are", "leakage"))
     return problems
 
 

@@ -42,7 +42,7 @@ class ImageAnnotation:
     Attributes:
         image: see Record.
         source: the file that messages about its objects name.
-        objects: list of AnnotatedObject.
+        objects: an AnnotatedObject for each object, or the Problem that is there instead.
         size: (height, width) that the annotation claims, or None.
         normalized: boxes are in normalized coordinates, 0 to 1 across the image, instead of pixels.
     """
@@ -73,44 +73,33 @@ def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Recor
         message = f"says {claimed}, the image{about} is {width}x{height}: {reason}"
         problems.append(Problem(annotation.source, message, "image size", ERROR))
         return None
-    scale = (width, height) * 2 if annotation.normalized else 1
-    raw = np.array([o.box for o in annotation.objects], np.float64).reshape(-1, 4) * scale
+    problems += [o for o in annotation.objects if isinstance(o, Problem)]
+    objects = [o for o in annotation.objects if isinstance(o, AnnotatedObject)]
+    raw = np.array([o.box for o in objects], np.float64).reshape(-1, 4) * ((width, height) * 2 if annotation.normalized else 1)
     with np.errstate(over="ignore"):
         boxes = clip(raw, height, width).astype(np.float32)
-    objects, size = annotation.objects, (height, width)
-    keep = [_is_good(o, given, box, ids, annotation.source, size, problems) for o, given, box in zip(objects, raw, boxes)]
-    kept = [o for o, good in zip(objects, keep) if good]
-    return Record(
-        annotation.image,
-        boxes[np.array(keep, bool)],
-        np.array([ids[o.name] for o in kept], np.int32),
-        np.array([o.difficult for o in kept], bool),
-        np.array([o.crowd for o in kept], bool),
-        height,
-        width,
-    )
+    wrong = [_problem(*each, ids, annotation.source, (height, width)) for each in zip(objects, raw, boxes)]
+    problems += [problem for problem in wrong if problem]
+    kept = [i for i, problem in enumerate(wrong) if not problem]
+    class_ids = np.array([ids[objects[i].name] for i in kept], np.int32)
+    difficult, crowd = np.array([(objects[i].difficult, objects[i].crowd) for i in kept], bool).reshape(-1, 2).T
+    return Record(annotation.image, boxes[kept], class_ids, difficult, crowd, height, width)
 
 
-def _is_good(found, raw, box, ids, source, size, problems):
-    """Whether an object can be used: `raw` (4,) float64 is its box in pixels, `box` (4,) float32
-    the same clipped to the image."""
+def _problem(found: AnnotatedObject, raw: np.ndarray, box: np.ndarray, ids: dict, source: Path, size: tuple) -> Problem | None:
+    """Why an object cannot be used: `raw` (4,) float64 is its box in pixels, `box` (4,) float32 the same clipped to the image."""
     height, width = size
     what = f"{found.where} ({found.name}): box ({found.shown})"
     x1, y1, x2, y2 = raw.tolist()
     inside = x1 >= -SLACK and y1 >= -SLACK and x2 <= width + SLACK and y2 <= height + SLACK
     left, top, right, bottom = box.tolist() if inside else (x1, y1, x2, y2)
     if found.name not in ids:
-        problem = Problem(source, f"{found.where} {_unknown(found.name, list(ids))}", "unknown class", ERROR)
-    elif not np.isfinite(raw).all():
-        problem = Problem(source, f"{what} is not finite", "no box", ERROR)
-    elif right <= left or bottom <= top:
-        problem = Problem(source, f"{what} has no width or no height: left out", "degenerate box")
-    elif not inside:
-        problem = Problem(source, f"{what} is outside of the {width}x{height} image", "box outside", ERROR)
-    else:
-        return True
-    problems.append(problem)
-    return False
+        return Problem(source, f"{found.where} {_unknown(found.name, list(ids))}", "unknown class", ERROR)
+    if not np.isfinite(raw).all():
+        return Problem(source, f"{what} is not finite", "no box", ERROR)
+    if right <= left or bottom <= top:
+        return Problem(source, f"{what} has no width or no height: left out", "degenerate box")
+    return None if inside else Problem(source, f"{what} is outside of the {width}x{height} image", "box outside", ERROR)
 
 
 def _unknown(name: str, names: list) -> str:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.files_reader import FilesReader
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.reader import FilesReader
-from ssdzoo.data.formats.splits import name_files
-from ssdzoo.data.formats.text_files import brief, number
+from ssdzoo.data.formats.text_files import brief, number, read_text
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 
@@ -23,52 +22,38 @@ class COCOReader(FilesReader):
     Categories become class ids from 0 in the order of their ids; those of equal names are one class.
     """
 
-    format = "coco"
+    format, suffixes, prefix = "coco", (".json",), "instances_"
 
     def __init__(self, path):
-        path, self._folders = Path(path), {}
-        files = [path] if path.is_file() else _json_files(path)
-        exported = path.is_dir() and files[0].name == "_annotations.coco.json"
-        super().__init__(path, files, {f.parent.name: f for f in files} if exported else name_files(files, "instances_"))
+        super().__init__(path)
+        self._folders = {}
+        if self.path.is_dir() and self._files[0].name == "_annotations.coco.json":
+            self._splits = {file.parent.name: file for file in self._files}
 
     @staticmethod
-    def recognizes(path: Path) -> bool:
-        return bool(_json_files(path)) if path.is_dir() else path.suffix.lower() == ".json"
+    def files_in(folder: Path) -> list:
+        patterns = "annotations/instances_*.json", "*/_annotations.coco.json", "_annotations.coco.json", "annotations/*.json"
+        return next((files for pattern in patterns if (files := sorted(folder.glob(pattern)))), [])
 
     def class_names(self, problems: list) -> list:
         return list(dict.fromkeys(name for file in self._files for name in _parsed(file)["names"].values()))
 
-    def items(self, split: str | None, problems: list) -> list:
-        files, items = self._files_of(split), []
-        for file in files:
-            data = _parsed(file)
-            problems += data["problems"]
-            if data["images"]:
-                self._folders[file] = _image_folder(file, data["images"])
-            items += [(file, i) for i in range(len(data["images"]))]
-        if not items:
-            raise DataError(f"{files[0]}: lists no images")
-        return items
+    def places(self, file: Path, problems: list) -> range:
+        data = _parsed(file)
+        problems += data["problems"]
+        if data["images"]:
+            self._folders[file] = _image_folder(file, data["images"])
+        return range(len(data["images"]))
 
-    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
+    def annotation(self, item: tuple) -> ImageAnnotation | Problem:
         file, index = item
         data = _parsed(file)
         name, size, annotations = data["images"][index]
         try:
             image = path_inside(self._folders[file], name, f"{file}: an image's file_name")
         except DataError as error:
-            problems.append(Problem.of(error, file, "image"))
-            return None
-        objects = [_object(a, data["names"], file, image, problems) for a in annotations]
-        return ImageAnnotation(image, file, [o for o in objects if o], size)
-
-
-def _json_files(folder: Path) -> list:
-    for pattern in ("annotations/instances_*.json", "*/_annotations.coco.json", "_annotations.coco.json", "annotations/*.json"):
-        files = sorted(folder.glob(pattern))
-        if files:
-            return files
-    return []
+            return Problem.of(error, file, "image")
+        return ImageAnnotation(image, file, [_object(each, data["names"], file, image) for each in annotations], size)
 
 
 def _image_folder(file: Path, images: list) -> Path:
@@ -81,9 +66,8 @@ def _image_folder(file: Path, images: list) -> Path:
     hits = {place: sum(_is_there(place, name) for name in names) for place in dict.fromkeys(places)}
     best = max(hits, key=lambda place: hits[place])
     if not hits[best]:
-        raise DataError(
-            f"{file}: no image such as {brief(names[0])} in {', '.join(map(str, hits))}; put the images in one of them"
-        )
+        looked = ", ".join(map(str, hits))
+        raise DataError(f"{file}: no image such as {brief(names[0])} in {looked}; put the images in one of them")
     return best
 
 
@@ -106,13 +90,11 @@ def _parsed(file: Path) -> dict:
 
 @lru_cache(maxsize=2)  # those of train and val: `annotation` asks for them image by image
 def _parsed_once(file: Path, *_: int) -> dict:
+    text = read_text(file)
     try:
-        with open(file, encoding="utf-8-sig") as stream:
-            content = json.load(stream)
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(f"{file}: not JSON: {error}") from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
     for key in ("images", "annotations", "categories"):
         rows = content.get(key) if isinstance(content, dict) else None
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -138,9 +120,8 @@ def _categories(rows: list, file: Path) -> dict:
     for row in rows:
         name, key = row.get("name"), _key(row.get("id"))
         if not isinstance(name, str) or not name.strip() or key is None:
-            raise DataError(
-                f"{file}: a category has id {brief(row.get('id'))} and name {brief(name)}; expected a number and a text"
-            )
+            found = f"id {brief(row.get('id'))} and name {brief(name)}"
+            raise DataError(f"{file}: a category has {found}; expected a number and a text")
         if key in names:
             raise DataError(f"{file}: category {brief(row['id'])} is there twice, as {names[key]!r} and {name!r}")
         names[key] = name.strip()
@@ -168,16 +149,14 @@ def _key(value: Any) -> int | str | None:
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
-def _object(annotation: tuple, names: dict, file: Path, image: Path, problems: list) -> AnnotatedObject | None:
+def _object(annotation: tuple, names: dict, file: Path, image: Path) -> AnnotatedObject | Problem:
     key, category, bbox, crowd = annotation
     where = f"annotation {brief(key)} of {image.name}"
     if category not in names:
         message = f"{where} has category_id {brief(category)}, which is not among its {len(names)} categories"
-        problems.append(Problem(file, message, "unknown class", ERROR))
-        return None
+        return Problem(file, message, "unknown class", ERROR)
     if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, (int, float)) for v in bbox):
-        problems.append(Problem(file, f"{where} has no bbox of four numbers, but {brief(bbox)}", "no box", ERROR))
-        return None
+        return Problem(file, f"{where} has no bbox of four numbers, but {brief(bbox)}", "no box", ERROR)
     x, y, width, height = map(number, bbox)
     shown = ", ".join(f"{v:g}" for v in (x, y, width, height))
     return AnnotatedObject(names[category], (x, y, x + width, y + height), where, shown, crowd=crowd)

@@ -5,9 +5,8 @@ import io
 from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.files_reader import FilesReader
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.reader import FilesReader
-from ssdzoo.data.formats.splits import name_files
 from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -16,54 +15,40 @@ COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax", "class")
 
 
 class CSVReader(FilesReader):
-    """A .csv file, or a folder with one for each split; items are (file, image, its rows).
+    """A .csv file, or a folder with one for each split; items are (file, (image, its rows)).
 
     Coordinates are pixels from 0. Images start from the table's folder. Class names are sorted, or those of a classes.txt
     beside the table. More columns may follow; one called `difficult` is read.
     """
 
-    format = "csv"
+    format, suffixes = "csv", (".csv",)
 
     def __init__(self, path):
-        files = [Path(path)] if Path(path).is_file() else _tables(Path(path))
-        super().__init__(path, files, name_files(files))
+        super().__init__(path)
         self._read = {}
 
     @staticmethod
-    def recognizes(path: Path) -> bool:
-        return bool(_tables(path)) if path.is_dir() else path.suffix.lower() == ".csv"
+    def files_in(folder: Path) -> list:
+        """Those whose first line has the columns image and class; a .csv may hold anything else."""
+        return [file for file in sorted(folder.glob("*.csv")) if file.is_file() and _begins_well(file)]
 
     def class_names(self, problems: list) -> list:
-        rows = [row for file in self._files for rows in self._images(file).values() for _, row in rows]
+        rows = [row for file in self._files for _, rows in self.places(file, problems) for _, row in rows]
         listed = read_class_list(self._files[0].parent, "classes.txt")
         return listed or sorted({row["class"] for row in rows if not _is_negative(row)} - {""})
 
-    def items(self, split: str | None, problems: list) -> list:
-        files = self._files_of(split)
-        items = [(file, image, rows) for file in files for image, rows in self._images(file).items()]
-        if not items:
-            raise DataError(f"{files[0]}: lists no images")
-        return items
-
-    def _images(self, file: Path) -> dict:
+    def places(self, file: Path, problems: list) -> list:
         if file not in self._read:
-            self._read[file] = _read_table(file)
+            self._read[file] = list(_read_table(file).items())
         return self._read[file]
 
-    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
-        file, name, rows = item
+    def annotation(self, item: tuple) -> ImageAnnotation | Problem:
+        file, (name, rows) = item
         try:
             image = path_inside(file.parent, name, f"{file}: line {rows[0][0]}")
         except DataError as error:
-            problems.append(Problem.of(error, file, "image"))
-            return None
-        objects = [_object(row, line, file, problems) for line, row in rows if not _is_negative(row)]
-        return ImageAnnotation(image, file, [o for o in objects if o])
-
-
-def _tables(folder: Path) -> list:
-    """The .csv files of a folder whose first line has the columns image and class; a .csv may hold anything else."""
-    return [file for file in sorted(folder.glob("*.csv")) if file.is_file() and _begins_well(file)]
+            return Problem.of(error, file, "image")
+        return ImageAnnotation(image, file, [_object(row, line, file) for line, row in rows if not _is_negative(row)])
 
 
 def _begins_well(file: Path) -> bool:
@@ -98,15 +83,13 @@ def _is_negative(row: dict) -> bool:
     return not any(row[side] for side in COLUMNS[1:5])
 
 
-def _object(row: dict, line: int, file: Path, problems: list) -> AnnotatedObject | None:
+def _object(row: dict, line: int, file: Path) -> AnnotatedObject | Problem:
     where = f"line {line}"
     texts = [row[side] for side in COLUMNS[1:5]]
     box = tuple(number(text) for text in texts)
     if any(v != v for v in box):
-        problems.append(Problem(file, f"{where}: box {brief(','.join(texts))} is not four numbers", "no box", ERROR))
-        return None
+        return Problem(file, f"{where}: box {brief(','.join(texts))} is not four numbers", "no box", ERROR)
     if not row["class"]:
-        problems.append(Problem(file, f"{where} has a box, but no class", "unknown class", ERROR))
-        return None
+        return Problem(file, f"{where} has a box, but no class", "unknown class", ERROR)
     difficult = row.get("difficult", "").lower() in ("1", "true", "yes")
     return AnnotatedObject(row["class"], box, where, ", ".join(f"{v:g}" for v in box), difficult)

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.formats.annotation import ImageAnnotation
+from ssdzoo.data.record import Problem
 
 
 class Reader:
-    """A data set of one format. What is wrong with the whole raises a DataError; what is wrong with one image or object is
-    appended to `problems`, and reading goes on.
+    """A data set of one format. What is wrong with the whole raises a DataError; what is wrong with one image or object becomes a
+    Problem, and reading goes on.
 
     Attributes:
         path: a file or a folder, as the user gave it.
@@ -36,25 +37,6 @@ class Reader:
         """Arguments of `annotation`, one for each image of a split, or of the whole data set for None; in a fixed order."""
         raise NotImplementedError
 
-    def annotation(self, item: Any, problems: list) -> ImageAnnotation | None:
-        """One image's annotation, or None where it cannot be read."""
+    def annotation(self, item: Any) -> ImageAnnotation | Problem:
+        """One image's annotation, or why it cannot be read."""
         raise NotImplementedError
-
-
-class FilesReader(Reader):
-    """A data set whose splits are annotation files.
-
-    Args:
-        files: of the data set, at least one.
-        splits: {split: file}; empty for a single file without a split's name.
-    """
-
-    def __init__(self, path: str | Path, files: list, splits: dict):
-        super().__init__(path)
-        self._files, self._splits = files, splits
-
-    def splits(self) -> list:
-        return list(self._splits)
-
-    def _files_of(self, split: str | None) -> list:
-        return self._files if split is None else [self._splits[split]]

@@ -18,9 +18,8 @@ from typing import BinaryIO
 import numpy as np
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.files_reader import FilesReader
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.reader import FilesReader
-from ssdzoo.data.formats.splits import name_files
 from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import ERROR, Problem
@@ -38,19 +37,17 @@ class RecordIOReader(FilesReader):
     from its folder, or from an images or JPEGImages folder in it.
     """
 
-    format = "recordio"
+    format, suffixes, empty = "recordio", (".rec", ".lst", ".idx"), "contains no records"
 
     def __init__(self, path):
-        files = [Path(path)] if Path(path).is_file() else _files(Path(path))
-        files = [file.with_suffix(".rec") if file.suffix == ".idx" else file for file in files]
-        super().__init__(path, files, name_files(files))
-        first = files[0]
+        super().__init__(Path(path).with_suffix(".rec") if Path(path).suffix == ".idx" else path)
+        first = self._files[0]
         self._names = read_class_list(first.parent, f"{first.stem}.names", "classes.txt")
         self.nameless = self._names is None
 
     @staticmethod
-    def recognizes(path: Path) -> bool:
-        return bool(_files(path)) if path.is_dir() else path.suffix.lower() in (".rec", ".lst", ".idx")
+    def files_in(folder: Path) -> list:
+        return sorted(folder.glob("*.rec")) or sorted(folder.glob("*.lst"))
 
     def class_names(self, problems: list) -> list:
         if self._names is not None:
@@ -64,36 +61,26 @@ class RecordIOReader(FilesReader):
                 problems.append(Problem.of(error, item[0], "record"))
         return [str(i) for i in range(largest + 1)]
 
-    def items(self, split: str | None, problems: list) -> list:
-        files, known = self._files_of(split), len(problems)
-        items = [(file, place) for file in files for place in _places(file, problems)]
-        if not items and len(problems) == known:
-            raise DataError(f"{files[0]}: contains no records")
-        return items
+    def places(self, file: Path, problems: list) -> list:
+        """Offsets of the records of a .rec, or (number, text) of the lines of a .lst."""
+        if file.suffix.lower() == ".lst":
+            return [(i, line) for i, line in enumerate(read_text(file).splitlines(), 1) if line.strip()]
+        index = file.with_suffix(".idx")
+        return _indexed(index, problems) if os.path.isfile(index) else _scan(file, problems)
 
-    def annotation(self, item: tuple, problems: list) -> ImageAnnotation | None:
+    def annotation(self, item: tuple) -> ImageAnnotation | Problem:
         try:
             labels, image, where = _read_item(*item)
             rows = _rows(labels, where)
         except DataError as error:
-            problems.append(Problem.of(error, item[0], "record"))
-            return None
+            return Problem.of(error, item[0], "record")
         short = where.removeprefix(f"{item[0]}: ")
-        objects = [_object(row, f"{short}, object {i}", self._names, item[0], problems) for i, row in enumerate(rows, 1)]
-        return ImageAnnotation(image, item[0], [o for o in objects if o], normalized=True)
+        objects = [_object(row, f"{short}, object {i}", self._names, item[0]) for i, row in enumerate(rows, 1)]
+        return ImageAnnotation(image, item[0], objects, normalized=True)
 
 
-def _files(folder: Path) -> list:
-    return sorted(folder.glob("*.rec")) or sorted(folder.glob("*.lst"))
-
-
-def _places(file: Path, problems: list) -> list:
-    """Offsets of the records of a .rec, or (number, text) of the lines of a .lst."""
-    if file.suffix.lower() == ".lst":
-        return [(i, line) for i, line in enumerate(read_text(file).splitlines(), 1) if line.strip()]
-    index = file.with_suffix(".idx")
-    if not os.path.isfile(index):
-        return _scan(file, problems)
+def _indexed(index: Path, problems: list) -> list:
+    """The offsets of all records, as an .idx lists them."""
     offsets = []
     for i, line in enumerate(read_text(index).splitlines(), 1):
         fields = line.split()
@@ -200,11 +187,10 @@ def _is_class(value: float) -> bool:
     return 0 <= value < MOST_CLASSES and value == int(value)
 
 
-def _object(row: np.ndarray, where: str, names: list | None, file: Path, problems: list) -> AnnotatedObject | None:
+def _object(row: np.ndarray, where: str, names: list | None, file: Path) -> AnnotatedObject | Problem:
     if not _is_class(row[0]) or (names is not None and row[0] >= len(names)):
         known = f"there are {len(names)} names" if names is not None else "expected 0, 1, 2, ..."
-        problems.append(Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR))
-        return None
+        return Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR)
     index = int(row[0])
     name = names[index] if names is not None else str(index)
     shown = ", ".join(f"{v:g}" for v in row[1:5])

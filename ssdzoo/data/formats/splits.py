@@ -16,7 +16,7 @@ import numpy as np
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.errors import CallError, DataError
 
-FRACTIONS = {"train": 0.8, "val": 0.1, "test": 0.1}  # of a data set without splits
+FRACTIONS = {"train": (0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1)}  # of the images, where a data set has no splits
 _WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
 _PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*\]")
 
@@ -43,8 +43,7 @@ def select_items(reader: Reader, split: str, problems: list) -> list:
         items = _drawn(reader, name, problems)
     if (low, high) == (0, 1) or not items:
         return items
-    order = np.random.default_rng(0).permutation(len(items))
-    chosen = [items[i] for i in sorted(order[round(low * len(items)) : round(high * len(items))])]
+    chosen = _part(items, low, high)
     if not chosen:
         raise DataError(f"{reader.path}: {split!r} contains none of the {len(items)} images of {name!r}")
     return chosen
@@ -94,20 +93,20 @@ def name_files(files: list, prefix: str = "") -> dict:
     return dict(sorted(zip(names, files)))
 
 
+def _part(items: list, low: float, high: float) -> list:
+    """The items from one fraction to another of a random order that never changes."""
+    order = np.random.default_rng(0).permutation(len(items))
+    return [items[i] for i in sorted(order[round(low * len(items)) : round(high * len(items))])]
+
+
 def _drawn(reader: Reader, name: str, problems: list) -> list:
     items = reader.items(None, problems)
     if name == "all":
         return items
     if not items:
         return []
-    order = np.random.default_rng(0).permutation(len(items))
     wanted = ("train", "val") if name == "trainval" else (name,)
-    start, chosen = 0.0, []
-    for part, fraction in FRACTIONS.items():
-        begin, end = round(start * len(items)), round((start + fraction) * len(items))
-        if part in wanted:
-            chosen += [items[i] for i in sorted(order[begin:end])]
-        start += fraction
+    chosen = [item for part, ends in FRACTIONS.items() if part in wanted for item in _part(items, *ends)]
     if not chosen:
         known = f"{reader.undivided} there are {', '.join(FRACTIONS)}, trainval and all, drawn from {len(items)} images"
         raise NoSplitError(f"{reader.path}: no images in split {name!r}; {known}")

@@ -71,7 +71,7 @@ class VOCReader(Reader):
             return line
         return re.sub(r"\s+(-1|0|1)$", "", line)
 
-    def annotation(self, item: str, problems: list) -> ImageAnnotation | None:
+    def annotation(self, item: str) -> ImageAnnotation | Problem:
         path = self.path / "Annotations" / f"{item}.xml"
         try:
             if "/" in item or "\\" in item:
@@ -79,10 +79,9 @@ class VOCReader(Reader):
             tree = _parse(path)
             image, size = self._image_of(path, tree), _size(path, tree)
         except DataError as error:
-            problems.append(Problem.of(error, path, "annotation"))
-            return None
-        objects = [_object(element, number, path, problems) for number, element in enumerate(tree.iter("object"), 1)]
-        return ImageAnnotation(image, path, [o for o in objects if o], size)
+            return Problem.of(error, path, "annotation")
+        objects = [_object(element, number, path) for number, element in enumerate(tree.iter("object"), 1)]
+        return ImageAnnotation(image, path, objects, size)
 
     def _image_of(self, path: Path, tree: Element) -> Path:
         if self._images is None:
@@ -120,21 +119,15 @@ def _parse(path: Path) -> Element:
     return tree
 
 
-def _object(element: Element, number: int, path: Path, problems: list) -> AnnotatedObject | None:
+def _object(element: Element, number: int, path: Path) -> AnnotatedObject | Problem:
     where = f"object {number}"
     name = (element.findtext("name") or "").strip()
     if not name:
-        problems.append(Problem(path, "an object without <name>", "annotation", ERROR))
-        return None
+        return Problem(path, "an object without <name>", "annotation", ERROR)
     try:
         corners = [float(element.findtext(f"bndbox/{side}", "")) for side in _CORNERS]
     except ValueError:
         message = f"{where} has no <bndbox> with the numbers {', '.join(_CORNERS)}"
-        problems.append(Problem(path, message, "no box", ERROR))
-        return None
-    box = tuple(c - 1 for c in corners)
-    return AnnotatedObject(name, box, where, ", ".join(f"{c:g}" for c in corners), _flag(element, "difficult"))
-
-
-def _flag(element: Element, tag: str) -> bool:
-    return (element.findtext(tag) or "0").strip().lower() in ("1", "true", "yes")
+        return Problem(path, message, "no box", ERROR)
+    difficult = (element.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
+    return AnnotatedObject(name, tuple(c - 1 for c in corners), where, ", ".join(f"{c:g}" for c in corners), difficult)

@@ -119,15 +119,14 @@ class YOLOReader(Reader):
         paths = [path_inside(folder, line, where) for folder in (place.parent, self._root)]
         return next((path for path in paths if os.path.exists(path)), paths[0])
 
-    def annotation(self, item: Path, problems: list) -> ImageAnnotation:
-        path = label_path(item)
+    def annotation(self, item: Path) -> ImageAnnotation:
+        path, objects = label_path(item), []
         try:
             lines = read_text(path).splitlines() if os.path.lexists(path) else []
+            objects = [_object(line.split(), i, self._names, path) for i, line in enumerate(lines, 1) if line.strip()]
         except DataError as error:
-            problems.append(Problem.of(error, path, "labels"))
-            lines = []
-        objects = [_object(line.split(), i, self._names, path, problems) for i, line in enumerate(lines, 1) if line.strip()]
-        return ImageAnnotation(item, path, [o for o in objects if o], normalized=True)
+            objects = [Problem.of(error, path, "labels")]
+        return ImageAnnotation(item, path, objects, normalized=True)
 
 
 def label_path(image: Path) -> Path:
@@ -151,35 +150,31 @@ def _read_yaml(file: Path) -> dict:
     text = read_text(file)
     try:
         # A few lines of references to references can expand to gigabytes, and no data.yaml needs one.
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-            raise DataError(f"{file}: contains references (*name), which are refused; write the values out")
-        table = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, TypeError, OverflowError) as error:
+        refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader))
+        table = None if refers else yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, TypeError, OverflowError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
-        raise DataError(f"{file}: not YAML: {where}{getattr(error, 'problem', None) or type(error).__name__}") from None
-    except ValueError as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{file}: not YAML: {error}") from None
+        reason = getattr(error, "problem", None) or (error if isinstance(error, ValueError) else type(error).__name__)
+        raise DataError(f"{file}: not YAML: {where}{reason}") from None
+    if refers:
+        raise DataError(f"{file}: contains references (*name), which are refused; write the values out")
     if not isinstance(table, dict):
         raise DataError(f"{file}: not a data.yaml; expected train:, val: and names:")
     return table
 
 
-def _object(fields: list, line: int, names: list, path: Path, problems: list) -> AnnotatedObject | None:
+def _object(fields: list, line: int, names: list, path: Path) -> AnnotatedObject | Problem:
     where = f"line {line}"
     values = [number(field) for field in fields]
     polygon = len(values) >= 7 and len(values) % 2 == 1
     if any(v != v for v in values) or (len(values) != 5 and not polygon):
         message = f"{where} is {brief(' '.join(fields))}; expected five numbers: class, center x, center y, width, height"
-        problems.append(Problem(path, message, "no box", ERROR))
-        return None
+        return Problem(path, message, "no box", ERROR)
     id_ = values[0]
     if not 0 <= id_ < len(names) or id_ != int(id_):
         message = f"{where} has class {brief(fields[0])}, but there are {len(names)} classes: 0 to {len(names) - 1}"
-        problems.append(Problem(path, message, "unknown class", ERROR))
-        return None
+        return Problem(path, message, "unknown class", ERROR)
     if polygon:  # an outline, as for segmentation
         box = min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2])
     else:

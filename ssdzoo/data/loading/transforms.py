@@ -60,9 +60,8 @@ def train_transform(image: np.ndarray, boxes: np.ndarray, class_ids: np.ndarray,
     return (*render_view(image, (height, width), boxes, class_ids, drawn, size, mean), drawn)
 
 
-def draw_view(
-    height: int, width: int, boxes: np.ndarray, rng: Generator, augmentation: Augmentation = AUGMENTATIONS["ssd"]
-) -> Drawn:
+def draw_view(height: int, width: int, boxes: np.ndarray, rng: Generator,
+              augmentation: Augmentation = AUGMENTATIONS["ssd"]) -> Drawn:  # fmt: skip
     """Draws a random view of an image, whose pixels need not be read yet.
 
     Args:
@@ -80,9 +79,8 @@ def draw_view(
     return Drawn(window, mirrored, interpolation, draw_colors(rng) if rng.random() < augmentation.colors else {})
 
 
-def render_view(
-    image: np.ndarray, shape: tuple, boxes: np.ndarray, class_ids: np.ndarray, drawn: Drawn, size: tuple, mean: tuple = MEAN_PIXEL
-) -> tuple:
+def render_view(image: np.ndarray, shape: tuple, boxes: np.ndarray, class_ids: np.ndarray, drawn: Drawn, size: tuple,
+                mean: tuple = MEAN_PIXEL) -> tuple:  # fmt: skip
     """The drawn view.
 
     Args:

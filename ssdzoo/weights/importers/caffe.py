@@ -14,7 +14,7 @@ from ssdzoo.nn.vgg_spec import extra_spec
 from ssdzoo.preset import Preset
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN, ImportedDetector, pick_classes, stored_anchors, with_mean
-from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, count_slots, take_ssd
+from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, count_slots, take_heads, take_ssd
 from ssdzoo.zoo import find_preset
 
 _MOBILENET_MAPS = ("conv11", "conv13", "conv14_2", "conv15_2", "conv16_2", "conv17_2")
@@ -78,14 +78,13 @@ def _read(caffemodel: Path, prototxt: Path) -> Any:
 
 
 def _blobs(net: Any, layers: Collection[str]) -> dict:
-    """{LAYER.weight, LAYER.bias and so on: array} of all layers that have weights."""
-    arrays = {}
-    for layer in layers:
-        kind = net.getLayer(layer).type
-        parts = ("mean", "variance", "factor") if kind == "BatchNorm" else ("weight", "bias")
-        for i, blob in enumerate(net.getLayer(layer).blobs):
-            if i < len(parts):
-                arrays[f"{layer}.{parts[i]}"] = blob
+    """{LAYER.weight, LAYER.bias and so on: array} of those layers that are there and have weights."""
+    arrays, present = {}, set(net.getLayerNames())
+    for name in layers:
+        if name in present:
+            layer = net.getLayer(name)
+            parts = ("mean", "variance", "factor") if layer.type == "BatchNorm" else ("weight", "bias")
+            arrays.update({f"{name}.{part}": blob for part, blob in zip(parts, layer.blobs)})
     return arrays
 
 
@@ -102,16 +101,14 @@ def _anchors(net: Any, source: CheckedArrays, preset: Preset, maps: list) -> dic
         priors = net.forward(outputs)
     except cv2.error as error:
         reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{source.path}: {source.origin}: its prior boxes cannot be computed ({reason[-120:]})") from None
+        raise source.error(f"its prior boxes cannot be computed ({reason[-120:]})") from None
     anchors, steps = [], []
     for i, prior in enumerate(priors):
         depth = source.take(f"{maps[i]}_mbox_loc.bias", (0,), rows=True).size // 4
         boxes, variances = prior.reshape(2, -1, 4)
         cells = round((len(boxes) / depth) ** 0.5)
         if cells * cells * depth != len(boxes) or not np.allclose(variances, (0.1, 0.1, 0.2, 0.2)):
-            raise WeightsError(
-                f"{source.path}: {outputs[i]}: not {depth} prior boxes per grid cell with the variances 0.1, 0.1, 0.2, 0.2"
-            )
+            raise source.error(f"{outputs[i]}: not {depth} prior boxes per grid cell with the variances 0.1, 0.1, 0.2, 0.2")
         centers = corner_to_center(boxes.astype(np.float64) * (width, height, width, height))
         anchors.append(centers.reshape(cells, cells, depth, 4))
         steps.append(preset.steps[i] if preset.steps else width / cells)
@@ -123,13 +120,12 @@ def _vgg(net: Any, path: Path, size: int, classes: list | None) -> ImportedDetec
     backbone = [f"conv{stage}_{i}" for stage, i in CONVOLUTIONS] + ["fc6", "fc7"]
     maps = ["conv4_3_norm", "fc7", *extras[1::2]]
     class_heads, box_heads = ([f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc"))
-    present = set(net.getLayerNames())
-    arrays = _blobs(net, [n for n in (*backbone, *extras, *class_heads, *box_heads, "conv4_3_norm") if n in present])
+    arrays = _blobs(net, [*backbone, *extras, *class_heads, *box_heads, "conv4_3_norm"])
     source = CheckedArrays(path, {n: a.reshape(-1) if n.endswith(".bias") else a for n, a in arrays.items()}, f"Caffe SSD{size}")
     preset = find_preset(f"ssd_{size}_vgg16_atrous_voc")
     norm = source.take("conv4_3_norm.weight", np.shape(arrays.get("conv4_3_norm.weight", ())))
     if norm.size != 512:
-        raise WeightsError(f"{path}: {source.origin}: the scale of conv4_3_norm has {norm.size} values; expected 512")
+        raise source.error(f"the scale of conv4_3_norm has {norm.size} values; expected 512")
     ours = take_ssd(source, size, backbone, extras, norm, class_heads, box_heads, preset.ratios)
     ours["features.stages.0.0.weight"] = ours["features.stages.0.0.weight"][:, ::-1].copy()  # BGR
     slots = count_slots(source, ours, preset.ratios)
@@ -146,8 +142,7 @@ def _mobilenet(net: Any, path: Path, classes: list | None) -> ImportedDetector:
     backbone, extras = _mobilenet_shapes()
     norms = [f"{name}/{part}" for name in (*backbone, *extras) for part in ("bn", "scale")]
     heads = [f"{name}_mbox_{side}" for name in _MOBILENET_MAPS for side in ("conf", "loc")]
-    present = set(net.getLayerNames())
-    arrays = _blobs(net, [n for n in (*backbone, *extras, *norms, *heads) if n in present])
+    arrays = _blobs(net, [*backbone, *extras, *norms, *heads])
     arrays = {n: a if a.ndim == 4 else a.reshape(-1) for n, a in arrays.items()}
     source = CheckedArrays(path, arrays, "Caffe MobileNet-SSD")
     ours = {}
@@ -160,18 +155,13 @@ def _mobilenet(net: Any, path: Path, classes: list | None) -> ImportedDetector:
     preset = find_preset("ssd_300_mobilenet1.0_lite_custom")
     channels = [backbone["conv11"][0], backbone["conv13"][0], *(wide for _, wide in _MOBILENET_EXTRAS)]
     for i, (name, width) in enumerate(zip(_MOBILENET_MAPS, channels)):
-        boxes = 12 if i == 0 else 24  # three anchors per grid cell of the first feature map, six of the others
-        for side, layer, rows in (("class", "conf", 0), ("box", "loc", boxes)):
-            head, predictor = f"{name}_mbox_{layer}", f"{side}_predictors.{i}.predictor"
-            ours[f"{predictor}.weight"] = source.take(f"{head}.weight", (rows, width, 1, 1), rows=not rows)
-            ours[f"{predictor}.bias"] = source.take(f"{head}.bias", (rows,), rows=not rows)
+        ours.update(take_heads(source, i, f"{name}_mbox_conf", f"{name}_mbox_loc", (width, 1, 1), 6 if i else 3))
     slots = count_slots(source, ours, [(1, 2), *((1, 2, 3, 4, 5),) * 5])
     preset = pick_classes(source, slots - 1, preset.with_classes(find_preset("ssd_300_mobilenet0.25_voc").classes), classes)
     ours.update(_anchors(net, source, preset, list(_MOBILENET_MAPS)))
     preset = replace(preset, mean=(0.5,) * 3, std=(0.5,) * 3)
-    return ImportedDetector(
-        ours, preset, source.origin, ("it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt",)
-    )
+    note = "it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt"
+    return ImportedDetector(ours, preset, source.origin, (note,))
 
 
 def _mobilenet_shapes() -> tuple:
@@ -206,9 +196,7 @@ def _normed(source: CheckedArrays, name: str, shape: tuple, conv: str, norm: str
         weight, beta = weight * factor.reshape(-1, 1, 1, 1), beta - mean * factor
         mean, variance, gamma = 0 * ones, ones - _APPENDED_EPS, ones
     values = {
-        f"{norm}_gamma": gamma,
-        f"{norm}_beta": beta,
-        f"{norm}_{statistics}_mean": mean,
+        f"{conv}_weight": weight, f"{norm}_gamma": gamma, f"{norm}_beta": beta, f"{norm}_{statistics}_mean": mean,
         f"{norm}_{statistics}_var": variance,
-    }
-    return {name: np.asarray(value, np.float32) for name, value in {f"{conv}_weight": weight, **values}.items()}
+    }  # fmt: skip
+    return {name: np.asarray(value, np.float32) for name, value in values.items()}

@@ -25,6 +25,10 @@ class CheckedArrays:
     def __contains__(self, name: str) -> bool:
         return name in self._arrays
 
+    def error(self, what: str) -> WeightsError:
+        """What is wrong with the file, as an error that names it."""
+        return WeightsError(f"{self.path}: {self.origin}: {what}")
+
     def take(self, name: str, shape: tuple, rows: bool = False, pick: Callable | None = None) -> np.ndarray:
         """The array `name`, float32.
 
@@ -43,12 +47,12 @@ class CheckedArrays:
         array = np.asarray(self._arrays[name])
         if array.shape != shape and not (rows and array.shape[1:] == shape[1:] and array.ndim == len(shape)):
             wanted = str(("any", *shape[1:])).replace("'", "") if rows else shape
-            raise WeightsError(f"{self.path}: {self.origin}: {name!r} is {array.shape}; expected {wanted}")
+            raise self.error(f"{name!r} is {array.shape}; expected {wanted}")
         if array.dtype.kind != "f":
-            raise WeightsError(f"{self.path}: {self.origin}: {name!r} is {array.dtype}; expected floating point")
+            raise self.error(f"{name!r} is {array.dtype}; expected floating point")
         array = np.array(array if pick is None else pick(array), np.float32, order="C")
         if not np.isfinite(array).all():
-            raise WeightsError(f"{self.path}: {self.origin}: {name!r} holds values that are not finite")
+            raise self.error(f"{name!r} holds values that are not finite")
         return array
 
     def finish(self, ignored: Collection[str] = ()) -> None:
@@ -59,6 +63,5 @@ class CheckedArrays:
         """
         left = [name for name in self._left if name not in ignored]
         if left:
-            raise WeightsError(
-                f"{self.path}: not a {self.origin}: {left[0]!r} {np.shape(self._arrays[left[0]])} has no place in it"
-            )
+            shape = np.shape(self._arrays[left[0]])
+            raise WeightsError(f"{self.path}: not a {self.origin}: {left[0]!r} {shape} has no place in it")

@@ -67,12 +67,11 @@ def pick_classes(source: CheckedArrays, count: int, preset: Preset, classes: lis
     """
     if classes is None and count == len(preset.classes or ()):
         return preset
+    found = f"{source.path}: {source.origin} of {count} classes"
     if classes is None:
-        raise CallError(
-            f"{source.path}: {source.origin} of {count} classes: name them with classes=[...], in the order of its heads"
-        )
+        raise CallError(f"{found}: name them with classes=[...], in the order of its heads")
     if len(classes) != count:
-        raise CallError(f"{source.path}: {source.origin} of {count} classes, but {len(classes)} names are given")
+        raise CallError(f"{found}, but {len(classes)} names are given")
     return preset.with_classes(classes)
 
 

@@ -3,13 +3,7 @@
 from pathlib import Path
 
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
-from ssdzoo.weights.importers.imported_detector import (
-    CAFFE_MEAN,
-    ImportedDetector,
-    limited_anchors,
-    pick_classes,
-    with_mean,
-)
+from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN, ImportedDetector, limited_anchors, pick_classes, with_mean
 from ssdzoo.weights.importers.vgg_layers import LIST_POSITIONS, count_slots, take_ssd
 from ssdzoo.zoo import find_preset
 
@@ -31,21 +25,12 @@ def import_ssd_pytorch(path: str | Path, arrays: dict, classes: list | None = No
     """
     source = CheckedArrays(path, arrays, "ssd.pytorch SSD300")
     preset = find_preset("ssd_300_vgg16_atrous_voc")
-    parameters = take_ssd(
-        source,
-        size=300,
-        backbone=[f"vgg.{i}" for i in (*LIST_POSITIONS, 31, 33)],
-        extras=[f"extras.{i}" for i in range(8)],
-        norm=source.take("L2Norm.weight", (512,)),
-        class_heads=[f"conf.{i}" for i in range(6)],
-        box_heads=[f"loc.{i}" for i in range(6)],
-        ratios=preset.ratios,
-    )
+    backbone, extras = [f"vgg.{i}" for i in (*LIST_POSITIONS, 31, 33)], [f"extras.{i}" for i in range(8)]
+    class_heads, box_heads = ([f"{side}.{i}" for i in range(6)] for side in ("conf", "loc"))
+    norm = source.take("L2Norm.weight", (512,))
+    parameters = take_ssd(source, 300, backbone, extras, norm, class_heads, box_heads, preset.ratios)
     source.finish(ignored=("priors",))
     preset = pick_classes(source, count_slots(source, parameters, preset.ratios) - 1, preset, classes)
-    return ImportedDetector(
-        {**parameters, **limited_anchors(preset, limit_centers=True)},
-        with_mean(preset, [mean / 255 for mean in CAFFE_MEAN]),
-        source.origin,
-        ("it keeps 200 boxes of each class before NMS; here the best 400 of all classes go in and 100 come out",),
-    )
+    parameters.update(limited_anchors(preset, limit_centers=True))
+    note = "it keeps 200 boxes of each class before NMS; here the best 400 of all classes go in and 100 come out"
+    return ImportedDetector(parameters, with_mean(preset, [mean / 255 for mean in CAFFE_MEAN]), source.origin, (note,))

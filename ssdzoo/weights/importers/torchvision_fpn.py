@@ -1,7 +1,7 @@
 """torchvision's ResNet-FPN, alone or in a detector, as a `ResNetFPN`."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 
 _BODY = re.compile(r"^(?:backbone\.)?body\.")
 # inner_blocks.0.0.weight; inner_blocks.0.weight in files written before torchvision 0.13.
-_BLOCK = re.compile(r"^(?:backbone\.)?fpn\.(inner|layer)_blocks\.(\d+)\.(?:0\.)?(weight|bias)$")
-_EXTRA = re.compile(r"^(?:backbone\.)?fpn\.extra_blocks\.p(\d+)\.(weight|bias)$")
+_BLOCK = re.compile(r"^(?:backbone\.)?fpn\.(inner|layer|extra)_blocks\.p?(\d+)\.(?:0\.)?(weight|bias)$")
+_KINDS = {"lateral": "inner", "smooth": "layer", "extra": "extra"}  # ours: torchvision's
 
 
 def is_fpn(names: Collection[str]) -> bool:
@@ -39,34 +39,25 @@ def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:
     Raises:
         WeightsError: a stage that the file lacks, or another shape.
     """
-    sides: dict[str, dict] = {"inner": {}, "layer": {}}
-    extras = []
-    for name in arrays:
-        if block := _BLOCK.match(name):
-            sides[block[1]][int(block[2]), block[3]] = name
-        elif extra := _EXTRA.match(name):
-            extras.append((int(extra[1]), extra[2], name))
-    levels = {int(np.shape(arrays[name])[1]): i for (i, part), name in sides["inner"].items() if part == "weight"}
-    first = min((number for number, _, _ in extras), default=0)
-    more = {(number - first, part): name for number, part, name in extras}
+    blocks = [(block[1], int(block[2]), block[3], name) for name in arrays if (block := _BLOCK.match(name))]
+    names = {(kind, number, part): name for kind, number, part, name in blocks}
+    levels = {int(np.shape(arrays[name])[1]): i for kind, i, part, name in blocks if (kind, part) == ("inner", "weight")}
+    first_extra = min((number for kind, number, _, _ in blocks if kind == "extra"), default=None)
     source, found = CheckedArrays(path, arrays, "torchvision ResNet-FPN"), {}
     for target, shape in wanted.items():
         kind, index, part = target.split(".")
         if kind == "extra":
-            if more:
-                found[target] = _take(source, more.get((int(index), part)), target, shape)
-            continue
-        channels = wanted[f"lateral.{index}.weight"][1]
-        if channels not in levels:
-            raise WeightsError(f"{path}: its pyramid stands on stages of {sorted(levels)} channels, not on one of {channels}")
-        names = sides["inner" if kind == "lateral" else "layer"]
-        found[target] = _take(source, names.get((levels[channels], part)), target, shape)
+            if first_extra is None:
+                continue
+            number = first_extra + int(index)
+        else:
+            channels = wanted[f"lateral.{index}.weight"][1]
+            if channels not in levels:
+                raise WeightsError(f"{path}: its pyramid stands on stages of {sorted(levels)} channels, not on one of {channels}")
+            number = levels[channels]
+        name = names.get((_KINDS[kind], number, part))
+        if name is None:
+            what = f"a counterpart of {target} {tuple(shape)}"
+            raise WeightsError(f"{path}: {source.origin} without {what}; is the file complete?")
+        found[target] = source.take(name, tuple(shape))
     return found
-
-
-def _take(source: CheckedArrays, name: str | None, target: str, shape: Sequence[int]) -> np.ndarray:
-    if name is None:
-        raise WeightsError(
-            f"{source.path}: {source.origin} without a counterpart of {target} {tuple(shape)}; is the file complete?"
-        )
-    return source.take(name, tuple(shape))

@@ -58,18 +58,12 @@ def resnet_backbone(path: str | Path, arrays: dict, wanted: Collection[str]) -> 
         why = "torchvision's bottlenecks have their stride in the 3x3 convolution and no biases, the v1 ones have it in the 1x1"
         if "features.4.0.body.0.weight" not in wanted:
             why = "this backbone is no ResNet of version 1 or 1b"
-        raise WeightsError(f"{path}: torchvision ResNet-{depth} does not fit: {why}; {_fitting(depth)}")
+        raise _unfit(path, depth, why)
     if "layer1.0.conv3.weight" in arrays and "layer1.0.conv3.weight" not in wanted:
-        raise WeightsError(
-            f"{path}: torchvision ResNet-{depth} does not fit: its blocks are bottlenecks, this backbone's are not; "
-            f"{_fitting(depth)}"
-        )
+        raise _unfit(path, depth, "its blocks are bottlenecks, this backbone's are not")
     theirs, ours = _blocks(arrays), _blocks(wanted)
     if depth is None or any(a != b for a, b in zip(theirs, ours) if b):
-        raise WeightsError(
-            f"{path}: torchvision ResNet-{depth or '?'} does not fit: it has {theirs} blocks, this backbone {ours}; "
-            f"{_fitting(depth)}"
-        )
+        raise _unfit(path, depth, f"it has {theirs} blocks, this backbone {ours}")
     source = CheckedArrays(path, arrays, f"torchvision ResNet-{depth}")
     backbone = {}
     for target, name in rename.items():
@@ -90,14 +84,12 @@ def _v1_name(name: str) -> str:
     return f"{ {'features.0': 'conv1', 'features.1': 'bn1', 'output': 'fc'}[head] }.{part}"
 
 
-def _fitting(depth: int | None) -> str:
-    """Which backbones and models a file of this depth fits."""
-    if depth is None:
-        return "there are backbones for ResNet-18, ResNet-34 and ResNet-50"
-    backbones = [f"resnet{depth}_v1b"] + [f"resnet{depth}_v1b_fpn"] + [f"resnet{depth}_v1"] * (depth < 50)
-    models = [name for name in list_models("*_custom") if find_preset(name).backbone in backbones]
-    return (
-        f"it fits {', '.join(models)}"
-        if models
-        else f"it fits {backbones[0]}, which no preset has; ResNet-18, -34 and -50 have one"
-    )
+def _unfit(path: str | Path, depth: int | None, why: str) -> WeightsError:
+    """The error for a file of this depth; it says which backbones and models the file fits."""
+    fits = "there are backbones for ResNet-18, ResNet-34 and ResNet-50"
+    if depth is not None:
+        backbones = [f"resnet{depth}_v1b", f"resnet{depth}_v1b_fpn"] + [f"resnet{depth}_v1"] * (depth < 50)
+        models = [name for name in list_models("*_custom") if find_preset(name).backbone in backbones]
+        others = f"{backbones[0]}, which no preset has; ResNet-18, -34 and -50 have one"
+        fits = f"it fits {', '.join(models) or others}"
+    return WeightsError(f"{path}: torchvision ResNet-{depth or '?'} does not fit: {why}; {fits}")

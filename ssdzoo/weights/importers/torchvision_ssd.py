@@ -34,16 +34,11 @@ def import_torchvision_ssd(path: str | Path, arrays: dict, classes: list | None 
     backbone = [f"backbone.features.{i}" for i in LIST_POSITIONS[:10]]
     # conv5 follows a pooling layer in its block; conv6 and conv7 lie in a block within that.
     backbone += [f"backbone.extra.0.{i}" for i in (1, 3, 5)] + ["backbone.extra.0.7.1", "backbone.extra.0.7.3"]
-    parameters = take_ssd(
-        source,
-        size=300,
-        backbone=backbone,
-        extras=[f"backbone.extra.{block}.{i}" for block in range(1, 5) for i in (0, 2)],
-        norm=source.take("backbone.scale_weight", (512,)),
-        class_heads=[f"head.classification_head.module_list.{i}" for i in range(6)],
-        box_heads=[f"head.regression_head.module_list.{i}" for i in range(6)],
-        ratios=preset.ratios,
-    )
+    extras = [f"backbone.extra.{block}.{i}" for block in range(1, 5) for i in (0, 2)]
+    norm = source.take("backbone.scale_weight", (512,))
+    sides = ("classification", "regression")
+    class_heads, box_heads = ([f"head.{side}_head.module_list.{i}" for i in range(6)] for side in sides)
+    parameters = take_ssd(source, 300, backbone, extras, norm, class_heads, box_heads, preset.ratios)
     source.finish()
     notes = ["it caps decoded widths and heights at 62.5 times the anchor's, and keeps 400 boxes of each class, 200 at the end"]
     slots = count_slots(source, parameters, preset.ratios)

@@ -56,18 +56,19 @@ def fold_input(weight: np.ndarray, bias: np.ndarray, mean: _Color, std: _Color =
 
 def is_vgg16(names: Collection[str]) -> bool:
     """Whether these are the names in a file that `vgg16_backbone` reads."""
-    return any(_layout(names))
+    return _layout(names) is not None
 
 
-def _layout(names: Collection[str]) -> tuple[bool, bool, bool, bool]:
-    """Whether the names are of each layout: (torchvision, MXNet, ssd.pytorch's reduced, Keras)."""
-    flat = any(re.fullmatch(r"vgg\d+_conv0_weight", name) for name in names)
-    return (
-        "classifier.0.weight" in names and "features.0.weight" in names,
-        ("features.31.weight" in names and "output.weight" in names) or flat,
-        "31.weight" in names and "33.weight" in names,
-        any("block1_conv1" in name for name in names),
-    )
+def _layout(names: Collection[str]) -> str | None:
+    """Whose VGG-16 these names are of: "torchvision", "MXNet", "MXNet's flat names", "ssd.pytorch" or "Keras"; else None."""
+    found = {
+        "torchvision": "classifier.0.weight" in names and "features.0.weight" in names,
+        "MXNet": "features.31.weight" in names and "output.weight" in names,
+        "MXNet's flat names": any(re.fullmatch(r"vgg\d+_conv0_weight", name) for name in names),
+        "ssd.pytorch": "31.weight" in names and "33.weight" in names,
+        "Keras": any("block1_conv1" in name for name in names),
+    }
+    return next((layout for layout, fits in found.items() if fits), None)
 
 
 def vgg16_backbone(path: str | Path, arrays: dict) -> dict:
@@ -81,25 +82,22 @@ def vgg16_backbone(path: str | Path, arrays: dict) -> dict:
     Raises:
         WeightsError: another network (with batch norm, or of 11, 13, 19 layers), or an incomplete one.
     """
-    torchvision, mxnet, reduced, keras = _layout(arrays)
-    if torchvision:
+    layout, listed = _layout(arrays), [*LIST_POSITIONS, 31, 33]
+    if layout == "torchvision":
         if np.isnan(arrays.get("classifier.0.bias", 0)).any():
-            raise WeightsError(
-                f"{path}: has no classifier (all NaN, as in torchvision's IMAGENET1K_FEATURES): take IMAGENET1K_V1"
-            )
+            raise WeightsError(f"{path}: has no classifier (NaN, as in torchvision's IMAGENET1K_FEATURES): take IMAGENET1K_V1")
         names = [f"features.{i}" for i in LIST_POSITIONS] + ["classifier.0", "classifier.3"]
         return _from_dense(CheckedArrays(path, arrays, "torchvision vgg16"), names)
-    if mxnet:
+    if layout == "MXNet":
+        return _from_dense(CheckedArrays(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in listed])
+    if layout == "MXNet's flat names":
         flat = {re.sub(r"^vgg\d+_", "vgg_", name): array for name, array in arrays.items()}
-        if "vgg_conv0_weight" in flat:
-            names = [f"vgg_conv{i}" for i in range(13)] + ["vgg_dense0", "vgg_dense1"]
-            return _from_dense(CheckedArrays(path, flat, "MXNet vgg16"), names, ("_weight", "_bias"))
-        return _from_dense(CheckedArrays(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in (*LIST_POSITIONS, 31, 33)])
-    if reduced:
+        names = [f"vgg_conv{i}" for i in range(13)] + ["vgg_dense0", "vgg_dense1"]
+        return _from_dense(CheckedArrays(path, flat, "MXNet vgg16"), names, ("_weight", "_bias"))
+    if layout == "ssd.pytorch":
         source = CheckedArrays(path, arrays, "ssd.pytorch vgg16_reducedfc")
-        backbone = take_layers(source, backbone_layers(), [f"{i}" for i in (*LIST_POSITIONS, 31, 33)])
-        return _folded(backbone, CAFFE_MEAN)
-    if keras:
+        return _folded(take_layers(source, backbone_layers(), [f"{i}" for i in listed]), CAFFE_MEAN)
+    if layout == "Keras":
         return _from_keras(path, arrays)
     raise WeightsError(f"{path}: no VGG-16 of torchvision, MXNet or Keras: its first array is {next(iter(arrays))!r}")
 
@@ -130,20 +128,16 @@ def _from_keras(path: str | Path, arrays: dict) -> dict:
         if layer:
             named[f"{layer}.{'kernel' if np.ndim(array) > 1 else 'bias'}"] = array
     source = CheckedArrays(path, named, "Keras VGG16")
+    dense = {
+        "fc1": ((25088, 4096), lambda w: sample_fc6(w.reshape(7, 7, 512, 4096).transpose(3, 2, 0, 1))),
+        "fc2": ((4096, 4096), lambda w: sample_fc7(w.T)),
+    }
     backbone = {}
-    for (ours, shape), layer in zip(backbone_layers().items(), keras_layers()):
-        outputs, inputs, rows, columns = shape
-        kernel: tuple[int, ...] = (rows, columns, inputs, outputs)
-        bias, pick = (outputs,), lambda w: w.transpose(3, 2, 0, 1)
-        if layer == "fc1":
-            kernel, pick = (25088, 4096), lambda w: sample_fc6(w.reshape(7, 7, 512, 4096).transpose(3, 2, 0, 1))
-        elif layer == "fc2":
-            kernel, pick = (4096, 4096), lambda w: sample_fc7(w.T)
-        dense = layer.startswith("fc")
+    for (ours, (outputs, inputs, *sides)), layer in zip(backbone_layers().items(), keras_layers()):
+        kernel, pick = dense.get(layer, ((*sides, inputs, outputs), lambda w: w.transpose(3, 2, 0, 1)))
+        bias, step = ((4096,), 4) if layer in dense else ((outputs,), 1)
         backbone[f"{ours}.weight"] = source.take(f"{layer}.kernel", kernel, pick=pick)
-        backbone[f"{ours}.bias"] = source.take(
-            f"{layer}.bias", (4096,) if dense else bias, pick=lambda b, n=dense: b[::4] if n else b
-        )
+        backbone[f"{ours}.bias"] = source.take(f"{layer}.bias", bias, pick=lambda b, step=step: b[::step])
     return _folded(backbone, _KERAS_MEAN, bgr=True)
 
 

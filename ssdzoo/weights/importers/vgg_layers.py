@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssdzoo.errors import WeightsError
 from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, vgg_spec
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 
@@ -74,10 +73,24 @@ def take_ssd(source: CheckedArrays, size: int, backbone: list, extras: list, nor
     arrays["features.init_scale"] = np.ones((1, 3, 1, 1), np.float32)
     arrays["features.norm4.scale"] = norm.reshape(1, 512, 1, 1)
     for i, (channels, ratio, classes, boxes) in enumerate(zip(map_channels(size), ratios, class_heads, box_heads, strict=True)):
-        count = 4 * (len(ratio) + 1)
-        for ours, name, rows, any_rows in (("class", classes, 0, True), ("box", boxes, count, False)):
-            arrays[f"{ours}_predictors.{i}.predictor.weight"] = source.take(f"{name}.weight", (rows, channels, 3, 3), any_rows)
-            arrays[f"{ours}_predictors.{i}.predictor.bias"] = source.take(f"{name}.bias", (rows,), any_rows)
+        arrays.update(take_heads(source, i, classes, boxes, (channels, 3, 3), len(ratio) + 1))
+    return arrays
+
+
+def take_heads(source: CheckedArrays, index: int, classes: str, boxes: str, kernel: tuple, anchors: int) -> dict:
+    """{attribute path: float32 array} of the two heads of a feature map; that of the classes may have any number of outputs.
+
+    Args:
+        source: the file's arrays.
+        index: of the feature map.
+        classes, boxes: the file's names of the heads.
+        kernel: (in, H, W) of both.
+        anchors: in a grid cell.
+    """
+    arrays = {}
+    for ours, name, rows in (("class", classes, 0), ("box", boxes, 4 * anchors)):
+        for part, shape in (("weight", (rows, *kernel)), ("bias", (rows,))):
+            arrays[f"{ours}_predictors.{index}.predictor.{part}"] = source.take(f"{name}.{part}", shape, rows=not rows)
     return arrays
 
 
@@ -97,5 +110,5 @@ def count_slots(source: CheckedArrays, arrays: dict, ratios: Sequence) -> int:
         rows = {len(arrays[f"class_predictors.{i}.predictor.{part}"]) for part in ("weight", "bias")}
         slots |= {row / (len(ratio) + 1) for row in rows}
     if len(slots) > 1 or min(slots) < 2 or min(slots) % 1:
-        raise WeightsError(f"{source.path}: {source.origin}: its class heads have {sorted(slots)} outputs per anchor")
+        raise source.error(f"its class heads have {sorted(slots)} outputs per anchor")
     return int(slots.pop())
