@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,15 @@ def prepare() -> None:
                 pass
 
 
+def __getattr__(name: str) -> Any:
+    """`from ssdzoo.runtime import mx` imports mxnet, and no other line of this module does."""
+    if name != "mx":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return mxnet()
+
+
 @lru_cache(maxsize=1)
-def mxnet():
+def mxnet() -> Any:
     """The mxnet module.
 
     Raises:
@@ -69,7 +77,7 @@ def mxnet():
 
 
 @lru_cache(maxsize=1)
-def gluoncv():
+def gluoncv() -> Any:
     """The gluoncv module, which a few backbones come from.
 
     Raises:
@@ -127,7 +135,7 @@ def _load_cuda_wheels() -> None:
     if not any(package_version(f"mxnet-cu{cuda}") for cuda in ("117", "112")):
         return
     spec = importlib.util.find_spec("nvidia")
-    folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
+    folders = [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
     for library in CUDA_LIBRARIES:
         for path in (p for folder in folders for p in folder.glob(f"*/lib/{library}")):
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)

@@ -28,7 +28,7 @@ def models(
     own_table = pattern is not None and pattern.endswith(".toml")
     presets = [find_preset(name) for name in ([pattern] if own_table else list_models(pattern))]
     if not presets:
-        hint = near_models(pattern, 0.8) or '; a pattern has stars, such as "*mobilenet*"'
+        hint = near_models(pattern or "", 0.8) or '; a pattern has stars, such as "*mobilenet*"'
         raise CallError(f"no model matches {pattern!r}{hint}")
     if weights:
         _show_weights(presets, root, as_json)
@@ -39,7 +39,7 @@ def models(
 
 
 def _rows(presets: list) -> list:
-    from ssdzoo.costs import find_cost, with_some_classes
+    from ssdzoo.costs import class_count, find_cost
     from ssdzoo.measure.timings import timings
 
     measured, rows = timings(presets), []
@@ -51,7 +51,7 @@ def _rows(presets: list) -> list:
         rows.append(
             {"name": p.name, "backbone": p.backbone, "height": p.base_size[0], "width": p.base_size[1],
              "classes": len(p.classes) if p.classes else None, "parameters": cost.parameters, "macs": cost.macs,
-             "cost_classes": len(with_some_classes(p).classes), "measured": times}
+             "cost_classes": class_count(p), "measured": times}
         )  # fmt: skip
     return rows
 
