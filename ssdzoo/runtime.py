@@ -25,6 +25,8 @@ CUDA_LIBRARIES = (
     "libcusparse.so.11", "libcusolver.so.11", "libcudnn.so.8", "libnccl.so.2", "libnvToolsExt.so.1",
 )  # fmt: skip
 
+CUDA_PACKAGES = ("mxnet-cu117", "mxnet-cu112")
+
 GPU_WHEELS = (
     "pip uninstall -y mxnet && pip install mxnet-cu117==1.9.1 nvidia-cudnn-cu11==8.6.0.163 nvidia-cublas-cu11 "
     "nvidia-cufft-cu11 nvidia-curand-cu11 nvidia-cusolver-cu11 nvidia-cusparse-cu11 nvidia-cuda-runtime-cu11 "
@@ -131,14 +133,16 @@ def _why(error: BaseException) -> str:
 
 
 def _load_cuda_wheels() -> None:
-    """Loads the CUDA 11 libraries that lie in pip's nvidia-*-cu11 wheels, where the linker does not look."""
-    if not any(package_version(f"mxnet-cu{cuda}") for cuda in ("117", "112")):
-        return
-    spec = importlib.util.find_spec("nvidia")
-    folders = [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
-    for library in CUDA_LIBRARIES:
-        for path in (p for folder in folders for p in folder.glob(f"*/lib/{library}")):
+    if any(package_version(name) for name in CUDA_PACKAGES):
+        for path in (path for library in CUDA_LIBRARIES for path in cuda_wheel_files(library)):
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+
+
+def cuda_wheel_files(library: str) -> list[Path]:
+    """Where pip's nvidia-*-cu11 wheels hold a CUDA library. The linker does not look there."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = (spec and spec.submodule_search_locations) or ()
+    return [path for folder in folders for path in Path(folder).glob(f"*/lib/{library}")]
 
 
 def tune_cpu() -> dict:

@@ -87,7 +87,8 @@ def draw_scene(rng: np.random.Generator) -> tuple:
     column; names."""
     height, width = SIZE
     image = _background(rng)
-    boxes, names = np.zeros((0, 4), np.float32), list[str]()
+    boxes = np.zeros((0, 4), np.float32)
+    names: list[str] = []
     for _ in range(rng.integers(1, 5)):
         name = list(SHAPES)[rng.integers(len(SHAPES))]
         for _ in range(20):
@@ -144,7 +145,7 @@ def _mask(name: str, center: tuple, radius: float, angle: float) -> np.ndarray:
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     corners = (_outline(name) @ turn.T * radius + center) * SUPERSAMPLE
     large = np.zeros((height * SUPERSAMPLE, width * SUPERSAMPLE), np.uint8)
-    cv2.fillPoly(large, [np.round(corners).astype(np.int32)], 255)
+    cv2.fillPoly(large, [np.round(corners).astype(np.int32)], (255,))
     return cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
 
 
