@@ -32,18 +32,14 @@ def anchors(
     from ssdzoo import runtime
 
     runtime.tune_cpu()
-    from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data import load_dataset
+    from ssdzoo.cli.progress import load_data
     from ssdzoo.measure.anchor_fit import fit_anchors
     from ssdzoo.model_source import resolve
     from ssdzoo.report.anchors import print_fit
 
     source = resolve(model, weights)
     levels = source.levels()
-    with WorkProgress() as progress:
-        dataset = load_dataset(data, split, None, format)
-        for problem in dataset.problems:
-            progress.say(f"  {problem}")
+    dataset = load_data(data, split, None, format)
     if not any((~record.crowd).any() for record in dataset.records):
         raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to")
     fit = fit_anchors(dataset, source.preset, levels, count, seed)

@@ -52,26 +52,15 @@ def compare(
     check_folder(out)
     named = (a, backend_a), (b, backend_b)
     contexts = prepare(gpus, any(backend in (None, "mxnet") and not model.endswith(".onnx") for model, backend in named))
+    from ssdzoo.cli.progress import load_data
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
     left = open_side(a, backend_a, contexts, weights_a, precision_a)
     right = open_side(b, backend_b, contexts, weights_b, precision_b)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
-    records = None if data is None else load_records(data, split, left.detector.names)
+    records = None if data is None else load_data(data, split, left.detector.names).records
     show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
-
-
-def load_records(data: Path, split: str, names: list) -> list:
-    """The records of a data set; what is wrong with it is printed."""
-    from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data import load_dataset
-
-    dataset = load_dataset(data, split, names)
-    with WorkProgress() as progress:
-        for problem in dataset.problems:
-            progress.say(f"  {problem}")
-    return dataset.records
 
 
 def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:

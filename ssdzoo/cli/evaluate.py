@@ -37,22 +37,19 @@ def evaluate(
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
     contexts = prepare(gpus, backend in (None, "mxnet") and not model.endswith(".onnx"))
-    from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data import load_dataset
+    from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import versions
     from ssdzoo.predict.load import load
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
     detector = load(model, backend, contexts, weights, precision)
-    dataset = load_dataset(data, split, detector.names, data_format)
+    dataset = load_data(data, split, detector.names, data_format)
     ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     with WorkProgress() as progress:
-        for problem in dataset.problems:
-            progress.say(f"  {problem}")
         found = evaluation.evaluate_fully(detector, dataset, metric, progress, iou, score, ids[0])
         if out:
             result = write_evaluation(out, found, about, ids if write_coco else None)

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.compare import load_records, show_certificate
+from ssdzoo.cli.compare import show_certificate
 from ssdzoo.cli.options import PARTS, Json, Model, Weights, check_folder, option, prepare
 from ssdzoo.errors import CallError
 
@@ -33,15 +33,16 @@ def quantize(
         raise CallError("name images to calibrate on with --images, or a data set with --data")
     check_folder(out)
     contexts = prepare(None, not model.endswith(".onnx"))
-    from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.export.int8.quantize import quantize_onnx
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
     side = open_side(model, "onnxruntime", contexts, weights)
     before = side.detector.backend.file
+    assert before  # onnxruntime runs a file
     path = out / f"{side.detector.preset.name}-int8.onnx"
-    records = load_records(data, split, side.detector.names) if data else None
+    records = load_data(data, split, side.detector.names).records if data else None
     chosen = _spread(images, data, side.detector.names, count)
     with WorkProgress() as progress:
         batches = (side.detector.prepare(image)[1][None] for image in progress.images(chosen, len(chosen)))
