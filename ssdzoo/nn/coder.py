@@ -5,10 +5,6 @@ With an anchor (cx, cy, w, h) and a box (gx, gy, gw, gh) in center form, the off
     ty = (gy - cy) / h / stds[1]      th = log(gh / h) / stds[3]
 """
 
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
-
 STDS = (0.1, 0.1, 0.2, 0.2)
 
 

@@ -1,8 +1,6 @@
 """How parameters of several blocks start, and what they hold."""
 
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
 
 # He et al. 2015, "Delving Deep into Rectifiers", section 2.2.
 HE_FAN_OUT = mx.init.Xavier(rnd_type="gaussian", factor_type="out", magnitude=2)
