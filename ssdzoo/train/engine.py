@@ -13,14 +13,13 @@ from ssdzoo.errors import CallError
 from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 from ssdzoo.train.graph import ImageLosses, training_graph
 from ssdzoo.train.optimizer import MovingAverage, Optimizer
 from ssdzoo.train.settings import Arguments
 from ssdzoo.train.trainer import LossNotFinite, StepLosses
 from ssdzoo.weights.matching import load_backbone
 
-mx = mxnet()
 autograd, split_and_load = mx.autograd, mx.gluon.utils.split_and_load
 
 _SUMS = 1 << 20  # a key of the store beyond those of the parameters, which are counted from 0

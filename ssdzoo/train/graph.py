@@ -3,13 +3,11 @@
 from typing import Any, NamedTuple
 
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 from ssdzoo.train.freeze import fixed_norms, freeze
 from ssdzoo.train.loss import MultiBoxLoss
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.targets import TargetGenerator
-
-mx = mxnet()
 
 
 class ImageLosses(NamedTuple):

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.errors import CallError
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
 
 
 class Optimizer(mx.gluon.Trainer):
@@ -36,7 +34,7 @@ class Optimizer(mx.gluon.Trainer):
         if self._amp:
             mx.contrib.amp.init_trainer(self)
 
-    def scaled(self, totals: list):
+    def scaled(self, totals: list) -> Any:
         """A context with what to differentiate in place of `totals`: the same, or in half precision larger numbers."""
         return mx.contrib.amp.scale_loss(totals, self) if self._amp else nullcontext(totals)
 
@@ -84,7 +82,8 @@ class Optimizer(mx.gluon.Trainer):
 
     def _named(self, states: dict) -> dict:
         """{"attribute path:number": array} of states, each of which is None, an array, or several."""
-        named, paths = {}, list(self.learning)
+        paths = list(self.learning)
+        named: dict[str, Any] = {}
         for index, state in states.items():
             parts = state if isinstance(state, (list, tuple)) else [state]
             named |= {f"{paths[index]}:{k}": part for k, part in enumerate(parts) if part is not None}
