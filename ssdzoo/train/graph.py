@@ -21,7 +21,7 @@ class ImageLosses(NamedTuple):
 class PixelNormalize(mx.gluon.HybridBlock):
     """(B, H, W, 3) uint8 RGB to (B, 3, H, W) float32: (x / 255 - mean) / std for each channel."""
 
-    def __init__(self, mean, std, **kwargs):
+    def __init__(self, mean: tuple, std: tuple, **kwargs: Any):
         super().__init__(**kwargs)
         self._mean, self._std = tuple(mean), tuple(std)
 
@@ -41,7 +41,7 @@ class TrainingGraph(mx.gluon.HybridBlock):
     there is no object. Output: ImageLosses.
     """
 
-    def __init__(self, head_outputs, mean, std, loss, **kwargs):
+    def __init__(self, head_outputs: Any, mean: tuple, std: tuple, loss: MultiBoxLoss, **kwargs: Any):
         super().__init__(**kwargs)
         self.normalize = PixelNormalize(mean, std)
         self._head_outputs = head_outputs

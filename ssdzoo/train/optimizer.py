@@ -1,5 +1,6 @@
 """What changes the weights: MXNet's optimizer, with a state that has names, and a moving average."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError
 from ssdzoo.runtime import mx
+from ssdzoo.train.settings import Settings
 
 
 class Optimizer(mx.gluon.Trainer):
@@ -18,7 +20,7 @@ class Optimizer(mx.gluon.Trainer):
         store: MXNet's distributed key-value store, or None for this process alone.
     """
 
-    def __init__(self, net, settings, store=None):
+    def __init__(self, net: Any, settings: Settings, store: Any = None):
         self.learning = {path: p for path, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
         for parameter in self.learning.values():
             if settings.accumulate > 1:
@@ -125,7 +127,7 @@ class MovingAverage:
             average += (1 - decay) * (parameter.list_data()[0] - average)
 
     @contextmanager
-    def in_place(self):
+    def in_place(self) -> Iterator[None]:
         """The network has the average for its weights as long as the block runs."""
         kept = self._weights()
         self._set(self.averages)
