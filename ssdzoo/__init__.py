@@ -1,6 +1,7 @@
 """SSD object detectors on MXNet: build them by name, fine-tune them, export them."""
 
 from importlib import import_module
+from typing import Any
 
 from ssdzoo import runtime
 from ssdzoo.version import __version__
@@ -26,7 +27,7 @@ __all__ = ["__version__", *_HOME, *_MODULES]
 runtime.prepare()
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(import_module(_HOME[name]), name)
     if name in _MODULES:

@@ -1,6 +1,9 @@
 """From a preset, or from GluonCV's arguments, to a network with its weights. The one place that answers `pretrained=`."""
 
 import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,19 +13,19 @@ from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.backbones import feature_maker
 from ssdzoo.nn.parameters import current_value
 from ssdzoo.preset import IMAGENET_STD, Preset, backbone_classifier
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 from ssdzoo.weights.matching import load_backbone
 from ssdzoo.weights.published import ROOT, find_weights
 from ssdzoo.zoo import find_preset
 
-mx = mxnet()
-
 _GENERATORS = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}
+Weights = bool | str | Path  # True for published weights, or a file
 _EXTRACTOR_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool", "dilation")
 
 
-def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=False, root=ROOT,
-              transfer=None, **kwargs) -> SSD:  # fmt: skip
+def get_model(name: str | Path | Preset, ctx: Any = None, classes: Sequence[str] | None = None, pretrained: Weights = False,
+              pretrained_base: Weights = False, root: str | Path = ROOT, transfer: str | None = None,
+              **kwargs: Any) -> SSD:  # fmt: skip
     """An SSD by name, with the arguments of GluonCV's `get_model`.
 
         net = ssdzoo.get_model("ssd_512_mobilenet1.0_custom", classes=["cat", "dog"])
@@ -66,8 +69,9 @@ def get_model(name, ctx=None, classes=None, pretrained=False, pretrained_base=Fa
     return net
 
 
-def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, dataset="", pretrained=False,
-            pretrained_base=False, ctx=None, root=ROOT, **kwargs) -> SSD:  # fmt: skip
+def get_ssd(name: str | None, base_size: int | Sequence[int], features: Any, filters: list | None, sizes: Sequence,
+            ratios: Sequence, steps: Sequence | None, classes: Sequence[str], dataset: str = "", pretrained: Weights = False,
+            pretrained_base: Weights = False, ctx: Any = None, root: str | Path = ROOT, **kwargs: Any) -> SSD:  # fmt: skip
     """An SSD from its parts, with the arguments of GluonCV's `get_ssd`.
 
     Args:
@@ -92,14 +96,14 @@ def get_ssd(name, base_size, features, filters, sizes, ratios, steps, classes, d
         WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     net = _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs)
-    size = base_size if np.isscalar(base_size) else "x".join(map(str, base_size))
+    size = "x".join(map(str, np.atleast_1d(base_size)))
     classifier = backbone_classifier(name or "")
     _fill(net, f"ssd_{size}_{name}_{dataset}", classifier, IMAGENET_STD, pretrained, pretrained_base, ctx, root)
     return net
 
 
 def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, norm_layer=None, norm_kwargs=None,
-              minimal_opset=None, **kwargs) -> SSD:  # fmt: skip
+              minimal_opset=None, **kwargs):  # fmt: skip
     """The network without weights. `minimal_opset` chose in GluonCV which operators decode the boxes, with equal results."""
     if norm_layer not in (None, mx.gluon.nn.BatchNorm) or norm_kwargs:
         arguments = f"norm_layer={norm_layer} with norm_kwargs={norm_kwargs}"
@@ -111,7 +115,8 @@ def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes,
     return SSD(make_features, base_size, sizes, ratios, steps, classes, **kwargs)
 
 
-def _fill(net: SSD, name: str, classifier: str, std, pretrained, pretrained_base, ctx, root) -> None:
+def _fill(net: SSD, name: str, classifier: str, std: tuple, pretrained: Weights, pretrained_base: Weights, ctx: Any,
+          root: str | Path) -> None:  # fmt: skip
     """Answers `pretrained` and `pretrained_base`: loads the weights that they name, if any.
 
     Args:
@@ -137,7 +142,7 @@ def _input_scale(net: SSD) -> np.ndarray | None:
     return None if scale is None else current_value(scale).asnumpy().ravel()
 
 
-def _check_input_scale(path, name: str, std, own, loaded) -> None:
+def _check_input_scale(path: Path, name: str, std: tuple, own: Any, loaded: Any) -> None:
     """Refuses a file that was converted for pixels of another std than the network's, because it would answer nonsense."""
     if own is None or np.allclose(own, loaded, rtol=0, atol=1e-3):
         return

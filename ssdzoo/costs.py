@@ -5,14 +5,15 @@ and needs no mxnet. Any other preset is counted on the symbol of its network.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from hashlib import sha256
 from importlib import resources
 from math import prod
+from typing import Any
 
 from ssdzoo.preset import Preset, parse_toml
-from ssdzoo.runtime import mxnet
 
 CUSTOM_CLASSES = 20  # of a preset that takes its classes from the user
 
@@ -30,6 +31,11 @@ class Cost:
     macs: int
 
 
+def class_count(preset: Preset) -> int:
+    """The number of a preset's classes, `CUSTOM_CLASSES` where it names none."""
+    return len(preset.classes or range(CUSTOM_CLASSES))
+
+
 def with_some_classes(preset: Preset) -> Preset:
     """The preset itself, or with `CUSTOM_CLASSES` classes where it names none."""
     return preset if preset.classes else preset.with_classes(f"class {i}" for i in range(CUSTOM_CLASSES))
@@ -38,10 +44,9 @@ def with_some_classes(preset: Preset) -> Preset:
 def preset_key(preset: Preset) -> str:
     """16 hexadecimal digits of what a preset builds: equal for presets that differ in their name and the names of their classes
     alone, whether a field with its default value is written or not."""
-    preset = with_some_classes(preset)
     defaults = {f.name: f.default for f in fields(Preset)}
     built = {k: v for k, v in asdict(preset).items() if k not in ("name", "classes") and v != defaults[k]}
-    text = json.dumps({**built, "classes": len(preset.classes)}, sort_keys=True)
+    text = json.dumps({**built, "classes": class_count(preset)}, sort_keys=True)
     return sha256(text.encode()).hexdigest()[:16]
 
 
@@ -68,15 +73,16 @@ def count_cost(preset: Preset) -> Cost:
     return network_cost(get_model(with_some_classes(preset)))
 
 
-def network_cost(net) -> Cost:
+def network_cost(net: Any) -> Cost:
     """The cost of an SSD at its base size, for its head outputs: without softmax, box decoding and NMS. It needs no weights."""
-    mx = mxnet()
+    from ssdzoo.runtime import mx  # which looking a cost up does without
+
     outputs = mx.sym.Group(list(net.head_outputs(mx.sym.var("data"))))
     constants = {n for n, p in net.collect_params().items() if isinstance(p, mx.gluon.parameter.Constant)}
     return symbol_cost(outputs, (1, 3, *net.base_size), constants)
 
 
-def symbol_cost(symbol, data_shape: tuple, constants=()) -> Cost:
+def symbol_cost(symbol: Any, data_shape: tuple, constants: Iterable[str] = ()) -> Cost:
     """The cost of a symbol for a variable `data` of that shape.
 
     Parameters are all values that are learned: neither `constants`, such as anchors, nor the running means and variances of
@@ -89,7 +95,7 @@ def symbol_cost(symbol, data_shape: tuple, constants=()) -> Cost:
     return Cost(sum(prod(shapes[name]) for name in learned), sum(_macs(node, nodes, shapes) for node in nodes))
 
 
-def _shapes(symbol, data_shape: tuple) -> dict:
+def _shapes(symbol: Any, data_shape: tuple) -> dict[str, tuple]:
     """{name of a variable, or of a node followed by "_output": shape}."""
     internals = symbol.get_internals()
     arguments, outputs, _ = internals.infer_shape(data=data_shape)

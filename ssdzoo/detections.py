@@ -1,6 +1,8 @@
 """What a detector found in one image."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -56,14 +58,14 @@ class Detections:
             raise CallError(f"class ids {sorted(set(self.class_ids.tolist()))} don't fit {len(self.names)} names")
 
     @classmethod
-    def empty(cls, names) -> "Detections":
+    def empty(cls, names: Iterable[str]) -> "Detections":
         """No objects at all."""
-        return cls([], [], [], names)
+        return cls(np.zeros((0, 4)), np.zeros(0), np.zeros(0), tuple(names))
 
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def __getitem__(self, which) -> "Detections":
+    def __getitem__(self, which: Any) -> "Detections":
         """Those of a (N,) bool mask, a slice, an array of indices, or one index."""
         keep = np.arange(len(self))[which].reshape(-1)
         return Detections(self.boxes[keep], self.scores[keep], self.class_ids[keep], self.names)

@@ -1,26 +1,32 @@
 """What ssdzoo needs of this machine, whether it is there, and the command that fixes what is not."""
 
 import ctypes
-import importlib.util
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
+
+from ssdzoo.errors import SSDZooError
 from ssdzoo.machine import cores, package_version, processor
+from ssdzoo.runtime import CUDA_LIBRARIES, CUDA_PACKAGES, GPU_WHEELS, cuda_wheel_files, mxnet
+from ssdzoo.weights.published import ROOT, model_folder
 
 OK, NOTE, ERROR = "ok", "note", "error"
 _MAX_CAPABILITY = 8.9  # the newest that mxnet-cu117 contains code for
-_PACKAGES = {  # package: what it is for, and the extra that installs it
-    "onnx": ("export as ONNX", "onnx"),
-    "onnxruntime": ("backend onnxruntime", "onnx"),
-    "openvino": ("backend openvino", "openvino"),
-    "torch": ("reading .pth", "torch"),
-    "tensorboardX": ("train --tensorboard", "tensorboard"),
+_INSTRUCTIONS = {"AMX": "amx_tile", "AVX-512": "avx512f", "AVX2": "avx2", "SSE4.1": "sse4_1"}  # and their flag in /proc/cpuinfo
+_PACKAGES = {  # package: what it is for, and what pip installs it by
+    "gluoncv": ("resnet34_v1b", "gluoncv==0.10.5.post0"),
+    "onnx": ("export as ONNX", "'ssdzoo[onnx]'"),
+    "onnxruntime": ("backend onnxruntime", "'ssdzoo[onnx]'"),
+    "openvino": ("backend openvino", "'ssdzoo[openvino]'"),
+    "torch": ("reading .pth", "'ssdzoo[torch]'"),
+    "tensorboardX": ("train --tensorboard", "'ssdzoo[tensorboard]'"),
 }
 
 
@@ -33,21 +39,18 @@ class Finding:
     found: str
     remedy: str | None = None
 
-    def to_dict(self) -> dict:
-        return asdict(self)
 
-
-def examine(root: str | Path | None = None) -> list[Finding]:
+def examine(root: str | Path = ROOT) -> list[Finding]:
     """All findings.
 
     Args:
-        root: folder of published weights; None for the usual one.
+        root: folder of published weights.
     """
-    parts = (_python, _numpy, _mxnet, _gluoncv, _processor, _threads, _gpus, _cuda_libraries, _packages)
-    return [finding for part in parts for finding in part()] + _weights(root) + _space(root)
+    parts = (_python, _numpy, _mxnet, _processor, _threads, _gpus, _cuda_libraries, _packages)
+    return [finding for part in parts for finding in part()] + _weights(model_folder(root)) + _space(model_folder(root))
 
 
-def _python() -> list:
+def _python() -> list[Finding]:
     version, system = platform.python_version(), f"{platform.system()} {platform.machine()}"
     if not (3, 10) <= sys.version_info < (3, 13):
         return [Finding("Python", ERROR, f"{version}: mxnet's wheels end with 3.12", "install Python 3.11, and ssdzoo in it")]
@@ -56,74 +59,44 @@ def _python() -> list:
     return [Finding("Python", OK, f"{version} on {system}, {sys.executable}")]
 
 
-def _numpy() -> list:
-    import numpy
-
+def _numpy() -> list[Finding]:
     if int(numpy.__version__.split(".")[0]) > 1:
         return [Finding("numpy", ERROR, f"{numpy.__version__}: mxnet needs numpy 1", "pip install 'numpy<2'")]
     return [Finding("numpy", OK, numpy.__version__)]
 
 
-def _mxnet() -> list:
-    from ssdzoo.errors import SSDZooError
-    from ssdzoo.runtime import mxnet
-
-    installed = [name for name in ("mxnet", "mxnet-cu117", "mxnet-cu112") if package_version(name)]
+def _mxnet() -> list[Finding]:
+    installed = [name for name in ("mxnet", *CUDA_PACKAGES) if package_version(name)]
     if len(installed) > 1:
-        return [
-            Finding(
-                "mxnet",
-                ERROR,
-                f"{' and '.join(installed)} own the same module",
-                f"pip uninstall -y {' '.join(installed)}, then install one",
-            )
-        ]
+        remedy = f"pip uninstall -y {' '.join(installed)}, then install one"
+        return [Finding("mxnet", ERROR, f"{' and '.join(installed)} own the same module", remedy)]
     try:
         mx = mxnet()
     except SSDZooError as error:
-        remedy = re.search(r"(pip|apt) install .*?(?=\)|$)", str(error))
-        return [Finding("mxnet", ERROR, str(error), remedy and remedy[0])]
-    cuda = mx.runtime.Features().is_enabled("CUDA")
-    return [
-        Finding("mxnet", OK, f"{mx.__version__} ({', '.join(installed) or 'not by pip'}), {'with' if cuda else 'without'} CUDA")
-    ]
+        command = re.search(r"(pip|apt) install .*?(?=\)|$)", str(error))
+        return [Finding("mxnet", ERROR, str(error), command and command[0])]
+    cuda = "with" if mx.runtime.Features().is_enabled("CUDA") else "without"
+    return [Finding("mxnet", OK, f"{mx.__version__} ({', '.join(installed) or 'not by pip'}), {cuda} CUDA")]
 
 
-def _gluoncv() -> list:
-    version = package_version("gluoncv")
-    if not version:
-        return [Finding("gluoncv", NOTE, "missing: needed for resnet34_v1b", "pip install gluoncv==0.10.5.post0")]
-    return [Finding("gluoncv", OK, version)]
-
-
-def _processor() -> list:
+def _processor() -> list[Finding]:
     """The widest instruction set that oneDNN inside of mxnet and OpenVINO can use."""
     flags = set((processor("flags") or "").split())
-    sets = [
-        name
-        for name, flag in (("AMX", "amx_tile"), ("AVX-512", "avx512f"), ("AVX2", "avx2"), ("SSE4.1", "sse4_1"))
-        if flag in flags
-    ]
+    sets = [name for name, flag in _INSTRUCTIONS.items() if flag in flags]
     half = ", bf16 in hardware" if flags & {"amx_bf16", "avx512_bf16"} else ""
     return [Finding("processor", OK if sets else NOTE, f"{', '.join(sets) or 'instruction sets unknown'}{half}")]
 
 
-def _threads() -> list:
+def _threads() -> list[Finding]:
     chosen = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE") if name in os.environ}
     if not chosen:
         return [Finding("threads", OK, f"{cores()} cores; ssdzoo's commands take all of them, with MXNet's NaiveEngine")]
     said = ", ".join(f"{name}={value}" for name, value in chosen.items())
-    return [
-        Finding(
-            "threads",
-            NOTE,
-            f"{cores()} cores; {said} is set, so ssdzoo chooses neither threads nor engine",
-            f"unset {' '.join(chosen)}",
-        )
-    ]
+    found = f"{cores()} cores; {said} is set, so ssdzoo chooses neither threads nor engine"
+    return [Finding("threads", NOTE, found, f"unset {' '.join(chosen)}")]
 
 
-def _gpus() -> list:
+def _gpus() -> list[Finding]:
     if not shutil.which("nvidia-smi"):
         return [Finding("GPUs", OK, "none (no nvidia-smi)")]
     command = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total", "--format=csv,noheader"]
@@ -135,24 +108,17 @@ def _gpus() -> list:
 
 
 def _gpu(index: str, name: str, capability: str, memory: str) -> Finding:
-    what = f"GPU {index}"
     described = f"{name}, compute capability {capability}, {memory}"
-    if float(capability) > _MAX_CAPABILITY:
-        return Finding(
-            what, NOTE, f"{described}: mxnet contains no code for it; export the model and run it with onnxruntime",
-            "pip install onnxruntime-gpu",
-        )  # fmt: skip
-    return Finding(what, OK, described)
+    if float(capability) <= _MAX_CAPABILITY:
+        return Finding(f"GPU {index}", OK, described)
+    advice = "mxnet contains no code for it; export the model and run it with onnxruntime"
+    return Finding(f"GPU {index}", NOTE, f"{described}: {advice}", "pip install onnxruntime-gpu")
 
 
-def _cuda_libraries() -> list:
-    from ssdzoo.runtime import CUDA_LIBRARIES, GPU_WHEELS
-
-    if not any(package_version(name) for name in ("mxnet-cu117", "mxnet-cu112")):
+def _cuda_libraries() -> list[Finding]:
+    if not any(package_version(name) for name in CUDA_PACKAGES):
         return []
-    spec = importlib.util.find_spec("nvidia")
-    folders = [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
-    missing = [name for name in CUDA_LIBRARIES if not any(f.glob(f"*/lib/{name}") for f in folders) and not _loads(name)]
+    missing = [name for name in CUDA_LIBRARIES if not cuda_wheel_files(name) and not _loads(name)]
     if missing:
         return [Finding("CUDA libraries", ERROR, f"missing: {', '.join(missing)}", GPU_WHEELS)]
     return [Finding("CUDA libraries", OK, f"all {len(CUDA_LIBRARIES)} found")]
@@ -166,37 +132,28 @@ def _loads(name: str) -> bool:
     return True
 
 
-def _packages() -> list:
+def _packages() -> list[Finding]:
     findings = []
-    for package, (use, extra) in _PACKAGES.items():
+    for package, (use, source) in _PACKAGES.items():
         version = package_version(package) or (package == "onnxruntime" and package_version("onnxruntime-gpu"))
-        if version:
-            findings.append(Finding(package, OK, f"{version}, for {use}"))
-        else:
-            findings.append(Finding(package, NOTE, f"missing, for {use}", f"pip install 'ssdzoo[{extra}]'"))
+        found, remedy = (f"{version}, for {use}", None) if version else (f"missing, for {use}", f"pip install {source}")
+        findings.append(Finding(package, OK if version else NOTE, found, remedy))
     return findings
 
 
-def _weights(root: str | Path | None) -> list:
-    folder = _folder(root)
-    files = sorted(folder.glob("*.params")) if folder.is_dir() else []
+def _weights(folder: Path) -> list[Finding]:
+    files = list(folder.glob("*.params"))
     mirrors = [os.environ[name] for name in ("SSDZOO_REPO", "MXNET_GLUON_REPO") if os.environ.get(name)]
     found = f"{len(files)} parameter files in {folder}; mirrors: {', '.join(mirrors) or 'none (SSDZOO_REPO)'}"
     return [Finding("published weights", OK if files or mirrors else NOTE, found)]
 
 
-def _folder(root: str | Path | None) -> Path:
-    from ssdzoo.weights.published import model_folder
-
-    return model_folder(root) if root else model_folder()
-
-
-def _space(root: str | Path | None) -> list:
+def _space(weights: Path) -> list[Finding]:
     findings = []
-    for what, folder in (("disk of this folder", Path.cwd()), ("disk of the weights", _folder(root))):
+    for what, folder in (("disk of this folder", Path.cwd()), ("disk of the weights", weights)):
         while not folder.exists():
             folder = folder.parent
         free = shutil.disk_usage(folder).free / 2**30
-        remedy = None if free > 2 else "make room: a run of a VGG keeps about 0.7 GiB"
-        findings.append(Finding(what, OK if free > 2 else NOTE, f"{free:.1f} GiB free in {folder}", remedy))
+        state, remedy = (OK, None) if free > 2 else (NOTE, "make room: a run of a VGG keeps about 0.7 GiB")
+        findings.append(Finding(what, state, f"{free:.1f} GiB free in {folder}", remedy))
     return findings

@@ -6,6 +6,7 @@ import platform
 import re
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -46,7 +47,7 @@ def import_package(name: str, extra: str) -> ModuleType:
         raise SSDZooError(f"the package {name} is not installed ({error}): pip install 'ssdzoo[{extra}]'") from None
 
 
-def versions(packages) -> dict:
+def versions(packages: Iterable[str]) -> dict[str, str | None]:
     """{name: version or None} of ssdzoo, Python and the packages, for results that depend on them."""
     from ssdzoo.version import __version__
 
@@ -54,7 +55,7 @@ def versions(packages) -> dict:
 
 
 @contextmanager
-def captured_stderr(printed: list):
+def captured_stderr(printed: list) -> Iterator[None]:
     """Collects what the block writes to standard error, libraries in C too: its lines, bytes, are in `printed` afterwards."""
     sys.stderr.flush()
     screen = os.dup(2)

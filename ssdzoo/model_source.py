@@ -172,7 +172,7 @@ class SymbolSource(_Source):
         Raises:
             WeightsError: not the detections of an SSD, or its input size is not known.
         """
-        if "backbone" not in self.known:
+        if self.sidecar is None or "backbone" not in self.known:
             return infer_preset(self.graph, self.arrays, self.known)
         preset = read_preset(self.sidecar)
         mean, std = self.input.normalization(preset.mean, preset.std)

@@ -1,21 +1,20 @@
 """An SSD that reads and writes files: parameter files in any naming of GluonCV's, and symbols."""
 
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.files import replacing
 from ssdzoo.nn.ssd import SSDNetwork
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 from ssdzoo.weights.matching import load_network
-
-mx = mxnet()
 
 
 class SSD(SSDNetwork):
     """An `SSDNetwork` with its files. `get_model` and `get_ssd` build it."""
 
-    def load_parameters(self, filename, ctx=None, allow_missing=False, ignore_extra=False,
-                        cast_dtype=False, dtype_source="current") -> None:  # fmt: skip
+    def load_parameters(self, filename: str | Path, ctx: Any = None, allow_missing: bool = False, ignore_extra: bool = False,
+                        cast_dtype: bool = False, dtype_source: str = "current") -> None:  # fmt: skip
         """Loads a parameter file of this network or of GluonCV's; nothing changes unless all of it fits.
 
         Raises:
@@ -23,7 +22,7 @@ class SSD(SSDNetwork):
         """
         load_network(self, filename, ctx, allow_missing, ignore_extra, cast_dtype, dtype_source)
 
-    def export(self, path, epoch: int = 0, remove_amp_cast: bool = True, heads: bool = False) -> tuple:
+    def export(self, path: str | Path, epoch: int = 0, remove_amp_cast: bool = True, heads: bool = False) -> tuple:
         """Writes `path-symbol.json` and `path-EPOCH.params` (4 digits), and returns their paths.
 
         The input is named `data`. Needs neither `hybridize` nor a forward before.

@@ -5,8 +5,10 @@ A user's table, and the `model.toml` of a run, hold the fields of one model at t
 
 import math
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -21,6 +23,9 @@ else:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _POSITIVE = "positive numbers"
+_NETWORK_FIELDS = (  # which `get_ssd` takes under the same name
+    "features", "filters", "sizes", "ratios", "steps", "nms_thresh", "nms_topk", "post_nms", "shared_predictors", "separable",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,33 +58,23 @@ class Preset:
     @property
     def network_args(self) -> dict:
         """The keyword arguments of `get_ssd`, but for `classes`."""
-        height, width = self.base_size
-        args = dict(
-            name=self.backbone,
-            base_size=height if height == width else self.base_size,
-            features=self.features and list(self.features),
-            filters=self.filters and list(self.filters),
-            sizes=list(self.sizes),
-            ratios=[list(r) for r in self.ratios],
-            steps=self.steps and list(self.steps),
-            predictors_kernel=(self.predictor_kernel,) * 2,
-            predictors_pad=(self.predictor_kernel // 2,) * 2,
-            nms_thresh=self.nms_thresh,
-            nms_topk=self.nms_topk,
-            post_nms=self.post_nms,
-            shared_predictors=self.shared_predictors,
-            separable=self.separable,
-        )
-        optional = ("min_depth", "reduce_ratio", "dilation")
-        args.update({k: getattr(self, k) for k in optional if getattr(self, k) is not None})
-        return args
+        (height, width), kernel = self.base_size, self.predictor_kernel
+        optional = {field: getattr(self, field) for field in ("min_depth", "reduce_ratio", "dilation")}
+        return {
+            "name": self.backbone,
+            "base_size": height if height == width else self.base_size,
+            "predictors_kernel": (kernel, kernel),
+            "predictors_pad": (kernel // 2, kernel // 2),
+            **{field: _plain(getattr(self, field)) for field in _NETWORK_FIELDS},
+            **{field: value for field, value in optional.items() if value is not None},
+        }
 
     @property
     def classifier(self) -> str:
         """The name of the classifier whose weights the backbone starts from; see `backbone_classifier`."""
         return backbone_classifier(self.backbone)
 
-    def with_classes(self, classes) -> "Preset":
+    def with_classes(self, classes: Iterable[str]) -> "Preset":
         """The same model for other classes."""
         return replace(self, classes=tuple(classes))
 
@@ -93,61 +88,77 @@ def backbone_classifier(backbone: str) -> str:
     return backbone.removesuffix("_fpn")
 
 
-def _numbers(value, count=None) -> bool:
-    ok = isinstance(value, (list, tuple)) and all(_number(v) for v in value)
-    return ok and (count is None or len(value) == count)
+def _list(value: Any, test: Callable[[Any], Any], count: int | None = None) -> bool:
+    """Whether it is a list of values that pass a test, of `count` of them where that is given."""
+    return isinstance(value, (list, tuple)) and all(map(test, value)) and (count is None or len(value) == count)
 
 
-def _lists(value) -> bool:
-    return isinstance(value, (list, tuple)) and bool(value) and all(_numbers(v) and v for v in value)
+def _numbers(value: Any) -> bool:
+    return _list(value, _number)
 
 
-def _real(value) -> bool:
+def _lists(value: Any) -> bool:
+    return bool(value) and _list(value, lambda numbers: numbers and _numbers(numbers))
+
+
+def _real(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _number(value) -> bool:
+def _number(value: Any) -> bool:
     return _real(value) and value > 0
 
 
-def _names(value) -> bool:
-    return isinstance(value, (list, tuple)) and bool(value) and all(isinstance(v, str) and v for v in value)
-
-
-def _integer(value) -> bool:
+def _integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _count(value: Any) -> bool:
+    return _integer(value) and value > 0
+
+
+def _name(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _names(value: Any) -> bool:
+    return bool(value) and _list(value, _name)
+
+
+def _flag(value: Any) -> bool:
+    return isinstance(value, bool)
 
 
 # What each field must be: a test, and the words for the message.
 _CHECKS = {
-    "name": (lambda v: isinstance(v, str) and v, "a name"),
-    "backbone": (lambda v: isinstance(v, str) and v, "the name of a backbone"),
-    "base_size": (lambda v: _numbers(v, 2) and all(map(_integer, v)), "pixels, one whole number or [height, width]"),
+    "name": (_name, "a name"),
+    "backbone": (_name, "the name of a backbone"),
+    "base_size": (lambda v: _list(v, _count, 2), "pixels, one whole number or [height, width]"),
     "sizes": (
         lambda v: _lists(v) or (_numbers(v) and len(v) > 1 and list(v) == sorted(v)),
         f"rising {_POSITIVE}, in pixels, or a list of {_POSITIVE} for each feature map",
     ),
-    "ratios": (lambda v: _lists(v), f"a list of {_POSITIVE} for each feature map, each beginning with 1 unless sizes are lists"),
+    "ratios": (_lists, f"a list of {_POSITIVE} for each feature map, each beginning with 1 unless sizes are lists"),
     "features": (_names, "names of layers"),
-    "filters": (lambda v: _numbers(v) and all(map(_integer, v)), "whole numbers of channels"),
+    "filters": (lambda v: _list(v, _count), "whole numbers of channels"),
     "steps": (
-        lambda v: isinstance(v, (list, tuple)) and all(_number(s) or _numbers(s, 2) for s in v),
+        lambda v: _list(v, lambda step: _number(step) or _list(step, _number, 2)),
         f"{_POSITIVE}, in pixels, or [vertical, horizontal] pairs",
     ),
     "classes": (lambda v: _names(v) and len(set(v)) == len(v), "different names"),
     "anchor_generator": (lambda v: v in ("ssd", "lite"), '"ssd" or "lite"'),
     "predictor_kernel": (lambda v: _integer(v) and v in (1, 3), "1 or 3"),
-    "min_depth": (lambda v: _integer(v) and v > 0, "a whole number of channels"),
+    "min_depth": (_count, "a whole number of channels"),
     "reduce_ratio": (_number, "a positive number"),
-    "mean": (lambda v: isinstance(v, (list, tuple)) and len(v) == 3 and all(map(_real, v)), "three numbers"),
-    "std": (lambda v: _numbers(v, 3), f"three {_POSITIVE}"),
+    "mean": (lambda v: _list(v, _real, 3), "three numbers"),
+    "std": (lambda v: _list(v, _number, 3), f"three {_POSITIVE}"),
     "nms_thresh": (_real, "a number"),
     "nms_topk": (_integer, "a whole number"),
     "post_nms": (_integer, "a whole number"),
     "class_loss": (lambda v: v in ("ohem", "focal"), '"ohem" or "focal"'),
-    "shared_predictors": (lambda v: isinstance(v, bool), "true or false"),
-    "separable": (lambda v: isinstance(v, bool), "true or false"),
-    "dilation": (lambda v: _integer(v) and v > 0, "a whole number, 6 or 1"),
+    "shared_predictors": (_flag, "true or false"),
+    "separable": (_flag, "true or false"),
+    "dilation": (_count, "a whole number, 6 or 1"),
 }
 assert set(_CHECKS) == {f.name for f in fields(Preset)}
 
@@ -186,33 +197,33 @@ def check_preset(table: dict, where: str) -> Preset:
     for field, count in (("sizes", maps if listed else maps + 1), ("steps", maps)):
         if field in table and len(table[field]) != count:
             raise CallError(f"{where}: field {field!r} has {len(table[field])} values; {maps} lists of ratios need {count}")
-    if "features" in table and len(table["features"]) + len(table.get("filters", ())) != maps:
-        count = len(table["features"]) + len(table.get("filters", ()))
+    count = len(table.get("features", ())) + len(table.get("filters", ()))
+    if "features" in table and count != maps:
         raise CallError(f"{where}: field 'features' with 'filters' makes {count} feature maps; there are {maps} lists of ratios")
     if not listed and any(r[0] != 1 for r in table["ratios"]):
         raise CallError(f"{where}: field 'ratios' is {_plain(table['ratios'])!r}; expected {_CHECKS['ratios'][1]}")
-    if listed and [*map(len, table["sizes"])] != [*map(len, table["ratios"])]:
-        i = next(i for i in range(maps) if len(table["sizes"][i]) != len(table["ratios"][i]))
-        counts = f"{len(table['sizes'][i])} sizes and {len(table['ratios'][i])} ratios"
-        raise CallError(f"{where}: feature map {i} has {counts}; sizes in lists need a ratio each")
+    for i, (sizes, ratios) in enumerate(zip(table["sizes"], table["ratios"]) if listed else ()):
+        if len(sizes) != len(ratios):
+            counts = f"{len(sizes)} sizes and {len(ratios)} ratios"
+            raise CallError(f"{where}: feature map {i} has {counts}; sizes in lists need a ratio each")
     return Preset(**table)
 
 
-def _frozen(value):
+def _frozen(value: Any) -> Any:
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
 
 
-def read_preset(path) -> Preset:
+def read_preset(path: str | Path) -> Preset:
     """The Preset of a user's table, or of the `model.toml` of a run."""
     return check_preset({"name": Path(path).stem, **read_toml(path)}, str(path))
 
 
-def read_fields(path) -> dict:
+def read_fields(path: str | Path) -> dict:
     """The fields of a table that need not be whole, checked: {field: value}."""
     return check_fields(read_toml(path), str(path))
 
 
-def read_toml(path) -> dict:
+def read_toml(path: str | Path) -> dict:
     """The table in a file.
 
     Raises:
@@ -225,7 +236,7 @@ def read_toml(path) -> dict:
     return parse_toml(text, path)
 
 
-def parse_toml(text: str, file) -> dict:
+def parse_toml(text: str, file: str | Path) -> dict:
     """The table in a text; `file` names it in errors."""
     try:
         return tomllib.loads(text)
@@ -233,7 +244,7 @@ def parse_toml(text: str, file) -> dict:
         raise CallError(f"{file}: not a TOML file: {error}") from None
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value

@@ -1,6 +1,7 @@
 """What long work shows while it runs: nothing, or printed lines. Whatever has the methods of `Silent` can take their place."""
 
 import time
+from collections.abc import Iterable, Iterator
 
 
 class Silent:
@@ -20,7 +21,7 @@ class Silent:
     def epoch(self, row: dict, epochs: int) -> None:
         """After an epoch: its row of metrics.csv, and the number of epochs of the training."""
 
-    def images(self, results, count: int):
+    def images(self, results: Iterable, count: int) -> Iterable:
         """Yields the items of an iterable, one for each of `count` images."""
         return results
 
@@ -55,7 +56,7 @@ class Printed(Silent):
         )
         self._last_line = time.perf_counter()
 
-    def images(self, results, count: int):
+    def images(self, results: Iterable, count: int) -> Iterator:
         for done, result in enumerate(results, 1):
             yield result
             if self._is_due():

@@ -9,6 +9,7 @@ import warnings
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +24,8 @@ CUDA_LIBRARIES = (
     "libcudart.so.11.0", "libnvrtc.so.11.2", "libcublasLt.so.11", "libcublas.so.11", "libcufft.so.10", "libcurand.so.10",
     "libcusparse.so.11", "libcusolver.so.11", "libcudnn.so.8", "libnccl.so.2", "libnvToolsExt.so.1",
 )  # fmt: skip
+
+CUDA_PACKAGES = ("mxnet-cu117", "mxnet-cu112")
 
 GPU_WHEELS = (
     "pip uninstall -y mxnet && pip install mxnet-cu117==1.9.1 nvidia-cudnn-cu11==8.6.0.163 nvidia-cublas-cu11 "
@@ -47,8 +50,15 @@ def prepare() -> None:
                 pass
 
 
+def __getattr__(name: str) -> Any:
+    """`from ssdzoo.runtime import mx` imports mxnet, and no other line of this module does."""
+    if name != "mx":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return mxnet()
+
+
 @lru_cache(maxsize=1)
-def mxnet():
+def mxnet() -> Any:
     """The mxnet module.
 
     Raises:
@@ -69,7 +79,7 @@ def mxnet():
 
 
 @lru_cache(maxsize=1)
-def gluoncv():
+def gluoncv() -> Any:
     """The gluoncv module, which a few backbones come from.
 
     Raises:
@@ -123,14 +133,16 @@ def _why(error: BaseException) -> str:
 
 
 def _load_cuda_wheels() -> None:
-    """Loads the CUDA 11 libraries that lie in pip's nvidia-*-cu11 wheels, where the linker does not look."""
-    if not any(package_version(f"mxnet-cu{cuda}") for cuda in ("117", "112")):
-        return
-    spec = importlib.util.find_spec("nvidia")
-    folders = [Path(p) for p in spec.submodule_search_locations] if spec else []
-    for library in CUDA_LIBRARIES:
-        for path in (p for folder in folders for p in folder.glob(f"*/lib/{library}")):
+    if any(package_version(name) for name in CUDA_PACKAGES):
+        for path in (path for library in CUDA_LIBRARIES for path in cuda_wheel_files(library)):
             ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+
+
+def cuda_wheel_files(library: str) -> list[Path]:
+    """Where pip's nvidia-*-cu11 wheels hold a CUDA library. The linker does not look there."""
+    spec = importlib.util.find_spec("nvidia")
+    folders = (spec and spec.submodule_search_locations) or ()
+    return [path for folder in folders for path in Path(folder).glob(f"*/lib/{library}")]
 
 
 def tune_cpu() -> dict:

@@ -22,9 +22,8 @@ def parse_symbol(graph: SymbolGraph) -> Any:
     Raises:
         ExportError: it has an operator that mxnet lacks, one with impossible arguments, or an output that its node lacks.
     """
-    from ssdzoo.runtime import mxnet
+    from ssdzoo.runtime import mx
 
-    mx = mxnet()
     try:
         symbol = mx.sym.load(graph.source)
     except mx.base.MXNetError as error:
@@ -124,9 +123,9 @@ def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInp
 
 def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, taken: GraphInput) -> np.ndarray:
     """(L, 2): H and W of each of L feature maps for an input of `size` (H, W) pixels; zeros where one would be empty."""
-    from ssdzoo.runtime import mxnet
+    from ssdzoo.runtime import mx
 
-    mx, nothing = mxnet(), np.zeros((len(slices), 2))
+    nothing = np.zeros((len(slices), 2))
     if not all(size):
         return nothing
     internals = parse_symbol(graph).get_internals()

@@ -8,13 +8,14 @@ from fnmatch import fnmatch
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset, check_preset, parse_toml, read_preset
 from ssdzoo.suggest import did_you_mean
 
 
-def read_tables(folder) -> dict:
+def read_tables(folder: Any) -> dict[str, Preset]:
     """{model name: Preset} of all tables in a folder.
 
     Raises:
@@ -39,7 +40,7 @@ def read_tables(folder) -> dict:
 
 
 @lru_cache(maxsize=1)
-def _zoo() -> dict:
+def _zoo() -> dict[str, Preset]:
     try:
         folder = resources.files("ssdzoo.presets")
     except ModuleNotFoundError:  # Python runs in a checkout, and a copy of the package is what is installed
@@ -52,7 +53,7 @@ def list_models(pattern: str | None = None) -> list[str]:
     return sorted(n for n in _zoo() if pattern is None or fnmatch(n, pattern.lower()))
 
 
-def find_preset(name) -> Preset:
+def find_preset(name: str | Path) -> Preset:
     """The Preset of a model's name (GluonCV's spellings such as `mobilenet1_0` too), or of a `.toml` file.
 
     Raises:
@@ -69,12 +70,12 @@ def find_preset(name) -> Preset:
     return zoo[key]
 
 
-def default_class_names(count: int) -> list:
+def default_class_names(count: int) -> list[str]:
     """Names for classes that nothing names: VOC's for 20, COCO's for 80, else "class 0", "class 1" and so on."""
     for dataset in ("voc", "coco"):
-        names = find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes
+        names = list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes or ())
         if len(names) == count:
-            return list(names)
+            return names
     return [f"class {i}" for i in range(count)]
 
 

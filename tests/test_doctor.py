@@ -54,7 +54,7 @@ def test_a_driver_that_fails(nvidia_smi):
 
 def test_what_is_missing_has_a_remedy(monkeypatch):
     monkeypatch.setattr(doctor, "package_version", lambda package: None)
-    findings = by_name(doctor._packages() + doctor._gluoncv())
+    findings = by_name(doctor._packages())
     assert findings["onnxruntime"].remedy == "pip install 'ssdzoo[onnx]'"
     assert findings["gluoncv"].remedy == "pip install gluoncv==0.10.5.post0"
     monkeypatch.setattr(doctor, "package_version", lambda package: "1.9.1" if package.startswith("mxnet-cu") else None)

@@ -4,52 +4,42 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
-import typer
-
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, wide_console
+from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, option, wide_console
 from ssdzoo.errors import CallError, DataError
 
 if TYPE_CHECKING:
     from ssdzoo.measure.anchor_fit import Fit
 
+_PICTURE = "Draw the anchors of each feature map, before and after, over an image (.png or .jpg)."
+_COUNT = "Number of shapes to propose over all feature maps; at least one for each."
+_DEFAULT_COUNT = "as many as give no more anchors than the model has"
+
 
 def anchors(
     data: Data,
-    model: Annotated[str, typer.Option(help="A preset's name, a table (.toml) or a run folder.", show_default=False)],
-    split: Annotated[str, typer.Option(help=f"Images whose objects are counted. {PARTS}")] = "train",
-    out: Annotated[Optional[Path], typer.Option(help="Write the proposed anchors as a table (.toml) that train takes.")] = None,
-    picture: Annotated[
-        Optional[Path], typer.Option(help="Draw the anchors of each feature map, before and after, over an image (.png or .jpg).")
-    ] = None,
-    count: Annotated[
-        Optional[int],
-        typer.Option(
-            "--anchors", min=1, help="Number of shapes to propose over all feature maps; at least one for each.",
-            show_default="as many as give no more anchors than the model has",
-        ),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the clustering.")] = 0,
+    model: Annotated[str, option("A preset's name, a table (.toml) or a run folder.", show_default=False)],
+    split: Annotated[str, option(f"Images whose objects are counted. {PARTS}")] = "train",
+    out: Annotated[Optional[Path], option("Write the proposed anchors as a table (.toml) that train takes.")] = None,
+    picture: Annotated[Optional[Path], option(_PICTURE)] = None,
+    count: Annotated[Optional[int], option(_COUNT, "--anchors", min=1, show_default=_DEFAULT_COUNT)] = None,
+    seed: Annotated[int, option("Seed of the clustering.", min=0)] = 0,
     format: Format = None,
     weights: Weights = None,
     as_json: Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Count the objects that have an anchor, by class, size and feature map, and propose anchors that fit them better."""
     _check_files(out, picture)
     from ssdzoo import runtime
 
     runtime.tune_cpu()
-    from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data import load_dataset
+    from ssdzoo.cli.progress import load_data
     from ssdzoo.measure.anchor_fit import fit_anchors
     from ssdzoo.model_source import resolve
     from ssdzoo.report.anchors import print_fit
 
     source = resolve(model, weights)
     levels = source.levels()
-    with WorkProgress() as progress:
-        dataset = load_dataset(data, split, None, format)
-        for problem in dataset.problems:
-            progress.say(f"  {problem}")
+    dataset = load_data(data, split, None, format)
     if not any((~record.crowd).any() for record in dataset.records):
         raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to")
     fit = fit_anchors(dataset, source.preset, levels, count, seed)

@@ -2,28 +2,19 @@
 
 import os
 import sys
+from importlib import import_module
 
 import typer
 
-from ssdzoo.cli import (
-    anchors,
-    benchmark,
-    check_data,
-    compare,
-    convert,
-    doctor,
-    evaluate,
-    export,
-    launch,
-    models,
-    predict,
-    quantize,
-    quickstart,
-    train,
-)
 from ssdzoo.cli.messages import Verb, show_log
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.version import __version__
+
+# In the order of the help; each is the one function of the module of that name.
+VERBS = (
+    "models", "quickstart", "check_data", "anchors", "train", "launch", "evaluate", "export", "predict", "convert", "compare",
+    "quantize", "benchmark", "doctor",
+)  # fmt: skip
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,11 +23,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="SSD object detectors on MXNet: build them by name, fine-tune them on your data, export them.",
 )
-for verb in (
-    models.models, quickstart.quickstart, check_data.check_data, anchors.anchors, train.train, launch.launch, evaluate.evaluate,
-    export.export, predict.predict, convert.convert, compare.compare, quantize.quantize, benchmark.benchmark, doctor.doctor,
-):  # fmt: skip
-    app.command({"evaluate": "eval"}.get(verb.__name__, verb.__name__.replace("_", "-")), cls=Verb)(verb)
+for verb in VERBS:
+    function = getattr(import_module(f"ssdzoo.cli.{verb}"), verb)
+    app.command({"evaluate": "eval"}.get(verb, verb.replace("_", "-")), cls=Verb)(function)
 
 
 def _version(wanted: bool) -> None:

@@ -5,27 +5,22 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
-import typer
 from rich.table import Table
 
-from ssdzoo.cli.options import Json, Model, Weights, wide_console
+from ssdzoo.cli.options import Json, Model, Weights, option, wide_console
 from ssdzoo.errors import CallError
+
+_RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8."
 
 
 def benchmark(
     model: Model,
-    images: Annotated[Optional[Path], typer.Option(help="Folder with JPEG files.", show_default="drawn, 640x480")] = None,
-    backends: Annotated[
-        Optional[str],
-        typer.Option(
-            help="Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8.",
-            show_default="all that are installed",
-        ),
-    ] = None,
-    batch: Annotated[str, typer.Option(help="Images per call of the network, with commas in between.")] = "1",
-    count: Annotated[int, typer.Option(min=1, help="Images per measurement.")] = 20,
-    rounds: Annotated[int, typer.Option(min=1, help="Measurements of each runtime, in turns.")] = 2,
-    gluoncv: Annotated[bool, typer.Option(help="Measure GluonCV too, as its users run it, where it is installed.")] = True,
+    images: Annotated[Optional[Path], option("Folder with JPEG files.", show_default="drawn, 640x480")] = None,
+    backends: Annotated[Optional[str], option(_RUNTIMES, show_default="all that are installed")] = None,
+    batch: Annotated[str, option("Images per call of the network, with commas in between.")] = "1",
+    count: Annotated[int, option("Images per measurement.", min=1)] = 20,
+    rounds: Annotated[int, option("Measurements of each runtime, in turns.", min=1)] = 2,
+    gluoncv: Annotated[bool, option("Measure GluonCV too, as its users run it, where it is installed.")] = True,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:

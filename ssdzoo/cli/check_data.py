@@ -6,31 +6,28 @@ from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, check_folder, wide_console
+from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, check_folder, option, wide_console
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
     from ssdzoo.data.check.check_dataset import DataCheck
     from ssdzoo.data.check.statistics import ModelAnchors
 
+_SPLIT = f"Only this split; may be given several times. {PARTS}"
+_MODEL = "Compare the objects with the anchors of this preset, table (.toml) or run folder."
+
 
 def check_data(
     data: Data,
-    split: Annotated[
-        Optional[list[str]], typer.Option(help=f"Only this split; may be given several times. {PARTS}", show_default="all")
-    ] = None,
+    split: Annotated[Optional[list[str]], option(_SPLIT, show_default="all")] = None,
     format: Format = None,
-    model: Annotated[
-        Optional[str], typer.Option(help="Compare the objects with the anchors of this preset, table (.toml) or run folder.")
-    ] = None,
+    model: Annotated[Optional[str], option(_MODEL)] = None,
     weights: Weights = None,
-    show: Annotated[int, typer.Option(min=0, help="Number of augmented samples to draw with their boxes, in one picture.")] = 0,
-    out: Annotated[Optional[Path], typer.Option(help="Folder for the picture, samples.png.")] = None,
-    augment: Annotated[str, typer.Option(help="Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the samples.")] = 0,
-    workers: Annotated[
-        Optional[int], typer.Option(min=0, help="Processes that decode images.", show_default="one for each CPU")
-    ] = None,
+    show: Annotated[int, option("Number of augmented samples to draw with their boxes, in one picture.", min=0)] = 0,
+    out: Annotated[Optional[Path], option("Folder for the picture, samples.png.")] = None,
+    augment: Annotated[str, option("Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
+    seed: Annotated[int, option("Seed of the samples.", min=0)] = 0,
+    workers: Annotated[Optional[int], option("Processes that decode images.", min=0, show_default="one for each CPU")] = None,
     as_json: Json = False,
 ) -> None:
     """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
@@ -67,7 +64,7 @@ def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
 
     source = resolve(model, weights)
     preset = source.preset
-    name, classes = (str(model), preset.classes) if source.has_weights else (preset.name, None)
+    name, classes = (model, list(preset.classes or ())) if source.has_weights else (preset.name, None)
     return ModelAnchors(name, preset.base_size, source.levels(), classes)
 
 

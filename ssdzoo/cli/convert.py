@@ -5,31 +5,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
-import typer
+from ssdzoo.cli.options import Json, argument, option
 
-from ssdzoo.cli.options import Json
+_OLD = (
+    ".params in any naming of GluonCV's; .pth or .safetensors of torchvision's ssd300_vgg16 or of ssd.pytorch; or .caffemodel "
+    "with its .prototxt beside it."
+)
 
 
 def convert(
-    old: Annotated[
-        Path,
-        typer.Argument(
-            help=".params in any naming of GluonCV's; .pth or .safetensors of torchvision's ssd300_vgg16 or of ssd.pytorch; "
-            "or .caffemodel with its .prototxt beside it.",
-            show_default=False,
-        ),
-    ],
-    new: Annotated[
-        Path, typer.Argument(help="Parameter file to write. Its table NEW.toml is written beside it.", show_default=False)
-    ],
-    model: Annotated[
-        Optional[str], typer.Option(help="The model of a .params: the name of a preset, or a table (.toml).")
-    ] = None,
+    old: Annotated[Path, argument(_OLD)],
+    new: Annotated[Path, argument("Parameter file to write. Its table NEW.toml is written beside it.")],
+    model: Annotated[Optional[str], option("The model of a .params: the name of a preset, or a table (.toml).")] = None,
     classes: Annotated[
-        Optional[str],
-        typer.Option(help="Names of the classes, separated by commas, where the model has none.", metavar="A,B,..."),
+        Optional[str], option("Names of the classes, separated by commas, where the model has none.", metavar="A,B,...")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
+    force: Annotated[bool, option("Replace existing files.", "--force")] = False,
     as_json: Json = False,
 ) -> None:
     """Check a file of weights against a model, and write it as a parameter file of ssdzoo."""

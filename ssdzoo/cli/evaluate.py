@@ -4,49 +4,28 @@ from math import floor
 from pathlib import Path
 from typing import Annotated, Optional
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from ssdzoo.cli.options import PARTS, Data, Gpus, Json, Model, Weights, check_folder, prepare
+from ssdzoo.cli.options import BACKEND, PARTS, Data, Gpus, Json, Model, Weights, check_folder, option, prepare
 from ssdzoo.errors import CallError
+
+_FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
 
 
 def evaluate(
     model: Model,
     data: Data,
-    split: Annotated[str, typer.Option(help=f"Images to evaluate on. {PARTS}")] = "test",
-    metric: Annotated[
-        str, typer.Option(help="voc07 (11 points), voc12 (area under the curve) or coco (its twelve numbers).")
-    ] = "voc07",
-    iou: Annotated[
-        float, typer.Option(min=0.05, max=1, help="Minimum IoU of a hit; the twelve numbers of coco have their own.")
-    ] = 0.5,
-    score: Annotated[
-        float, typer.Option(min=0, max=1, help="Minimum score in the confusion matrix and among the mistakes.")
-    ] = 0.5,
+    split: Annotated[str, option(f"Images to evaluate on. {PARTS}")] = "test",
+    metric: Annotated[str, option("voc07 (11 points), voc12 (area under the curve) or coco (its twelve numbers).")] = "voc07",
+    iou: Annotated[float, option("Minimum IoU of a hit; the twelve numbers of coco have their own.", min=0.05, max=1)] = 0.5,
+    score: Annotated[float, option("Minimum score in the confusion matrix and among the mistakes.", min=0, max=1)] = 0.5,
     out: Annotated[
-        Optional[Path],
-        typer.Option(help="Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none"),
+        Optional[Path], option("Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none")
     ] = None,
-    format: Annotated[
-        Optional[list[str]],
-        typer.Option(
-            help="Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given "
-            "twice.",
-            show_default="recognized from the path",
-        ),
-    ] = None,
-    backend: Annotated[
-        Optional[str],
-        typer.Option(
-            help="What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed.",
-            show_default="mxnet; auto for an .onnx",
-        ),
-    ] = None,
-    precision: Annotated[
-        str, typer.Option(help="Number format of openvino: f32, bf16, or auto: bf16 where the processor has it.")
-    ] = "f32",
+    format: Annotated[Optional[list[str]], option(_FORMAT, show_default="recognized from the path")] = None,
+    backend: Annotated[Optional[str], option(BACKEND, show_default="mxnet; auto for an .onnx")] = None,
+    precision: Annotated[str, option("Number format of openvino: f32, bf16, or auto: bf16 where the processor has it.")] = "f32",
     weights: Weights = None,
     gpus: Gpus = None,
     as_json: Json = False,
@@ -58,22 +37,19 @@ def evaluate(
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
     contexts = prepare(gpus, backend in (None, "mxnet") and not model.endswith(".onnx"))
-    from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.data import load_dataset
+    from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import versions
     from ssdzoo.predict.load import load
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
     detector = load(model, backend, contexts, weights, precision)
-    dataset = load_dataset(data, split, detector.names, data_format)
+    dataset = load_data(data, split, detector.names, data_format)
     ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     with WorkProgress() as progress:
-        for problem in dataset.problems:
-            progress.say(f"  {problem}")
         found = evaluation.evaluate_fully(detector, dataset, metric, progress, iou, score, ids[0])
         if out:
             result = write_evaluation(out, found, about, ids if write_coco else None)

@@ -3,40 +3,24 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ssdzoo.cli.options import Gpus, Model, Weights, check_folder, prepare
+from ssdzoo.cli.options import Gpus, Model, Weights, check_folder, option, prepare
 from ssdzoo.errors import CallError
 
 _ONNX = "ONNX"
+_RAW = "Give the head outputs (class logits, box offsets, anchors) in place of detections."
+_WITH_PREPROCESS = "Take uint8 RGB images (B, H, W, 3) and normalize them inside."
 
 
 def export(
     model: Model,
-    out: Annotated[Path, typer.Option(help="Folder for the files.", show_default=False)],
-    format: Annotated[
-        str, typer.Option(help="symbol: NAME-symbol.json, NAME-0000.params and NAME.toml. onnx: NAME.onnx.")
-    ] = "symbol",
+    out: Annotated[Path, option("Folder for the files.", show_default=False)],
+    format: Annotated[str, option("symbol: NAME-symbol.json, NAME-0000.params and NAME.toml. onnx: NAME.onnx.")] = "symbol",
     weights: Weights = None,
     gpus: Gpus = None,
-    opset: Annotated[int, typer.Option(help="Version of the ONNX operator set.", rich_help_panel=_ONNX)] = 17,
-    raw: Annotated[
-        bool,
-        typer.Option(
-            "--raw",
-            help="Give the head outputs (class logits, box offsets, anchors) in place of detections.",
-            rich_help_panel=_ONNX,
-        ),
-    ] = False,
-    with_preprocess: Annotated[
-        bool,
-        typer.Option(
-            "--with-preprocess", help="Take uint8 RGB images (B, H, W, 3) and normalize them inside.", rich_help_panel=_ONNX
-        ),
-    ] = False,
-    dynamic_size: Annotated[
-        bool, typer.Option("--dynamic-size", help="Take images of any height and width.", rich_help_panel=_ONNX)
-    ] = False,
+    opset: Annotated[int, option("Version of the ONNX operator set.", panel=_ONNX)] = 17,
+    raw: Annotated[bool, option(_RAW, "--raw", panel=_ONNX)] = False,
+    with_preprocess: Annotated[bool, option(_WITH_PREPROCESS, "--with-preprocess", panel=_ONNX)] = False,
+    dynamic_size: Annotated[bool, option("Take images of any height and width.", "--dynamic-size", panel=_ONNX)] = False,
 ) -> None:
     """Export a model: as a symbol that MXNet loads without ssdzoo, or as ONNX for today's runtimes.
 

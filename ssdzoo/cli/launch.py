@@ -3,24 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Optional
 
-import typer
-
+from ssdzoo.cli.options import argument, option
 from ssdzoo.errors import CallError
+
+_HOSTS = (
+    "A file with one machine per line, reached by ssh without a password, with this folder and this Python. Without it all "
+    "run here."
+)
 
 
 def launch(
-    command: Annotated[
-        list[str], typer.Argument(help="-- train MODEL DATA --out RUN ...", metavar="-- COMMAND", show_default=False)
-    ],
-    workers: Annotated[int, typer.Option("-n", "--workers", min=1, help="Processes that train.")] = 2,
-    servers: Annotated[int, typer.Option("-s", "--servers", min=1, help="Processes that add up gradients.")] = 1,
-    hosts: Annotated[
-        Optional[Path],
-        typer.Option(
-            help="A file with one machine per line, reached by ssh without a password, with this folder and this Python. "
-            "Without it all run here."
-        ),
-    ] = None,
+    command: Annotated[list[str], argument("-- train MODEL DATA --out RUN ...", metavar="-- COMMAND")],
+    workers: Annotated[int, option("Processes that train.", "-n", "--workers", min=1)] = 2,
+    servers: Annotated[int, option("Processes that add up gradients.", "-s", "--servers", min=1)] = 1,
+    hosts: Annotated[Optional[Path], option(_HOSTS)] = None,
 ) -> None:
     """Train with several processes: each reads its part of the data, and the first one keeps the run folder.
 
@@ -39,9 +35,8 @@ def _read_hosts(path: Path) -> list:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise CallError(
-            f"--hosts {path}: cannot be read as a list of machines: {getattr(error, 'strerror', None) or error}"
-        ) from None
+        reason = getattr(error, "strerror", None) or error
+        raise CallError(f"--hosts {path}: cannot be read as a list of machines: {reason}") from None
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     names = [line for line in lines if line]
     if not names:

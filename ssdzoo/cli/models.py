@@ -4,31 +4,30 @@ import json
 from pathlib import Path
 from typing import Annotated, Optional
 
-import typer
 from rich.console import Console
 from rich.table import Table
 
-from ssdzoo.cli.options import Json
+from ssdzoo.cli.options import Json, argument, option
 from ssdzoo.errors import CallError
 from ssdzoo.zoo import find_preset, list_models, near_models
+
+_WEIGHTS = "Show which have weights on this machine, of their own or of their backbone."
 
 
 def models(
     pattern: Annotated[
-        Optional[str], typer.Argument(help="Only names that match, such as `*mobilenet*`; or a table of your own (.toml).")
+        Optional[str], argument("Only names that match, such as `*mobilenet*`; or a table of your own (.toml).")
     ] = None,
-    weights: Annotated[
-        bool, typer.Option("--weights", help="Show which have weights on this machine, of their own or of their backbone.")
-    ] = False,
-    root: Annotated[Optional[Path], typer.Option(help="Folder of the published weights.", show_default="~/.mxnet/models")] = None,
+    weights: Annotated[bool, option(_WEIGHTS, "--weights")] = False,
+    root: Annotated[Optional[Path], option("Folder of the published weights.", show_default="~/.mxnet/models")] = None,
     as_json: Json = False,
 ) -> None:
     """List the models of the zoo: millions of parameters, billions of multiply-accumulates (GMACs) of an image, and
     milliseconds of an image where `ssdzoo benchmark` has measured it on this machine."""
-    own_table = pattern is not None and pattern.endswith(".toml")
-    presets = [find_preset(name) for name in ([pattern] if own_table else list_models(pattern))]
+    names = [pattern] if pattern and pattern.endswith(".toml") else list_models(pattern)
+    presets = [find_preset(name) for name in names]
     if not presets:
-        hint = near_models(pattern, 0.8) or '; a pattern has stars, such as "*mobilenet*"'
+        hint = near_models(pattern or "", 0.8) or '; a pattern has stars, such as "*mobilenet*"'
         raise CallError(f"no model matches {pattern!r}{hint}")
     if weights:
         _show_weights(presets, root, as_json)
@@ -39,7 +38,7 @@ def models(
 
 
 def _rows(presets: list) -> list:
-    from ssdzoo.costs import find_cost, with_some_classes
+    from ssdzoo.costs import class_count, find_cost
     from ssdzoo.measure.timings import timings
 
     measured, rows = timings(presets), []
@@ -51,7 +50,7 @@ def _rows(presets: list) -> list:
         rows.append(
             {"name": p.name, "backbone": p.backbone, "height": p.base_size[0], "width": p.base_size[1],
              "classes": len(p.classes) if p.classes else None, "parameters": cost.parameters, "macs": cost.macs,
-             "cost_classes": len(with_some_classes(p).classes), "measured": times}
+             "cost_classes": class_count(p), "measured": times}
         )  # fmt: skip
     return rows
 

@@ -11,25 +11,31 @@ import typer
 
 from ssdzoo.errors import CallError
 
-Model = Annotated[
-    str, typer.Argument(help="A preset's name, a table (.toml), a run folder, or an exported model.", show_default=False)
-]
-Data = Annotated[
-    Path,
-    typer.Argument(
-        help="A data set: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. "
-        "Several with commas in between are joined.",
-        show_default=False,
-    ),
-]
+
+def option(help: str, *names: str, panel: str | None = None, **kwargs: Any) -> Any:
+    """An option of typer; without `names` it is called as its argument."""
+    return typer.Option(*names, help=help, rich_help_panel=panel, **kwargs)
+
+
+def argument(help: str, **kwargs: Any) -> Any:
+    """An argument of typer that has no default."""
+    return typer.Argument(help=help, show_default=False, **kwargs)
+
+
+_DATA = (
+    "A data set: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. Several with "
+    "commas in between are joined."
+)
+Model = Annotated[str, argument("A preset's name, a table (.toml), a run folder, or an exported model.")]
+Data = Annotated[Path, argument(_DATA)]
 Format = Annotated[
-    Optional[str],
-    typer.Option(help="Format of the data: voc, coco, yolo, recordio or csv.", show_default="recognized from the path"),
-]
+    Optional[str], option("Format of the data: voc, coco, yolo, recordio or csv.", show_default="recognized from the path"),
+]  # fmt: skip
+BACKEND = "What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
-Gpus = Annotated[Optional[str], typer.Option(help="GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
-Weights = Annotated[Optional[Path], typer.Option(help="Parameter file of the whole network, or a run folder.")]
-Json = Annotated[bool, typer.Option("--json", help="Print results as JSON on standard output.")]
+Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
+Weights = Annotated[Optional[Path], option("Parameter file of the whole network, or a run folder.")]
+Json = Annotated[bool, option("Print results as JSON on standard output.", "--json")]
 
 
 def in_panel(shared: Any, panel: str) -> Any:

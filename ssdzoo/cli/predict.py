@@ -4,24 +4,17 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ssdzoo.cli.options import Gpus, Json, Model, Weights, check_folder, prepare
+from ssdzoo.cli.options import BACKEND, Gpus, Json, Model, Weights, argument, check_folder, option, prepare
 
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Images, folders of images, or videos.", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the pictures and detections.json.", show_default=False)],
-    score: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a detection.")] = 0.5,
-    backend: Annotated[
-        str,
-        typer.Option(help="What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."),
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")
-    ] = "auto",
-    mode: Annotated[str, typer.Option(help="For openvino: latency, or throughput for many images.")] = "latency",
+    images: Annotated[list[Path], argument("Images, folders of images, or videos.")],
+    out: Annotated[Path, option("Folder for the pictures and detections.json.", show_default=False)],
+    score: Annotated[float, option("Minimum score of a detection.", min=0, max=1)] = 0.5,
+    backend: Annotated[str, option(BACKEND)] = "auto",
+    precision: Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")] = "auto",
+    mode: Annotated[str, option("For openvino: latency, or throughput for many images.")] = "latency",
     weights: Weights = None,
     gpus: Gpus = None,
     as_json: Json = False,

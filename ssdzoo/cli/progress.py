@@ -1,12 +1,24 @@
 """The progress of a verb: a bar with rate and time left on a terminal, plain lines elsewhere."""
 
 import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssdzoo.cli.messages import as_flags
+from ssdzoo.data import Dataset, load_dataset
 from ssdzoo.progress import Printed, step_note
+
+
+def load_data(data: str | Path, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+    """A data set; what is wrong with it is printed."""
+    dataset = load_dataset(data, split, names, format)
+    with WorkProgress() as progress:
+        for problem in dataset.problems:
+            progress.say(f"  {problem}")
+    return dataset
 
 
 class WorkProgress(Printed):
@@ -46,7 +58,7 @@ class WorkProgress(Printed):
             self._task = self._bar.add_task("training", note="")
         self._bar.update(self._task, description=f"epoch {epoch + 1}", completed=step + 1, total=steps, note=step_note(row))
 
-    def images(self, results, count: int):
+    def images(self, results: Iterable, count: int) -> Iterator:
         if not self._bar:
             yield from super().images(results, count)
             return

@@ -4,34 +4,26 @@ import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
-import typer
-
-from ssdzoo.cli.compare import load_records, show_certificate
-from ssdzoo.cli.options import PARTS, Json, Model, Weights, check_folder, prepare
+from ssdzoo.cli.compare import show_certificate
+from ssdzoo.cli.options import PARTS, Json, Model, Weights, check_folder, option, prepare
 from ssdzoo.errors import CallError
+
+_IMAGES = "Folder of images like those of later use, to calibrate on."
+_DATA = "A data set with true boxes: its mAP decides."
 
 
 def quantize(
     model: Model,
-    out: Annotated[Path, typer.Option(help="Folder for NAME-int8.onnx and the certificate.", show_default=False)],
-    images: Annotated[
-        Optional[Path],
-        typer.Option(
-            help="Folder of images like those of later use, to calibrate on.", show_default="the training images of --data"
-        ),
-    ] = None,
-    count: Annotated[int, typer.Option(min=1, help="Images to calibrate on, evenly spread over all.")] = 100,
-    data: Annotated[
-        Optional[Path],
-        typer.Option(help="A data set with true boxes: its mAP decides.", show_default="the agreement on --images decides"),
-    ] = None,
-    split: Annotated[str, typer.Option(help=f"Images of --data. {PARTS}")] = "test",
-    map_tolerance: Annotated[float, typer.Option(min=0, help="Maximum loss of mAP, with --data.")] = 0.01,
-    agreement: Annotated[float, typer.Option(min=0, max=1, help="Minimum share of equal detections, without --data.")] = 0.9,
-    score: Annotated[float, typer.Option(min=0, max=1, help="Minimum score of a detection in the certificate.")] = 0.5,
+    out: Annotated[Path, option("Folder for NAME-int8.onnx and the certificate.", show_default=False)],
+    images: Annotated[Optional[Path], option(_IMAGES, show_default="the training images of --data")] = None,
+    count: Annotated[int, option("Images to calibrate on, evenly spread over all.", min=1)] = 100,
+    data: Annotated[Optional[Path], option(_DATA, show_default="the agreement on --images decides")] = None,
+    split: Annotated[str, option(f"Images of --data. {PARTS}")] = "test",
+    map_tolerance: Annotated[float, option("Maximum loss of mAP, with --data.", min=0)] = 0.01,
+    agreement: Annotated[float, option("Minimum share of equal detections, without --data.", min=0, max=1)] = 0.9,
+    score: Annotated[float, option("Minimum score of a detection in the certificate.", min=0, max=1)] = 0.5,
     float_first: Annotated[
-        Optional[int],
-        typer.Option(min=0, help="Convolutions that stay in float, from the image on.", show_default="as few as needed"),
+        Optional[int], option("Convolutions that stay in float, from the image on.", min=0, show_default="as few as needed")
     ] = None,
     weights: Weights = None,
     as_json: Json = False,
@@ -41,15 +33,16 @@ def quantize(
         raise CallError("name images to calibrate on with --images, or a data set with --data")
     check_folder(out)
     contexts = prepare(None, not model.endswith(".onnx"))
-    from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.export.int8.quantize import quantize_onnx
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
     side = open_side(model, "onnxruntime", contexts, weights)
     before = side.detector.backend.file
+    assert before  # onnxruntime runs a file
     path = out / f"{side.detector.preset.name}-int8.onnx"
-    records = load_records(data, split, side.detector.names) if data else None
+    records = load_data(data, split, side.detector.names).records if data else None
     chosen = _spread(images, data, side.detector.names, count)
     with WorkProgress() as progress:
         batches = (side.detector.prepare(image)[1][None] for image in progress.images(chosen, len(chosen)))
@@ -62,9 +55,8 @@ def quantize(
         file=sys.stderr,
     )
     tolerance = Tolerance(map=map_tolerance) if data else Tolerance(agreement=agreement)
-    show_certificate(
-        side, open_side(path, "onnxruntime"), Trial(None if data else chosen, records, score, tolerance), out, as_json
-    )
+    trial = Trial(None if data else chosen, records, score, tolerance)
+    show_certificate(side, open_side(path, "onnxruntime"), trial, out, as_json)
 
 
 def _spread(images, data, names: list, count: int) -> list:

@@ -3,16 +3,12 @@
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from ssdzoo.cli.options import Gpus, prepare
+from ssdzoo.cli.options import Gpus, option, prepare
 
 
 def quickstart(
-    out: Annotated[Path, typer.Option(help="Folder for all files; an earlier quickstart there is replaced.")] = Path(
-        "quickstart"
-    ),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the training images.")] = 64,
+    out: Annotated[Path, option("Folder for all files; an earlier quickstart there is replaced.")] = Path("quickstart"),
+    epochs: Annotated[int, option("Passes over the training images.", min=1)] = 64,
     gpus: Gpus = None,
 ) -> None:
     """Draw a data set, fine-tune a detector on it, evaluate, export, reload, predict: about three minutes."""

@@ -32,7 +32,7 @@ ratios = [[1, 2, 0.5], [1, 2, 0.5], [1, 2, 0.5], [1, 2, 0.5]]
 PICTURES = 9
 
 
-def run_quickstart(out: str | Path, epochs: int, contexts: list, progress: Silent) -> dict:
+def run_quickstart(out: str | Path, epochs: int, contexts: list | None, progress: Silent) -> dict:
     """Does all of it in the folder `out`, which may hold an earlier quickstart: that is replaced.
 
     Returns:

@@ -65,7 +65,7 @@ def _write_all(building: Path, counts: dict, seed: int) -> None:
         (building / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{n}\n" for n in names), "utf-8")
 
 
-def _write(folder: Path, stem: str, image, boxes, names) -> None:
+def _write(folder: Path, stem: str, image: np.ndarray, boxes: np.ndarray, names: list[str]) -> None:
     path = folder / "JPEGImages" / f"{stem}.jpg"
     if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92]):
         raise OSError(f"{path} could not be written: is the disk full?")
@@ -87,7 +87,8 @@ def draw_scene(rng: np.random.Generator) -> tuple:
     column; names."""
     height, width = SIZE
     image = _background(rng)
-    boxes, names = np.zeros((0, 4), np.float32), []
+    boxes = np.zeros((0, 4), np.float32)
+    names: list[str] = []
     for _ in range(rng.integers(1, 5)):
         name = list(SHAPES)[rng.integers(len(SHAPES))]
         for _ in range(20):
@@ -106,7 +107,7 @@ def draw_scene(rng: np.random.Generator) -> tuple:
     return np.clip(image + noise, 0, 255).astype(np.uint8), boxes, names
 
 
-def _background(rng) -> np.ndarray:
+def _background(rng: np.random.Generator) -> np.ndarray:
     """(H, W, 3) float32: soft blobs between two muted colors, and a few thin lines that look like edges of shapes."""
     height, width = SIZE
     cells = rng.integers(3, 8), rng.integers(4, 10)
@@ -122,36 +123,33 @@ def _background(rng) -> np.ndarray:
 
 def _color(hue: float, saturation: float, value: float) -> np.ndarray:
     """(3,) float32 RGB, 0 to 255, of a hue in degrees, and a saturation and a value from 0 to 1."""
-    return cv2.cvtColor(np.float32([[[hue % 360, saturation, value]]]), cv2.COLOR_HSV2RGB)[0, 0] * 255
+    return cv2.cvtColor(np.array([[[hue % 360, saturation, value]]], np.float32), cv2.COLOR_HSV2RGB)[0, 0] * 255
 
 
 def _outline(name: str) -> np.ndarray:
     """(K, 2) corners of a shape within the unit circle."""
-    if name == "circle":
-        turns, radii = np.linspace(0, 2 * np.pi, 72, endpoint=False), 1
-    elif name in ("square", "triangle"):
-        turns, radii = np.linspace(0, 2 * np.pi, 4 if name == "square" else 3, endpoint=False), 1
-    elif name == "star":
-        turns, radii = np.linspace(0, 2 * np.pi, 10, endpoint=False), np.tile([1, 0.42], 5)
-    else:
+    if name == "cross":
         arm = 0.3
         quarter = np.array([[arm, arm], [arm, 0.95], [-arm, 0.95]])
         turn = np.array([[0, 1], [-1, 0]])
         return np.concatenate([quarter @ np.linalg.matrix_power(turn, k) for k in range(4)])
-    return np.stack([np.cos(turns), np.sin(turns)], axis=1) * np.reshape(radii, (-1, 1))
+    count = {"circle": 72, "square": 4, "triangle": 3, "star": 10}[name]
+    turns = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    radii = np.resize([1, 0.42 if name == "star" else 1], count)
+    return np.stack([np.cos(turns), np.sin(turns)], axis=1) * radii[:, None]
 
 
-def _mask(name: str, center, radius: float, angle: float) -> np.ndarray:
+def _mask(name: str, center: tuple, radius: float, angle: float) -> np.ndarray:
     """(H, W) float32 coverage of each pixel, 0 to 1."""
     height, width = SIZE
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     corners = (_outline(name) @ turn.T * radius + center) * SUPERSAMPLE
     large = np.zeros((height * SUPERSAMPLE, width * SUPERSAMPLE), np.uint8)
-    cv2.fillPoly(large, [np.round(corners).astype(np.int32)], 255)
+    cv2.fillPoly(large, [np.round(corners).astype(np.int32)], (255,))
     return cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA) / np.float32(255)
 
 
-def _paint(image, mask, box, texture: str, hue: float, rng) -> None:
+def _paint(image: np.ndarray, mask: np.ndarray, box: np.ndarray, texture: str, hue: float, rng: np.random.Generator) -> None:
     """Puts a textured shape into the image, and a soft shadow below it."""
     margin = 14  # of the shadow
     left, top = np.maximum(box[:2].astype(int) - margin, 0)
@@ -161,31 +159,30 @@ def _paint(image, mask, box, texture: str, hue: float, rng) -> None:
     light = _color(hue, rng.uniform(0.55, 0.8), rng.uniform(0.85, 1))
     dark = _color(hue + rng.uniform(-15, 15), rng.uniform(0.75, 1), rng.uniform(0.35, 0.6))
     colors = dark + _texture(texture, mask.shape, rng)[..., None] * (light - dark)
-    shifted = cv2.warpAffine(mask, np.float32([[1, 0, 4], [0, 1, 4]]), mask.shape[::-1])
+    shifted = cv2.warpAffine(mask, np.array([[1, 0, 4], [0, 1, 4]], np.float32), mask.shape[::-1])
     shadow = cv2.GaussianBlur(shifted, (0, 0), 3)[..., None] * 0.4
     part[:] = part * (1 - shadow) * (1 - mask[..., None]) + colors * mask[..., None]
 
 
-def _texture(kind: str, shape: tuple, rng) -> np.ndarray:
+def _texture(kind: str, shape: tuple, rng: np.random.Generator) -> np.ndarray:
     """`shape` float32, 0 (dark) to 1 (light), at a random angle and period."""
     y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     angle, period = rng.uniform(0, np.pi), rng.uniform(8, 16)
     along = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period)
     across = np.sin(2 * np.pi * (y * np.cos(angle) - x * np.sin(angle)) / period)
-    if kind == "stripes":
-        pattern = along * 3
-    elif kind == "dots":
-        pattern = (along + across) * 3 - 2.5
-    elif kind == "checks":
-        pattern = along * across * 6
-    elif kind == "speckles":
+    if kind == "speckles":
         pattern = cv2.GaussianBlur(rng.normal(0, 4, shape).astype(np.float32), (0, 0), 1.6)
     else:
-        pattern = ((x - x.mean()) * np.cos(angle) + (y - y.mean()) * np.sin(angle)) / max(shape) * 3
+        pattern = {
+            "stripes": along * 3,
+            "dots": (along + across) * 3 - 2.5,
+            "checks": along * across * 6,
+            "gradient": ((x - x.mean()) * np.cos(angle) + (y - y.mean()) * np.sin(angle)) / max(shape) * 3,
+        }[kind]
     return np.clip(pattern / 2 + 0.5, 0, 1)
 
 
-def draw_jpegs(folder, count: int = 8) -> Path:
+def draw_jpegs(folder: str | Path, count: int = 8) -> Path:
     """Writes that many scenes of 640x480 pixels as JPEG files, and returns their folder."""
     for i in range(count):
         picture = draw_scene(np.random.default_rng(i))[0]

@@ -51,28 +51,19 @@ class Fit:
         record, size = self.dataset.records[self.objects.images[i]], self.presets[0].base_size
         box = self.objects.boxes[i] * np.array([record.width / size[1], record.height / size[0]] * 2, np.float32)
         return {
-            "file": str(record.image),
-            "class": self.dataset.names[self.objects.class_ids[i]],
-            "box": [round(float(v), 1) for v in box],
-            "iou": round(float(before), 4),
-            "proposed": round(float(after), 4),
-        }
+            "file": str(record.image), "class": self.dataset.names[self.objects.class_ids[i]],
+            "box": [round(float(v), 1) for v in box], "iou": round(float(before), 4), "proposed": round(float(after), 4),
+        }  # fmt: skip
 
     def to_dict(self) -> dict:
         """All of it as plain values for JSON."""
         model, proposal = self.presets
         return {
-            "model": model.name,
-            "size": list(model.base_size),
-            "images": len(self.dataset),
-            "before": self.tables[0],
-            "after": self.tables[1],
-            "sizes": [list(sizes) for sizes in proposal.sizes],
-            "ratios": [list(ratios) for ratios in proposal.ratios],
-            "missed": list(self.missed),
-            "too_small": self.too_small(),
-            "uncovered": self.uncovered(),
-        }
+            "model": model.name, "size": list(model.base_size), "images": len(self.dataset),
+            "before": self.tables[0], "after": self.tables[1],
+            "sizes": [list(sizes) for sizes in proposal.sizes], "ratios": [list(ratios) for ratios in proposal.ratios],
+            "missed": list(self.missed), "too_small": self.too_small(), "uncovered": self.uncovered(),
+        }  # fmt: skip
 
 
 def fit_anchors(dataset: Dataset, preset: Preset, levels: list, count: int | None = None, seed: int = 0) -> Fit:

@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ssdzoo.build import get_model
 from ssdzoo.costs import with_some_classes
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
@@ -91,10 +90,7 @@ def benchmark(subject: Subject, images: list, backends: list[str], batches: Sequ
                     continue
                 say(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
                 which = Subject(quantized) if runtime.endswith(INT8) else subject
-                task = {
-                    "runtime": runtime, "batch": batch, "model": str(which.model), "name": which.name,
-                    "weights": which.weights and str(which.weights), "images": [str(path) for path in images],
-                }  # fmt: skip
+                task = {**which._asdict(), "runtime": runtime, "batch": batch, "images": images}
                 taken[runtime, batch].append(_measure_apart(task))
     return [_row(runtime, batch, results) for (runtime, batch), results in taken.items() if None not in results]
 
@@ -106,6 +102,7 @@ def _write_int8(subject: Subject, images: list, out: Path) -> None:
     chosen = list(dict.fromkeys(images))[:_CALIBRATED]
     # Random weights do not show how many convolutions must stay in float.
     float_first = None if subject.trained else 1
+    assert detector.backend.file  # onnxruntime runs a file
     quantize_onnx(detector.backend.file, out, (detector.prepare(path)[1][None] for path in chosen), float_first)
 
 
@@ -125,7 +122,7 @@ def _measure_apart(task: dict) -> dict | None:
     """What `_measure` says, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_CHOSEN)}
     command = [sys.executable, "-m", "ssdzoo.measure.benchmark"]
-    done = subprocess.run(command, input=json.dumps(task), capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, input=json.dumps(task, default=str), capture_output=True, text=True, env=environment)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
         raise SSDZooError(f"the measurement of {task['runtime']} failed: {lines[-1]}")
@@ -211,8 +208,11 @@ def find_subject(model: str | Path, folder: str | Path, weights: str | Path | No
 
 def _write_random(preset: Preset, path: Path) -> Path:
     """Random parameters of a preset."""
+    from ssdzoo.build import get_model  # mxnet, which a process that measures imports after `tune_cpu`
+    from ssdzoo.runtime import mx
+
     net = get_model(preset)
-    net.initialize(mxnet().init.Xavier())
+    net.initialize(mx.init.Xavier())
     write_params(path, {name: p.data().asnumpy() for name, p in net._collect_params_with_prefix().items()})
     return path
 

@@ -14,10 +14,11 @@ from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
 from ssdzoo.machine import cores, processor, versions
 from ssdzoo.measure import compare
-from ssdzoo.measure.evaluate import plain
+from ssdzoo.measure.evaluate import average_precision, detect_all, plain
 from ssdzoo.model_source import resolve
 from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
+from ssdzoo.progress import Silent
 
 HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
 _PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
@@ -69,9 +70,8 @@ class Trial:
         Raises:
             CallError: videos, or no images at all.
         """
-        if self.records is not None:
-            return list_stills([record.image for record in self.records])
-        return list_stills([] if self.images is None else self.images)
+        images = self.images if self.records is None else [record.image for record in self.records]
+        return list_stills([] if images is None else images)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) ->
     """
     compare.check_classes(a.detector, b.detector)
     items, tolerance = trial.items(), trial.tolerance
-    found = [_detect(side.detector, items, progress) for side in (a, b)]
+    found = [list(detect_all(side.detector, items, progress or Silent().images)) for side in (a, b)]
     limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
     matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {
@@ -152,15 +152,10 @@ def list_stills(images: Images) -> list[Image]:
     return items
 
 
-def _detect(detector: Detector, items: list, progress: Callable | None) -> list:
-    results = detector.stream(items, score=0.0)
-    return [found for _, found in (progress(results, len(items)) if progress else results)]
-
-
 def _mean_ap(found: list, records: list | None, names: list) -> dict:
     if records is None:
         return {"not_compared": "the true boxes are not known"}
-    a, b = (compare.mean_ap(side, records, names)["mAP"] for side in found)
+    a, b = (average_precision(side, records, names)["mAP"] for side in found)
     loss = float(a - b)
     return {"a": float(a), "b": float(b), "loss": loss if loss == loss else None}
 

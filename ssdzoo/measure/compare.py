@@ -7,7 +7,6 @@ import numpy as np
 from ssdzoo import boxes as geometry
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
-from ssdzoo.metrics import VOCMeanAP
 from ssdzoo.predict.backends.protocol import NoHeadOutputs
 from ssdzoo.predict.detector import Detector
 
@@ -127,23 +126,16 @@ def summarize(matches: list, names_a: list, names_b: list) -> dict:
     cut_a, cut_b = (sum(m.cut[side] for m in matches) for side in (0, 1))
     return {
         "detections": {
-            "a": count + missing + cut_a,
-            "b": count + extra + cut_b,
-            "matched": count,
-            "missing": missing,
-            "extra": extra,
-            "cut_a": cut_a,
-            "cut_b": cut_b,
+            "a": count + missing + cut_a, "b": count + extra + cut_b, "matched": count, "missing": missing, "extra": extra,
+            "cut_a": cut_a, "cut_b": cut_b,
             "agreement": count / (count + missing + extra) if count + missing + extra else None,
         },
         "boxes": {
-            "largest_pixels": over("pixels", np.max),
-            "mean_pixels": over("pixels", np.mean),
-            "least_iou": over("iou", np.min),
+            "largest_pixels": over("pixels", np.max), "mean_pixels": over("pixels", np.mean), "least_iou": over("iou", np.min),
         },
         "scores": {"largest": over("scores", np.max), "mean": over("scores", np.mean)},
         "notes": [] if list(names_a) == list(names_b) else ["the class names differ: classes were compared by their numbers"],
-    }
+    }  # fmt: skip
 
 
 def judge(summary: dict, tolerance: Tolerance) -> list:
@@ -155,22 +147,18 @@ def judge(summary: dict, tolerance: Tolerance) -> list:
     if not counts["a"] + counts["b"]:
         return ["neither finds anything: there is nothing to compare; lower the minimum score, or take other images"]
     if tolerance.agreement is not None:
-        share = counts["agreement"]
-        return failures + (
-            [f"{share:.4f} of the detections agree, at least {tolerance.agreement:g} should"]
-            if share < tolerance.agreement
-            else []
-        )
+        if counts["agreement"] < tolerance.agreement:
+            failures.append(f"{counts['agreement']:.4f} of the detections agree, at least {tolerance.agreement:g} should")
+        return failures
     if counts["missing"]:
         failures.append(f"{counts['missing']} of {counts['a']} detections of A are missing in B")
     if counts["extra"]:
         failures.append(f"{counts['extra']} of {counts['b']} detections of B are not in A")
-    for what, value, limit, unit in (
-        ("box", summary["boxes"]["largest_pixels"], tolerance.box, " pixels"),
-        ("score", summary["scores"]["largest"], tolerance.score, ""),
-    ):
-        if value is not None and value > limit:
-            failures.append(f"a {what} differs by {value:.3g}{unit}, tolerance {limit:g}")
+    pixels, score = summary["boxes"]["largest_pixels"], summary["scores"]["largest"]
+    if pixels is not None and pixels > tolerance.box:
+        failures.append(f"a box differs by {pixels:.3g} pixels, tolerance {tolerance.box:g}")
+    if score is not None and score > tolerance.score:
+        failures.append(f"a score differs by {score:.3g}, tolerance {tolerance.score:g}")
     return failures
 
 
@@ -222,12 +210,3 @@ def check_classes(a: Detector, b: Detector) -> None:
             f"A has {len(a.names)} classes ({', '.join(a.names[:3])} ...), B {len(b.names)} ({', '.join(b.names[:3])} ...): "
             "only models of the same classes can be compared"
         )
-
-
-def mean_ap(found: list, records: list, names: list) -> dict:
-    """VOCMeanAP's value (11 points) of the Detections of each Record."""
-    scorer = VOCMeanAP(names, use_07=True, inclusive=True)
-    for detections, record in zip(found, records):
-        answer = detections.boxes, detections.class_ids, detections.scores
-        scorer.update(*answer, record.boxes, record.class_ids, record.difficult | record.crowd)
-    return scorer.value()

@@ -2,7 +2,7 @@
 
 import difflib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,21 +90,31 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
         data = load_dataset(data, split, model.names, format)
         for problem in data.problems:
             progress.say(f"  {problem}")
-    scorer = _scorer(metric, model.names, iou)
-    for found, record in zip(_detect(model, data, progress), data.records):  # in this order, so that progress ends too
-        _add(scorer, record, found)
+    found = detect_all(model, [record.image for record in data.records], progress.images)
+    return average_precision(found, data.records, model.names, metric, iou)
+
+
+def average_precision(found: Iterable[Detections], records: list[Record], names: list, metric: str = "voc07",
+                      iou: float = 0.5) -> dict:  # fmt: skip
+    """What `evaluate` returns, of the Detections of each Record."""
+    scorer = COCOMetrics(names) if metric == "coco" else VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=True)
+    for detections, record in zip(found, records):  # in this order, so that progress ends too
+        _add(scorer, record, detections)
     return scorer.value()
 
 
-def evaluate_fully(
-    detector: Detector,
-    dataset: Dataset,
-    metric: str = "voc07",
-    progress: Silent | None = None,
-    iou: float = 0.5,
-    score: float = 0.5,
-    image_ids: list | None = None,
-) -> Evaluation:
+def detect_all(detector: Detector, images: list, progress: Callable) -> Iterator[Detections]:
+    """Yields the Detections of each image, down to the lowest score that the network gives.
+
+    Args:
+        progress: called with an iterable and the number of its items; returns an iterable of the same items.
+    """
+    for _, found in progress(detector.stream(images, score=0.0), len(images)):
+        yield found
+
+
+def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", progress: Silent | None = None,
+                   iou: float = 0.5, score: float = 0.5, image_ids: list | None = None) -> Evaluation:  # fmt: skip
     """What `evaluate` gives, and the rest: AP by size, best thresholds, curves, confusions, speed.
 
     Args:
@@ -120,7 +130,8 @@ def evaluate_fully(
     confusion = ConfusionMatrix(names, score, iou)
     coco = COCOMetrics(names) if metric == "coco" else None
     started = time.perf_counter()
-    found = list(_detect(detector, dataset, progress or Silent()))
+    images = [record.image for record in dataset.records]
+    found = list(detect_all(detector, images, (progress or Silent()).images))
     seconds = time.perf_counter() - started
     for i, (record, detections) in enumerate(zip(dataset.records, found)):
         for scorer in (curves, confusion):
@@ -139,16 +150,6 @@ def evaluate_fully(
         "images_per_s": round(len(found) / seconds, 2) if found else None,
     }
     return Evaluation(names, dataset.records, found, plain(summary), curves, confusion)
-
-
-def _detect(detector: Detector, dataset: Dataset, progress: Silent) -> Iterator[Detections]:
-    results = detector.stream([record.image for record in dataset.records], score=0.0)
-    for _, found in progress.images(results, len(dataset)):
-        yield found
-
-
-def _scorer(metric: str, names: list, iou: float) -> COCOMetrics | VOCMeanAP:
-    return COCOMetrics(names) if metric == "coco" else VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=True)
 
 
 def _add(scorer: Any, record: Record, found: Detections, image_id: int | None = None) -> None:
@@ -176,7 +177,7 @@ def _counts(dataset: Dataset, names: list, curves: VOCMeanAP) -> dict:
     }
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """Values for JSON: a number that is not finite, such as the AP of a class without objects, becomes None."""
     if isinstance(value, dict):
         return {key: plain(v) for key, v in value.items()}

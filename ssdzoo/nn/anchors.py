@@ -1,14 +1,14 @@
 """Anchor (default box) generators: Liu et al. 2016, section 2.2, "Choosing scales and aspect ratios for default boxes"."""
 
+from typing import Any
+
 import numpy as np
 
 from ssdzoo.anchors.levels import Level
 from ssdzoo.boxes import anchor_grid, anchor_shapes, listed_shapes, lite_shapes
 from ssdzoo.errors import CallError
 from ssdzoo.nn.parameters import Fixed, current_value
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
 
 
 class SSDAnchorGenerator(mx.gluon.HybridBlock):
@@ -32,8 +32,8 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
     one row of grid cells after the other.
     """
 
-    def __init__(self, index, im_size, sizes, ratios, step, alloc_size=(128, 128),
-                 offsets=(0.5, 0.5), clip=False, **kwargs):  # fmt: skip
+    def __init__(self, index: int, im_size: tuple, sizes: Any, ratios: Any, step: Any, alloc_size: tuple = (128, 128),
+                 offsets: tuple = (0.5, 0.5), clip: bool = False, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         self._index = index
         self._im_size = im_size
@@ -43,12 +43,12 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         with self.name_scope():
             self.anchors = self.params.get_constant(f"anchor_{index}", self._grid(self._shapes, steps, offsets, alloc_size))
 
-    def _box_shapes(self, sizes, ratios) -> np.ndarray:
+    def _box_shapes(self, sizes, ratios):
         """(num_depth, 2) float64: width and height of each anchor of a grid cell."""
         return anchor_shapes(sizes[0], np.sqrt(sizes[0] * sizes[1]), ratios)
 
     @staticmethod
-    def _grid(shapes, steps, offsets, alloc_size) -> np.ndarray:
+    def _grid(shapes: np.ndarray, steps: tuple, offsets: tuple, alloc_size: tuple) -> np.ndarray:
         """(1, 1, H, W, 4 * num_depth) float64. Computed in float64 and rounded once, so that it equals GluonCV's to
         the last bit."""
         return anchor_grid(shapes, steps, offsets, alloc_size).reshape(1, 1, *alloc_size, -1)
@@ -69,7 +69,7 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         grown[:, :, :old_height, :old_width] = stored
         self.assign(mx.nd.array(grown))
 
-    def layout(self) -> tuple:
+    def layout(self) -> tuple[np.ndarray, tuple, tuple]:
         """Shapes (num_depth, 2), (vertical, horizontal) steps and offsets of the stored anchors, float64."""
         stored = self._stored()
         cells = stored.reshape(*stored.shape[2:4], -1, 4)
@@ -80,7 +80,7 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
     def _stored(self) -> np.ndarray:
         return current_value(self.anchors).asnumpy().astype(np.float64)
 
-    def assign(self, anchors: "mx.nd.NDArray", ctx=None) -> None:
+    def assign(self, anchors: mx.nd.NDArray, ctx: Any = None) -> None:
         """Replaces the stored anchors, (1, 1, any H, any W, 4 * num_depth) float32, on `ctx` or on the contexts they are on.
 
         They become the parameter's own initial value as well: a later `initialize` restores them, not the first ones.
@@ -102,7 +102,7 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
         return anchors
 
 
-def network_levels(net) -> list:
+def network_levels(net: Any) -> list[Level]:
     """A `Level` for each feature map of an SSD at its base size; it need not be initialized."""
     return [Level(cells, *g.layout()) for g, cells in zip(net.anchor_generators, net.map_sizes(*net.base_size))]
 

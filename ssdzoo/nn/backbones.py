@@ -3,19 +3,21 @@
 import re
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
 from ssdzoo.errors import CallError
 from ssdzoo.nn.expander import FeatureExpander
+from ssdzoo.nn.fpn import STAGES, ResNetFPN
+from ssdzoo.nn.resnet_v1b import ResNetV1bExtractor
 from ssdzoo.nn.vgg_atrous import DILATION, vgg_atrous_extractor
 from ssdzoo.preset import backbone_classifier
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
 
 
-def feature_maker(name: str | None, base_size, features, filters, dilation: int | None = None, **expander) -> Callable:
+def feature_maker(name: str | None, base_size: int | tuple, features: Any, filters: list | None,
+                  dilation: int | None = None, **expander: Any) -> Callable:  # fmt: skip
     """A function that makes the feature extractor: a HybridBlock from images (B, 3, H, W) to a list of feature maps.
 
     Args:
@@ -30,7 +32,8 @@ def feature_maker(name: str | None, base_size, features, filters, dilation: int 
     Raises:
         CallError: an unknown backbone, or arguments that don't fit it.
     """
-    vgg = re.fullmatch(r"vgg(\d+)(_bn)?_atrous", name or "")
+    name = name or ""
+    vgg = re.fullmatch(r"vgg(\d+)(_bn)?_atrous", name)
     if dilation is not None and (features or not vgg):
         raise CallError(f"dilation={dilation}: is for the conv6 of vgg16_atrous and its kin, not for backbone {name!r}")
     if isinstance(features, mx.gluon.HybridBlock):
@@ -40,8 +43,6 @@ def feature_maker(name: str | None, base_size, features, filters, dilation: int 
     if vgg:
         return partial(vgg_atrous_extractor, int(vgg[1]), np.max(base_size), bool(vgg[2]), dilation=dilation or DILATION)
     if name == "resnet34_v1b":
-        from ssdzoo.nn.resnet_v1b import ResNetV1bExtractor
-
         return partial(ResNetV1bExtractor, name, filters or [256, 256, 128, 128])
     if not features or filters is None:
         raise CallError(f"backbone {name!r} needs features (names of its layers) and filters (of the appended layers)")
@@ -50,23 +51,19 @@ def feature_maker(name: str | None, base_size, features, filters, dilation: int 
     return lambda: FeatureExpander(_classifier(name), features, filters, **expander)
 
 
-def _pyramid_maker(name: str, features, filters) -> Callable:
-    stages = [re.fullmatch("stage([1-4])", layer) for layer in features]
-    if not all(stages) or len(set(filters)) > 1:
-        raise CallError(
-            f"backbone {name!r} has features out of stage1, stage2, stage3, stage4, and filters that are equal, "
-            f"not {list(features)} and {list(filters)}"
-        )
-    from ssdzoo.nn.fpn import ResNetFPN
-
+def _pyramid_maker(name: str, features: list, filters: list) -> Callable:
+    stages = {f"stage{number}": number for number in STAGES}
+    if not set(features) <= stages.keys() or len(set(filters)) > 1:
+        wanted = f"features out of {', '.join(stages)}, and filters that are equal"
+        raise CallError(f"backbone {name!r} has {wanted}, not {list(features)} and {list(filters)}")
     # Everything learns, so that training from scratch works; `ssdzoo train --freeze` fixes stages and norms.
     return partial(
-        ResNetFPN, backbone_classifier(name), [int(stage[1]) for stage in stages], filters[0] if filters else 256, len(filters),
-        frozen_norm=False, trainable_layers=5,
+        ResNetFPN, backbone_classifier(name), [stages[layer] for layer in features], filters[0] if filters else 256,
+        len(filters), frozen_norm=False, trainable_layers=5,
     )  # fmt: skip
 
 
-def _classifier(name: str):
+def _classifier(name: str) -> Any:
     try:
         return mx.gluon.model_zoo.vision.get_model(name)
     except ValueError:

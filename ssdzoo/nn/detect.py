@@ -1,9 +1,9 @@
 """From head outputs to detections: softmax, decoding, and NMS class by class."""
 
-from ssdzoo.nn.coder import STDS, decode
-from ssdzoo.runtime import mxnet
+from typing import Any
 
-mx = mxnet()
+from ssdzoo.nn.coder import STDS, decode
+from ssdzoo.runtime import mx
 
 SCORE_THRESHOLD = 0.01  # of the SSD paper, section 2.2; GluonCV's too
 
@@ -27,11 +27,11 @@ class Detect(mx.gluon.HybridBlock):
     first; -1 where there is no detection. All float32.
     """
 
-    def __init__(self, num_classes: int, nms_thresh=0.45, nms_topk=400, post_nms=100, stds=STDS, **kwargs):
+    def __init__(self, num_classes: int, nms_thresh: float = 0.45, nms_topk: int = 400, post_nms: int = 100,
+                 stds: tuple = STDS, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
-        self.num_classes = num_classes
+        self.num_classes, self._stds = num_classes, stds
         self.nms_thresh, self.nms_topk, self.post_nms = nms_thresh, nms_topk, post_nms
-        self._stds = stds
 
     def set_nms(self, nms_thresh: float, nms_topk: int, post_nms: int) -> None:
         """Changes the NMS, also after `hybridize`."""
@@ -52,8 +52,7 @@ class Detect(mx.gluon.HybridBlock):
         ids = F.where(confident, ids, F.ones_like(ids) * -1)
         scores = F.where(confident, scores, F.zeros_like(scores))
         boxes = F.broadcast_axis(F.expand_dims(boxes, axis=1), axis=1, size=self.num_classes)
-        rows = F.concat(F.expand_dims(ids, -1), F.expand_dims(scores, -1), boxes, dim=-1)
-        rows = rows.reshape((0, -3, 6))
+        rows = F.concat(F.expand_dims(ids, -1), F.expand_dims(scores, -1), boxes, dim=-1).reshape((0, -3, 6))
         if 0 < self.nms_thresh < 1:
             rows = F.contrib.box_nms(
                 rows, overlap_thresh=self.nms_thresh, topk=self.nms_topk, valid_thresh=SCORE_THRESHOLD,

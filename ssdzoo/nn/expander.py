@@ -1,10 +1,10 @@
 """A backbone of MXNet's own model zoo, cut at named layers, with strided convolutions appended."""
 
+from typing import Any
+
 from ssdzoo.errors import CallError
 from ssdzoo.nn.parameters import HE_FAN_IN, HE_FAN_OUT
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
 
 _INIT_BY_SUFFIX = {"gamma": "ones", "beta": "zeros", "bias": "zeros", "mean": "zeros", "var": "ones"}
 
@@ -36,8 +36,8 @@ class FeatureExpander(mx.gluon.SymbolBlock):
     (`features.resnetv10_conv0_weight`).
     """
 
-    def __init__(self, network, outputs, num_filters, use_1x1_transition=True, use_bn=True,
-                 reduce_ratio=1.0, min_depth=128, global_pool=False, separable=False):  # fmt: skip
+    def __init__(self, network: Any, outputs: Any, num_filters: Any, use_1x1_transition: bool = True, use_bn: bool = True,
+                 reduce_ratio: float = 1, min_depth: int = 128, global_pool: bool = False, separable: bool = False):  # fmt: skip
         if separable and not (use_1x1_transition and use_bn):
             raise CallError("separable=True: use_1x1_transition and use_bn belong to it; leave them True")
         data = mx.sym.var("data", dtype="float32")
@@ -57,10 +57,15 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         super().__init__(maps, data, network.collect_params())
         # The classifier's own attribute paths, in which its parameter files are written.
         self.backbone_parameters = network._collect_params_with_prefix()
-        self._give_initializers()
+        # A symbol's parameters come without initializers, and Xavier refuses the vectors of a BatchNorm.
+        for name, parameter in self.params.items():
+            if parameter.init is None and "expand_" in name:
+                # The fan-out of a depthwise convolution is not what its shape says.
+                weights = HE_FAN_IN if "depthwise" in name else HE_FAN_OUT
+                parameter.init = _INIT_BY_SUFFIX.get(name.rsplit("_", 1)[-1], weights)
 
     @staticmethod
-    def _conv(x, filters: int, kernel: int, use_bn: bool, name: str, relu6: bool = False, groups: int = 1):
+    def _conv(x: Any, filters: int, kernel: int, use_bn: bool, name: str, relu6: bool = False, groups: int = 1) -> Any:
         stride, pad = (2, 1) if kernel == 3 else (1, 0)
         x = mx.sym.Convolution(
             x, num_filter=filters, kernel=(kernel, kernel), stride=(stride, stride), pad=(pad, pad),
@@ -71,11 +76,3 @@ class FeatureExpander(mx.gluon.SymbolBlock):
         if relu6:
             return mx.sym.clip(x, 0, 6, name=name.format("relu6"))
         return mx.sym.Activation(x, act_type="relu", name=name.format("relu"))
-
-    def _give_initializers(self) -> None:
-        # A symbol's parameters come without initializers, and Xavier refuses the vectors of a BatchNorm.
-        for name, parameter in self.params.items():
-            if parameter.init is None and "expand_" in name:
-                # The fan-out of a depthwise convolution is not what its shape says.
-                weights = HE_FAN_IN if "depthwise" in name else HE_FAN_OUT
-                parameter.init = _INIT_BY_SUFFIX.get(name.rsplit("_", 1)[-1], weights)

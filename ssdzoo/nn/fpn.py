@@ -1,11 +1,11 @@
 """A feature pyramid over a ResNet (Lin et al. 2017, "Feature Pyramid Networks", section 3), as in torchvision's detectors."""
 
 import re
+from typing import Any
 
 from ssdzoo.errors import CallError
-from ssdzoo.runtime import gluoncv, mxnet
+from ssdzoo.runtime import gluoncv, mx
 
-mx = mxnet()
 nn = mx.gluon.nn
 
 STAGES = (1, 2, 3, 4)  # of a ResNet, with strides 4, 8, 16 and 32
@@ -36,15 +36,16 @@ class ResNetFPN(mx.gluon.HybridBlock):
         CallError: an unknown network, or values out of range.
     """
 
-    def __init__(self, network: str, returned=STAGES, channels: int = 256, extra="pool", frozen_norm: bool = True,
-                 trainable_layers: int = 3, **kwargs):  # fmt: skip
+    def __init__(self, network: str, returned: list | tuple = STAGES, channels: int = 256, extra: str | int = "pool",
+                 frozen_norm: bool = True, trainable_layers: int = 3, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         returned = tuple(returned)
         if not returned or list(returned) != sorted(set(returned)) or not set(returned) <= set(STAGES):
             raise CallError(f"returned={returned}: expected rising stages out of {STAGES}")
         if trainable_layers not in range(6):
             raise CallError(f"trainable_layers={trainable_layers}: expected 0 (all of the ResNet frozen) to 5 (none)")
-        if extra != "pool" and extra not in range(6):
+        extras: Any = 0 if extra == "pool" else extra
+        if extras not in range(6):
             raise CallError(f"extra={extra!r}: expected 'pool' or a number of convolutions from 0 to 5")
         self._returned, self._pools = returned, extra == "pool"
         with self.name_scope():
@@ -58,8 +59,7 @@ class ResNetFPN(mx.gluon.HybridBlock):
             for _ in returned:
                 self.lateral.add(_conv(channels, 1))
                 self.smooth.add(_conv(channels, 3))
-            if not self._pools:
-                self.extra.add(*(_conv(channels, 3, strides=2) for _ in range(extra)))
+            self.extra.add(*(_conv(channels, 3, strides=2) for _ in range(extras)))
         paths = self._collect_params_with_prefix()
         self.pyramid_parameters = {n: p for n, p in paths.items() if not n.startswith("body.")}
         for part in self.body[: 5 - trainable_layers]:
@@ -86,18 +86,18 @@ class ResNetFPN(mx.gluon.HybridBlock):
         return pyramid
 
 
-def _conv(channels: int, kernel: int, **kwargs) -> nn.Conv2D:
+def _conv(channels: int, kernel: int, **kwargs: Any) -> Any:
     uniform = mx.init.Xavier(rnd_type="uniform", factor_type="in", magnitude=3)  # as in torchvision: U(+-sqrt(3 / fan_in))
     return nn.Conv2D(channels, kernel, padding=kernel // 2, weight_initializer=uniform, **kwargs)
 
 
-def _freeze_norm(block) -> None:
+def _freeze_norm(block: Any) -> None:
     if isinstance(block, nn.BatchNorm):
         block._kwargs["use_global_stats"] = True  # has no public name after construction
         block.collect_params().setattr("grad_req", "null")
 
 
-def _resnet(network: str) -> tuple:
+def _resnet(network: str) -> tuple[Any, list]:
     """The whole classifier, and the blocks of its parts: stem and four stages."""
     zoo = gluoncv().model_zoo if re.fullmatch(r"resnet\d+_v1[bcds]", network) else mx.gluon.model_zoo.vision
     try:

@@ -1,10 +1,10 @@
 """The class and box predictors of the feature maps: one convolution each, or a depthwise one before it."""
 
 from functools import partial
+from typing import Any
 
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 
-mx = mxnet()
 nn = mx.gluon.nn
 
 _conv = partial(nn.Conv2D, weight_initializer=mx.init.Xavier(magnitude=2))
@@ -19,7 +19,7 @@ class ConvPredictor(mx.gluon.HybridBlock):
         in_channels: channels of the feature map; 0 leaves them to the first forward.
     """
 
-    def __init__(self, num_channel, kernel=(3, 3), pad=(1, 1), in_channels=0, **kwargs):
+    def __init__(self, num_channel: int, kernel: tuple = (3, 3), pad: tuple = (1, 1), in_channels: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         with self.name_scope():
             self.predictor = _conv(num_channel, kernel, padding=pad, in_channels=in_channels)
@@ -30,7 +30,7 @@ class ConvPredictor(mx.gluon.HybridBlock):
     def hybrid_forward(self, F, x):
         return self.predictor(x)
 
-    def replace(self, num_channel: int) -> nn.Conv2D:
+    def replace(self, num_channel: int) -> mx.gluon.nn.Conv2D:
         """Puts a fresh convolution of `num_channel` outputs in the place of the last one, which is returned."""
         old = self.predictor
         kernel, padding = old._kwargs["kernel"], old._kwargs["pad"]
@@ -46,7 +46,7 @@ class SeparablePredictor(ConvPredictor):
         in_channels: channels of the feature map.
     """
 
-    def __init__(self, num_channel, kernel, pad, in_channels, **kwargs):
+    def __init__(self, num_channel: int, kernel: tuple, pad: tuple, in_channels: int, **kwargs: Any):
         super().__init__(num_channel, (1, 1), (0, 0), in_channels, **kwargs)
         with self.name_scope():
             self.depthwise = nn.Conv2D(
@@ -59,7 +59,7 @@ class SeparablePredictor(ConvPredictor):
         return self.predictor(F.clip(self.norm(self.depthwise(x)), 0, 6))
 
 
-def flatten_maps(F, maps: list, values: int):
+def flatten_maps(F: Any, maps: tuple, values: int) -> Any:
     """Joins the outputs (B, A * values, H, W) of the predictors of all feature maps, A anchors per grid cell, into
     (B, N, values), in the order of the anchors."""
     rows = [F.flatten(F.transpose(m, (0, 2, 3, 1))) for m in maps]

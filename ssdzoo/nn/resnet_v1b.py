@@ -1,9 +1,10 @@
 """ResNet-v1b with its third stage undilated and unstrided, and convolutions appended: GluonCV's SSD on resnet34_v1b."""
 
-from ssdzoo.nn.parameters import HE_FAN_OUT
-from ssdzoo.runtime import gluoncv, mxnet
+from typing import Any
 
-mx = mxnet()
+from ssdzoo.nn.parameters import HE_FAN_OUT
+from ssdzoo.runtime import gluoncv, mx
+
 nn = mx.gluon.nn
 
 
@@ -19,7 +20,7 @@ class ResNetV1bExtractor(mx.gluon.HybridBlock):
     counterparts at strides 8 and 16.
     """
 
-    def __init__(self, network: str, add_filters: list, **kwargs):
+    def __init__(self, network: str, add_filters: list, **kwargs: Any):
         super().__init__(**kwargs)
         resnet = gluoncv().model_zoo.get_model(network, pretrained=False)
         self.backbone_parameters = resnet._collect_params_with_prefix()
@@ -35,12 +36,8 @@ class ResNetV1bExtractor(mx.gluon.HybridBlock):
             for i, filters in enumerate(add_filters):
                 stage = nn.HybridSequential(f"more_stages_{i}")
                 padding = 0 if i == len(add_filters) - 1 else 1
-                stage.add(
-                    nn.Conv2D(max(128, filters), 1, weight_initializer=HE_FAN_OUT),
-                    nn.Activation("relu"),
-                    nn.Conv2D(filters, 3, strides=2, padding=padding, weight_initializer=HE_FAN_OUT),
-                    nn.Activation("relu"),
-                )
+                for convolution in ((max(128, filters), 1), (filters, 3, 2, padding)):
+                    stage.add(nn.Conv2D(*convolution, weight_initializer=HE_FAN_OUT), nn.Activation("relu"))
                 self.more_stages.add(stage)
 
     def _alias(self):

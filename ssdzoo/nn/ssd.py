@@ -2,7 +2,9 @@
 
 import warnings
 from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from itertools import cycle, pairwise
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +14,8 @@ from ssdzoo.nn.coder import STDS
 from ssdzoo.nn.detect import Detect
 from ssdzoo.nn.parameters import current_value
 from ssdzoo.nn.predictors import ConvPredictor, SeparablePredictor, flatten_maps
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 
-mx = mxnet()
 autograd, nn = mx.autograd, mx.gluon.nn
 
 
@@ -51,14 +52,15 @@ class SSDNetwork(mx.gluon.HybridBlock):
         CallError: arguments that don't fit each other or the extractor; names what was expected.
     """
 
-    def __init__(self, make_features, base_size, sizes, ratios, steps, classes, stds=STDS, nms_thresh=0.45,
-                 nms_topk=400, post_nms=100, anchor_alloc_size=128, predictors_kernel=(3, 3),
-                 predictors_pad=(1, 1), anchor_generator=SSDAnchorGenerator, shared_predictors=False,
-                 separable=False, **kwargs):  # fmt: skip
+    def __init__(self, make_features: Callable, base_size: int | Sequence[int], sizes: Sequence, ratios: Sequence,
+                 steps: Sequence | None, classes: Sequence[str], stds: tuple = STDS, nms_thresh: float = 0.45,
+                 nms_topk: int = 400, post_nms: int = 100, anchor_alloc_size: int = 128, predictors_kernel: tuple = (3, 3),
+                 predictors_pad: tuple = (1, 1), anchor_generator: type = SSDAnchorGenerator, shared_predictors: bool = False,
+                 separable: bool = False, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         self.classes = _class_names(classes)
-        self.base_size = (base_size, base_size) if np.isscalar(base_size) else tuple(base_size)
-        self._map_shapes = {}
+        self.base_size = tuple(np.broadcast_to(base_size, 2).tolist())
+        self._map_shapes: dict[tuple, list | None] = {}
         with self.name_scope():
             self.features = make_features()
             self.class_predictors = nn.HybridSequential()
@@ -71,7 +73,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         # Every shape is known from here on: weights can be checked, saved and classes reset before the first forward.
         self.infer_shape(mx.nd.zeros((1, 3, *self.base_size)))
 
-    def _add_anchors(self, generator, sizes, ratios, steps, alloc_size: int) -> None:
+    def _add_anchors(self, generator: type, sizes: Sequence, ratios: Sequence, steps: Sequence | None, alloc_size: int) -> None:
         height, width = self.base_size
         maps = self.map_sizes(height, width)
         ratios = [ratios] * len(maps) if np.isscalar(ratios[0]) else ratios
@@ -89,9 +91,9 @@ class SSDNetwork(mx.gluon.HybridBlock):
             alloc = tuple(max(alloc_size >> i, 16, side) for side in maps[i])
             self.anchor_generators.add(generator(i, self.base_size, *of_map, alloc))
 
-    def _add_predictors(self, predictor, kernel, pad, shared: bool) -> None:
+    def _add_predictors(self, predictor: type, kernel: tuple, pad: tuple, shared: bool) -> None:
         depths = [generator.num_depth for generator in self.anchor_generators]
-        channels = [channels for channels, _, _ in self._map_shapes[self.base_size]]
+        channels = [channels for channels, _, _ in self._map_shapes[self.base_size] or ()]
         if shared:
             depths, channels = _only(depths, "anchors at a grid cell (fields 'sizes' and 'ratios')"), _only(channels, "channels")
         for depth, in_channels in zip(depths, channels):
@@ -111,7 +113,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         """Sets the NMS (see `Detect`), before or after `hybridize`."""
         self.detect.set_nms(nms_thresh, nms_topk, post_nms)
 
-    def map_sizes(self, height: int, width: int) -> list:
+    def map_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """(H, W) of each feature map for an input of height x width pixels.
 
         Raises:
@@ -128,7 +130,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
             )
         return [shape[1:] for shape in shapes]
 
-    def _infer_map_shapes(self, height: int, width: int):
+    def _infer_map_shapes(self, height: int, width: int) -> list | None:
         maps = mx.sym.Group(list(self.features(mx.sym.var("data"))))
         try:
             # The other infer_shape prints to standard output before it raises.
@@ -144,7 +146,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         logits, offsets, anchors = zip(*((c(m), b(m), a(m)) for m, c, b, a in parts))
         return flatten_maps(F, logits, self.num_classes + 1), flatten_maps(F, offsets, 4), F.concat(*anchors, dim=1)
 
-    def head_outputs(self, x) -> tuple:
+    def head_outputs(self, x: Any) -> tuple:
         """Class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4) of a batch, training or not.
 
         Raises:
@@ -158,7 +160,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
                 x = x.as_in_context(next(iter(self.collect_params().values())).list_ctx()[0])
         return super().forward(x)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         outputs = self.head_outputs(x)
         return outputs if autograd.is_training() else self.detect(*outputs)
 
@@ -170,7 +172,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
                 generator.grow(rows, columns)
                 self._clear_cached_op()
 
-    def reset_class(self, classes, reuse_weights=None) -> None:
+    def reset_class(self, classes: Sequence[str], reuse_weights: dict | Sequence[str] | None = None) -> None:
         """Replaces the classes, and with them the last convolutions of the class predictors.
 
         Args:
@@ -195,7 +197,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         self._clear_cached_op()
 
 
-def _class_names(classes) -> list:
+def _class_names(classes: Iterable[str]) -> list[str]:
     if isinstance(classes, str):
         raise CallError(f"classes is one string, {classes!r}, where a list of names is expected: [{classes!r}]")
     names = list(classes)
@@ -213,7 +215,7 @@ def _only(values: list, what: str) -> list:
     return values[:1]
 
 
-def _kept_classes(old: list, new: list, reuse) -> dict:
+def _kept_classes(old: list, new: list, reuse: dict | Iterable[str] | None) -> dict[int, int]:
     """{new index: old index} of the classes whose weights are kept."""
     if not reuse:
         return {}
@@ -223,7 +225,7 @@ def _kept_classes(old: list, new: list, reuse) -> dict:
             warnings.warn(f"no weights are kept for {missing}: not among both the old and the new classes", stacklevel=3)
         reuse = {name: name for name in reuse if name not in missing}
 
-    def index(key, names: list, which: str) -> int:
+    def index(key: str | int, names: list, which: str) -> int:
         if key not in (names if isinstance(key, str) else range(len(names))):
             raise CallError(f"{key!r} is not among the {which} classes {names}, by name or by index")
         return names.index(key) if isinstance(key, str) else int(key)
@@ -231,7 +233,7 @@ def _kept_classes(old: list, new: list, reuse) -> dict:
     return {index(n, new, "new"): index(o, old, "old") for n, o in reuse.items()}
 
 
-def _copy_classes(old_conv, new_conv, kept: dict, old_width: int, new_width: int) -> None:
+def _copy_classes(old_conv: Any, new_conv: Any, kept: dict, old_width: int, new_width: int) -> None:
     """Copies the weights of the background and of the kept classes, one row in `width` rows per anchor, on every context."""
     for old, new in ((old_conv.weight, new_conv.weight), (old_conv.bias, new_conv.bias)):
         source, target = current_value(old).asnumpy(), current_value(new).asnumpy()

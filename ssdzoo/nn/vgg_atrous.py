@@ -5,19 +5,20 @@ conv4_3 is L2-normalized with a learned scale of 20) and ParseNet for that norma
 are those of GluonCV, because they are the names in its parameter files.
 """
 
+from typing import Any
+
 from ssdzoo.errors import CallError
 from ssdzoo.nn.parameters import HE_FAN_OUT
 from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, vgg_spec
 from ssdzoo.preset import IMAGENET_STD
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 
-mx = mxnet()
-gluon, nn = mx.gluon, mx.gluon.nn
+nn = mx.gluon.nn
 
 DILATION = 6  # of conv6
 
 
-def _stage(prefix: str, batch_norm: bool, convolutions: list) -> nn.HybridSequential:
+def _stage(prefix: str, batch_norm: bool, convolutions: list) -> mx.gluon.nn.HybridSequential:
     """Convolutions of (channels, kernel, stride, padding, dilation), each with a ReLU, and a BatchNorm before it if asked for."""
     stage = nn.HybridSequential(prefix=prefix)
     with stage.name_scope():
@@ -29,7 +30,7 @@ def _stage(prefix: str, batch_norm: bool, convolutions: list) -> nn.HybridSequen
     return stage
 
 
-class Normalize(gluon.HybridBlock):
+class Normalize(mx.gluon.HybridBlock):
     """Divides each pixel's channels by their L2 norm, then scales each channel by a learned factor.
 
     `y = scale * x / sqrt(sum_c x_c^2 + 1e-5)` (ParseNet, section 3.3).
@@ -48,22 +49,21 @@ class Normalize(gluon.HybridBlock):
         return F.broadcast_mul(F.L2Normalization(x, mode="channel", eps=1e-5), scale)
 
 
-class VGGAtrousExtractor(gluon.HybridBlock):
-    """Feature maps of conv4_3 (normalized), conv7 and each extra stage, finest first.
+class VGGAtrousBase(mx.gluon.HybridBlock):
+    """Feature maps of conv4_3 (normalized) and conv7: the part of the extractor that an ImageNet VGG has weights for.
 
     Args:
         layers: number of convolutions of each of the five stages: see `vgg_spec`.
         filters: channels of each stage.
-        extras: for each extra stage, a tuple of (channels, kernel, stride, padding) of each convolution: see `extra_spec`.
         batch_norm: adds a BatchNorm after each convolution.
         dilation: of conv6; 1 makes it a plain 3x3 convolution, which sees 3 pixels of its feature map instead of 13.
 
     Input is (B, 3, H, W) float32, RGB, normalized by the ImageNet mean and std; `init_scale` multiplies it by
-    std * 255 again, because the published weights come from Caffe, which only subtracts the mean. At 300x300 with
-    `extra_spec[300]` the feature maps are 38, 19, 10, 5, 3 and 1 pixels wide. Pooling rounds up, as in Caffe.
+    std * 255 again, because the published weights come from Caffe, which only subtracts the mean. At 300x300 the
+    feature maps are 38 and 19 pixels wide. Pooling rounds up, as in Caffe.
     """
 
-    def __init__(self, layers: list, filters: list, extras: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs):
+    def __init__(self, layers: list, filters: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs: Any):
         super().__init__(**kwargs)
         if len(layers) != len(filters):
             raise ValueError(f"{len(layers)} stages in layers but {len(filters)} in filters")
@@ -76,9 +76,6 @@ class VGGAtrousExtractor(gluon.HybridBlock):
             conv6, conv7 = (DILATED_CHANNELS, 3, 1, dilation, dilation), (DILATED_CHANNELS, 1)
             self.stages.add(_stage("dilated_", batch_norm, [conv6, conv7]))
             self.norm4 = Normalize(filters[3], 20)
-            self.extras = nn.HybridSequential()
-            for i, convolutions in enumerate(extras):
-                self.extras.add(_stage(f"extra{i}_", batch_norm, convolutions))
 
     @property
     def backbone_parameters(self) -> dict:
@@ -92,16 +89,36 @@ class VGGAtrousExtractor(gluon.HybridBlock):
         x = F.broadcast_mul(x, init_scale)
         for stage in self.stages[:3]:
             x = pool(stage(x))
-        x = self.stages[3](x)
-        outputs = [self.norm4(x)]
-        x = self.stages[4](pool(x))
-        outputs.append(self.stages[5](pool(x, kernel=(3, 3), stride=(1, 1), pad=(1, 1))))
+        conv4 = self.stages[3](x)
+        conv5 = self.stages[4](pool(conv4))
+        conv7 = self.stages[5](pool(conv5, kernel=(3, 3), stride=(1, 1), pad=(1, 1)))
+        return [self.norm4(conv4), conv7]
+
+
+class VGGAtrousExtractor(VGGAtrousBase):
+    """Feature maps of conv4_3 (normalized), conv7 and each extra stage, finest first.
+
+    Args:
+        layers, filters, batch_norm, kwargs: see `VGGAtrousBase`.
+        extras: for each extra stage, a tuple of (channels, kernel, stride, padding) of each convolution: see `extra_spec`. With
+            `extra_spec[300]` the feature maps of a 300x300 input are 38, 19, 10, 5, 3 and 1 pixels wide.
+    """
+
+    def __init__(self, layers: list, filters: list, extras: list, batch_norm: bool = False, **kwargs: Any):
+        super().__init__(layers, filters, batch_norm, **kwargs)
+        with self.name_scope():
+            self.extras = nn.HybridSequential()
+            for i, convolutions in enumerate(extras):
+                self.extras.add(_stage(f"extra{i}_", batch_norm, convolutions))
+
+    def hybrid_forward(self, F, x, init_scale):
+        outputs = super().hybrid_forward(F, x, init_scale)
         for extra in self.extras:
             outputs.append(extra(outputs[-1]))
         return outputs
 
 
-def vgg_atrous_extractor(num_layers: int, size: int, batch_norm: bool = False, **kwargs) -> VGGAtrousExtractor:
+def vgg_atrous_extractor(num_layers: int, size: int, batch_norm: bool = False, **kwargs: Any) -> VGGAtrousExtractor:
     """The extractor of VGG-`num_layers` (11, 13, 16, 19) with the extra stages for inputs of `size` (300, 512).
 
     Raises:

@@ -73,5 +73,5 @@ def check_installed(backend: str) -> None:
         SSDZooError: a package is missing; names the extra that installs it.
     """
     if backend != "mxnet":  # mxnet's own loading knows more
-        import_package(backend, {"onnxruntime": "onnx"}.get(backend, backend))
-        import_package("onnx", {"onnxruntime": "onnx"}.get(backend, backend))
+        for package in (backend, "onnx"):
+            import_package(package, "openvino" if backend == "openvino" else "onnx")

@@ -1,7 +1,6 @@
 """What a training may vary, in one place: the command line, `args.toml` and the trainer all mean these fields."""
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from ssdzoo.data.loading.transforms import AUGMENTATIONS
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
+from ssdzoo.suggest import did_you_mean
 
 _DATA, _OPTIMIZER, _LOSS, _SAVING = "Data", "Optimizer", "Loss", "Saving and reporting"
 
@@ -98,7 +98,7 @@ class Settings:
 def _refusal(value: Any, allowed: Mapping) -> str | None:
     """What is expected in place of a value that is not allowed; None for one that is. NaN is within no bounds."""
     if "choices" in allowed and value not in allowed["choices"]:
-        return f"there are {', '.join(allowed['choices'])}{_nearest(value, allowed['choices'])}"
+        return f"there are {', '.join(allowed['choices'])}{did_you_mean(str(value), allowed['choices'])}"
     below = allowed.get("below", float("inf"))
     if "above" in allowed and not allowed["above"] < value < below:
         return f"expected a number above {allowed['above']}"
@@ -106,11 +106,6 @@ def _refusal(value: Any, allowed: Mapping) -> str | None:
         less = f" and less than {below}" if "below" in allowed else ""
         return f"expected {allowed['minimum']} or more{less}"
     return None
-
-
-def _nearest(name: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(str(name), names, 1)
-    return f"; do you mean {near[0]!r}?" if near else ""
 
 
 @dataclass(frozen=True)
@@ -156,7 +151,7 @@ class Arguments:
         own = [f.name for f in fields(cls) if f.name != "settings"]
         unknown = next((name for name in arguments if name not in own + Settings.names()), None)
         if unknown:
-            raise CallError(f"no setting {unknown!r}{_nearest(unknown, own + Settings.names())}")
+            raise CallError(f"no setting {unknown!r}{did_you_mean(unknown, own + Settings.names())}")
         as_paths = {"data", "out", "weights", "base_weights", "cache"}
         values: dict[str, Any] = {k: Path(v) if k in as_paths and v is not None else v for k, v in arguments.items()}
         settings = Settings(**{k: v for k, v in values.items() if k not in own})

@@ -24,7 +24,7 @@ class COCOReader(FilesReader):
 
     format, suffixes, prefix = "coco", (".json",), "instances_"
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__(path)
         if self.path.is_dir() and self._files[0].name == "_annotations.coco.json":
             self._splits = {file.parent.name: file for file in self._files}
