@@ -32,8 +32,8 @@ class SSDAnchorGenerator(mx.gluon.HybridBlock):
     one row of grid cells after the other.
     """
 
-    def __init__(self, index, im_size, sizes, ratios, step, alloc_size=(128, 128),
-                 offsets=(0.5, 0.5), clip=False, **kwargs):  # fmt: skip
+    def __init__(self, index: int, im_size: tuple, sizes: Any, ratios: Any, step: Any, alloc_size: tuple = (128, 128),
+                 offsets: tuple = (0.5, 0.5), clip: bool = False, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         self._index = index
         self._im_size = im_size

@@ -30,9 +30,8 @@ class Detect(mx.gluon.HybridBlock):
     def __init__(self, num_classes: int, nms_thresh: float = 0.45, nms_topk: int = 400, post_nms: int = 100,
                  stds: tuple = STDS, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
-        self.num_classes = num_classes
+        self.num_classes, self._stds = num_classes, stds
         self.nms_thresh, self.nms_topk, self.post_nms = nms_thresh, nms_topk, post_nms
-        self._stds = stds
 
     def set_nms(self, nms_thresh: float, nms_topk: int, post_nms: int) -> None:
         """Changes the NMS, also after `hybridize`."""

@@ -36,8 +36,8 @@ class FeatureExpander(mx.gluon.SymbolBlock):
     (`features.resnetv10_conv0_weight`).
     """
 
-    def __init__(self, network, outputs, num_filters, use_1x1_transition=True, use_bn=True,
-                 reduce_ratio=1.0, min_depth=128, global_pool=False, separable=False):  # fmt: skip
+    def __init__(self, network: Any, outputs: Any, num_filters: Any, use_1x1_transition: bool = True, use_bn: bool = True,
+                 reduce_ratio: float = 1, min_depth: int = 128, global_pool: bool = False, separable: bool = False):  # fmt: skip
         if separable and not (use_1x1_transition and use_bn):
             raise CallError("separable=True: use_1x1_transition and use_bn belong to it; leave them True")
         data = mx.sym.var("data", dtype="float32")

@@ -1,5 +1,7 @@
 """How parameters of several blocks start, and what they hold."""
 
+from typing import Any
+
 from ssdzoo.runtime import mx
 
 # He et al. 2015, "Delving Deep into Rectifiers", section 2.2.
@@ -10,7 +12,7 @@ HE_FAN_IN = mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)
 class Fixed(mx.init.Initializer):
     """Initializes a parameter to a given array. (`mx.init.Constant` would write its numbers into every exported symbol.)"""
 
-    def __init__(self, value):
+    def __init__(self, value: Any):
         super().__init__()
         self._value = value
 
@@ -18,6 +20,6 @@ class Fixed(mx.init.Initializer):
         self._value.copyto(array)
 
 
-def current_value(parameter):
+def current_value(parameter: Any) -> Any:
     """The NDArray that a parameter holds on its first context; that of a constant even before it is initialized."""
     return parameter.value if parameter._data is None else parameter.data(parameter.list_ctx()[0])

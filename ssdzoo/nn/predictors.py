@@ -19,7 +19,7 @@ class ConvPredictor(mx.gluon.HybridBlock):
         in_channels: channels of the feature map; 0 leaves them to the first forward.
     """
 
-    def __init__(self, num_channel, kernel=(3, 3), pad=(1, 1), in_channels=0, **kwargs):
+    def __init__(self, num_channel: int, kernel: tuple = (3, 3), pad: tuple = (1, 1), in_channels: int = 0, **kwargs: Any):
         super().__init__(**kwargs)
         with self.name_scope():
             self.predictor = _conv(num_channel, kernel, padding=pad, in_channels=in_channels)
@@ -46,7 +46,7 @@ class SeparablePredictor(ConvPredictor):
         in_channels: channels of the feature map.
     """
 
-    def __init__(self, num_channel, kernel, pad, in_channels, **kwargs):
+    def __init__(self, num_channel: int, kernel: tuple, pad: tuple, in_channels: int, **kwargs: Any):
         super().__init__(num_channel, (1, 1), (0, 0), in_channels, **kwargs)
         with self.name_scope():
             self.depthwise = nn.Conv2D(

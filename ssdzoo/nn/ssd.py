@@ -160,7 +160,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
                 x = x.as_in_context(next(iter(self.collect_params().values())).list_ctx()[0])
         return super().forward(x)
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         outputs = self.head_outputs(x)
         return outputs if autograd.is_training() else self.detect(*outputs)
 

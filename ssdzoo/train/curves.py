@@ -1,6 +1,7 @@
 """The columns of metrics.csv as curves for TensorBoard, written by the package tensorboardX."""
 
 from pathlib import Path
+from typing import Any
 
 from ssdzoo.errors import CallError
 
@@ -15,12 +16,13 @@ class Curves:
         CallError: tensorboardX is not installed.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path):
         try:
             import tensorboardX
         except ImportError:
             raise CallError("tensorboard=True needs the package tensorboardX: pip install 'ssdzoo[tensorboard]'") from None
-        self._package, self._folder, self._writer = tensorboardX, Path(folder) / "tensorboard", None
+        self._package, self._folder = tensorboardX, Path(folder) / "tensorboard"
+        self._writer: Any = None
 
     def add(self, row: dict) -> None:
         """Adds a row of metrics.csv. The first one hides what an interrupted training wrote from its epoch on."""

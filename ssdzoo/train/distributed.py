@@ -125,7 +125,7 @@ def _wait(helpers: list, workers: list) -> None:
     else:
         failed = _failed([], workers)
     if failed:
-        status = failed.popen.poll()
+        status = failed.popen.returncode
         if status == 2:
             raise CallError(f"{failed.name} could not start: its command is wrong, see its message above")
         how = f"was killed by signal {-status}" if status < 0 else f"ended with status {status}"

@@ -1,5 +1,6 @@
 """Training with MXNet: one step from batches to new weights, and what else an `Engine` of the trainer does."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from math import log
 from pathlib import Path
@@ -10,17 +11,17 @@ import numpy as np
 from ssdzoo.build import get_model
 from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
+from ssdzoo.network import SSD
 from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 from ssdzoo.train.graph import ImageLosses, training_graph
 from ssdzoo.train.optimizer import MovingAverage, Optimizer
-from ssdzoo.train.settings import Arguments
+from ssdzoo.train.settings import Arguments, Settings
 from ssdzoo.train.trainer import LossNotFinite, StepLosses
 from ssdzoo.weights.matching import load_backbone
 
-mx = mxnet()
 autograd, split_and_load = mx.autograd, mx.gluon.utils.split_and_load
 
 _SUMS = 1 << 20  # a key of the store beyond those of the parameters, which are counted from 0
@@ -37,9 +38,10 @@ class MXNetEngine:
             part of each batch.
     """
 
-    def __init__(self, net, preset, settings, store=None):
+    def __init__(self, net: SSD, preset: Preset, settings: Settings, store: Any = None):
         self.net, self.preset, self.clip_norm, self.store = net, preset, settings.clip_norm, store
-        self.rank, self.processes = (store.rank, store.num_workers) if store else (0, 1)
+        self.rank = int(store.rank) if store else 0
+        self.processes = int(store.num_workers) if store else 1
         self.contexts = next(iter(net.collect_params().values())).list_ctx()
         self.graph = training_graph(net, preset, settings)
         net.cover(*preset.base_size)
@@ -130,7 +132,7 @@ class MXNetEngine:
             self.average.restore(state.get("ema", {}))  # an average that begins now begins with these weights
 
     @contextmanager
-    def detector(self):
+    def detector(self) -> Iterator[Detector]:
         """A Detector of the network as it is now, with the moving average, where there is one, as long as the block runs."""
         with self.average.in_place() if self.average else nullcontext():
             yield Detector(MXNetBackend(self.net), self.preset)

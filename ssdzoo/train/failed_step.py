@@ -59,7 +59,7 @@ def repeat_failed_step(run: str | Path) -> dict:
     """
     from ssdzoo.build import get_model
     from ssdzoo.preset import read_preset
-    from ssdzoo.runtime import mxnet
+    from ssdzoo.runtime import mx
     from ssdzoo.train.graph import training_graph
     from ssdzoo.train.run import Run
     from ssdzoo.train.settings import Arguments
@@ -67,7 +67,6 @@ def repeat_failed_step(run: str | Path) -> dict:
     folder = Path(run) / "failed"
     if not (folder / "step.npz").is_file():
         raise CallError(f"{folder}: no step.npz, so no step of this run has failed")
-    mx = mxnet()
     settings = Arguments.of(Run(run).arguments()).settings
     preset = read_preset(Path(run) / "model.toml")
     net = get_model(preset, pretrained=folder / "weights.params")

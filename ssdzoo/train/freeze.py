@@ -4,9 +4,7 @@ import json
 from typing import Any
 
 from ssdzoo.errors import CallError
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
 
 
 def backbone_stages(net: Any) -> list[list]:

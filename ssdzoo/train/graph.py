@@ -3,13 +3,11 @@
 from typing import Any, NamedTuple
 
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 from ssdzoo.train.freeze import fixed_norms, freeze
 from ssdzoo.train.loss import MultiBoxLoss
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.targets import TargetGenerator
-
-mx = mxnet()
 
 
 class ImageLosses(NamedTuple):
@@ -23,7 +21,7 @@ class ImageLosses(NamedTuple):
 class PixelNormalize(mx.gluon.HybridBlock):
     """(B, H, W, 3) uint8 RGB to (B, 3, H, W) float32: (x / 255 - mean) / std for each channel."""
 
-    def __init__(self, mean, std, **kwargs):
+    def __init__(self, mean: tuple, std: tuple, **kwargs: Any):
         super().__init__(**kwargs)
         self._mean, self._std = tuple(mean), tuple(std)
 
@@ -43,7 +41,7 @@ class TrainingGraph(mx.gluon.HybridBlock):
     there is no object. Output: ImageLosses.
     """
 
-    def __init__(self, head_outputs, mean, std, loss, **kwargs):
+    def __init__(self, head_outputs: Any, mean: tuple, std: tuple, loss: MultiBoxLoss, **kwargs: Any):
         super().__init__(**kwargs)
         self.normalize = PixelNormalize(mean, std)
         self._head_outputs = head_outputs

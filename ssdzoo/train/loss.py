@@ -1,11 +1,10 @@
 """The SSD loss (Liu et al. 2016, equations 1 to 3), and alternatives to its two parts."""
 
 from math import log
+from typing import Any
 
 from ssdzoo.nn.coder import STDS, center_to_corner
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
 
 _MAX_LOG = log(1000 / 16)  # of a predicted side over its anchor's, so that exp stays finite
 
@@ -31,9 +30,9 @@ class MultiBoxLoss(mx.gluon.HybridBlock):
     negative_ratio. The loss of a batch is the sum of its losses over the sum of its divisors. All float32.
     """
 
-    def __init__(self, classes="ohem", boxes="smooth_l1", negative_ratio: float = 3, min_negatives: int = 0,
-                 box_weight: float = 1.0, rho: float = 1.0, alpha: float = 0.25, gamma: float = 2.0, stds=STDS,
-                 **kwargs):  # fmt: skip
+    def __init__(self, classes: str = "ohem", boxes: str = "smooth_l1", negative_ratio: float = 3, min_negatives: int = 0,
+                 box_weight: float = 1.0, rho: float = 1.0, alpha: float = 0.25, gamma: float = 2.0, stds: tuple = STDS,
+                 **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         self._class_loss = {"ohem": self._hardest, "focal": self._focal}[classes]
         self._boxes = boxes

@@ -1,14 +1,14 @@
 """What changes the weights: MXNet's optimizer, with a state that has names, and a moving average."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from ssdzoo.errors import CallError
-from ssdzoo.runtime import mxnet
-
-mx = mxnet()
+from ssdzoo.runtime import mx
+from ssdzoo.train.settings import Settings
 
 
 class Optimizer(mx.gluon.Trainer):
@@ -20,7 +20,7 @@ class Optimizer(mx.gluon.Trainer):
         store: MXNet's distributed key-value store, or None for this process alone.
     """
 
-    def __init__(self, net, settings, store=None):
+    def __init__(self, net: Any, settings: Settings, store: Any = None):
         self.learning = {path: p for path, p in net._collect_params_with_prefix().items() if p.grad_req != "null"}
         for parameter in self.learning.values():
             if settings.accumulate > 1:
@@ -36,7 +36,7 @@ class Optimizer(mx.gluon.Trainer):
         if self._amp:
             mx.contrib.amp.init_trainer(self)
 
-    def scaled(self, totals: list):
+    def scaled(self, totals: list) -> Any:
         """A context with what to differentiate in place of `totals`: the same, or in half precision larger numbers."""
         return mx.contrib.amp.scale_loss(totals, self) if self._amp else nullcontext(totals)
 
@@ -84,7 +84,8 @@ class Optimizer(mx.gluon.Trainer):
 
     def _named(self, states: dict) -> dict:
         """{"attribute path:number": array} of states, each of which is None, an array, or several."""
-        named, paths = {}, list(self.learning)
+        paths = list(self.learning)
+        named: dict[str, Any] = {}
         for index, state in states.items():
             parts = state if isinstance(state, (list, tuple)) else [state]
             named |= {f"{paths[index]}:{k}": part for k, part in enumerate(parts) if part is not None}
@@ -126,7 +127,7 @@ class MovingAverage:
             average += (1 - decay) * (parameter.list_data()[0] - average)
 
     @contextmanager
-    def in_place(self):
+    def in_place(self) -> Iterator[None]:
         """The network has the average for its weights as long as the block runs."""
         kept = self._weights()
         self._set(self.averages)

@@ -1,9 +1,9 @@
 """Training targets: which anchor learns which object (Liu et al. 2016, section 2.2, "Matching strategy")."""
 
-from ssdzoo.nn.coder import STDS, center_to_corner, encode
-from ssdzoo.runtime import mxnet
+from typing import Any
 
-mx = mxnet()
+from ssdzoo.nn.coder import STDS, center_to_corner, encode
+from ssdzoo.runtime import mx
 
 
 class TargetGenerator(mx.gluon.HybridBlock):
@@ -22,7 +22,7 @@ class TargetGenerator(mx.gluon.HybridBlock):
     where the class target is 0. All float32.
     """
 
-    def __init__(self, iou_thresh: float = 0.5, stds=STDS, **kwargs):
+    def __init__(self, iou_thresh: float = 0.5, stds: tuple = STDS, **kwargs: Any):
         super().__init__(**kwargs)
         self._iou_thresh = iou_thresh
         self._stds = stds

@@ -15,10 +15,8 @@ import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.network_params import read_network_params, rename_arrays
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import mx
 from ssdzoo.weights.backbone import read_backbone, read_pyramid
-
-mx = mxnet()
 
 # The counters that Gluon appends to a block's name. The parameters of a VGG have attribute paths.
 _COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_?|mobilenet|vggatrousextractor)\d+_")

@@ -24,9 +24,9 @@ class COCOReader(FilesReader):
 
     format, suffixes, prefix = "coco", (".json",), "instances_"
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__(path)
-        self._folders = {}
+        self._folders: dict = {}
         if self.path.is_dir() and self._files[0].name == "_annotations.coco.json":
             self._splits = {file.parent.name: file for file in self._files}
 

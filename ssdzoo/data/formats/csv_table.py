@@ -23,9 +23,9 @@ class CSVReader(FilesReader):
 
     format, suffixes = "csv", (".csv",)
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__(path)
-        self._read = {}
+        self._read: dict = {}
 
     @staticmethod
     def files_in(folder: Path) -> list:

@@ -22,7 +22,7 @@ class FilesReader(Reader):
     prefix = ""
     empty = "lists no images"
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__(path)
         self._files = self.files_in(self.path) if self.path.is_dir() else [self.path]
         self._splits = name_files(self._files, self.prefix)

@@ -22,7 +22,7 @@ class Reader:
     undivided = "without files for its splits"
     nameless = False
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         self.path = Path(path)
 
     def splits(self) -> list:

@@ -39,7 +39,7 @@ class RecordIOReader(FilesReader):
 
     format, suffixes, empty = "recordio", (".rec", ".lst", ".idx"), "contains no records"
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__(Path(path).with_suffix(".rec") if Path(path).suffix == ".idx" else path)
         first = self._files[0]
         self._names = read_class_list(first.parent, f"{first.stem}.names", "classes.txt")

@@ -26,9 +26,9 @@ class VOCReader(Reader):
     format = "voc"
     undivided = "without ImageSets/Main"
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__(path)
-        self._images = None
+        self._images: dict[str, Path] | None = None
 
     @staticmethod
     def recognizes(path: Path) -> bool:

@@ -25,9 +25,9 @@ class YOLOReader(Reader):
 
     format = "yolo"
 
-    def __init__(self, path):
+    def __init__(self, path: str | Path):
         super().__init__(path)
-        self._file = self.path if self.path.is_file() else _yaml_file(self.path)
+        self._file = self.path if self.path.is_file() else _yaml_file(self.path) or self.path
         self._table = _read_yaml(self._file)
         root = self._table.get("path")
         given = self._file.parent / root if isinstance(root, str) and root else self._file.parent

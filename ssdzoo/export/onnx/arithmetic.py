@@ -133,5 +133,7 @@ def image_to_tensor(call: OperatorCall) -> Value:
 
 @translates("_image_normalize")
 def image_normalize(call: OperatorCall) -> Value:
-    mean, std = (np.float32(call.node.numbers(key, default)).reshape(-1, 1, 1) for key, default in (("mean", 0), ("std", 1)))
+    mean, std = (
+        np.array(call.node.numbers(key, default), np.float32).reshape(-1, 1, 1) for key, default in (("mean", 0), ("std", 1))
+    )
     return call.g.add("Div", call.g.add("Sub", call.x, mean), std)

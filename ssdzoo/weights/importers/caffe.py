@@ -157,7 +157,7 @@ def _mobilenet(net: Any, path: Path, classes: list | None) -> ImportedDetector:
     for i, (name, width) in enumerate(zip(_MOBILENET_MAPS, channels)):
         ours.update(take_heads(source, i, f"{name}_mbox_conf", f"{name}_mbox_loc", (width, 1, 1), 6 if i else 3))
     slots = count_slots(source, ours, [(1, 2), *((1, 2, 3, 4, 5),) * 5])
-    preset = pick_classes(source, slots - 1, preset.with_classes(find_preset("ssd_300_mobilenet0.25_voc").classes), classes)
+    preset = pick_classes(source, slots - 1, preset.with_classes(find_preset("ssd_300_mobilenet0.25_voc").classes or ()), classes)
     ours.update(_anchors(net, source, preset, list(_MOBILENET_MAPS)))
     preset = replace(preset, mean=(0.5,) * 3, std=(0.5,) * 3)
     note = "it keeps 100 boxes of each class with scores above 0.3 in its deploy.prototxt"
