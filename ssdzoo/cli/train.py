@@ -7,28 +7,20 @@ from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Weights, check_folder, in_panel, prepare
+from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Weights, argument, check_folder, in_panel, option, prepare
 from ssdzoo.train.settings import Settings
 
-_WEIGHTS = "Weights to start from"
-
-
-def _option(help: str, panel: str | None = None, **kwargs: Any) -> Any:
-    return typer.Option(help=help, rich_help_panel=panel, **kwargs)
+_WEIGHTS, _VAL_SPLIT = "Weights to start from", "val, if there is one"
+_BASE_WEIGHTS = "Weights of the backbone: .params, .pth, .safetensors or .h5."
 
 
 def _parameter(setting: Field, kind: Any) -> inspect.Parameter:
     """The option of a field of Settings."""
     about = setting.metadata
-    option = _option(
-        about["help"],
-        about["panel"],
-        show_default=about.get("unset", True),
-        metavar="|".join(about["choices"]) if "choices" in about else None,
-    )
-    return inspect.Parameter(
-        setting.name, inspect.Parameter.KEYWORD_ONLY, default=setting.default, annotation=Annotated[kind, option]
-    )
+    metavar = "|".join(about["choices"]) if "choices" in about else None
+    shown = option(about["help"], panel=about["panel"], show_default=about.get("unset", True), metavar=metavar)
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(setting.name, keyword, default=setting.default, annotation=Annotated[kind, shown])
 
 
 def with_settings(function: Any) -> Any:
@@ -43,22 +35,17 @@ def with_settings(function: Any) -> Any:
 @with_settings
 def train(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A preset's name, such as ssd_300_mobilenet0.25_custom, or a table (.toml).")],
+    model: Annotated[str, argument("A preset's name, such as ssd_300_mobilenet0.25_custom, or a table (.toml).")],
     data: Data,
-    out: Annotated[Path, _option("Folder of the run; must not hold one yet.", show_default=False)],
+    out: Annotated[Path, option("Folder of the run; must not hold one yet.", show_default=False)],
     gpus: Gpus = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue the run in --out, with its arguments where none are given.")
-    ] = False,
-    split: Annotated[str, _option(f"Images to train on. {PARTS}", "Data")] = "train",
+    resume: Annotated[bool, option("Continue the run in --out, with its arguments where none are given.", "--resume")] = False,
+    split: Annotated[str, option(f"Images to train on. {PARTS}", panel="Data")] = "train",
     val_split: Annotated[
-        Optional[str],
-        _option("Images that choose the best epoch; 'none' for none.", "Data", show_default="val, if there is one"),
+        Optional[str], option("Images that choose the best epoch; 'none' for none.", panel="Data", show_default=_VAL_SPLIT)
     ] = None,
     format: Annotated[Optional[str], in_panel(Format, "Data")] = None,
-    base_weights: Annotated[
-        Optional[Path], _option("Weights of the backbone: .params, .pth, .safetensors or .h5.", _WEIGHTS)
-    ] = None,
+    base_weights: Annotated[Optional[Path], option(_BASE_WEIGHTS, panel=_WEIGHTS)] = None,
     weights: Annotated[Optional[Path], in_panel(Weights, _WEIGHTS)] = None,
     **settings: Any,
 ) -> None:

@@ -122,16 +122,13 @@ def _table(pairs: list) -> str:
 
 
 def _models(summary: dict) -> str:
-    lines = []
+    lines = "<tr><th></th><th>model</th><th>runtime</th><th>files, SHA-256</th></tr>\n"
     for side in ("a", "b"):
-        known = summary[side]
-        files = "".join(
-            f'<div class="file">{escape(f["path"])}<br><code>{escape(f["sha256"])}</code></div>' for f in known["files"]
-        )
-        lines.append(
-            f"<tr><td>{side.upper()}</td><td>{escape(known['model'])}</td><td>{escape(known['runtime'])}</td><td>{files}</td></tr>"
-        )
-    return f"<table><tr><th></th><th>model</th><th>runtime</th><th>files, SHA-256</th></tr>\n{''.join(lines)}</table>"
+        about, file = summary[side], '<div class="file">{}<br><code>{}</code></div>'
+        files = "".join(file.format(escape(f["path"]), escape(f["sha256"])) for f in about["files"])
+        cells = side.upper(), escape(about["model"]), escape(about["runtime"]), files
+        lines += f"<tr><td>{'</td><td>'.join(cells)}</td></tr>"
+    return f"<table>{lines}</table>"
 
 
 def _figure(certificate: Certificate, index: int, row: dict) -> str:
