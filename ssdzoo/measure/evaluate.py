@@ -1,6 +1,5 @@
 """Average precision and more of a detector on a data set."""
 
-import difflib
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from ssdzoo.metrics.sizes import SIZES
 from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
 from ssdzoo.progress import Silent
+from ssdzoo.suggest import did_you_mean
 
 METRICS = ("voc07", "voc12", "coco")
 
@@ -49,9 +49,8 @@ def check_metric(metric: str) -> None:
         CallError: an unknown metric; suggests the nearest one.
     """
     if metric not in METRICS:
-        near = difflib.get_close_matches(metric.lower(), METRICS, 1, 0.3)
-        hint = f"do you mean {near[0]}? " if near else ""
-        raise CallError(f"no metric {metric!r}: {hint}there are {', '.join(METRICS)}")
+        nearest = did_you_mean(metric.lower(), METRICS, similarity=0.3)
+        raise CallError(f"no metric {metric!r}: there are {', '.join(METRICS)}{nearest}")
 
 
 def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",

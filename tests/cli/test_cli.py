@@ -214,7 +214,7 @@ def test_resume(trained):
             "none.params: no such parameter file",
         ),
         (("eval", "RUN", "DATA", "--split", "nope"), 1, "no split 'nope'"),
-        (("eval", "RUN", "DATA", "--metric", "coc"), 2, "no metric 'coc': do you mean coco? there are voc07, voc12, coco"),
+        (("eval", "RUN", "DATA", "--metric", "coc"), 2, "no metric 'coc': there are voc07, voc12, coco; do you mean 'coco'?"),
         (
             ("eval", "RUN", "DATA", "--format", "tfrecord"),
             2,

@@ -104,7 +104,7 @@ def test_a_data_set_without_images_or_objects():
 
 
 @pytest.mark.parametrize(
-    "metric, message", [("voc7", "do you mean voc07"), ("COCO", "do you mean coco"), ("xyz", "there are voc07")]
+    "metric, message", [("voc7", "do you mean .voc07"), ("COCO", "do you mean .coco"), ("xyz", "there are voc07")]
 )
 def test_unknown_metrics(metric, message):
     for function in (evaluate, evaluate_fully):
