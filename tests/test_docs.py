@@ -100,18 +100,20 @@ def workspace(tmp_path_factory):
     (folder / "quickstart" / "quickstart.toml").write_text(TABLE)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        for name in ("bccd", "DATA"):
+        Path("data").mkdir()
+        for name in ("bccd", "DATA", "data/cells"):
             Path(name).symlink_to(BCCD)
         Path("photos").symlink_to(BCCD / "JPEGImages")
         Path("photo.jpg").symlink_to(BCCD / "JPEGImages" / "BloodImage_00065.jpg")
         ssdzoo("train", "quickstart/quickstart.toml", "bccd", "--out", "trained", *SHORT)
+        ssdzoo("train", "quickstart/quickstart.toml", "quickstart/data", "--out", "quickstart/run", *SHORT)
         Path("runs").mkdir()
-        for name in ("RUN", "runs/bccd", "quickstart/run"):
+        for name in ("RUN", "runs/bccd"):
             Path(name).symlink_to(folder / "trained")
         backbone = mx.gluon.model_zoo.vision.mobilenet0_25()
         backbone.initialize(mx.init.Xavier())
         backbone(mx.nd.zeros((1, 3, 64, 64)))
-        for name in ("BASE", "FILE"):
+        for name in ("BASE", "FILE", "mobilenet0.25.params"):
             backbone.save_parameters(name)
         old = get_model("ssd_512_resnet18_v1_custom", classes=["cat", "dog"])
         old.initialize(mx.init.Xavier())

@@ -71,6 +71,7 @@ def test_impossible_launches(tmp_path):
         launch(["train"], 0, 1)
 
 
+@pytest.mark.long
 def test_a_host_file_starts_the_same_over_ssh(arguments, tmp_path, monkeypatch):
     """With a stand-in for ssh that runs its last argument here."""
     (tmp_path / "ssh").write_text('#!/bin/sh\necho "$@" >> "$0.log"\nfor last; do :; done\nexec sh -c "$last"\n')
@@ -95,6 +96,7 @@ def test_a_host_file_starts_the_same_over_ssh(arguments, tmp_path, monkeypatch):
     assert all(line.startswith("-tt -o BatchMode=yes") and "DMLC_PS_ROOT_URI=127.0.0.1" in line for line in calls)
 
 
+@pytest.mark.long
 def test_a_wrong_command_is_no_training_that_could_be_resumed(tmp_path):
     process = run(["launch", "--", "train", "nomodel", "nowhere", "--out", tmp_path / "run"], stderr=subprocess.PIPE, text=True)
     _, errors = process.communicate(timeout=60)

@@ -65,9 +65,9 @@ def assert_resumes(folder, out):
         ("last/state.json", 0.0),  # right behind the first saving
         pytest.param("last/state.json", 0.2, marks=pytest.mark.long),
         pytest.param("last/.0002-*.params", 0.0, marks=pytest.mark.long),  # while that file is written
-        ("last/.0003.*.ema", 0.0),
+        pytest.param("last/.0003.*.ema", 0.0, marks=pytest.mark.long),
         pytest.param(".best.*.params", 0.0, marks=pytest.mark.long),
-        ("args.toml", 0.0),  # before anything is saved
+        pytest.param("args.toml", 0.0, marks=pytest.mark.long),  # before anything is saved
     ],
 )
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(folder, sign, after, request):
