@@ -92,11 +92,7 @@ def assert_same(expected, found):
     np.testing.assert_allclose(found.boxes, expected.boxes, rtol=0, atol=0.05)
 
 
-# Of the graphs outside of this list, the fast tests of `input_of` know the arithmetic.
-FIRST = ("CHW, own block", "HWC, default", "HWC, axes written without spaces", "HWC, a scalar for a mean", "CHW, a divisor")
-
-
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[] if n in FIRST else pytest.mark.long) for n in GRAPHS])
+@pytest.mark.parametrize("name", GRAPHS)
 def test_every_backend_finds_what_the_plain_network_finds(name, network, photo, tmp_path):
     block, layout, mean, std = GRAPHS[name]
     plain = Detector(MXNetBackend(network), replace(PRESET, mean=mean, std=std))
