@@ -19,27 +19,21 @@ os.environ["SSDZOO_CACHE"] = _cache.name
 for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME"):
     os.environ.pop(variable, None)
 
-PLENTY = 2 << 30  # bytes
-# They begin first, so that no core is left alone with one of them at the end.
-SLOW = (
-    "tests/train/",
-    "tests/cli/",
-    "tests/test_gluoncv_parity.py",
-    "tests/test_docs.py",
-    "tests/export/",
-    "tests/measure/",
-    "tests/nn/",
-)
-
-
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+STEP = 1 << 30  # bytes of growth after which a collection is due
+_due = 2 * STEP
 
 
 @pytest.fixture(autouse=True)
 def free_networks():
-    """Networks are cycles of references, which Python collects late: it counts objects, not their gigabytes."""
+    """Networks are cycles of references, which Python collects late: it counts objects, not their gigabytes. A collection walks
+    over all objects of mxnet, torch and OpenVINO, so that one after each test would take longer than the tests."""
+    global _due
     yield
+    if _used_memory() > _due:
+        gc.collect()
+        _due = _used_memory() + STEP
+
+
+def _used_memory() -> int:
     with open("/proc/self/statm") as file:
-        if int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") > PLENTY:
-            gc.collect()
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
