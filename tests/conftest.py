@@ -19,6 +19,22 @@ os.environ["SSDZOO_CACHE"] = _cache.name
 for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME"):
     os.environ.pop(variable, None)
 
+# They begin first, so that no core is left alone with one of them at the end.
+SLOW = (
+    "tests/train/",
+    "tests/cli/",
+    "tests/test_gluoncv_parity.py",
+    "tests/test_docs.py",
+    "tests/export/",
+    "tests/measure/",
+    "tests/nn/",
+)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
 STEP = 1 << 30  # bytes of growth after which a collection is due
 _due = 2 * STEP
 
