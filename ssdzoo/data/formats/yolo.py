@@ -11,7 +11,8 @@ from pathlib import Path
 import yaml
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
-from ssdzoo.data.formats.paths import images_below, path_inside
+from ssdzoo.data.formats.image_files import images_below
+from ssdzoo.data.formats.paths import path_inside
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import split_word
 from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
@@ -23,7 +24,7 @@ from ssdzoo.errors import DataError
 class YOLOReader(Reader):
     """A data.yaml, or a folder with one; items are paths of images."""
 
-    format = "yolo"
+    format, layout = "yolo", "YOLO's data.yaml"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
