@@ -10,7 +10,7 @@ from pathlib import Path
 from ssdzoo.data.formats.annotation import PixelCheck, make_record
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
+from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, match_split, parse_split, select_items
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
 from ssdzoo.errors import DataError
 
@@ -73,12 +73,8 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
     raise_errors(problems)
     if records and not has_objects(records):
-        raise NoObjectsError(f"{path}: {no_objects(split, len(records), problems)}")
+        raise EmptySplitError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
-
-
-class NoObjectsError(DataError):
-    """A split has images, but not a single object."""
 
 
 def has_objects(records: list) -> bool:
@@ -122,8 +118,9 @@ def read_items(readers: list, split: str, problems: list) -> list:
             missing.append((reader, error))
     if len(missing) == len(readers):
         raise missing[0][1]
-    for reader, _ in missing:
-        problems.append(Problem(reader.path, f"has no split {split!r}: adds nothing to it", "split"))
+    for reader, reason in missing:
+        what = "no images in" if isinstance(reason, EmptySplitError) else "no"
+        problems.append(Problem(reader.path, f"has {what} split {split!r}: adds nothing to it", "split"))
     return items
 
 
