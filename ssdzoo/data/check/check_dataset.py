@@ -10,7 +10,7 @@ from ssdzoo.data.check.duplicates import same_boxes, same_images
 from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, split_table
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import split_word
+from ssdzoo.data.formats.splits import NoSplitError, own_splits, split_word
 from ssdzoo.data.reading import read_items, read_records, split_names, united_names
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
@@ -113,7 +113,10 @@ def _items(readers, path, splits, format, check, problems):
             if len(known) == 1:
                 raise
             file, _, message = str(error).partition(": ")
-            problems.append(Problem(Path(file), message, "split", ERROR))
+            # A training does without a test split, and without one that too few images leave empty.
+            drawn = not any(map(own_splits, readers))
+            spare = isinstance(error, NoSplitError) and (drawn or split_word(split) == "test")
+            problems.append(Problem(Path(file), message, "split", WARNING if spare else ERROR))
             continue
         keys = {(id(reader), str(item)) for reader, item in items}
         if _rank(split) == len(STANDARD) and keys <= seen:
