@@ -7,9 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssdzoo.data.formats.annotation import make_record
+from ssdzoo.data.formats.annotation import PixelCheck, make_record
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, has_images, own_splits, select_items
+from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, knows_split, own_splits, select_items
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
 from ssdzoo.errors import DataError
 
@@ -34,8 +34,8 @@ def split_names(path: str | Path | list, format: str | None = None) -> list:
 
 
 def has_split(path: str | Path | list, split: str, format: str | None = None) -> bool:
-    """Whether a data set has a split with images in it; "val" is there too where it is called val2017 or valid."""
-    return any(has_images(reader, split) for reader in open_readers(path, format))
+    """Whether a data set has a split; "val" is there too where it is called val2017 or valid."""
+    return any(knows_split(reader, split) for reader in open_readers(path, format))
 
 
 def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:
@@ -48,12 +48,12 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
 
-    Boxes without width or height are left out and reported as problems.
+    Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
     Raises:
         CallError: an unknown format, a part of a split that cannot be read.
         DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
-            that is not in `names`: names the first few files and what to do.
+            that is not in `names`: names the first few files and what to do. A split without a single object.
     """
     readers = open_readers(path, format)
     problems: list[Problem] = []
@@ -62,7 +62,25 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
         raise_errors(problems)
     records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
     raise_errors(problems)
+    if records and not has_objects(records):
+        raise EmptySplitError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
+
+
+def has_objects(records: list) -> bool:
+    """Whether any Record has an object that can be learned or found; crowds are none."""
+    return any(not record.crowd.all() for record in records)
+
+
+def no_objects(split: str, count: int, problems: list) -> str:
+    """What to say about a split of `count` images for which `has_objects` is False."""
+    images = f"its {count} images have" if count > 1 else "its only image has"
+    empty = sum(problem.kind == "degenerate box" for problem in problems)
+    why = f" ({empty} boxes without width or height are left out)" if empty else ""
+    return (
+        f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
+        "evaluated on: check the annotations"
+    )
 
 
 def united_names(readers: list, problems: list) -> list:
@@ -90,8 +108,9 @@ def read_items(readers: list, split: str, problems: list) -> list:
             missing.append((reader, error))
     if len(missing) == len(readers):
         raise missing[0][1]
-    for reader, _ in missing:
-        problems.append(Problem(reader.path, f"has no split {split!r}: adds nothing to it", "split"))
+    for reader, reason in missing:
+        what = "no images in" if isinstance(reason, EmptySplitError) else "no"
+        problems.append(Problem(reader.path, f"has {what} split {split!r}: adds nothing to it", "split"))
     return items
 
 
@@ -100,12 +119,17 @@ def read_records(readers: list, items: list, names: list, problems: list) -> Ite
     by_name = {name: i for i, name in enumerate(names)}
     by_id = {str(i): i for i in range(len(names))}
     ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
+    pixels = {id(reader): PixelCheck(reader.path, reader.format) for reader in readers}
     for reader, item in items:
         annotation = reader.annotation(item)
         if isinstance(annotation, Problem):
             problems.append(annotation)
-        elif record := make_record(annotation, ids[id(reader)], problems):
+            continue
+        pixels[id(reader)].add(annotation)
+        if record := make_record(annotation, ids[id(reader)], problems):
             yield record
+    for check in pixels.values():
+        check.report(problems)
 
 
 def raise_errors(problems: list) -> None:

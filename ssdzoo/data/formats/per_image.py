@@ -59,9 +59,11 @@ class PerImageReader(Reader):
 
     Attributes:
         suffix: of the annotations.
+        origin: see ImageAnnotation.
     """
 
     suffix = ""
+    origin = 0
 
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -167,7 +169,7 @@ class PerImageReader(Reader):
             image, notes = self._image_of(self._parts[part], stem, file.image, path)
         except DataError as error:
             return Problem.of(error, path, "annotation")
-        return ImageAnnotation(image, path, [*file.objects, *notes], file.size)
+        return ImageAnnotation(image, path, [*file.objects, *notes], file.size, origin=self.origin)
 
     def _path(self, part: str, stem: str) -> Path:
         return self._parts[part].annotations / (stem + self.suffix)

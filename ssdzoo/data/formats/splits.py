@@ -24,7 +24,11 @@ _PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*
 
 
 class NoSplitError(DataError):
-    """The data set is fine, but has no such split, or no images in it."""
+    """The data set is fine, but has no such split."""
+
+
+class EmptySplitError(NoSplitError):
+    """The split is there, but has no images, or none with an object."""
 
 
 def own_splits(reader: Reader) -> list:
@@ -33,10 +37,13 @@ def own_splits(reader: Reader) -> list:
     return [] if names == [_UNDIVIDED] else names
 
 
-def has_images(reader: Reader, split: str) -> bool:
-    """Whether a data set has a split, and an image in it."""
+def knows_split(reader: Reader, split: str) -> bool:
+    """Whether a data set has a split of this name; it may be empty."""
+    name, _, _ = parse_split(split)
+    if not own_splits(reader):
+        return name in (*FRACTIONS, "trainval", "all")
     try:
-        return bool(select_items(reader, parse_split(split)[0], []))
+        return bool(match_split(reader, name))
     except NoSplitError:
         return False
 
@@ -112,7 +119,7 @@ def _joined(reader: Reader, names: list, problems: list) -> list:
     for name in names:
         try:
             items += reader.items(name, problems)
-        except NoSplitError as error:
+        except EmptySplitError as error:
             empty.append(error)
     if len(empty) == len(names):
         raise empty[0]
@@ -135,7 +142,7 @@ def _drawn(reader: Reader, name: str, problems: list) -> list:
     chosen = [item for part, ends in FRACTIONS.items() if part in wanted for item in _part(items, *ends)]
     if not chosen and name in FRACTIONS:
         few = f"it is drawn from {len(items)} images, which are too few; add images, or divide them yourself"
-        raise NoSplitError(f"{reader.path}: no images in split {name!r}: {few}")
+        raise EmptySplitError(f"{reader.path}: no images in split {name!r}: {few}")
     if not chosen:
         known = f"{reader.undivided} there are {', '.join(FRACTIONS)}, trainval and all, drawn from {len(items)} images"
         raise NoSplitError(f"{reader.path}: no images in split {name!r}; {known}")

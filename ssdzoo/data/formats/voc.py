@@ -11,7 +11,7 @@ from defusedxml import DefusedXmlException, ElementTree
 
 from ssdzoo.data.formats.annotation import AnnotatedObject
 from ssdzoo.data.formats.per_image import FEW, AnnotationFile, PerImageReader, files_in, first_wrong
-from ssdzoo.data.formats.splits import NoSplitError, split_word
+from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import brief, nfc
 from ssdzoo.data.formats.unread import is_polygons, outermost, unread_format
 from ssdzoo.data.record import ERROR, Problem
@@ -26,7 +26,7 @@ class VOCReader(PerImageReader):
     Coordinates in the files count from 1; one is subtracted from all four, as in GluonCV.
     """
 
-    format, suffix = "voc", ".xml"
+    format, suffix, origin = "voc", ".xml", 1
     layout = "a Pascal VOC folder (.xml in Annotations/ or beside the images)"
     undivided = "without ImageSets/Main"
 
@@ -75,7 +75,7 @@ class VOCReader(PerImageReader):
         lines = [line.strip() for path in files for line in path.read_text("utf-8-sig", "replace").splitlines()]
         stems = [self._stem(line) for line in lines if line]
         if not stems:
-            raise NoSplitError(f"{files[0]}: the split is empty")
+            raise EmptySplitError(f"{files[0]}: the split is empty")
         # Lists of single classes repeat an image; one list that does so is reported by the check.
         return [("", stem) for stem in (stems if len(files) == 1 else dict.fromkeys(stems))]
 
