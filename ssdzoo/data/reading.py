@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssdzoo.data.formats.annotation import PixelCheck, make_record
-from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, match_split, parse_split, select_items
+from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, knows_split, own_splits, select_items
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
 from ssdzoo.errors import DataError
 
@@ -30,22 +29,13 @@ def class_names(path: str | Path | list, format: str | None = None) -> list:
 
 def split_names(path: str | Path | list, format: str | None = None) -> list:
     """Names of the splits of a data set; those that are drawn where it has none of its own."""
-    names = [name for reader in open_readers(path, format) for name in reader.splits() or sorted(FRACTIONS)]
+    names = [name for reader in open_readers(path, format) for name in own_splits(reader) or sorted(FRACTIONS)]
     return list(dict.fromkeys(names))
 
 
 def has_split(path: str | Path | list, split: str, format: str | None = None) -> bool:
     """Whether a data set has a split; "val" is there too where it is called val2017 or valid."""
-    return any(_has(reader, parse_split(split)[0]) for reader in open_readers(path, format))
-
-
-def _has(reader: Reader, name: str) -> bool:
-    if not reader.splits():
-        return name in (*FRACTIONS, "trainval", "all")
-    try:
-        return bool(match_split(reader, name))
-    except NoSplitError:
-        return False
+    return any(knows_split(reader, split) for reader in open_readers(path, format))
 
 
 def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:

@@ -11,7 +11,7 @@ from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, split_table
 from ssdzoo.data.formats.annotation import turned, wrong_size
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import EmptySplitError, split_word
+from ssdzoo.data.formats.splits import EmptySplitError, own_splits, split_word
 from ssdzoo.data.reading import has_objects, no_objects, read_items, read_records, split_names, united_names
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
@@ -136,7 +136,7 @@ def _rank(split: str) -> int:
 
 def _severity(split: str, readers: list) -> str:
     """Of a split without images or objects: a training goes on without val, where that was drawn, and needs no test."""
-    is_drawn = not any(reader.splits() for reader in readers)
+    is_drawn = not any(map(own_splits, readers))
     return WARNING if split_word(split) == "test" or (is_drawn and split_word(split) == "val") else ERROR
 
 
