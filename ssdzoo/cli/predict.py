@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, Gpus, Json, Model, Weights, argument, check_folder, option, prepare
+from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare
 
 
 def predict(
@@ -16,6 +16,8 @@ def predict(
     precision: Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")] = "auto",
     mode: Annotated[str, option("For openvino: latency, or throughput for many images.")] = "latency",
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -26,7 +28,7 @@ def predict(
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, contexts, weights, precision, mode)
+    detector = load(model, backend, contexts, weights, precision, mode, mean, std)
     with WorkProgress() as progress:
         found = write_predictions(detector, images, out, score, progress.images)
     if as_json:
