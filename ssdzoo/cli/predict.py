@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare
+from ssdzoo.errors import DataError
 
 
 def predict(
@@ -21,7 +22,7 @@ def predict(
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
-    """Find objects in images; write a picture of each, and detections.json."""
+    """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     check_folder(out)
     contexts = prepare(gpus, backend == "mxnet")
     from ssdzoo.cli.progress import WorkProgress
@@ -29,10 +30,20 @@ def predict(
     from ssdzoo.report.predictions import write_predictions
 
     detector = load(model, backend, contexts, weights, precision, mode, mean, std)
+    failed = []
     with WorkProgress() as progress:
-        found = write_predictions(detector, images, out, score, progress.images)
+
+        def report(item, error) -> None:
+            progress.say(f"ssdzoo: {error}")
+            failed.append(item)
+
+        found = write_predictions(detector, images, out, score, progress.images, report)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
         objects = sum(len(image["detections"]) for image in found)
         print(f"{objects} objects in {len(found)} images: {out}/detections.json and the pictures beside it")
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(found) + len(failed)} images could not be read; {out}/detections.json has the others"
+        )
