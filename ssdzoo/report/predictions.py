@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, DataError
 from ssdzoo.files import write_text
-from ssdzoo.predict.detector import Detector, list_images
+from ssdzoo.predict.detector import Detector, Image, OnError, list_images
 from ssdzoo.report.pictures import draw_detections, save_image
 
 
-def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Callable | None = None) -> list:
+def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Callable | None = None,
+                      on_error: OnError | None = None) -> list:  # fmt: skip
     """Writes each image with its boxes, and `detections.json` once all are done.
 
     Args:
@@ -23,6 +24,8 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
             of a video's frame the number of the frame after its name.
         score: minimum score of a detection.
         progress: called with the iterable of results and their number; returns an iterable of the same items.
+        on_error: called with an image or video that cannot be read and its DataError; the others are still written. Without it
+            the error is raised.
 
     Returns:
         What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
@@ -35,9 +38,15 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
     found = []
     sources: deque = deque()
     taken: set[str] = set()
-    results = detector.stream(_read_along(paths, sources), score)
+
+    def left_out(item: Image, error: DataError) -> None:
+        sources.remove((item, None))
+        if on_error:
+            on_error(item, error)
+
+    results = detector.stream(_read_along(paths, sources, on_error), score, left_out if on_error else None)
     if progress:
-        results = progress(results, sum(count_frames(path) if _is_video(path) else 1 for path in paths))
+        results = progress(results, sum(_count(path) for path in paths))
     for image, detections in results:
         path, frame = sources.popleft()
         picture = _free_name(path.stem if frame is None else f"{path.stem}_{frame:06d}", taken)
@@ -49,12 +58,25 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
     return found
 
 
-def _read_along(paths: list, sources: deque) -> Iterator:
+def _read_along(paths: list, sources: deque, on_error: OnError | None) -> Iterator:
     """Yields images and frames of videos; appends (path, number of the frame or None) of each to `sources`."""
     for path in paths:
-        for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
-            sources.append((path, number if _is_video(path) else None))
-            yield item
+        try:
+            for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
+                sources.append((path, number if _is_video(path) else None))
+                yield item
+        except DataError as error:  # of a video
+            if on_error is None:
+                raise
+            on_error(path, error)
+
+
+def _count(path: Path) -> int:
+    """The number of images of a path; 0 for a video that cannot be read, which is reported when its turn comes."""
+    try:
+        return count_frames(path) if _is_video(path) else 1
+    except DataError:
+        return 0
 
 
 def _is_video(path: Any) -> bool:
