@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
@@ -263,6 +265,19 @@ def test_debug_shows_the_traceback(tmp_path):
     command = [sys.executable, "-c", "from ssdzoo.cli import main; main()", "--debug", "eval", "nothing", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert "Traceback" in result.stderr and "CallError" in result.stderr
+
+
+def test_ctrl_c_while_an_object_is_deleted(monkeypatch):
+    class Deleted:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def work(*_):
+        Deleted()
+        time.sleep(5)
+
+    monkeypatch.setattr("ssdzoo.cli.models.list_models", work)
+    assert ssdzoo("models", status=130)[1] == "ssdzoo: stopped\n"
 
 
 def test_a_truncated_image_stops_a_training_with_its_name(tmp_path):
