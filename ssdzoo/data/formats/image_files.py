@@ -19,6 +19,10 @@ from ssdzoo.errors import DataError
 _NOT_IMAGES = frozenset({".xml", ".json", ".jsonl", ".txt", ".csv", ".yaml", ".yml", ".md", ".rec", ".idx", ".lst", ".names"})
 
 
+class AmbiguousImageError(DataError):
+    """Two images fit, and nothing decides."""
+
+
 def is_image(path: str | Path) -> bool:
     """Whether a file is an image: by its suffix, or for other suffixes by how its content begins."""
     name = os.path.basename(path)
@@ -75,6 +79,14 @@ def image_of_stem(folder: Path, stem: str, where: str) -> Path:
     return parent / _only(found, parent, stem, where)
 
 
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file of a name in a folder, or else the only one that is equal in NFC; None where there is none."""
+    if name in _names(str(folder)):
+        return folder / name
+    same = [each for each in _by_stem(folder).get(_stem(name), ()) if nfc(each) == nfc(name)]
+    return folder / same[0] if len(same) == 1 else None
+
+
 def images_below(folder: Path) -> list:
     """The images in a folder and the folders in it, sorted; links to folders are followed, but not in circles."""
     found, seen = [], set()
@@ -96,7 +108,7 @@ def _images(folder: Path, stem: str) -> list:
 
 def _only(names: list, folder: Path, text: str, where: str) -> str:
     if len(names) > 1:
-        raise DataError(f"{where}: {brief(text)} may be {' or '.join(sorted(names))} in {folder}: keep one of them")
+        raise AmbiguousImageError(f"{where}: {brief(text)} may be {' or '.join(sorted(names))} in {folder}: keep one of them")
     return names[0]
 
 

@@ -25,6 +25,15 @@ def nfc(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+MOST_CLASSES = 10_000  # a larger id is damage, not a class
+
+
+def class_id(value: Any) -> int | None:
+    """A class id of a number or a text of a file; None where it is none."""
+    found = number(value)
+    return int(found) if 0 <= found < MOST_CLASSES and found == int(found) else None
+
+
 def number(value: Any) -> float:
     """A float of a number or a text of a file; NaN where it is neither."""
     if isinstance(value, bool):
@@ -49,6 +58,17 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text, from byte {error.start} on; save it as UTF-8") from None
+
+
+def read_head(path: Path, size: int = 65536) -> str:
+    """The begin of a file, `size` bytes as text, by which its format is recognized; "" where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(size)
+    except OSError:
+        return ""
+    coding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return data.decode(coding, "replace")
 
 
 def read_class_list(folder: Path, *names: str) -> list | None:
