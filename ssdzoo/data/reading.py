@@ -12,13 +12,14 @@ from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recordio import RecordIOReader
+from ssdzoo.data.formats.sagemaker import SageMakerReader
 from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
 from ssdzoo.data.formats.voc import VOCReader
 from ssdzoo.data.formats.yolo import YOLOReader
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
 from ssdzoo.errors import CallError, DataError
 
-FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)}
+FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, SageMakerReader)}
 EXPECTED = (
     "expected a Pascal VOC folder (Annotations/, JPEGImages/, ImageSets/Main/), a COCO .json or a folder with "
     "annotations/instances_*.json, YOLO's data.yaml, MXNet's .rec or .lst, a .csv, or a folder with one of them"
@@ -76,6 +77,7 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     """
     readers = open_readers(path, format)
     problems: list[Problem] = []
+    refuse_mixed_names(readers)
     if names is None:
         names = united_names(readers, problems)
         raise_errors(problems)
@@ -114,8 +116,28 @@ def _open(path: Path, format: str | None) -> Reader:
     raise DataError(f"{path}: not a data set{f' of format {format}' if format else ''}; {EXPECTED}")
 
 
+def refuse_mixed_names(readers: list) -> None:
+    """Refuses to join class ids without names to data sets with names: id 0 of the one would become the first name of the others.
+
+    Raises:
+        DataError: says what to do.
+    """
+    if len(readers) > 1:
+        ids, names = ([reader for reader in readers if reader.nameless is nameless] for nameless in (True, False))
+        if ids and names:
+            path = ids[0].path
+            place = (path if path.is_dir() else path.parent) / "classes.txt"
+            message = f"holds class ids without names, and cannot be joined to {names[0].path}, which has names"
+            raise DataError(f"{path}: {message}; list the names of its classes in {place}, one a line, in the order of their ids")
+
+
 def united_names(readers: list, problems: list) -> list:
-    """Class names of all readers, in the order in which they first come."""
+    """Class names of all readers, in the order in which they first come.
+
+    Raises:
+        DataError: see `refuse_mixed_names`.
+    """
+    refuse_mixed_names(readers)
     names: dict[str, None] = {}
     for reader in readers:
         for name in reader.class_names(problems):
