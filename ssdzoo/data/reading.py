@@ -8,22 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ssdzoo.data.formats.annotation import make_record
-from ssdzoo.data.formats.coco import COCOReader
-from ssdzoo.data.formats.csv_table import CSVReader
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.recordio import RecordIOReader
-from ssdzoo.data.formats.sagemaker import SageMakerReader
+from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
-from ssdzoo.data.formats.voc import VOCReader
-from ssdzoo.data.formats.yolo import YOLOReader
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
-from ssdzoo.errors import CallError, DataError
+from ssdzoo.errors import DataError
 
-FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, SageMakerReader)}
-EXPECTED = (
-    "expected a Pascal VOC folder (Annotations/, JPEGImages/, ImageSets/Main/), a COCO .json or a folder with "
-    "annotations/instances_*.json, YOLO's data.yaml, MXNet's .rec or .lst, a .csv, or a folder with one of them"
-)
 SHOWN = 5  # bad files that one error names
 
 
@@ -58,7 +48,8 @@ def _has(reader: Reader, name: str) -> bool:
         return False
 
 
-def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
+                 image_folder: str | Path | None = None) -> Dataset:  # fmt: skip
     """One split of a data set.
 
     Args:
@@ -67,17 +58,17 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
             without it add nothing, which is reported as a problem.
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
+        image_folder: where the images lie that the files of the data set name by paths or addresses; None looks around the files.
 
     Boxes without width or height are left out and reported as problems.
 
     Raises:
-        CallError: an unknown format, a part of a split that cannot be read.
-        DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
-            that is not in `names`: names the first few files and what to do.
+        CallError: an unknown format, a part of a split that cannot be read, an `image_folder` that is missing or of no use.
+        DataError: class ids without names joined to names; an unknown or empty split; annotations or images that cannot be read,
+            a box outside of its image, a class that is not in `names`: names the first few files and what to do.
     """
-    readers = open_readers(path, format)
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
-    refuse_mixed_names(readers)
     if names is None:
         names = united_names(readers, problems)
         raise_errors(problems)
@@ -86,58 +77,8 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     return Dataset(list(names), records, problems)
 
 
-def open_readers(path: str | Path | list, format: str | None = None) -> list:
-    """A reader for each path.
-
-    Raises:
-        CallError: an unknown format.
-        DataError: a path that is missing, or of no known format.
-    """
-    if format is not None and format not in FORMATS:
-        raise CallError(f"no format {format!r}; there are {', '.join(FORMATS)}")
-    return [_open(part, format) for part in _paths(path)]
-
-
-def _paths(path: str | Path | list) -> list:
-    if isinstance(path, (list, tuple)):
-        return [part for one in path for part in _paths(one)]
-    if "," in str(path) and not Path(path).exists():
-        return [Path(part.strip()) for part in str(path).split(",") if part.strip()]
-    return [Path(path)]
-
-
-def _open(path: Path, format: str | None) -> Reader:
-    if not path.exists():
-        raise DataError(f"{path}: no such data set")
-    for name, reader in FORMATS.items():
-        # A file that the user calls COCO's may have any suffix.
-        if format in (None, name) and (reader.recognizes(path) or (format == name and path.is_file())):
-            return reader(path)
-    raise DataError(f"{path}: not a data set{f' of format {format}' if format else ''}; {EXPECTED}")
-
-
-def refuse_mixed_names(readers: list) -> None:
-    """Refuses to join class ids without names to data sets with names: id 0 of the one would become the first name of the others.
-
-    Raises:
-        DataError: says what to do.
-    """
-    if len(readers) > 1:
-        ids, names = ([reader for reader in readers if reader.nameless is nameless] for nameless in (True, False))
-        if ids and names:
-            path = ids[0].path
-            place = (path if path.is_dir() else path.parent) / "classes.txt"
-            message = f"holds class ids without names, and cannot be joined to {names[0].path}, which has names"
-            raise DataError(f"{path}: {message}; list the names of its classes in {place}, one a line, in the order of their ids")
-
-
 def united_names(readers: list, problems: list) -> list:
-    """Class names of all readers, in the order in which they first come.
-
-    Raises:
-        DataError: see `refuse_mixed_names`.
-    """
-    refuse_mixed_names(readers)
+    """Class names of all readers, in the order in which they first come."""
     names: dict[str, None] = {}
     for reader in readers:
         for name in reader.class_names(problems):

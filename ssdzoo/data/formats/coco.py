@@ -23,6 +23,7 @@ class COCOReader(FilesReader):
     """
 
     format, suffixes, prefix = "coco", (".json",), "instances_"
+    layout = "a COCO .json or a folder with annotations/instances_*.json"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -33,6 +34,11 @@ class COCOReader(FilesReader):
     def files_in(folder: Path) -> list:
         patterns = "annotations/instances_*.json", "*/_annotations.coco.json", "_annotations.coco.json", "annotations/*.json"
         return next((files for pattern in patterns if (files := sorted(folder.glob(pattern)))), [])
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        file = next(iter(sorted(path.glob("*.json"))), None)
+        return f'{file} is not COCO\'s json, which has "images", "annotations" and "categories"' if file else None
 
     def class_names(self, problems: list) -> list:
         return list(dict.fromkeys(name for file in self._files for name in _parsed(file)["names"].values()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.text_files import brief, class_id, nfc, number, read_class_list, read_text
+from ssdzoo.data.formats.text_files import brief, class_id, nfc, number, read_class_list, read_head, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 
@@ -35,10 +35,15 @@ class CSVReader(FilesReader):
     """
 
     format, suffixes = "csv", (".csv",)
+    layout = f"a .csv with the columns {','.join(COLUMNS)}"
 
-    def __init__(self, path: str | Path, image_folder: Path | None = None):
-        super().__init__(path, image_folder)
+    def __init__(self, path: str | Path):
+        super().__init__(path)
         self._read: dict = {}
+
+    @classmethod
+    def recognizes(cls, path: Path) -> bool:
+        return path.name not in _CLASS_TABLES and super().recognizes(path)
 
     @staticmethod
     def files_in(folder: Path) -> list:
@@ -67,6 +72,15 @@ class CSVReader(FilesReader):
     @cached_property
     def nameless(self) -> bool:
         return self._has_ids and self._listed is None
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        files = sorted(path.glob("*.csv")) if path.is_dir() else [path] if path.name in _CLASS_TABLES else []
+        file = next((file for file in files if file.name not in _CLASS_TABLES), None)
+        if file:
+            line = read_head(file, 1000).partition("\n")[0].strip()
+            return f"{file} begins with {brief(line)}; expected the columns {','.join(COLUMNS)}"
+        return f"{files[0]} is a list of classes; expected a table of objects beside it" if files else None
 
     def class_names(self, problems: list) -> list:
         if self._listed:
@@ -110,8 +124,7 @@ class CSVReader(FilesReader):
 
 
 def _begins_well(file: Path) -> bool:
-    with open(file, "rb") as stream:
-        head = stream.readline(1000).decode("utf-8-sig", "replace")
+    head = read_head(file, 1000).partition("\n")[0]
     try:
         row = next(csv.reader([head], delimiter=_separator(head), skipinitialspace=True), [])
     except csv.Error:

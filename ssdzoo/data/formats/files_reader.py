@@ -13,11 +13,8 @@ from ssdzoo.errors import DataError
 
 
 class FilesReader(Reader):
-    """A file, or a folder with one for each split; each may lie in a folder of its own (bananas_train/label.csv). Items are (file,
-    place in it).
-
-    Args:
-        image_folder: where paths of images start; None looks around the file.
+    """A file, or a folder with one for each split, each in a folder of its own or not (bananas_train/label.csv). Items are
+    (file, place in it).
 
     Attributes:
         suffixes: of the files, in lower case.
@@ -30,9 +27,8 @@ class FilesReader(Reader):
     empty = "lists no images"
     takes_image_folder = True
 
-    def __init__(self, path: str | Path, image_folder: Path | None = None):
+    def __init__(self, path: str | Path):
         super().__init__(path)
-        self.image_folder = image_folder
         self._files = self.files_in(self.path) if self.path.is_dir() else [self.path]
         self._splits = name_files(self._files, self.prefix)
         if not self._files:

@@ -5,6 +5,7 @@ that a Mac adds to archives (`._x.jpg`, `__MACOSX/`) are no images.
 """
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -81,7 +82,7 @@ def image_of_stem(folder: Path, stem: str, where: str) -> Path:
 
 def find_file(folder: Path, name: str) -> Path | None:
     """The file of a name in a folder, or else the only one that is equal in NFC; None where there is none."""
-    if name in _names(str(folder)):
+    if os.path.lexists(folder / name):
         return folder / name
     same = [each for each in _by_stem(folder).get(_stem(name), ()) if nfc(each) == nfc(name)]
     return folder / same[0] if len(same) == 1 else None
@@ -168,7 +169,7 @@ def _listed(folder: str, changed: int) -> tuple:
 
 
 @lru_cache(maxsize=4096)
-def _grouped(folder: str, changed: int, key) -> dict:
+def _grouped(folder: str, changed: int, key: Callable) -> dict:
     """Names in a folder by what `key` makes of them: stems of files, or folders."""
     groups: dict[str, list] = {}
     for name in _listed(folder, changed)[key is nfc]:

@@ -25,7 +25,7 @@ class ImageFinder:
     """Finds the images that one file of a data set names.
 
     Each of its folders is searched for the path as it is, then for the path without its first part, and so on down to the bare
-    name. So "/home/ann/cells/train/a.jpg", "C:\\cells\\train\\a.jpg" and "s3://cells/train/a.jpg" are found in train/ or beside the file.
+    name. So "/home/ann/cells/train/a.jpg" and "s3://cells/train/a.jpg" are train/a.jpg if it is there, or else a.jpg.
 
     Args:
         folders: that the paths may start from, the most likely first.

@@ -36,13 +36,15 @@ class RecordIOReader(FilesReader):
     """
 
     format, suffixes, empty = "recordio", (".rec", ".lst", ".idx"), "contains no records"
+    layout = "MXNet's .rec or .lst"
 
-    def __init__(self, path: str | Path, image_folder: Path | None = None):
-        super().__init__(Path(path).with_suffix(".rec") if Path(path).suffix == ".idx" else path, image_folder)
+    def __init__(self, path: str | Path):
+        super().__init__(Path(path).with_suffix(".rec") if Path(path).suffix == ".idx" else path)
         first = self._files[0]
         lists = [read_class_list(folder, f"{first.stem}.names", "classes.txt") for folder in self.own_folders(first)]
         self._names = next(filter(None, lists), None)
         self.nameless = self._names is None
+        self.takes_image_folder = first.suffix.lower() == ".lst"
 
     @staticmethod
     def files_in(folder: Path) -> list:
@@ -141,7 +143,7 @@ def _payload(stream: BinaryIO, file: Path, at: int) -> tuple:
 
 
 def _read_item(file: Path, place: int | tuple) -> tuple:
-    """(labels, image, where they are in the file, for messages) of an item; the image as a part of a .rec or as the path in a .lst."""
+    """(labels, image, where they are in the file, for messages) of an item; the image is a FilePart, or the path of a .lst."""
     return _read_line(file, *place) if isinstance(place, tuple) else _read_record(file, place)
 
 

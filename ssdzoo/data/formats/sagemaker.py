@@ -3,8 +3,8 @@
 A manifest has a line of json for each image: its address under `source-ref`, the labels under a name that the user chose
 ({"image_size": [{"width", "height", "depth"}], "annotations": [{"class_id", "left", "top", "width", "height"}]}), and under this
 name with "-metadata" {"class-map": {id: name}, "type": "groundtruth/object-detection"}. A class-map holds the classes of its
-line only. The folders are train/ and validation/ with images, and train_annotation/ and validation_annotation/ with json of the keys
-file, image_size, annotations and categories ([{"class_id", "name"}]).
+line only. The folders are train/ and validation/ with images, and train_annotation/ and validation_annotation/ with a json for
+each that has the keys file, image_size, annotations and categories ([{"class_id", "name"}]).
 """
 
 import json
@@ -41,15 +41,21 @@ class SageMakerReader(FilesReader):
     """
 
     format, suffixes = "sagemaker", (".manifest", ".jsonl")
+    layout = "SageMaker's .manifest"
 
-    def __init__(self, path: str | Path, image_folder: Path | None = None):
-        super().__init__(path, image_folder)
+    def __init__(self, path: str | Path):
+        super().__init__(path)
         self._rows: dict = {}
 
     @staticmethod
     def files_in(folder: Path) -> list:
         found = ([path for path in sorted(folder.glob(pattern)) if _begins_well(path)] for pattern in _PATTERNS)
         return next(filter(None, found), [])
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        file = next((file for pattern in _PATTERNS[:2] for file in sorted(path.glob(pattern))), None)
+        return f"{file} is not a manifest of SageMaker; {_EXPECTED}" if file else None
 
     def places(self, file: Path, problems: list) -> list:
         if file not in self._rows:

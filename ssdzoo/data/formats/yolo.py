@@ -13,7 +13,7 @@ from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import split_word
 from ssdzoo.data.formats.text_files import brief, nfc, number, read_text
-from ssdzoo.data.formats.yolo_layouts import find_layout, find_place, label_folder
+from ssdzoo.data.formats.yolo_layouts import find_layout, find_place, label_folder, unlike
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -24,7 +24,7 @@ _FAR_OUTSIDE = 0.05  # of the image: a coordinate that leaves it by more is not 
 class YOLOReader(Reader):
     """A data.yaml, Darknet's .data, or a folder with one of them or with a classes.txt; items are paths of images."""
 
-    format = "yolo"
+    format, layout = "yolo", "YOLO's data.yaml or obj.data, or a classes.txt beside images/ and labels/"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -44,6 +44,10 @@ class YOLOReader(Reader):
     @staticmethod
     def recognizes(path: Path) -> bool:
         return find_layout(path) is not None
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        return unlike(path)
 
     def splits(self) -> list:
         return [key for key, value in self._table.items() if isinstance(key, str) and split_word(key) and value]

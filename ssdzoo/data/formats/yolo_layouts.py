@@ -1,5 +1,5 @@
-"""The layouts in which data for YOLO come. Each is read into the table that a data.yaml holds: names, nc, kpt_shape, and for each split
-the folder or list of its images; the key None stands for the images of a data set without splits.
+"""The layouts in which data for YOLO come. Each is read into the table that a data.yaml holds: names, nc, kpt_shape, and for each
+split the folder or list of its images. The key None has the images of a data set without splits.
 """
 
 import os
@@ -40,9 +40,26 @@ def find_layout(path: Path) -> tuple[Path, Layout] | None:
     return next(((file, layout) for layout in LAYOUTS if (file := layout.find(path))), None)
 
 
+def unlike(path: Path) -> str | None:
+    """What a folder that is of no layout lacks, in words of an error; None where it has nothing of YOLO's."""
+    if not path.is_dir():
+        return None
+    for pattern, why in (
+        ("*.y*ml", "does not name classes or a split, as data.yaml does"),
+        ("*.data", "is not the only .data file"),
+    ):
+        if file := next(iter(sorted(path.glob(pattern))), None):
+            return f"{file} {why}"
+    if names := next(_class_lists(path), None):
+        return f"{names} lists classes, but there are no images with labels beside it, such as images/x.jpg and labels/x.txt"
+    if any(_is_labeled(path / place) for place in _places(path).values()):
+        return f"{path} has images with labels of YOLO, but no list of the classes; write their names into {path / 'classes.txt'}, one a line"
+    return None
+
+
 def find_place(text: str, folders: list, where: str) -> Path:
-    """The folder or list that a data set names, which may be a path of another machine: then what lies in one of `folders` and ends
-    like it, but no less than from the part on that names the split ("train/images").
+    """The folder or list that a data set names, from one of `folders` on. A path of another machine is what its end leads to
+    there ("train/images"); the end must have the part that names the split, because other splits may have a folder images too.
 
     Raises:
         DataError: nothing is there, or two places fit.

@@ -84,7 +84,7 @@ def test_class_ids_without_names_are_joined_to_no_names(kind, tmp_path):
         (ids / "classes.txt").unlink()
     assert class_names(ids) == ["0", "1", "2"]
     for paths in ([named, ids], [ids, named]):
-        message = f"{ids}: holds class ids without names, and cannot be joined to {named}, which has names; list .* in {ids}/classes.txt"
+        message = f"{ids}: holds class ids without names, and cannot be joined to {named}, which has .* in {ids}/classes.txt"
         for call in (lambda p: class_names(p), lambda p: load_dataset(p, "train"), lambda p: load_dataset(p, "train", NAMES)):
             with pytest.raises(DataError, match=message):
                 call(paths)

@@ -104,7 +104,7 @@ def test_labels_of_two_jobs(tmp_path):
     ('{"source": "x"}', 'line 1 has no source-ref; expected lines with "source-ref" and labels with "annotations"'),
     ('{"source-ref": "a.jpg"}', "no labels of boxes; expected lines"),
     ("", "no labels of boxes; expected lines"),
-    (line("s3://bucket/z.jpg"), "line 1: 's3://bucket/z.jpg' leads out of .*, and no image of its name is there; .* image_folder="),
+    (line("s3://bucket/z.jpg"), "'s3://bucket/z.jpg' leads out of .*, and no image of its name is there; .* image_folder="),
     (line("a.jpg", [{**LABELS[0], "left": "x"}]), "line 1, annotation 1 is .*; expected the numbers left, top, width, height"),
     (line("a.jpg", [{**LABELS[0], "width": 90}]), r"annotation 1 \(dog\): box \(20, 30, 90, 40\) is outside of the 100x80 image"),
     (line("a.jpg", LABELS, {"x": "dog"}), "line 1: a class is .*; expected ids from 0 on and texts"),

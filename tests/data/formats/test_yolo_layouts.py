@@ -100,7 +100,7 @@ def test_lists_of_classes_that_differ(tmp_path):
 
 
 @pytest.mark.parametrize("path", [
-    "/content/datasets/cells-3/{}/images", r"C:\\Users\\ann\\cells\\{}\\images", "../{}/images", "{}/images", "../../cells/{}/images",
+    "/content/datasets/cells-3/{}/images", r"C:\\Users\\ann\\cells\\{}\\images", "../{}/images", "../../cells/{}/images",
 ])  # fmt: skip
 def test_paths_of_another_machine(path, tmp_path):
     table = 'train: "{}"\nval: "{}"\nnc: 1\nnames: [\'dog\']\n'.format(path.format("train"), path.format("valid"))
@@ -164,7 +164,7 @@ def test_rows_of_more_than_five_numbers(row, shape, tmp_path):
 @pytest.mark.parametrize("row, shape, message", [
     (ROW + " 0.9", "", f"{FIVE}. If the sixth is the confidence of a prediction, take it out"),
     (ROW + " 0.3 0.5 2", "", f"{FIVE}, or an outline: class and pairs of x, y. If keypoints follow the box, say kpt_shape"),
-    (ROW + POSE, "", r"11 numbers, but not an outline: it leaves the image. If keypoints follow the box, say kpt_shape: \[number, 2"),
+    (ROW + POSE, "", r"11 numbers, but not an outline: it leaves the image. If keypoints follow the box, say kpt_shape"),
     (ROW + POSE, "kpt_shape: [17, 3]", r"11 numbers; with kpt_shape \[17, 3\] expected 56: a box and its keypoints"),
     (ROW, "kpt_shape: [2, 3]", r"5 numbers; with kpt_shape \[2, 3\] expected 11: a box and its keypoints"),
     (ROW + " 0.3 0.5 2 0.4 x 1", "kpt_shape: [2, 3]", FIVE),
