@@ -114,7 +114,7 @@ def _reason(path: Path, readers: list) -> str:
     if path.is_dir() and (unread := unread_format(path)):
         return unread
     looked = [path, *_folders(path)[:SHOWN]]
-    reasons = [why for reader in readers for place in looked if (why := reader.why_not(place))]
+    reasons = next(filter(None, ([why for reader in readers if (why := reader.why_not(place))] for place in looked)), [])
     if reasons:
         return "; ".join(list(dict.fromkeys(reasons))[:2])
     expected = "expected " + ", ".join(reader.layout for reader in readers)

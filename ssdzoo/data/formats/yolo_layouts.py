@@ -53,7 +53,8 @@ def unlike(path: Path) -> str | None:
     if names := next(_class_lists(path), None):
         return f"{names} lists classes, but there are no images with labels beside it, such as images/x.jpg and labels/x.txt"
     if any(_is_labeled(path / place) for place in _places(path).values()):
-        return f"{path} has images with labels of YOLO, but no list of the classes; write their names into {path / 'classes.txt'}, one a line"
+        place = path / "classes.txt"
+        return f"{path} has images with labels of YOLO, but no list of the classes; write their names into {place}, one a line"
     return None
 
 

@@ -19,7 +19,7 @@ def write_files(root, files):
         if isinstance(content, str):
             path.write_text(content)
         else:
-            pixels = np.random.default_rng(content).integers(0, 256, (HEIGHT, WIDTH, 3))
+            pixels = np.random.default_rng(content).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
             path.write_bytes(cv2.imencode(path.suffix, pixels)[1].tobytes())
     return root
 
