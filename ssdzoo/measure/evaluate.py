@@ -54,8 +54,9 @@ def check_metric(metric: str) -> None:
 
 
 def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",
-             iou: float = 0.5, *, format: str | None = None, backend: str | None = None, weights: str | Path | None = None,
-             ctx: Any = None, progress: Silent | None = None) -> dict:  # fmt: skip
+             iou: float = 0.5, *, format: str | None = None, image_folder: str | Path | None = None,
+             backend: str | None = None, weights: str | Path | None = None, ctx: Any = None,
+             progress: Silent | None = None) -> dict:  # fmt: skip
     """Average precision of a model on a data set, in pixels of the original images.
 
     Args:
@@ -66,7 +67,8 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
         metric: "voc07" (11 points) or "voc12" (area under the curve), both with the inclusive pixels of the devkit, or "coco"
             (the mean over IoU 0.50, 0.55, ... 0.95; see `ssdzoo.metrics.COCOMetrics.value`).
         iou: minimum IoU of a hit; "coco" has its own.
-        format: of the data: "voc", "coco", "yolo", "recordio" or "csv"; recognized by default.
+        format: of the data: "voc", "coco", "yolo", "recordio", "csv" or "sagemaker"; recognized by default.
+        image_folder: of a path: where the images lie that the data name by paths or addresses.
         backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
@@ -86,7 +88,7 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     if isinstance(model, (str, Path)):
         model = load(model, backend, ctx, weights)
     if not isinstance(data, Dataset):
-        data = load_dataset(data, split, model.names, format)
+        data = load_dataset(data, split, model.names, format, image_folder)
         for problem in data.problems:
             progress.say(f"  {problem}")
     found = detect_all(model, [record.image for record in data.records], progress.images)

@@ -65,13 +65,14 @@ class CSVReader(FilesReader):
         return {row["class"] for table in tables for _, rows in table for _, row in rows if not _is_negative(row)} - {""}
 
     @cached_property
-    def _has_ids(self) -> bool:
-        numbers = bool(self._in_rows) and all(class_id(text) is not None for text in self._in_rows)
-        return numbers and not (self._listed and self._in_rows <= set(self._listed))
+    def _ids(self) -> dict:
+        """{class as it is written: id} where all classes are numbers and no names; empty otherwise."""
+        ids = {text: index for text in self._in_rows if (index := class_id(text)) is not None}
+        return ids if len(ids) == len(self._in_rows) and not self._in_rows <= set(self._listed or ()) else {}
 
-    @cached_property
+    @property
     def nameless(self) -> bool:
-        return self._has_ids and self._listed is None
+        return bool(self._ids) and self._listed is None
 
     @classmethod
     def why_not(cls, path: Path) -> str | None:
@@ -85,7 +86,7 @@ class CSVReader(FilesReader):
     def class_names(self, problems: list) -> list:
         if self._listed:
             return list(self._listed)
-        return [str(i) for i in range(1 + max(map(class_id, self._in_rows)))] if self._has_ids else sorted(self._in_rows)
+        return [str(i) for i in range(1 + max(self._ids.values()))] if self._ids else sorted(self._in_rows)
 
     def places(self, file: Path, problems: list) -> list:
         if file not in self._read:
@@ -111,8 +112,8 @@ class CSVReader(FilesReader):
         name = row["class"]
         if not name:
             return Problem(file, f"{where} has a box, but no class", "unknown class", ERROR)
-        if self._has_ids:
-            index = class_id(name)
+        if self._ids:
+            index = self._ids[name]
             if self._listed and index >= len(self._listed):
                 message = (
                     f"{where} has class {brief(name)}, but there are {len(self._listed)} names: 0 to {len(self._listed) - 1}"

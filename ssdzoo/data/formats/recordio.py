@@ -43,8 +43,11 @@ class RecordIOReader(FilesReader):
         first = self._files[0]
         lists = [read_class_list(folder, f"{first.stem}.names", "classes.txt") for folder in self.own_folders(first)]
         self._names = next(filter(None, lists), None)
-        self.nameless = self._names is None
         self.takes_image_folder = first.suffix.lower() == ".lst"
+
+    @property
+    def nameless(self) -> bool:
+        return self._names is None
 
     @staticmethod
     def files_in(folder: Path) -> list:

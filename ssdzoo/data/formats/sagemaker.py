@@ -83,7 +83,7 @@ class SageMakerReader(FilesReader):
             names = dict(enumerate(next(filter(None, listed), [])))
         return dict(sorted(names.items()))
 
-    @cached_property
+    @property
     def nameless(self) -> bool:
         return not self._names and bool(self._ids)
 

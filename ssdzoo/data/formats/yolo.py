@@ -38,7 +38,8 @@ class YOLOReader(Reader):
         given = folder / root if isinstance(root, str) and root else folder
         # A folder that is not there was written on another machine: the images lie beside the file then.
         self._root = given if os.path.isdir(given) else folder
-        self._names = self._read_names(layout.count)
+        self._has_names = True
+        self._names = self._read_names(layout.count_key)
         self._keypoints = self._read_keypoints()
 
     @staticmethod
@@ -48,6 +49,10 @@ class YOLOReader(Reader):
     @classmethod
     def why_not(cls, path: Path) -> str | None:
         return unlike(path)
+
+    @property
+    def nameless(self) -> bool:
+        return not self._has_names
 
     def splits(self) -> list:
         return [key for key, value in self._table.items() if isinstance(key, str) and split_word(key) and value]
@@ -63,7 +68,7 @@ class YOLOReader(Reader):
                 raise DataError(f"{self._file}: names has the ids {keys}; expected 0 to {len(names) - 1}, each once")
             names = [names[i] for i in range(len(names))]
         if names is None and isinstance(count, int) and 0 < count < 100_000:
-            self.nameless = True
+            self._has_names = False
             names = [str(i) for i in range(count)]
         names = [nfc(str(name)) if type(name) in (int, str) else name for name in names] if isinstance(names, list) else None
         for name in names or []:

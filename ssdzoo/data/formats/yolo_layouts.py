@@ -27,12 +27,12 @@ class Layout(NamedTuple):
     Attributes:
         find: the file that describes the data set of a path, or None where the path is not of this layout.
         read: the table of that file in the folder of the data set.
-        count: the key under which that file has the number of classes.
+        count_key: the key under which that file has the number of classes.
     """
 
     find: Callable[[Path], Path | None]
     read: Callable[[Path, Path], dict]
-    count: str = "nc"
+    count_key: str = "nc"
 
 
 def find_layout(path: Path) -> tuple[Path, Layout] | None:

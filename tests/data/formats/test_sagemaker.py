@@ -3,9 +3,9 @@ import json
 import pytest
 
 from ssdzoo.data import class_names, load_dataset
-from ssdzoo.errors import DataError
+from ssdzoo.errors import CallError, DataError
 from tests.data.formats.exported import BOX, check_export, write_files
-from tests.data.formats.written import chain, record
+from tests.data.formats.written import chain, record, write
 
 LABELS = [{"class_id": 1, "left": 20, "top": 30, "width": 60, "height": 40}]
 SIZE = [{"width": 100, "height": 80, "depth": 3}]
@@ -96,6 +96,30 @@ def test_labels_of_two_jobs(tmp_path):
     assert load_dataset(manifest(tmp_path, json.dumps({**first, **second})), "all")[0].boxes.tolist() == [BOX]
     classified = {"kind": 3, "kind-metadata": {"type": "groundtruth/image-classification", "class-name": "x"}}
     check_export(manifest(tmp_path, json.dumps({**json.loads(line("a.jpg")), **classified})), {"all": {"a.jpg": "dog"}})
+
+
+def test_images_in_another_folder(tmp_path):
+    data = write_files(tmp_path / "d", {"output.manifest": line("s3://bucket/key/a.jpg")})
+    images = write_files(tmp_path / "photos", {"key/a.jpg": 1, "a.jpg": 2})
+    check_export(data, {"all": {"a.jpg": "dog"}}, image_folder=images)
+    assert load_dataset(data, "all", image_folder=str(images))[0].image == images / "key" / "a.jpg"
+    with pytest.raises(DataError, match=f"'s3://bucket/key/a.jpg' leads out of {data}, and no image .* with image_folder="):
+        load_dataset(data, "all")
+    with pytest.raises(CallError, match="image_folder=nowhere: no such folder"):
+        load_dataset(data, "all", image_folder="nowhere")
+
+
+@pytest.mark.parametrize("kind", ["voc", "coco", "yolo", "recordio", "lst", "csv"])
+def test_which_formats_take_a_folder_of_images(kind, tmp_path):
+    data = write(kind, tmp_path / "d")
+    if kind in ("coco", "lst", "csv"):
+        (data / ("train2017" if kind == "coco" else "images")).rename(tmp_path / "images")
+        assert len(load_dataset(data, "train", image_folder=tmp_path / "images")) == 4
+    else:
+        with pytest.raises(
+            CallError, match=f"image_folder= is for files that name their images by paths; .* is {kind}, without it"
+        ):
+            load_dataset(data, "train", image_folder=tmp_path)
 
 
 @pytest.mark.parametrize("text, message", [
