@@ -46,7 +46,7 @@ def check_data(
 
     anchors = _anchors(model, weights) if model else None
     with WorkProgress() as progress:
-        report = check_dataset(data, split, format, anchors, workers, progress.images, image_folder)
+        report = check_dataset(data, split, format, anchors, workers, progress, image_folder)
     report.problems = [replace(problem, message=as_flags(problem.message)) for problem in report.problems]
     picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show and out else None
     if as_json:
@@ -69,7 +69,7 @@ def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
     source = resolve(model, weights)
     preset = source.preset
     name, classes = (model, list(preset.classes or ())) if source.has_weights else (preset.name, None)
-    return ModelAnchors(name, preset.base_size, source.levels(), classes)
+    return ModelAnchors(name, preset.base_size, source.levels(), classes, preset.post_nms)
 
 
 def _samples(report: "DataCheck", count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:

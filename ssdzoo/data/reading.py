@@ -7,10 +7,9 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssdzoo.data.formats.annotation import make_record
-from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.annotation import PixelCheck, make_record
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
+from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, knows_split, own_splits, select_items
 from ssdzoo.data.record import ERROR, Dataset, Problem, Record
 from ssdzoo.errors import DataError
 
@@ -30,22 +29,13 @@ def class_names(path: str | Path | list, format: str | None = None) -> list:
 
 def split_names(path: str | Path | list, format: str | None = None) -> list:
     """Names of the splits of a data set; those that are drawn where it has none of its own."""
-    names = [name for reader in open_readers(path, format) for name in reader.splits() or sorted(FRACTIONS)]
+    names = [name for reader in open_readers(path, format) for name in own_splits(reader) or sorted(FRACTIONS)]
     return list(dict.fromkeys(names))
 
 
 def has_split(path: str | Path | list, split: str, format: str | None = None) -> bool:
     """Whether a data set has a split; "val" is there too where it is called val2017 or valid."""
-    return any(_has(reader, parse_split(split)[0]) for reader in open_readers(path, format))
-
-
-def _has(reader: Reader, name: str) -> bool:
-    if not reader.splits():
-        return name in (*FRACTIONS, "trainval", "all")
-    try:
-        return bool(match_split(reader, name))
-    except NoSplitError:
-        return False
+    return any(knows_split(reader, split) for reader in open_readers(path, format))
 
 
 def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
@@ -60,12 +50,13 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
         format: a name of FORMATS; None recognizes it from the path.
         image_folder: where the images lie that the files of the data set name by paths or addresses; None looks around the files.
 
-    Boxes without width or height are left out and reported as problems.
+    Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
     Raises:
         CallError: an unknown format, a part of a split that cannot be read, an `image_folder` that is missing or of no use.
         DataError: class ids without names joined to names; an unknown or empty split; annotations or images that cannot be read,
-            a box outside of its image, a class that is not in `names`: names the first few files and what to do.
+            a box outside of its image, a class that is not in `names`: names the first few files and what to do. A split without
+            a single object.
     """
     readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
@@ -74,7 +65,25 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
         raise_errors(problems)
     records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
     raise_errors(problems)
+    if records and not has_objects(records):
+        raise EmptySplitError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
+
+
+def has_objects(records: list) -> bool:
+    """Whether any Record has an object that can be learned or found; crowds are none."""
+    return any(not record.crowd.all() for record in records)
+
+
+def no_objects(split: str, count: int, problems: list) -> str:
+    """What to say about a split of `count` images for which `has_objects` is False."""
+    images = f"its {count} images have" if count > 1 else "its only image has"
+    empty = sum(problem.kind == "degenerate box" for problem in problems)
+    why = f" ({empty} boxes without width or height are left out)" if empty else ""
+    return (
+        f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
+        "evaluated on: check the annotations"
+    )
 
 
 def united_names(readers: list, problems: list) -> list:
@@ -102,8 +111,9 @@ def read_items(readers: list, split: str, problems: list) -> list:
             missing.append((reader, error))
     if len(missing) == len(readers):
         raise missing[0][1]
-    for reader, _ in missing:
-        problems.append(Problem(reader.path, f"has no split {split!r}: adds nothing to it", "split"))
+    for reader, reason in missing:
+        what = "no images in" if isinstance(reason, EmptySplitError) else "no"
+        problems.append(Problem(reader.path, f"has {what} split {split!r}: adds nothing to it", "split"))
     return items
 
 
@@ -112,12 +122,17 @@ def read_records(readers: list, items: list, names: list, problems: list) -> Ite
     by_name = {name: i for i, name in enumerate(names)}
     by_id = {str(i): i for i in range(len(names))}
     ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
+    pixels = {id(reader): PixelCheck(reader.path, reader.format) for reader in readers}
     for reader, item in items:
         annotation = reader.annotation(item)
         if isinstance(annotation, Problem):
             problems.append(annotation)
-        elif record := make_record(annotation, ids[id(reader)], problems):
+            continue
+        pixels[id(reader)].add(annotation)
+        if record := make_record(annotation, ids[id(reader)], problems):
             yield record
+    for check in pixels.values():
+        check.report(problems)
 
 
 def raise_errors(problems: list) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from ssdzoo.data.images import FilePart
 
 ERROR, WARNING = "error", "warning"
+SHOWN = 5  # problems of one kind that are shown before a training or an evaluation
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,18 @@ class Problem:
     def of(cls, error: Exception, path: Path | FilePart, kind: str) -> "Problem":
         """A DataError about `path` as a problem."""
         return cls(path, str(error).removeprefix(f"{path}: "), kind, ERROR)
+
+
+def brief_problems(problems: list) -> list[str]:
+    """A line for each problem; of a kind that is there more often, the first SHOWN and how many more there are."""
+    kinds: dict[tuple, list] = {}
+    for problem in problems:
+        kinds.setdefault((problem.severity, problem.kind), []).append(problem)
+    lines: list[str] = []
+    for (_, kind), found in kinds.items():
+        lines += map(str, found[:SHOWN])
+        lines += [f"... and {len(found) - SHOWN:,} more: {kind}"] if len(found) > SHOWN else []
+    return lines
 
 
 @dataclass(frozen=True)

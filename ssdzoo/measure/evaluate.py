@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.data import Dataset, load_dataset
-from ssdzoo.data.record import Record
+from ssdzoo.data.check.object_limit import too_many_objects
+from ssdzoo.data.record import Record, brief_problems
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
@@ -89,8 +90,9 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
         model = load(model, backend, ctx, weights)
     if not isinstance(data, Dataset):
         data = load_dataset(data, split, model.names, format, image_folder)
-        for problem in data.problems:
-            progress.say(f"  {problem}")
+        for line in brief_problems(data.problems):
+            progress.say(f"  {line}")
+        _say_too_many(model, data, progress)
     found = detect_all(model, [record.image for record in data.records], progress.images)
     return average_precision(found, data.records, model.names, metric, iou)
 
@@ -132,7 +134,9 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
     coco = COCOMetrics(names) if metric == "coco" else None
     started = time.perf_counter()
     images = [record.image for record in dataset.records]
-    found = list(detect_all(detector, images, (progress or Silent()).images))
+    progress = progress or Silent()
+    _say_too_many(detector, dataset, progress)
+    found = list(detect_all(detector, images, progress.images))
     seconds = time.perf_counter() - started
     for i, (record, detections) in enumerate(zip(dataset.records, found)):
         for scorer in (curves, confusion):
@@ -151,6 +155,11 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
         "images_per_s": round(len(found) / seconds, 2) if found else None,
     }
     return Evaluation(names, dataset.records, found, plain(summary), curves, confusion)
+
+
+def _say_too_many(detector: Detector, dataset: Dataset, progress: Silent) -> None:
+    if crowded := too_many_objects(dataset.records, detector.preset.post_nms, "the model"):
+        progress.say(f"  {crowded}: the others count as missed")
 
 
 def _add(scorer: Any, record: Record, found: Detections, image_id: int | None = None) -> None:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import name_files, split_word
+from ssdzoo.data.formats.splits import EmptySplitError, name_files, split_word
 from ssdzoo.data.record import ERROR
-from ssdzoo.errors import DataError
 
 
 class FilesReader(Reader):
@@ -75,7 +74,7 @@ class FilesReader(Reader):
         files, known = self._files if split is None else [self._splits[split]], len(problems)
         items = [(file, place) for file in files for place in self.places(file, problems)]
         if not items and not any(problem.severity == ERROR for problem in problems[known:]):
-            raise DataError(f"{files[0]}: {self.empty}")
+            raise EmptySplitError(f"{files[0]}: {self.empty}")
         return items
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
 from ssdzoo.data.formats.image_files import is_hidden, is_image
+from ssdzoo.data.formats.labelme import LabelMeReader
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recordio import RecordIOReader
 from ssdzoo.data.formats.sagemaker import SageMakerReader
@@ -16,9 +17,9 @@ from ssdzoo.data.formats.yolo import YOLOReader
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.errors import CallError, DataError
 
-FORMATS: dict[str, type[Reader]] = {
-    reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, SageMakerReader)
-}
+_READERS: tuple = (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, LabelMeReader, SageMakerReader)
+FORMATS: dict[str, type[Reader]] = {reader.format: reader for reader in _READERS}
+_ASKED = sorted(_READERS, key=lambda reader: reader is not LabelMeReader)  # it knows its own .json from those of others
 DEPTH = 3  # levels of folders around a data set, as unpacked archives have them
 MOST = 200  # folders in which a data set is looked for
 MOST_FILES = 10_000  # files of a folder that is not recognized, which are counted
@@ -72,7 +73,7 @@ def _paths(path: str | Path | list) -> list:
 def _open(path: Path, format: str | None) -> Reader:
     if not path.exists():
         raise DataError(f"{path}: no such data set")
-    readers = [FORMATS[format]] if format else list(FORMATS.values())
+    readers = [FORMATS[format]] if format else _ASKED
     unread = unread_format(path) if path.is_file() and not format else None
     found = _found(path, readers) if not unread else []
     if len(found) > 1:
@@ -117,7 +118,7 @@ def _reason(path: Path, readers: list) -> str:
     reasons = next(filter(None, ([why for reader in readers if (why := reader.why_not(place))] for place in looked)), [])
     if reasons:
         return "; ".join(list(dict.fromkeys(reasons))[:2])
-    expected = "expected " + ", ".join(reader.layout for reader in readers)
+    expected = "expected " + ", ".join(reader.layout for reader in FORMATS.values() if reader in readers)
     expected += " or a folder with one of them" if len(readers) > 1 else ""
     return f"{_contents(path)}; {expected}" if path.is_dir() else expected
 

@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
-from ssdzoo.data.formats.image_files import find_file, images_below, is_image
+from ssdzoo.data.formats.image_files import images_below, is_image, named_image
 from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import split_word
+from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import brief, nfc, number, read_text
 from ssdzoo.data.formats.yolo_layouts import find_layout, find_place, label_folder, unlike
 from ssdzoo.data.images import IMAGE_SUFFIXES
@@ -108,7 +108,7 @@ class YOLOReader(Reader):
                 raise DataError(f"{self._file}: {split} is {brief(text)}; expected a folder or a .txt file, or a list of them")
             images += self._images(find_place(text, [self._root, self._file.parent], about), problems)
         if not images and len(problems) == known:
-            raise DataError(f"{about} no images in {brief(value)}")
+            raise EmptySplitError(f"{about} no images in {brief(value)}")
         labels: dict[Path, Path] = {}
         for image in images:
             label = label_path(image)
@@ -161,9 +161,10 @@ class YOLOReader(Reader):
 def label_path(image: Path) -> Path:
     """labels/x.txt for images/x.jpg; x.txt beside the image where its folder has no such parallel one."""
     folder, name = label_folder(image.parent), f"{image.stem}.txt"
-    if not os.path.isdir(folder) and (beside := find_file(image.parent, name)):
-        return beside
-    return find_file(folder, name) or folder / name
+    places = [folder] if os.path.isdir(folder) else [image.parent, folder]
+    paths = [place / name for place in places]
+    exact = next((path for path in paths if os.path.lexists(path)), None)
+    return exact or next(filter(None, (named_image(place, name, str(image)) for place in places)), paths[-1])
 
 
 def _object(fields: list, line: int, names: list, keypoints: tuple | None, path: Path) -> AnnotatedObject | Problem:

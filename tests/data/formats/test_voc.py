@@ -147,7 +147,7 @@ def test_lines_of_a_split(tmp_path):
     (root / "ImageSets" / "Main").mkdir(parents=True)
     (root / "ImageSets" / "Main" / "cat_train.txt").write_text("a  1\nmy image 1\n\nb -1\n")
     assert [r.image.stem for r in load_dataset(root, "cat_train").records] == ["a", "my image 1", "b"]
-    assert split_names(root) == ["cat_train"]
+    assert split_names(root) == ["cat_train", "train"]
 
 
 def test_splits_by_fraction(tmp_path):
