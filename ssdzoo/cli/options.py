@@ -30,7 +30,7 @@ Model = Annotated[str, argument("A preset's name, a table (.toml), a run folder,
 Data = Annotated[Path, argument(_DATA)]
 Format = Annotated[
     Optional[str],
-    option("Format of the data: voc, coco, yolo, recordio, csv or sagemaker.", show_default="recognized from the path"),
+    option("Format of the data: voc, coco, yolo, recordio, csv, labelme or sagemaker.", show_default="recognized from the path"),
 ]  # fmt: skip
 ImageFolder = Annotated[
     Optional[Path],

@@ -63,12 +63,12 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     Args:
         model: a Detector, or what `ssdzoo.load` takes: a run folder, an exported model, an .onnx, the name of a preset.
         data: a Dataset of the same classes, or a path: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec
-            or .lst, or a .csv. Objects marked difficult and crowds are ignored.
+            or .lst, SageMaker's .manifest, or a .csv. Objects marked difficult and crowds are ignored.
         split: of a path: the images to evaluate on, such as "test" or "train[80%:]".
         metric: "voc07" (11 points) or "voc12" (area under the curve), both with the inclusive pixels of the devkit, or "coco"
             (the mean over IoU 0.50, 0.55, ... 0.95; see `ssdzoo.metrics.COCOMetrics.value`).
         iou: minimum IoU of a hit; "coco" has its own.
-        format: of the data: "voc", "coco", "yolo", "recordio", "csv" or "sagemaker"; recognized by default.
+        format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: of a path: where the images lie that the data name by paths or addresses.
         backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.

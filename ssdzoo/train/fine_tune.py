@@ -26,15 +26,15 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
 
     Args:
         model: a preset's name (see `ssdzoo.list_models`) or the path of a table (`.toml`).
-        data: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. Several with commas
-            in between are joined.
+        data: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, SageMaker's .manifest, or a
+            .csv. Several with commas in between are joined.
         out: the run folder, which must not hold a training yet.
         split: images to train on, such as "train" (the default) or "train[:80%]".
         val_split: images that choose the best epoch; by default "val" if there is such a split; "none" for none.
         weights: parameter file of a whole network to start from, or a run folder. Where the classes differ, those with equal
             names keep their weights.
         base_weights: parameter file of the backbone: .params, .pth, .safetensors or .h5.
-        format: of the data: "voc", "coco", "yolo", "recordio", "csv" or "sagemaker"; recognized by default.
+        format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: where the images lie that the data name by paths or addresses; by default, around the data.
         ctx: an mxnet context or a list of them, over which each batch is divided; by default the CPU.
         resume: continues the run in `out`, after any kind of end. Arguments that are not given are as they were.

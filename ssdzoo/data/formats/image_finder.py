@@ -1,23 +1,25 @@
 """Finding images by paths that were written elsewhere: from another folder, on another machine, or in a bucket."""
 
 import os
-import posixpath
 import re
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 
 from ssdzoo.data.formats.image_files import AmbiguousImageError, find_image
 from ssdzoo.data.formats.text_files import brief
 from ssdzoo.errors import DataError
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ROOT = re.compile(r"^([A-Za-z]:|[A-Za-z][\w+.-]+://|[/\\])")  # of a path on Windows, of an address, of other paths
 
 
 def path_tails(text: str) -> list:
     """The ends of a path or an address, the longest first: "x/train/a.jpg", "train/a.jpg" and "a.jpg" of "/x/train/a.jpg". Both
     kinds of slashes separate."""
-    path = PureWindowsPath(_ADDRESS.sub("", text, count=1))
-    plain = posixpath.normpath("/".join(path.parts[bool(path.anchor) :]))
-    parts = [part for part in plain.split("/") if part not in ("..", ".")]
+    parts: list[str] = []
+    for part in _ROOT.sub("", text.replace("\\", "/"), count=1).split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
     return ["/".join(parts[i:]) for i in range(len(parts))]
 
 
@@ -34,6 +36,7 @@ class ImageFinder:
     def __init__(self, folders: list):
         self._folders = folders
         self._texts: dict[str, tuple] = {}
+        self._existing: dict[str, list] = {}
 
     def find(self, text: str, where: str) -> Path:
         """The image of a path.
@@ -57,10 +60,11 @@ class ImageFinder:
 
     def _found(self, text: str, tails: list, where: str) -> tuple:
         """(path, the end of the text that led to it); exact paths come before those that differ in suffix or spelling."""
-        for tail in tails:
-            for folder in self._folders:
-                if os.path.isfile(folder / tail):
-                    return folder / tail, tail
+        if tails:
+            name = os.path.basename(tails[0])
+            for place, begin in self._places(os.path.dirname(tails[0])):
+                if os.path.isfile(path := os.path.join(place, name)):
+                    return Path(path), begin + name
         for tail in [text, *tails]:
             for folder in self._folders:
                 try:
@@ -69,10 +73,17 @@ class ImageFinder:
                     raise
                 except DataError:
                     continue
-        if _ADDRESS.match(text) or PureWindowsPath(text).anchor:
+        if _ROOT.match(text):
             looked = ", ".join(map(str, self._folders))
             raise DataError(
                 f"{where}: {brief(text)} leads out of {looked}, and no image of its name is there; "
                 "put it there, or name the folder of the images with image_folder="
             )
         return find_image(self._folders[0], text, where), text  # says what is wrong
+
+    def _places(self, folder: str) -> list:
+        """(path, end of the folder that led there) of all places where the images of a folder may be, the longest end first."""
+        if folder not in self._existing:
+            found = [(base / end, f"{end}/" if end else "") for end in [*path_tails(folder), ""] for base in self._folders]
+            self._existing[folder] = [(str(place), end) for place, end in found if place.is_dir()]
+        return self._existing[folder]

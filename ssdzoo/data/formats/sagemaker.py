@@ -130,7 +130,8 @@ class SageMakerReader(FilesReader):
 def _begins_well(path: Path) -> bool:
     """Whether a file is a manifest of objects, or a folder holds annotations."""
     if path.is_dir():
-        return next(path.glob("*.json"), None) is not None
+        first = next(path.glob("*.json"), None)
+        return first is not None and all(key in read_head(first) for key in ('"file"', '"image_size"'))
     return '"source-ref"' in read_head(path)
 
 

@@ -41,6 +41,7 @@ class YOLOReader(Reader):
         self._has_names = True
         self._names = self._read_names(layout.count_key)
         self._keypoints = self._read_keypoints()
+        self._label_places: dict[str, list] = {}
 
     @staticmethod
     def recognizes(path: Path) -> bool:
@@ -109,15 +110,16 @@ class YOLOReader(Reader):
             images += self._images(find_place(text, [self._root, self._file.parent], about), problems)
         if not images and len(problems) == known:
             raise EmptySplitError(f"{about} no images in {brief(value)}")
-        labels: dict[Path, Path] = {}
+        stems: dict[str, Path] = {}
         for image in images:
-            label = label_path(image)
-            first = labels.setdefault(label, image)
-            if first != image and os.path.exists(label):
+            first = stems.setdefault(os.path.splitext(image)[0], image)
+            if first != image and os.path.exists(label := self._label(image)):
                 message = f"belongs to {first.name} and to {image.name}, two images of one name: keep one of them"
                 problems.append(Problem(label, message, "labels", ERROR))
-        if images and not any(os.path.isfile(label) for label in labels):
-            message = f"none of the {len(images)} images of {split or self.path.name} has labels, such as {label_path(images[0])}"
+        if images and not any(os.path.isfile(self._label(image)) for image in images):
+            message = (
+                f"none of the {len(images)} images of {split or self.path.name} has labels, such as {self._label(images[0])}"
+            )
             problems.append(Problem(self._file, message, "labels", ERROR))
         return images
 
@@ -148,7 +150,7 @@ class YOLOReader(Reader):
         return finder.find(line, where)
 
     def annotation(self, item: Path) -> ImageAnnotation:
-        path, objects = label_path(item), []
+        path, objects = self._label(item), []
         try:
             lines = read_text(path).splitlines() if os.path.lexists(path) else []
             rows = [(i, line.split()) for i, line in enumerate(lines, 1) if line.strip()]
@@ -157,14 +159,17 @@ class YOLOReader(Reader):
             objects = [Problem.of(error, path, "labels")]
         return ImageAnnotation(item, path, objects, normalized=True)
 
-
-def label_path(image: Path) -> Path:
-    """labels/x.txt for images/x.jpg; x.txt beside the image where its folder has no such parallel one."""
-    folder, name = label_folder(image.parent), f"{image.stem}.txt"
-    places = [folder] if os.path.isdir(folder) else [image.parent, folder]
-    paths = [place / name for place in places]
-    exact = next((path for path in paths if os.path.lexists(path)), None)
-    return exact or next(filter(None, (named_image(place, name, str(image)) for place in places)), paths[-1])
+    def _label(self, image: Path) -> Path:
+        """labels/x.txt for images/x.jpg; x.txt beside the image where its folder has no such parallel one."""
+        folder, name = os.path.split(image)
+        if folder not in self._label_places:
+            parallel = label_folder(image.parent)
+            self._label_places[folder] = [parallel] if parallel.is_dir() else [image.parent, parallel]
+        places, name = self._label_places[folder], f"{os.path.splitext(name)[0]}.txt"
+        for path in (os.path.join(place, name) for place in places):
+            if os.path.lexists(path):
+                return Path(path)
+        return next(filter(None, (named_image(place, name, str(image)) for place in places)), places[-1] / name)
 
 
 def _object(fields: list, line: int, names: list, keypoints: tuple | None, path: Path) -> AnnotatedObject | Problem:

@@ -13,7 +13,7 @@ import yaml
 from ssdzoo.data.formats.image_files import is_image
 from ssdzoo.data.formats.image_finder import path_tails
 from ssdzoo.data.formats.splits import split_word
-from ssdzoo.data.formats.text_files import brief, read_class_list, read_text
+from ssdzoo.data.formats.text_files import brief, read_class_list, read_head, read_text
 from ssdzoo.errors import DataError
 
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "*/_darknet.labels", "*/classes.txt", "labels/*/classes.txt")
@@ -46,7 +46,7 @@ def unlike(path: Path) -> str | None:
         return None
     for pattern, why in (
         ("*.y*ml", "does not name classes or a split, as data.yaml does"),
-        ("*.data", "is not the only .data file"),
+        ("*.data", "is not the only .data file, or names no train = LIST"),
     ):
         if file := next(iter(sorted(path.glob(pattern))), None):
             return f"{file} {why}"
@@ -93,8 +93,7 @@ def _yaml_file(path: Path) -> Path | None:
 
 
 def _names_data(file: Path) -> bool:
-    with open(file, "rb") as stream:
-        return bool(re.search(rb"^(names|nc|train|val)\s*:", stream.read(100_000), re.MULTILINE))
+    return bool(re.search(r"^(names|nc|train|val)\s*:", read_head(file), re.MULTILINE))
 
 
 def _read_yaml(file: Path, folder: Path) -> dict:
@@ -121,7 +120,9 @@ def _darknet_file(path: Path) -> Path | None:
     """obj.data, or the only .data file of a folder."""
     if not path.is_dir():
         return path if path.suffix.lower() == ".data" else None
-    files = sorted(p for p in path.glob("*.data") if p.is_file())
+    files = sorted(
+        p for p in path.glob("*.data") if p.is_file() and re.search(r"^\s*(train|valid|names)\s*=", read_head(p), re.MULTILINE)
+    )
     named = [p for p in files if p.stem == "obj"] or files
     return named[0] if len(named) == 1 else None
 
@@ -176,7 +177,9 @@ def _is_labeled(folder: Path) -> bool:
     labels = label_folder(folder)
     if labels != folder and next(labels.rglob("*.txt"), None):
         return True
-    return any(is_image(path) and os.path.isfile(path.with_suffix(".txt")) for path in folder.glob("*.*"))
+    names = os.listdir(folder) if folder.is_dir() else []
+    texts = {name[:-4] for name in names if name.endswith(".txt")}
+    return bool(texts) and any(Path(name).stem in texts and is_image(folder / name) for name in names)
 
 
 def label_folder(folder: Path) -> Path:
