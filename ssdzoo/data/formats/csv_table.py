@@ -100,8 +100,7 @@ class CSVReader(FilesReader):
         except DataError as error:
             return Problem.of(error, file, "image")
         objects = [self._object(row, line, file) for line, row in rows if not _is_negative(row)]
-        size = tuple(number(rows[0][1].get(side)) for side in ("height", "width"))
-        return ImageAnnotation(image, file, objects, size if all(side > 0 for side in size) else None)
+        return ImageAnnotation(image, file, objects, _claimed_size(rows[0][1]))
 
     def _object(self, row: dict, line: int, file: Path) -> AnnotatedObject | Problem:
         where = f"line {line}"
@@ -122,6 +121,13 @@ class CSVReader(FilesReader):
             name = self._listed[index] if self._listed else str(index)
         difficult = row.get("difficult", "").lower() in ("1", "true", "yes")
         return AnnotatedObject(name, box, where, ", ".join(f"{v:g}" for v in box), difficult)
+
+
+def _claimed_size(row: dict) -> tuple | None:
+    """(height, width) of the image as a row has it; in some tables these are of the box."""
+    height, width, *box = (number(row.get(side)) for side in ("height", "width", *_SIDES))
+    of_box = (height, width) == (box[3] - box[1], box[2] - box[0])
+    return (height, width) if height > 0 and width > 0 and not of_box else None
 
 
 def _begins_well(file: Path) -> bool:

@@ -18,7 +18,7 @@ from ssdzoo.errors import DataError
 
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "*/_darknet.labels", "*/classes.txt", "labels/*/classes.txt")
 _SPLIT_FOLDERS = ("images/{}", "{}/images", "{}")  # of a data set without a file that names them
-_FOLDERS = ("images", "data", ".")
+_FOLDERS = ("images", "data", "obj_train_data", ".")
 
 
 class Layout(NamedTuple):

@@ -133,6 +133,8 @@ def test_a_claimed_size_is_checked(tmp_path):
     data = write_files(tmp_path / "d", {"t.csv": TENSORFLOW.replace("100,80", "80,100"), "a.jpg": 1})
     with pytest.raises(DataError, match="t.csv: says 80x100, the image of .*a.jpg is 100x80"):
         load_dataset(data, "all")
+    (data / "t.csv").write_text(TENSORFLOW.replace("100,80", "60,40"))  # of the box
+    check_export(data, {"all": DOG})
 
 
 def test_images_of_two_folders_do_not_become_one(tmp_path):

@@ -79,6 +79,7 @@ def test_label_studio(tmp_path):
     {**pair("images", "labels"), "labels/classes.txt": "dog"},  # LabelImg writes it there
     {**pair(".", "."), "classes.txt": "dog"},
     {**pair("data", "data"), "obj.names": "dog"},  # FiftyOne
+    {**pair("obj_train_data", "obj_train_data"), "obj.names": "dog"},
 ])  # fmt: skip
 def test_a_list_of_classes_and_no_splits(files, tmp_path):
     check_export(write_files(tmp_path / "images" / "d", files), {"all": LABELED})  # a folder around it is no part of it
@@ -122,6 +123,17 @@ def test_a_path_that_may_be_two_folders(tmp_path):
         DataError, match=f"train: '../train/images' may be {tmp_path}/train/images or {data}/train/images: rename"
     ):
         load_dataset(data, "train")
+
+
+@pytest.mark.parametrize("files, message", [
+    (pair("images", "labels"), "d has images with labels of YOLO, but no list of the classes; write their names into .*d/classes.txt"),
+    ({"classes.txt": "dog", "images/a.jpg": 1}, "classes.txt lists classes, but there are no images with labels beside it, such as"),
+    ({"config.yaml": "epochs: 3", "a.jpg": 1}, "config.yaml does not name classes or a split, as data.yaml does"),
+    ({"a.data": "train = a", "b.data": "train = b"}, "a.data is not the only .data file, or names no train = LIST"),
+])  # fmt: skip
+def test_folders_that_lack_something(files, message, tmp_path):
+    with pytest.raises(DataError, match=f"d: not a data set; .*{message}"):
+        load_dataset(write_files(tmp_path / "d", files), "all")
 
 
 def test_images_of_one_name(tmp_path):
