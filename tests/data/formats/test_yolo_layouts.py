@@ -126,8 +126,8 @@ def test_a_path_that_may_be_two_folders(tmp_path):
 
 
 @pytest.mark.parametrize("files, message", [
-    (pair("images", "labels"), "d has images with labels of YOLO, but no list of the classes; write their names into .*d/classes.txt"),
-    ({"classes.txt": "dog", "images/a.jpg": 1}, "classes.txt lists classes, but there are no images with labels beside it, such as"),
+    (pair("images", "labels"), "d has images with labels of YOLO, but no list of the classes; write .*d/classes.txt"),
+    ({"classes.txt": "dog", "images/a.jpg": 1}, "classes.txt lists classes, but there are no images with labels beside it"),
     ({"config.yaml": "epochs: 3", "a.jpg": 1}, "config.yaml does not name classes or a split, as data.yaml does"),
     ({"a.data": "train = a", "b.data": "train = b"}, "a.data is not the only .data file, or names no train = LIST"),
 ])  # fmt: skip
