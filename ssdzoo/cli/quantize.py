@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 from ssdzoo.cli.compare import show_certificate
-from ssdzoo.cli.options import PARTS, Format, ImageFolder, Json, Model, Weights, check_folder, option, prepare
+from ssdzoo.cli.options import PARTS, Format, ImageFolder, Json, Mean, Model, Std, Weights, check_folder, option, prepare
 from ssdzoo.errors import CallError
 
 _IMAGES = "Folder of images like those of later use, to calibrate on."
@@ -28,6 +28,8 @@ def quantize(
         Optional[int], option("Convolutions that stay in float, from the image on.", min=0, show_default="as few as needed")
     ] = None,
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     as_json: Json = False,
 ) -> None:
     """Write an int8 ONNX model calibrated on images, and compare it with the float one; exit status 1 where it loses too much."""
@@ -40,7 +42,7 @@ def quantize(
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
-    side = open_side(model, "onnxruntime", contexts, weights)
+    side = open_side(model, "onnxruntime", contexts, weights, mean=mean, std=std)
     before = side.detector.backend.file
     assert before  # onnxruntime runs a file
     path = out / f"{side.detector.preset.name}-int8.onnx"

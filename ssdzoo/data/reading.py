@@ -76,10 +76,10 @@ def has_objects(records: list) -> bool:
 
 
 def no_objects(split: str, count: int, problems: list) -> str:
-    """What to say about a split of `count` images for which `has_objects` is False."""
+    """What to say about a split of `count` images for which `has_objects` is False; `problems` are those of its boxes."""
     images = f"its {count} images have" if count > 1 else "its only image has"
     empty = sum(problem.kind == "degenerate box" for problem in problems)
-    why = f" ({empty} boxes without width or height are left out)" if empty else ""
+    why = f" ({empty} box{'es' * (empty > 1)} without width or height left out)" if empty else ""
     return (
         f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
         "evaluated on: check the annotations"

@@ -15,6 +15,7 @@ from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
 from ssdzoo.metrics.sizes import SIZES
+from ssdzoo.model_source import Numbers
 from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
 from ssdzoo.progress import Silent
@@ -57,6 +58,7 @@ def check_metric(metric: str) -> None:
 def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",
              iou: float = 0.5, *, format: str | None = None, image_folder: str | Path | None = None,
              backend: str | None = None, weights: str | Path | None = None, ctx: Any = None,
+             mean: Numbers | None = None, std: Numbers | None = None,
              progress: Silent | None = None) -> dict:  # fmt: skip
     """Average precision of a model on a data set, in pixels of the original images.
 
@@ -70,7 +72,7 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
         iou: minimum IoU of a hit; "coco" has its own.
         format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: of a path: where the images lie that the data name by paths or addresses.
-        backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector.
+        backend, weights, ctx, mean, std: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Returns:
@@ -87,7 +89,7 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     check_metric(metric)
     progress = progress or Silent()
     if isinstance(model, (str, Path)):
-        model = load(model, backend, ctx, weights)
+        model = load(model, backend, ctx, weights, mean=mean, std=std)
     if not isinstance(data, Dataset):
         data = load_dataset(data, split, model.names, format, image_folder)
         for line in brief_problems(data.problems):

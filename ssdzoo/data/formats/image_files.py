@@ -11,11 +11,9 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-import cv2
-
 from ssdzoo.data.formats.paths import path_inside
 from ssdzoo.data.formats.text_files import brief, nfc
-from ssdzoo.data.images import IMAGE_SUFFIXES
+from ssdzoo.data.images import IMAGE_SUFFIXES, has_decoder
 from ssdzoo.errors import DataError
 
 _NOT_IMAGES = frozenset({".xml", ".json", ".jsonl", ".txt", ".csv", ".yaml", ".yml", ".md", ".rec", ".idx", ".lst", ".names"})
@@ -31,7 +29,7 @@ def is_image(path: str | Path) -> bool:
     suffix = os.path.splitext(name)[1].lower()
     if name.startswith("._") or suffix in _NOT_IMAGES:
         return False
-    return suffix in IMAGE_SUFFIXES or (os.path.isfile(path) and bool(cv2.haveImageReader(str(path))))
+    return suffix in IMAGE_SUFFIXES or (os.path.isfile(path) and has_decoder(path))
 
 
 def is_hidden(name: str) -> bool:

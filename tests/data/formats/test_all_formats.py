@@ -68,7 +68,7 @@ def test_a_split_without_a_single_object_is_refused(kind, tmp_path):
     objects = {"a": [], "b": [(0, 8, 8, 8, 40)], "c": [(1, 3, 3, 9, 9)]}
     assert sum(len(record.boxes) for record in load_dataset(write(kind, tmp_path / "good", objects), "train", NAMES)) == 1
     objects["c"] = []
-    left_out = r"d: split 'train': its 3 images have not a single object \(1 boxes without width or height are left out\), and"
+    left_out = r"d: split 'train': its 3 images have not a single object \(1 box without width or height left out\), and"
     with pytest.raises(DataError, match=left_out):
         load_dataset(write(kind, tmp_path / "d", objects), "train", NAMES)
 
