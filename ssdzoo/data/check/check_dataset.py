@@ -65,11 +65,11 @@ class DataCheck:
 
 def check_dataset(path: str | Path | list, splits: list | None = None, format: str | None = None,
                   model: ModelAnchors | None = None, workers: int | None = None,
-                  progress: Silent | None = None) -> DataCheck:  # fmt: skip
+                  progress: Silent | None = None, image_folder: str | Path | None = None) -> DataCheck:  # fmt: skip
     """Checks splits of a data set.
 
     Args:
-        path, format: see `ssdzoo.data.load_dataset`.
+        path, format, image_folder: see `ssdzoo.data.load_dataset`.
         splits: names of splits; None takes all.
         model: whose anchors and classes are compared with the objects; None leaves that out.
         workers: processes that decode images; see `decode_all`.
@@ -79,7 +79,7 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
         CallError, DataError: a data set, format or split that is not there, so that there is nothing to check.
     """
     progress = progress or Silent()
-    readers = open_readers(path, format)
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
     names = united_names(readers, problems)
     check = DataCheck(str(path), [reader.format for reader in readers], names)
@@ -87,8 +87,8 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
         check.records[split] = list(progress.images(read_records(readers, items, names, problems), len(items)))
     images = list({str(r.image): r.image for found in check.records.values() for r in found}.values())
     decoded = dict(zip(map(str, images), progress.images(decode_all(images, workers), len(images))))
-    problems += _no_objects(check.records, readers, problems)
-    problems += _image_problems(check.records, decoded, problems, readers[0].path)
+    problems += _no_objects(check.records, readers)
+    problems += image_problems(check.records, decoded, problems, readers[0].path)
     problems += same_images(check.records, {image: result.digest for image, result in decoded.items()})
     problems += same_boxes(check.records, names)
     problems += _class_problems(check.records, names, readers[0].path, model)
@@ -140,15 +140,15 @@ def _severity(split: str, readers: list) -> str:
     return WARNING if split_word(split) == "test" or (is_drawn and split_word(split) == "val") else ERROR
 
 
-def _no_objects(records: dict, readers: list, problems: list) -> list[Problem]:
+def _no_objects(records: dict, readers: list) -> list[Problem]:
     return [
-        Problem(readers[0].path, no_objects(split, len(found), problems), "no objects", _severity(split, readers))
+        Problem(readers[0].path, no_objects(split, len(found), []), "no objects", _severity(split, readers))
         for split, found in records.items()
         if len(found) and not has_objects(found)
     ]
 
 
-def _image_problems(records: dict, decoded: dict, known: list, path: Path) -> list[Problem]:
+def image_problems(records: dict, decoded: dict, known: list, path: Path) -> list[Problem]:
     """What decoding showed: damage, sizes other than those that the annotations give, orientations, 16 bits."""
     problems, deep = [], []
     reported = {str(problem.path) for problem in known if problem.kind == "EXIF orientation"}

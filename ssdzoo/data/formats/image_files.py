@@ -11,14 +11,16 @@ from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-import cv2
-
 from ssdzoo.data.formats.paths import path_inside
 from ssdzoo.data.formats.text_files import brief, nfc
-from ssdzoo.data.images import IMAGE_SUFFIXES
+from ssdzoo.data.images import IMAGE_SUFFIXES, has_decoder
 from ssdzoo.errors import DataError
 
 _NOT_IMAGES = frozenset({".xml", ".json", ".jsonl", ".txt", ".csv", ".yaml", ".yml", ".md", ".rec", ".idx", ".lst", ".names"})
+
+
+class AmbiguousImageError(DataError):
+    """Two images fit, and nothing decides."""
 
 
 def is_image(path: str | Path) -> bool:
@@ -27,7 +29,7 @@ def is_image(path: str | Path) -> bool:
     suffix = os.path.splitext(name)[1].lower()
     if name.startswith("._") or suffix in _NOT_IMAGES:
         return False
-    return suffix in IMAGE_SUFFIXES or (os.path.isfile(path) and bool(cv2.haveImageReader(str(path))))
+    return suffix in IMAGE_SUFFIXES or (os.path.isfile(path) and has_decoder(path))
 
 
 def is_hidden(name: str) -> bool:
@@ -130,7 +132,7 @@ def _paths(folder: Path, text: str, where: str) -> list:
 def _only(images: list, text: str, where: str) -> Path:
     if len(images) > 1:
         names = " or ".join(image.name for image in images)
-        raise DataError(f"{where}: {brief(text)} may be {names} in {images[0].parent}: keep one of them")
+        raise AmbiguousImageError(f"{where}: {brief(text)} may be {names} in {images[0].parent}: keep one of them")
     return images[0]
 
 
