@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
-from ssdzoo.data.formats.image_files import images_of_stem, is_hidden, named_image, walk
+from ssdzoo.data.formats.image_files import folders_in, images_of_stem, named_image, walk
 from ssdzoo.data.formats.paths import path_inside
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import split_word
@@ -96,12 +96,12 @@ class PerImageReader(Reader):
         own = cls._part_of(path, deep=True)
         if own and own.annotations != path:
             return {"": own}
-        splits = {p.name: part for p in folders_of(path) if split_word(p.name) and (part := cls._part_of(p, deep=True))}
+        splits = {p.name: part for p in folders_in(path) if split_word(p.name) and (part := cls._part_of(p, deep=True))}
         return splits or ({"": own} if own else {})
 
     @classmethod
     def _part_of(cls, path: Path, deep: bool) -> Part | None:
-        folders = folders_of(path)
+        folders = folders_in(path)
         images = [p for name in IMAGES for p in folders if p.name.lower() == name]
         for folder in folders:
             if folder.name.lower() in ANNOTATIONS and cls._is_there(folder, deep):
@@ -226,11 +226,6 @@ class PerImageReader(Reader):
         return next((found for folder in part.images for each in stems if (found := images_of_stem(folder, each))), [])
 
 
-def folders_of(path: Path) -> list:
-    """The folders in a folder, sorted, without hidden ones."""
-    return sorted(p for p in path.iterdir() if p.is_dir() and not is_hidden(p.name)) if path.is_dir() else []
-
-
 def files_in(folder: Path, suffix: str, deep: bool) -> Iterator[Path]:
     """The files of a suffix in a folder, and in the folders in it."""
     for place, folders, files in walk(folder):
@@ -241,6 +236,6 @@ def files_in(folder: Path, suffix: str, deep: bool) -> Iterator[Path]:
 
 def first_wrong(path: Path, reader: type[PerImageReader]) -> Path | None:
     """A file that has the suffix of a reader's annotations but is none; None where a folder has no such file."""
-    places = [path, *(p for p in folders_of(path) if p.name.lower() in ANNOTATIONS)]
+    places = [path, *(p for p in folders_in(path) if p.name.lower() in ANNOTATIONS)]
     files = (file for place in places for file in islice(files_in(place, reader.suffix, deep=False), FEW))
     return next((file for file in files if not reader.is_annotation(file)), None)

@@ -106,7 +106,7 @@ def test_neither_images_nor_annotations(tmp_path):
     text(tmp_path / "a.md", "x")
     text(tmp_path / "b.md", "x")
     text(tmp_path / "c", "x")
-    found = "it holds neither annotations nor images, but 2 files .md, 1 files without suffix; expected a Pascal VOC"
+    found = "it holds neither annotations nor images, but other files: 2 .md, 1 without suffix; expected a Pascal VOC"
     assert found in error_of(tmp_path)
 
 
