@@ -91,20 +91,25 @@ class PerImageReader(Reader):
         return bool(cls._parts_of(path))
 
     @classmethod
+    def has_own_folder(cls, path: Path) -> bool:
+        """Whether the annotations lie in a folder of their own."""
+        return any(part.annotations != path for split, part in cls._parts_of(path).items() if not split)
+
+    @classmethod
     def _parts_of(cls, path: Path) -> dict:
         """{split: Part}, or {"": Part} of a folder that is not divided, or {}."""
-        own = cls._part_of(path, deep=True)
+        own = cls._part_of(path)
         if own and own.annotations != path:
             return {"": own}
-        splits = {p.name: part for p in folders_in(path) if split_word(p.name) and (part := cls._part_of(p, deep=True))}
+        splits = {p.name: part for p in folders_in(path) if split_word(p.name) and (part := cls._part_of(p))}
         return splits or ({"": own} if own else {})
 
     @classmethod
-    def _part_of(cls, path: Path, deep: bool) -> Part | None:
+    def _part_of(cls, path: Path) -> Part | None:
         folders = folders_in(path)
         images = [p for name in IMAGES for p in folders if p.name.lower() == name]
         for folder in folders:
-            if folder.name.lower() in ANNOTATIONS and cls._is_there(folder, deep):
+            if folder.name.lower() in ANNOTATIONS and cls._is_there(folder, deep=True):
                 return Part(folder, (*images, path, folder))
         return Part(path, (path, *images)) if cls._is_there(path, deep=False) else None
 

@@ -1,4 +1,4 @@
-"""Which format a data set has, from the path that the user names: all readers, in the order in which they are asked."""
+"""Which format a data set has, from the path that the user names; all readers."""
 
 import os
 from collections import Counter
@@ -20,7 +20,12 @@ from ssdzoo.errors import CallError, DataError
 
 _READERS: tuple = (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, LabelMeReader, SageMakerReader)
 FORMATS: dict[str, type[Reader]] = {reader.format: reader for reader in _READERS}
-_ASKED = sorted(_READERS, key=lambda reader: reader is not LabelMeReader)  # it knows its own .json from those of others
+# An .xml or .json beside an image may be left over from before the data were converted, so it counts last.
+_ASKED = (
+    (VOCReader, VOCReader.is_original), (LabelMeReader, LabelMeReader.has_own_folder),
+    *((reader, reader.recognizes) for reader in _READERS if reader not in (VOCReader, LabelMeReader)),
+    (VOCReader, VOCReader.recognizes), (LabelMeReader, LabelMeReader.recognizes),
+)  # fmt: skip
 DEPTH = 3  # levels of folders around a data set, as unpacked archives have them
 MOST = 200  # folders in which a data set is looked for
 MOST_FILES = 10_000  # files of a folder that is not recognized, which are counted
@@ -74,7 +79,7 @@ def _paths(path: str | Path | list) -> list:
 def _open(path: Path, format: str | None) -> Reader:
     if not path.exists():
         raise DataError(f"{path}: no such data set")
-    readers = [FORMATS[format]] if format else _ASKED
+    readers = [FORMATS[format]] if format else list(_READERS)
     unread = (unread_format(path) or _of_one_image(path)) if path.is_file() and not format else None
     found = _found(path, readers) if not unread else []
     if len(found) > 1:
@@ -93,7 +98,7 @@ def _found(path: Path, readers: list) -> list:
     """[(path, reader)] of a path, or of the data sets in the folders below it."""
     level, found, seen = [path], [], 0
     for _ in range(DEPTH + 1):
-        found = [(place, reader) for place in level if (reader := next((r for r in readers if r.recognizes(place)), None))]
+        found = [(place, reader) for place in level if (reader := _reader_of(place, readers))]
         seen += len(level)
         # Images beside the folders belong to the data set that the user means.
         level = [] if found else [folder for place in level if not _has_images(place) for folder in folders_in(place)]
@@ -101,6 +106,10 @@ def _found(path: Path, readers: list) -> list:
         if not level:
             break
     return found
+
+
+def _reader_of(path: Path, readers: list) -> type[Reader] | None:
+    return next((reader for reader, recognizes in _ASKED if reader in readers and recognizes(path)), None)
 
 
 def _of_one_image(file: Path) -> str | None:
@@ -120,7 +129,7 @@ def _reason(path: Path, readers: list) -> str:
     if path.is_dir() and (unread := unread_format(path)):
         return unread
     looked = [path, *folders_in(path)[:SHOWN]]
-    if below := [str(place) for place in looked[1:] if any(reader.recognizes(place) for reader in readers)]:
+    if below := [str(place) for place in looked[1:] if _reader_of(place, readers)]:
         return f"images lie beside {' and '.join(below)}, which can be read: name the one that you mean"
     reasons = next(filter(None, ([why for reader in readers if (why := reader.why_not(place))] for place in looked)), [])
     if reasons:
