@@ -7,7 +7,19 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
-from ssdzoo.cli.options import PARTS, Gpus, Json, argument, check_folder, number_option, option, prepare, wide_console
+from ssdzoo.cli.options import (
+    PARTS,
+    Format,
+    Gpus,
+    ImageFolder,
+    Json,
+    argument,
+    check_folder,
+    number_option,
+    option,
+    prepare,
+    wide_console,
+)  # fmt: skip
 from ssdzoo.errors import CallError
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"
@@ -26,6 +38,8 @@ def compare(
     images: Annotated[Optional[Path], option("An image, or a folder of images.", show_default=False)] = None,
     data: Annotated[Optional[Path], option("A data set with true boxes, in place of --images.", show_default=False)] = None,
     split: Annotated[str, option(f"Images of --data. {PARTS}")] = "test",
+    format: Format = None,
+    image_folder: ImageFolder = None,
     out: Annotated[Path, option("Folder for certificate.json and certificate.html.")] = Path("certificate"),
     backend_a: Backend = None,
     backend_b: Backend = None,
@@ -65,7 +79,7 @@ def compare(
     left = open_side(a, backend_a, contexts, weights_a, precision_a, mean_a, std_a)
     right = open_side(b, backend_b, contexts, weights_b, precision_b, mean_b, std_b)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
-    records = None if data is None else load_data(data, split, left.detector.names).records
+    records = None if data is None else load_data(data, split, left.detector.names, format, image_folder).records
     show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
 
 

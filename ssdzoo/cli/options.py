@@ -23,13 +23,18 @@ def argument(help: str, **kwargs: Any) -> Any:
 
 
 _DATA = (
-    "A data set: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. Several with "
-    "commas in between are joined."
+    "A data set: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, SageMaker's "
+    ".manifest, or a .csv. Several with commas in between are joined."
 )
 Model = Annotated[str, argument("A preset's name, a table (.toml), a run folder, or an exported model.")]
 Data = Annotated[Path, argument(_DATA)]
 Format = Annotated[
-    Optional[str], option("Format of the data: voc, coco, yolo, recordio or csv.", show_default="recognized from the path"),
+    Optional[str],
+    option("Format of the data: voc, coco, yolo, recordio, csv, labelme or sagemaker.", show_default="recognized from the path"),
+]  # fmt: skip
+ImageFolder = Annotated[
+    Optional[Path],
+    option("Folder of the images that the data name by paths or s3:// addresses.", show_default="looked for around the data"),
 ]  # fmt: skip
 BACKEND = "What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'

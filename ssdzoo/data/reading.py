@@ -38,7 +38,8 @@ def has_split(path: str | Path | list, split: str, format: str | None = None) ->
     return any(knows_split(reader, split) for reader in open_readers(path, format))
 
 
-def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
+                 image_folder: str | Path | None = None) -> Dataset:  # fmt: skip
     """One split of a data set.
 
     Args:
@@ -47,15 +48,17 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
             without it add nothing, which is reported as a problem.
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
+        image_folder: where the images lie that the files of the data set name by paths or addresses; None looks around the files.
 
     Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
     Raises:
-        CallError: an unknown format, a part of a split that cannot be read.
-        DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
-            that is not in `names`: names the first few files and what to do. A split without a single object.
+        CallError: an unknown format, a part of a split that cannot be read, an `image_folder` that is missing or of no use.
+        DataError: class ids without names joined to names; an unknown or empty split; annotations or images that cannot be read,
+            a box outside of its image, a class that is not in `names`: names the first few files and what to do. A split without
+            a single object.
     """
-    readers = open_readers(path, format)
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
     if names is None:
         names = united_names(readers, problems)

@@ -6,6 +6,7 @@ import cv2
 import pytest
 
 from tests.command import ssdzoo
+from tests.data.formats.exported import write_files
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.data.formats.written import WRITERS, write, yolo_lines
 from tests.shared import BCCD
@@ -116,3 +117,22 @@ def test_names_that_no_terminal_can_show(tmp_path):
     out, _ = ssdzoo("check-data", root, status=1)
     assert "\\udcff[red].png: not an image" in out
     assert json.loads(ssdzoo("check-data", root, "--json", status=1)[0])["errors"] == 1
+
+
+def test_images_in_another_folder(tmp_path):
+    """A manifest names images in a bucket; the images were downloaded."""
+    box = {"class_id": 0, "left": 20, "top": 30, "width": 60, "height": 40}
+    labels = {"image_size": [{"width": 100, "height": 80, "depth": 3}], "annotations": [box]}
+    line = {"source-ref": "s3://bucket/a.jpg", "boxes": labels, "boxes-metadata": {"class-map": {"0": "dog"}}}
+    data = write_files(tmp_path / "data", {"output.manifest": json.dumps(line)})
+    images = write_files(tmp_path / "images", {"a.jpg": 1})
+    out, _ = ssdzoo("check-data", data, "--split", "all", "--image-folder", images)
+    assert out.startswith(f"{data}: sagemaker, 1 class\n") and "0 errors" in out
+    out, _ = ssdzoo("check-data", data, "--split", "all", status=1)
+    assert "no image of its name is there; put it there, or name the folder of the images with --image-folder" in out
+
+
+@pytest.mark.parametrize("verb", ["check-data", "train", "eval", "anchors", "compare", "quantize"])
+def test_verbs_that_read_data_take_the_folder_of_its_images(verb):
+    out, _ = ssdzoo(verb, "--help")
+    assert "--image-folder" in out and "--format" in out

@@ -22,7 +22,7 @@ def loaded(root, **arguments):
 def test_few_photos_are_trained_on_without_validation(count, tmp_path):
     data, lines = loaded(photos(tmp_path, count))
     assert len(data.train) == {1: 1, 2: 2, 5: 4, 7: 6}[count] and data.val is None
-    assert "which are too few" in lines[-2] and lines[-1] == SAID
+    assert "too few; add images, or divide them yourself" in lines[-2] and lines[-1] == SAID
 
 
 def test_enough_photos_are_validated_on(tmp_path):

@@ -65,11 +65,11 @@ class DataCheck:
 
 def check_dataset(path: str | Path | list, splits: list | None = None, format: str | None = None,
                   model: ModelAnchors | None = None, workers: int | None = None,
-                  progress: Silent | None = None) -> DataCheck:  # fmt: skip
+                  progress: Silent | None = None, image_folder: str | Path | None = None) -> DataCheck:  # fmt: skip
     """Checks splits of a data set.
 
     Args:
-        path, format: see `ssdzoo.data.load_dataset`.
+        path, format, image_folder: see `ssdzoo.data.load_dataset`.
         splits: names of splits; None takes all.
         model: whose anchors and classes are compared with the objects; None leaves that out.
         workers: processes that decode images; see `decode_all`.
@@ -79,7 +79,7 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
         CallError, DataError: a data set, format or split that is not there, so that there is nothing to check.
     """
     progress = progress or Silent()
-    readers = open_readers(path, format)
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
     names = united_names(readers, problems)
     check = DataCheck(str(path), [reader.format for reader in readers], names)

@@ -46,7 +46,7 @@ class COCOReader(FilesReader):
     def places(self, file: Path, problems: list) -> list:
         data = _parsed(file)
         problems += data["problems"]
-        folder = _image_folder(file, data["images"]) if data["images"] else None
+        folder = self.image_folder or (_image_folder(file, data["images"]) if data["images"] else None)
         return [(folder, i) for i in range(len(data["images"]))]
 
     def annotation(self, item: tuple) -> ImageAnnotation | Problem:

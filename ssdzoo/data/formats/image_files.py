@@ -19,6 +19,10 @@ from ssdzoo.errors import DataError
 _NOT_IMAGES = frozenset({".xml", ".json", ".jsonl", ".txt", ".csv", ".yaml", ".yml", ".md", ".rec", ".idx", ".lst", ".names"})
 
 
+class AmbiguousImageError(DataError):
+    """Two images fit, and nothing decides."""
+
+
 def is_image(path: str | Path) -> bool:
     """Whether a file is an image: by its suffix, or for other suffixes by how its content begins."""
     name = os.path.basename(path)
@@ -102,6 +106,15 @@ def images_below(folder: Path) -> list:
     return sorted(found)
 
 
+def folders_in(folder: str | Path) -> list[Path]:
+    """The folders in a folder, sorted, without hidden ones; none where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not is_hidden(entry.name))
+    except OSError:
+        return []
+
+
 def walk(folder: Path) -> Iterator[tuple]:
     """(folder, names of the folders in it, names of the files in it) of a folder and all below it, without hidden ones. Links to
     folders are followed, but not in circles. The caller may take names out of the folders, as with `os.walk`."""
@@ -128,7 +141,7 @@ def _paths(folder: Path, text: str, where: str) -> list:
 def _only(images: list, text: str, where: str) -> Path:
     if len(images) > 1:
         names = " or ".join(image.name for image in images)
-        raise DataError(f"{where}: {brief(text)} may be {names} in {images[0].parent}: keep one of them")
+        raise AmbiguousImageError(f"{where}: {brief(text)} may be {names} in {images[0].parent}: keep one of them")
     return images[0]
 
 

@@ -116,6 +116,31 @@ def test_joined_data_sets(tmp_path):
         class_names([first, second])
 
 
+@pytest.mark.parametrize("kind", ["lst", "recordio", "csv", "yolo"])
+def test_class_ids_without_names_are_joined_to_no_names(kind, tmp_path):
+    """Class 0 of the one would become the first class of the other."""
+    named, ids = write("voc", tmp_path / "named"), write(kind, tmp_path / "ids")
+    if kind == "csv":
+        table = (ids / "train.csv").read_text()
+        for i, name in enumerate(NAMES):
+            table = table.replace(f",{name}\n", f",{i}\n")
+        (ids / "train.csv").write_text(table)
+    elif kind == "yolo":
+        (ids / "data.yaml").write_text("train: images/train\nnc: 3\n")
+    else:
+        (ids / "classes.txt").unlink()
+    assert class_names(ids) == ["0", "1", "2"]
+    for paths in ([named, ids], [ids, named]):
+        message = f"{ids}: holds class ids without names, and cannot be joined to {named}, which has .* in {ids}/classes.txt"
+        for call in (lambda p: class_names(p), lambda p: load_dataset(p, "train"), lambda p: load_dataset(p, "train", NAMES)):
+            with pytest.raises(DataError, match=message):
+                call(paths)
+    assert load_dataset(ids, "train", ["x", "y", "z"])[0].class_ids.tolist() == [0, 2]  # alone, with the names of a model
+    assert load_dataset([ids, ids], "train").names == ["0", "1", "2"]
+    (ids / "classes.txt").write_text("\n".join(NAMES))
+    assert [r.class_ids.tolist() for r in load_dataset([named, ids], "train").records[::4]] == [[0, 2], [0, 2]]
+
+
 def test_a_joined_data_set_without_the_split_adds_nothing(tmp_path):
     """VOC07+12: the test images of 2012 are not public."""
     first, second = write("voc", tmp_path / "one"), write("voc", tmp_path / "two")

@@ -9,6 +9,7 @@ from ssdzoo.data import class_names, load_dataset
 from ssdzoo.data.formats import labelme, text_files, unread
 from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.errors import DataError
+from tests.data.formats.test_labelme import annotation, shape
 from tests.data.formats.test_voc_layouts import image, label_studio, labelimg, roboflow, text
 from tests.data.formats.written import WRITERS, write
 
@@ -63,24 +64,7 @@ def open_images(root):
     return "train-annotations-bbox.csv is a table of Open Images"
 
 
-def datumaro(root):
-    image(root / "images" / "default" / "a.jpg")
-    text(root / "annotation.json", json.dumps({"info": {}, "categories": {"label": {"labels": [{"name": "cat"}]}}, "items": []}))
-    return "annotation.json is Datumaro's json"
-
-
-def labelme_web(root):
-    image(root / "Images" / "a.jpg")
-    points = "<polygon><pt><x>20</x><y>30</y></pt><pt><x>80</x><y>70</y></pt></polygon>"
-    text(
-        root / "Annotations" / "a.xml",
-        f"<annotation><filename>a.jpg</filename><object><name>cat</name>{points}</object></annotation>",
-    )
-    return "a.xml is an xml of LabelMe's web version"
-
-
-UNREAD = {"cvat": cvat, "kitti": kitti, "tf_detection_api": tf_record, "vott_json": vott, "open_images": open_images,
-          "datumaro": datumaro, "label_me": labelme_web}  # fmt: skip
+UNREAD = {"cvat": cvat, "kitti": kitti, "tf_detection_api": tf_record, "vott_json": vott, "open_images": open_images}
 
 
 @pytest.mark.parametrize("name", UNREAD)
@@ -90,7 +74,7 @@ def test_the_command_that_converts_a_format_that_is_not_read(name, tmp_path):
     message = error_of(root)
     command = f"datum convert -i {shlex.quote(str(root))} -if {name} -f coco -o NEW -- --save-media"
     assert message.startswith(f"{root}: not a data set; ") and found in message and f"`{command}`" in message
-    assert message.count("\n") == 0
+    assert message.count("\n") == 0 and "pip install 'datumaro[cli" in message
 
 
 def test_parts_of_a_tf_record(tmp_path):
@@ -123,7 +107,7 @@ def test_neither_images_nor_annotations(tmp_path):
     text(tmp_path / "a.md", "x")
     text(tmp_path / "b.md", "x")
     text(tmp_path / "c", "x")
-    found = "it holds neither annotations nor images, but 2 files .md, 1 files without suffix; expected a Pascal VOC"
+    found = "it holds neither annotations nor images, but other files: 2 .md, 1 without suffix; expected a Pascal VOC"
     assert found in error_of(tmp_path)
 
 
@@ -162,6 +146,17 @@ def test_a_format_that_the_folder_has_not(tmp_path):
     labelimg(tmp_path)
     assert "not a data set of format csv; it holds 2 images" in error_of(tmp_path, "csv")
     assert len(class_names(tmp_path, "voc")) == 1
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "recordio", "csv"])
+def test_annotations_that_are_left_over_from_before_the_data_were_converted(kind, tmp_path):
+    write(kind, tmp_path / "d")
+    labelimg(tmp_path / "d")
+    annotation(tmp_path / "d" / "train" / "a.json", shape([[20, 30], [80, 70]]))
+    assert open_readers(tmp_path / "d")[0].format == kind
+    (tmp_path / "d" / "Annotations").mkdir()
+    (tmp_path / "d" / "IMG_1.xml").rename(tmp_path / "d" / "Annotations" / "IMG_1.xml")
+    assert open_readers(tmp_path / "d")[0].format == "voc"
 
 
 @pytest.mark.parametrize("kind", WRITERS)
