@@ -37,7 +37,7 @@ def predict(
             progress.say(f"ssdzoo: {error}")
             failed.append(item)
 
-        found = write_predictions(detector, images, out, score, progress.images, report)
+        found = write_predictions(detector, images, out, score, progress, report)
     if as_json:
         print(json.dumps(found, indent=1))
     else:

@@ -2,7 +2,7 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,11 @@ from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.files import write_text
 from ssdzoo.predict.detector import Detector, Image, OnError, list_images
+from ssdzoo.progress import Silent
 from ssdzoo.report.pictures import draw_detections, save_image
 
 
-def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Callable | None = None,
+def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Silent | None = None,
                       on_error: OnError | None = None) -> list:  # fmt: skip
     """Writes each image with its boxes, and `detections.json` once all are done.
 
@@ -23,7 +24,7 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
         out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it), and that
             of a video's frame the number of the frame after its name.
         score: minimum score of a detection.
-        progress: called with the iterable of results and their number; returns an iterable of the same items.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
         on_error: called with an image or video that cannot be read and its DataError; the others are still written. Without it
             the error is raised.
 
@@ -45,9 +46,7 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
             on_error(item, error)
 
     results = detector.stream(_read_along(paths, sources, on_error), score, left_out if on_error else None)
-    if progress:
-        results = progress(results, sum(_count(path) for path in paths))
-    for image, detections in results:
+    for image, detections in (progress or Silent()).images(results, sum(map(_count, paths))):
         path, frame = sources.popleft()
         picture = _free_name(path.stem if frame is None else f"{path.stem}_{frame:06d}", taken)
         save_image(out / picture, draw_detections(image, detections))

@@ -256,7 +256,7 @@ def test_few_images(tmp_path):
     report = check_dataset(root, workers=0)
     assert {split: row["images"] for split, row in report.splits.items()} == {"train": 2, "val": 1} and report.errors == []
     assert [(p.kind, p.severity) for p in report.problems] == [("split", "warning")]
-    assert "no images in split 'test'; without ImageSets/Main there are train, val, test" in report.problems[0].message
+    assert "no images in split 'test': it is drawn from 3 images, which are too few" in report.problems[0].message
     only = next(iter(report.records["val"])).image.stem
     (root / "Annotations" / f"{only}.xml").write_text(xml([]))
     assert [(p.kind, p.severity) for p in check_dataset(root, workers=0).problems] == [

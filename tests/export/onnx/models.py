@@ -34,10 +34,14 @@ def trained_looking(name, batch):
     net = ssdzoo.get_model(name, classes=["a", "b", "c"] if str(name).endswith("custom") else None)
     net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
     x = mx.nd.array(batch)
-    norms = any(n.endswith("running_mean") for n in net.collect_params())
-    for _ in range(6 if norms else 1):
-        with mx.autograd.record():
-            net(x)
+    norms = []
+    net.apply(lambda block: norms.append(block) if isinstance(block, mx.gluon.nn.BatchNorm) else None)
+    for norm in norms:
+        norm._kwargs["momentum"] = 0  # one batch is enough for the running averages
+    with mx.autograd.train_mode():
+        net(x)
+    for norm in norms:
+        norm._kwargs["momentum"] = 0.9
     for feature_map, classes, boxes in zip(net.features(x), net.class_predictors, net.box_predictors):
         for head, spread in ((classes, 1.5), (boxes, 0.8)):
             conv = head.predictor
