@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from ssdzoo.data.formats.annotation import make_record
+from ssdzoo.data.formats.annotation import PixelCheck, make_record
 from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
 from ssdzoo.data.formats.reader import Reader
@@ -67,12 +67,12 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
 
-    Boxes without width or height are left out and reported as problems.
+    Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
     Raises:
         CallError: an unknown format, a part of a split that cannot be read.
         DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
-            that is not in `names`: names the first few files and what to do.
+            that is not in `names`: names the first few files and what to do. A split without a single object.
     """
     readers = open_readers(path, format)
     problems: list[Problem] = []
@@ -81,7 +81,29 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
         raise_errors(problems)
     records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
     raise_errors(problems)
+    if records and not has_objects(records):
+        raise NoObjectsError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
+
+
+class NoObjectsError(DataError):
+    """A split has images, but not a single object."""
+
+
+def has_objects(records: list) -> bool:
+    """Whether any Record has an object that can be learned or found; crowds are none."""
+    return any(not record.crowd.all() for record in records)
+
+
+def no_objects(split: str, count: int, problems: list) -> str:
+    """What to say about a split of `count` images for which `has_objects` is False."""
+    images = f"its {count} images have" if count > 1 else "its only image has"
+    empty = sum(problem.kind == "degenerate box" for problem in problems)
+    why = f" ({empty} boxes without width or height are left out)" if empty else ""
+    return (
+        f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
+        "evaluated on: check the annotations"
+    )
 
 
 def open_readers(path: str | Path | list, format: str | None = None) -> list:
@@ -149,12 +171,17 @@ def read_records(readers: list, items: list, names: list, problems: list) -> Ite
     by_name = {name: i for i, name in enumerate(names)}
     by_id = {str(i): i for i in range(len(names))}
     ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
+    pixels = {id(reader): PixelCheck(reader.path, reader.format) for reader in readers}
     for reader, item in items:
         annotation = reader.annotation(item)
         if isinstance(annotation, Problem):
             problems.append(annotation)
-        elif record := make_record(annotation, ids[id(reader)], problems):
+            continue
+        pixels[id(reader)].add(annotation)
+        if record := make_record(annotation, ids[id(reader)], problems):
             yield record
+    for check in pixels.values():
+        check.report(problems)
 
 
 def raise_errors(problems: list) -> None:

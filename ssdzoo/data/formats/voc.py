@@ -78,7 +78,7 @@ class VOCReader(Reader):
         except DataError as error:
             return Problem.of(error, path, "annotation")
         objects = [_object(element, number, path) for number, element in enumerate(tree.iter("object"), 1)]
-        return ImageAnnotation(image, path, objects, size)
+        return ImageAnnotation(image, path, objects, size, origin=1)
 
     @cached_property
     def _images(self) -> dict:
