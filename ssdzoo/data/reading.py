@@ -4,18 +4,18 @@ A data set is named by a path, by a list of paths, or by paths with commas in be
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ssdzoo.data.formats.annotation import PixelCheck, make_record
 from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
+from ssdzoo.data.formats.read_records import read_records
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recordio import RecordIOReader
 from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
 from ssdzoo.data.formats.voc import VOCReader
 from ssdzoo.data.formats.yolo import YOLOReader
-from ssdzoo.data.record import ERROR, Dataset, Problem, Record
+from ssdzoo.data.record import ERROR, Dataset, Problem
 from ssdzoo.errors import CallError, DataError
 
 FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)}
@@ -57,7 +57,8 @@ def _has(reader: Reader, name: str) -> bool:
         return False
 
 
-def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
+                 progress: Callable | None = None) -> Dataset:  # fmt: skip
     """One split of a data set.
 
     Args:
@@ -66,6 +67,10 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
             without it add nothing, which is reported as a problem.
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
+        progress: called with an iterable and the number of images; returns an iterable of the same items.
+
+    The annotations of a split with MANY images or more are believed about the sizes of their images, which are compared when the
+    images are decoded; those of a smaller one are compared here.
 
     Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
@@ -79,7 +84,7 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     if names is None:
         names = united_names(readers, problems)
         raise_errors(problems)
-    records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
+    records = read_records(readers, read_items(readers, split, problems), list(names), problems, progress)
     raise_errors(problems)
     if records and not has_objects(records):
         raise NoObjectsError(f"{path}: {no_objects(split, len(records), problems)}")
@@ -90,7 +95,7 @@ class NoObjectsError(DataError):
     """A split has images, but not a single object."""
 
 
-def has_objects(records: list) -> bool:
+def has_objects(records: Sequence) -> bool:
     """Whether any Record has an object that can be learned or found; crowds are none."""
     return any(not record.crowd.all() for record in records)
 
@@ -164,24 +169,6 @@ def read_items(readers: list, split: str, problems: list) -> list:
     for reader, _ in missing:
         problems.append(Problem(reader.path, f"has no split {split!r}: adds nothing to it", "split"))
     return items
-
-
-def read_records(readers: list, items: list, names: list, problems: list) -> Iterator[Record]:
-    """Yields the Record of each (reader, item) that is not too broken for one; `problems` takes what is wrong."""
-    by_name = {name: i for i, name in enumerate(names)}
-    by_id = {str(i): i for i in range(len(names))}
-    ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
-    pixels = {id(reader): PixelCheck(reader.path, reader.format) for reader in readers}
-    for reader, item in items:
-        annotation = reader.annotation(item)
-        if isinstance(annotation, Problem):
-            problems.append(annotation)
-            continue
-        pixels[id(reader)].add(annotation)
-        if record := make_record(annotation, ids[id(reader)], problems):
-            yield record
-    for check in pixels.values():
-        check.report(problems)
 
 
 def raise_errors(problems: list) -> None:

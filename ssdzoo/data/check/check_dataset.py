@@ -81,7 +81,7 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
     names = united_names(readers, problems)
     check = DataCheck(str(path), [reader.format for reader in readers], names)
     for split, items in _items(readers, path, splits, format, check, problems).items():
-        check.records[split] = list(progress(read_records(readers, items, names, problems), len(items)))
+        check.records[split] = read_records(readers, items, names, problems, progress)
     images = list({str(r.image): r.image for found in check.records.values() for r in found}.values())
     decoded = dict(zip(map(str, images), progress(decode_all(images, workers), len(images))))
     for image in images:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdzoo.data.formats.box_checks import FAULTS, are_normalized, check_boxes
 from ssdzoo.data.formats.text_files import brief
-from ssdzoo.data.images import FilePart, image_size
+from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import ERROR, Problem, Record
 from ssdzoo.errors import DataError
 from ssdzoo.suggest import did_you_mean
@@ -59,25 +59,22 @@ class ImageAnnotation:
         return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Record | None:
+def make_record(annotation: ImageAnnotation, size: tuple | DataError, ids: dict, problems: list) -> Record | None:
     """The record of an annotation; None where the image is missing or broken, or has another size than the annotation says.
 
     Args:
+        size: (height, width) of the image, or why it cannot be read.
         ids: class id of each name.
         problems: a list that gets what is wrong. Objects with an error and boxes without width or height are left out; corners in
             the wrong order are swapped.
     """
-    try:
-        height, width = image_size(annotation.image)
-    except DataError as error:
-        problems.append(Problem.of(error, annotation.image, "image"))
+    if isinstance(size, DataError):
+        problems.append(Problem.of(size, annotation.image, "image"))
         return None
+    height, width = size
     if annotation.size and tuple(annotation.size) != (height, width):
-        claimed = f"{annotation.size[1]:g}x{annotation.size[0]:g}"
         about = "" if annotation.source.stem == annotation.image.stem else f" of {annotation.image}"
-        reason = "an annotation of another image, or one from before the image was resized or rotated"
-        message = f"says {claimed}, the image{about} is {width}x{height}: {reason}"
-        problems.append(Problem(annotation.source, message, "image size", ERROR))
+        problems.append(size_problem(annotation.source, f"the image{about}", annotation.size, size))
         return None
     problems += [o for o in annotation.objects if isinstance(o, Problem)]
     objects = [o for o in annotation.objects if isinstance(o, AnnotatedObject)]
@@ -99,6 +96,13 @@ def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Recor
     return Record(annotation.image, boxes[kept], class_ids, difficult, crowd, height, width)
 
 
+def size_problem(source: Path | FilePart, image: str, claimed: tuple, size: tuple) -> Problem:
+    """What is wrong where an annotation claims another (height, width) than the image has."""
+    reason = "an annotation of another image, or one from before the image was resized or rotated"
+    message = f"says {claimed[1]:g}x{claimed[0]:g}, {image} is {size[1]}x{size[0]}: {reason}"
+    return Problem(source, message, "image size", ERROR)
+
+
 def _unknown(name: str, names: list) -> str:
     known = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
     return f"is of class {brief(name)}, which is not among {known or 'no classes'}{did_you_mean(name, names)}"
@@ -114,10 +118,14 @@ class PixelCheck:
 
     def add(self, annotation: ImageAnnotation) -> None:
         """Takes note of the boxes of an image."""
-        if annotation.normalized or not (boxes := annotation.raw_boxes() + annotation.origin).size:
-            return
-        count, normalized = self._files.get(annotation.source, (0, True))
-        self._files[annotation.source] = count + len(boxes), normalized and are_normalized(boxes)
+        if not annotation.normalized:
+            self.add_boxes(annotation.source, annotation.raw_boxes() + annotation.origin)
+
+    def add_boxes(self, source: Path, boxes: np.ndarray) -> None:
+        """Takes note of boxes (M, 4) of a file, xyxy in its numbers."""
+        if len(boxes):
+            count, normalized = self._files.get(source, (0, True))
+            self._files[source] = count + len(boxes), normalized and are_normalized(boxes)
 
     def report(self, problems: list) -> None:
         """Adds an error for the whole split or for each file, in the place of the warnings about each of their boxes."""

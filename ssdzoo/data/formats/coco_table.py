@@ -11,7 +11,6 @@ import numpy as np
 from ssdzoo.data.formats.json_lists import list_pieces
 from ssdzoo.data.formats.text_files import brief, nfc, number, read_text
 from ssdzoo.data.index import load_index, save_index
-from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 
 KEYS = ("images", "annotations", "categories")
@@ -258,13 +257,3 @@ def _numbers(ids: list, order: np.ndarray) -> np.ndarray | list:
     if all(type(i) is int and -(2**63) <= i < 2**63 for i in ids):
         return np.array(ids, np.int64)[order]
     return [ids[i] for i in order.tolist()]
-
-
-def strays_problem(file: Path, table: COCOTable) -> list:
-    """What is wrong with a file as a whole: a list of Problem."""
-    return [Problem(file, table.strays, "annotation", WARNING)] if table.strays else []
-
-
-def object_problem(file: Path, where: str, wrong: tuple) -> Problem:
-    """Why an object of `COCOTable.wrong` cannot be used."""
-    return Problem(file, f"{where} {wrong[1]}", wrong[0], ERROR)

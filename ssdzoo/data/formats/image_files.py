@@ -75,6 +75,11 @@ def image_of_stem(folder: Path, stem: str, where: str) -> Path:
     return parent / _only(found, parent, stem, where)
 
 
+def file_names(folder: str | Path) -> frozenset:
+    """The names of the files in a folder."""
+    return _names(str(folder))
+
+
 def images_below(folder: Path) -> list:
     """The images in a folder and the folders in it, sorted; links to folders are followed, but not in circles."""
     found, seen = [], set()
