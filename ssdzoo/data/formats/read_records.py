@@ -1,0 +1,105 @@
+"""From annotations to records: many images at once, and those about which there is something to say one by one."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby, islice
+
+import numpy as np
+
+from ssdzoo.data.formats.annotation import ImageAnnotation, PixelCheck, make_record
+from ssdzoo.data.formats.columns import collect_columns
+from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.images import image_size
+from ssdzoo.data.index import MANY
+from ssdzoo.data.record import Problem, Records
+from ssdzoo.errors import DataError
+
+CHUNK = 512  # images that are read at once
+
+
+def read_records(readers: list, items: list, names: list, problems: list, progress: Callable | None = None) -> Records:
+    """The records of (reader, item), but for those too broken for one; `problems` takes what is wrong.
+
+    Of MANY items or more, those whose annotation has the size of the image are not opened.
+
+    Args:
+        names: the classes.
+        progress: called with an iterable and the number of its items; returns an iterable of the same items.
+    """
+    by_name = {name: i for i, name in enumerate(names)}
+    by_id = {str(i): i for i in range(len(names))}
+    pixels = {id(reader): PixelCheck(reader.path, reader.format) for reader in readers}
+    parts: list[Records] = []
+
+    def read() -> Iterator:
+        for reader, chunk in _chunks(items):
+            ids = by_id if reader.nameless else by_name
+            parts.extend(_read_chunk(reader, chunk, ids, pixels[id(reader)], problems, len(items) >= MANY))
+            yield from chunk
+
+    for _ in progress(read(), len(items)) if progress else read():
+        pass
+    for check in pixels.values():
+        check.report(problems)
+    return Records.joined(parts)
+
+
+def _chunks(items: list) -> Iterator[tuple[Reader, list]]:
+    for _, group in groupby(items, key=lambda pair: id(pair[0])):
+        while chunk := list(islice(group, CHUNK)):
+            yield chunk[0][0], [item for _, item in chunk]
+
+
+def _read_chunk(reader: Reader, items: list, ids: dict, pixels: PixelCheck, problems: list, believed: bool) -> list:
+    """The records of some items, as a list of Records.
+
+    Args:
+        believed: whether sizes are taken from the annotations that have them.
+    """
+    columns = reader.columns(items, ids) if believed else None
+    if columns is not None and columns.source:
+        annotations, sizes = None, None
+        pixels.add_boxes(columns.source, columns.boxes[np.isfinite(columns.boxes).all(axis=1)])
+    else:
+        annotations = [reader.annotation(item) for item in items]
+        for annotation in annotations:
+            if isinstance(annotation, ImageAnnotation):
+                pixels.add(annotation)
+        sizes = _sizes(annotations, believed)
+        columns = collect_columns(annotations, sizes, ids)
+    found, fine = columns.faultless()
+    parts, begin, done = [], 0, 0
+    for i in np.flatnonzero(~fine).tolist():
+        done += i - begin
+        parts.append(found.part(done - (i - begin), done))
+        begin = i + 1
+        annotation = annotations[i] if annotations else reader.annotation(items[i])
+        if isinstance(annotation, Problem):
+            problems.append(annotation)
+        else:
+            size = sizes[i] if sizes else _sizes([annotation], believed)[0]
+            record = make_record(annotation, size, ids, problems)
+            parts += [Records.of(record)] if record else []
+    return [*parts, found.part(done, len(found))]
+
+
+def _sizes(annotations: list, believed: bool) -> list:
+    """(height, width) of the image of each annotation, or the error that is there instead; None for a Problem."""
+    sizes = [_claimed(annotation) if believed else None for annotation in annotations]
+    unknown = [i for i, size in enumerate(sizes) if size is None and isinstance(annotations[i], ImageAnnotation)]
+    for i in unknown:
+        sizes[i] = _measured(annotations[i].image)
+    return sizes
+
+
+def _claimed(annotation: ImageAnnotation | Problem) -> tuple | None:
+    size = annotation.size if isinstance(annotation, ImageAnnotation) else None
+    if not size or not all(0 < side < 2**31 and side == int(side) for side in size):
+        return None
+    return int(size[0]), int(size[1])
+
+
+def _measured(image) -> tuple | DataError:
+    try:
+        return tuple(image_size(image))
+    except DataError as error:
+        return error
