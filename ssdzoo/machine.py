@@ -1,5 +1,6 @@
 """What this process runs on: processor, cores, versions of packages; and what libraries print past Python."""
 
+import contextlib
 import importlib
 import os
 import platform
@@ -7,7 +8,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +18,18 @@ from ssdzoo.errors import SSDZooError
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def memory() -> int | None:
+    """How many bytes this process may use: those of the machine, or of its control group where that has fewer; None where the
+    system does not say."""
+    sizes = []
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of version 2 and 1; without a limit, "max" or a huge number
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(sizes, default=None)
 
 
 def processor(field: str) -> str | None:
@@ -54,7 +66,7 @@ def versions(packages: Iterable[str]) -> dict[str, str | None]:
     return {"ssdzoo": __version__, "python": platform.python_version(), **{name: package_version(name) for name in packages}}
 
 
-@contextmanager
+@contextlib.contextmanager
 def captured_stderr(printed: list) -> Iterator[None]:
     """Collects what the block writes to standard error, libraries in C too: its lines, bytes, are in `printed` afterwards."""
     sys.stderr.flush()

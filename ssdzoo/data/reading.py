@@ -7,22 +7,13 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ssdzoo.data.formats.coco import COCOReader
-from ssdzoo.data.formats.csv_table import CSVReader
 from ssdzoo.data.formats.read_records import read_records
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.recordio import RecordIOReader
+from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
-from ssdzoo.data.formats.voc import VOCReader
-from ssdzoo.data.formats.yolo import YOLOReader
 from ssdzoo.data.record import ERROR, Dataset, Problem
-from ssdzoo.errors import CallError, DataError
+from ssdzoo.errors import DataError
 
-FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)}
-EXPECTED = (
-    "expected a Pascal VOC folder (Annotations/, JPEGImages/, ImageSets/Main/), a COCO .json or a folder with "
-    "annotations/instances_*.json, YOLO's data.yaml, MXNet's .rec or .lst, a .csv, or a folder with one of them"
-)
 SHOWN = 5  # bad files that one error names
 
 
@@ -109,36 +100,6 @@ def no_objects(split: str, count: int, problems: list) -> str:
         f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
         "evaluated on: check the annotations"
     )
-
-
-def open_readers(path: str | Path | list, format: str | None = None) -> list:
-    """A reader for each path.
-
-    Raises:
-        CallError: an unknown format.
-        DataError: a path that is missing, or of no known format.
-    """
-    if format is not None and format not in FORMATS:
-        raise CallError(f"no format {format!r}; there are {', '.join(FORMATS)}")
-    return [_open(part, format) for part in _paths(path)]
-
-
-def _paths(path: str | Path | list) -> list:
-    if isinstance(path, (list, tuple)):
-        return [part for one in path for part in _paths(one)]
-    if "," in str(path) and not Path(path).exists():
-        return [Path(part.strip()) for part in str(path).split(",") if part.strip()]
-    return [Path(path)]
-
-
-def _open(path: Path, format: str | None) -> Reader:
-    if not path.exists():
-        raise DataError(f"{path}: no such data set")
-    for name, reader in FORMATS.items():
-        # A file that the user calls COCO's may have any suffix.
-        if format in (None, name) and (reader.recognizes(path) or (format == name and path.is_file())):
-            return reader(path)
-    raise DataError(f"{path}: not a data set{f' of format {format}' if format else ''}; {EXPECTED}")
 
 
 def united_names(readers: list, problems: list) -> list:

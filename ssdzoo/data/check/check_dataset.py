@@ -9,8 +9,9 @@ from ssdzoo.data.check.decoding import decode_all
 from ssdzoo.data.check.duplicates import same_boxes, same_images
 from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, split_table
+from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.data.formats.splits import split_word
-from ssdzoo.data.reading import open_readers, read_items, read_records, split_names, united_names
+from ssdzoo.data.reading import read_items, read_records, split_names, united_names
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 

@@ -33,6 +33,7 @@ class COCOReader(FilesReader):
     """
 
     format, suffixes, prefix = "coco", (".json",), PREFIXES[0]
+    layout = "a COCO .json or a folder with annotations/instances_*.json"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -58,6 +59,11 @@ class COCOReader(FilesReader):
         others = [file for file in own if _other(file)]
         usual = [file for file in own if file not in others and _begins_well(file)]
         return usual or [file for file in sorted(folder.glob("*.json")) if not _other(file) and _begins_well(file)] or others
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        file = next(iter(sorted(path.glob("*.json"))), None)
+        return f'{file} is not COCO\'s json, which has "images", "annotations" and "categories"' if file else None
 
     def class_names(self, problems: list) -> list:
         return list(dict.fromkeys(name for file in self._files for name in read_table(file).names))

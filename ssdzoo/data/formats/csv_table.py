@@ -7,7 +7,7 @@ from pathlib import Path
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
+from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_head, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 
@@ -22,6 +22,7 @@ class CSVReader(FilesReader):
     """
 
     format, suffixes = "csv", (".csv",)
+    layout = f"a .csv with the columns {','.join(COLUMNS)}"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
@@ -31,6 +32,14 @@ class CSVReader(FilesReader):
     def files_in(folder: Path) -> list:
         """Those whose first line has the columns image and class; a .csv may hold anything else."""
         return [file for file in sorted(folder.glob("*.csv")) if file.is_file() and _begins_well(file)]
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        file = next(iter(sorted(path.glob("*.csv"))), None)
+        if file is None:
+            return None
+        line = read_head(file, 1000).partition("\n")[0].strip()
+        return f"{file} begins with {brief(line)}; expected the columns {','.join(COLUMNS)}"
 
     def class_names(self, problems: list) -> list:
         rows = [row for file in self._files for _, rows in self.places(file, problems) for _, row in rows]

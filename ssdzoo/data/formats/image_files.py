@@ -5,6 +5,7 @@ that a Mac adds to archives (`._x.jpg`, `__MACOSX/`) are no images.
 """
 
 import os
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
@@ -161,7 +162,7 @@ def _listed(folder: str, changed: int) -> tuple:
 
 
 @lru_cache(maxsize=4096)
-def _grouped(folder: str, changed: int, key) -> dict:
+def _grouped(folder: str, changed: int, key: Callable) -> dict:
     """Names in a folder by what `key` makes of them: stems of files, or folders."""
     groups: dict[str, list] = {}
     for name in _listed(folder, changed)[key is nfc]:

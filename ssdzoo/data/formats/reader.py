@@ -1,4 +1,4 @@
-"""What the reader of a format has to provide."""
+"""What the reader of a format has to provide. `recognize.py` lists the readers."""
 
 from pathlib import Path
 from typing import Any
@@ -15,16 +15,29 @@ class Reader:
     Attributes:
         path: a file or a folder, as the user gave it.
         format: name of the format.
+        layout: what a user may name, in words of an error: "expected LAYOUT, ...".
         undivided: words of the message about an unknown split where the data set has no splits of its own.
         nameless: whether the files hold class ids without names, so that any list of names fits them.
     """
 
     format = ""
+    layout = ""
     undivided = "without files for its splits"
     nameless = False
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+
+    @classmethod
+    def recognizes(cls, path: Path) -> bool:
+        """Whether a file or a folder is a data set of this format. Looks at names, and into a few files at most."""
+        raise NotImplementedError
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        """What a file or a folder that is not recognized lacks, in words of an error: "x.csv begins with 'a,b'; expected ...".
+        None where nothing in it looks like this format."""
+        return None
 
     def splits(self) -> list:
         """Names of the splits; empty where the data set has none, and its splits are drawn."""

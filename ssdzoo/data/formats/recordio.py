@@ -38,6 +38,7 @@ class RecordIOReader(FilesReader):
     """
 
     format, suffixes, empty = "recordio", (".rec", ".lst", ".idx"), "contains no records"
+    layout = "MXNet's .rec or .lst"
 
     def __init__(self, path: str | Path):
         super().__init__(Path(path).with_suffix(".rec") if Path(path).suffix == ".idx" else path)

@@ -51,6 +51,17 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: not UTF-8 text, from byte {error.start} on; save it as UTF-8") from None
 
 
+def read_head(path: Path, size: int = 65536) -> str:
+    """The begin of a file, `size` bytes as text, by which its format is recognized; "" where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            data = file.read(size)
+    except OSError:
+        return ""
+    coding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+    return data.decode(coding, "replace")
+
+
 def read_class_list(folder: Path, *names: str) -> list | None:
     """The lines of the first of these files that a folder has, in NFC; None where it has none of them.
 

@@ -24,7 +24,7 @@ class VOCReader(Reader):
     Coordinates in the files count from 1; one is subtracted from all four, as in GluonCV.
     """
 
-    format = "voc"
+    format, layout = "voc", "a Pascal VOC folder (.xml in Annotations/ or beside the images)"
     undivided = "without ImageSets/Main"
 
     @staticmethod

@@ -24,7 +24,7 @@ from ssdzoo.errors import DataError
 class YOLOReader(Reader):
     """A data.yaml, or a folder with one; items are paths of images."""
 
-    format = "yolo"
+    format, layout = "yolo", "YOLO's data.yaml"
 
     def __init__(self, path: str | Path):
         super().__init__(path)

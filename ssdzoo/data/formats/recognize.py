@@ -1,0 +1,108 @@
+"""Which format a data set has, from the path that the user names: all readers, in the order in which they are asked."""
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+from ssdzoo.data.formats.coco import COCOReader
+from ssdzoo.data.formats.csv_table import CSVReader
+from ssdzoo.data.formats.image_files import is_hidden, is_image
+from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.recordio import RecordIOReader
+from ssdzoo.data.formats.unread import unread_format
+from ssdzoo.data.formats.voc import VOCReader
+from ssdzoo.data.formats.yolo import YOLOReader
+from ssdzoo.data.images import IMAGE_SUFFIXES
+from ssdzoo.errors import CallError, DataError
+
+FORMATS: dict[str, type[Reader]] = {
+    reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)
+}
+DEPTH = 3  # levels of folders around a data set, as unpacked archives have them
+MOST = 200  # folders in which a data set is looked for
+MOST_FILES = 10_000  # files of a folder that is not recognized, which are counted
+SHOWN = 5  # names that one error lists
+
+
+def open_readers(path: str | Path | list, format: str | None = None) -> list:
+    """A reader for each path of a data set; see `ssdzoo.data.load_dataset`.
+
+    Raises:
+        CallError: an unknown format.
+        DataError: a path that is missing, or of no known format: says what was looked at and what to do.
+    """
+    if format is not None and format not in FORMATS:
+        raise CallError(f"no format {format!r}; there are {', '.join(FORMATS)}")
+    return [_open(part, format) for part in _paths(path)]
+
+
+def _paths(path: str | Path | list) -> list:
+    if isinstance(path, (list, tuple)):
+        return [part for one in path for part in _paths(one)]
+    if "," in str(path) and not Path(path).exists():
+        return [Path(part.strip()) for part in str(path).split(",") if part.strip()]
+    return [Path(path)]
+
+
+def _open(path: Path, format: str | None) -> Reader:
+    if not path.exists():
+        raise DataError(f"{path}: no such data set")
+    readers = [FORMATS[format]] if format else list(FORMATS.values())
+    unread = unread_format(path) if path.is_file() and not format else None
+    found = _found(path, readers) if not unread else []
+    if len(found) > 1:
+        names = ", ".join(str(place) for place, _ in found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
+        raise DataError(f"{path}: holds {len(found)} data sets; name one of them, or several with commas in between: {names}")
+    if found:
+        place, reader = found[0]
+        return reader(place)
+    if format and path.is_file():  # a file that the user calls COCO's may have any suffix
+        return FORMATS[format](path)
+    named = f" of format {format}" if format else ""
+    raise DataError(f"{path}: not a data set{named}; {unread or _reason(path, readers)}")
+
+
+def _found(path: Path, readers: list) -> list:
+    """[(path, reader)] of a path, or of the data sets in the folders below it."""
+    level, found, seen = [path], [], 0
+    for _ in range(DEPTH + 1):
+        found = [(place, reader) for place in level if (reader := next((r for r in readers if r.recognizes(place)), None))]
+        seen += len(level)
+        # Images beside the folders belong to the data set that the user means.
+        level = [] if found else [folder for place in level if not _has_images(place) for folder in _folders(place)]
+        level = level[: MOST - seen]
+        if not level:
+            break
+    return found
+
+
+def _has_images(folder: Path) -> bool:
+    return folder.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in folder.iterdir() if p.is_file())
+
+
+def _folders(path: Path) -> list:
+    return sorted(p for p in path.iterdir() if p.is_dir() and not is_hidden(p.name)) if path.is_dir() else []
+
+
+def _reason(path: Path, readers: list) -> str:
+    """Why none of the readers takes a path, and what to do."""
+    if path.is_dir() and (unread := unread_format(path)):
+        return unread
+    looked = [path, *_folders(path)[:SHOWN]]
+    reasons = [why for reader in readers for place in looked if (why := reader.why_not(place))]
+    if reasons:
+        return "; ".join(list(dict.fromkeys(reasons))[:2])
+    expected = "expected " + ", ".join(reader.layout for reader in readers)
+    expected += " or a folder with one of them" if len(readers) > 1 else ""
+    return f"{_contents(path)}; {expected}" if path.is_dir() else expected
+
+
+def _contents(folder: Path) -> str:
+    """What a folder without annotations holds, in words."""
+    files = [p for p in islice(folder.rglob("*"), MOST_FILES) if p.is_file() and not p.name.startswith(".")]
+    if not files:
+        return "the folder is empty"
+    if images := sum(map(is_image, files)):
+        return f"it holds {images} images, but no annotations of a known format"
+    kinds = Counter(p.suffix.lower() or "without suffix" for p in files).most_common(SHOWN)
+    return "it holds neither annotations nor images, but " + ", ".join(f"{count} files {suffix}" for suffix, count in kinds)
