@@ -8,7 +8,8 @@ from typing import Any, overload
 
 import numpy as np
 
-from ssdzoo.data.images import FilePart
+from ssdzoo.data.images import FilePart, image_size
+from ssdzoo.errors import DataError
 
 ERROR, WARNING = "error", "warning"
 
@@ -39,6 +40,27 @@ class Record:
         shapes = [self.boxes.shape, self.class_ids.shape, self.difficult.shape, self.crowd.shape]
         if shapes != [(count, 4), (count,), (count,), (count,)] or self.boxes.dtype != np.float32:
             raise ValueError(f"{self.image}: boxes, class_ids, difficult and crowd have shapes {shapes}, {self.boxes.dtype}")
+
+    def checked(self, pixels: np.ndarray, reduction: int = 1) -> np.ndarray:
+        """The decoded image, (H, W, 3), if it has the size of the record: that of an annotation, which may be of another image.
+
+        Args:
+            reduction: by which the image was decoded, if it is a JPEG; see `read_image`.
+
+        Raises:
+            DataError: it has another size.
+        """
+        sides = pixels.shape[:2]
+        if sides not in ((self.height, self.width), (-(-self.height // reduction), -(-self.width // reduction))):
+            found = sides if reduction == 1 else image_size(self.image)
+            raise DataError(f"{self.image}: its annotation {size_message((self.height, self.width), found)}")
+        return pixels
+
+
+def size_message(claimed: tuple, size: tuple, image: str = "the image") -> str:
+    """What is wrong where an annotation claims another (height, width) than the image has."""
+    reason = "an annotation of another image, or one from before the image was resized or rotated"
+    return f"says {claimed[1]:g}x{claimed[0]:g}, {image} is {size[1]}x{size[0]}: {reason}"
 
 
 @dataclass(frozen=True)
@@ -95,7 +117,9 @@ class Records(Sequence[Record]):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[operator.index(index)]
         image, (height, width) = self.images[i], self.sizes[i].tolist()
-        return Record(Path(image) if isinstance(image, str) else image, *self._objects(i, i + 1), height, width)
+        boxes, class_ids, difficult, crowd = self._objects(i, i + 1)
+        path = Path(image) if isinstance(image, str) else image
+        return Record(path, boxes, class_ids, difficult, crowd, height, width)
 
     def __add__(self, others: Iterable[Record]) -> list[Record]:
         return [*self, *others]

@@ -9,7 +9,7 @@ import numpy as np
 from ssdzoo.data.formats.box_checks import FAULTS, are_normalized, check_boxes
 from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.images import FilePart
-from ssdzoo.data.record import ERROR, Problem, Record
+from ssdzoo.data.record import ERROR, Problem, Record, size_message
 from ssdzoo.errors import DataError
 from ssdzoo.suggest import did_you_mean
 
@@ -74,7 +74,8 @@ def make_record(annotation: ImageAnnotation, size: tuple | DataError, ids: dict,
     height, width = size
     if annotation.size and tuple(annotation.size) != (height, width):
         about = "" if annotation.source.stem == annotation.image.stem else f" of {annotation.image}"
-        problems.append(size_problem(annotation.source, f"the image{about}", annotation.size, size))
+        message = size_message(annotation.size, size, f"the image{about}")
+        problems.append(Problem(annotation.source, message, "image size", ERROR))
         return None
     problems += [o for o in annotation.objects if isinstance(o, Problem)]
     objects = [o for o in annotation.objects if isinstance(o, AnnotatedObject)]
@@ -94,13 +95,6 @@ def make_record(annotation: ImageAnnotation, size: tuple | DataError, ids: dict,
     class_ids = np.array([ids[objects[i].name] for i in kept], np.int32)
     difficult, crowd = np.array([(objects[i].difficult, objects[i].crowd) for i in kept], bool).reshape(-1, 2).T
     return Record(annotation.image, boxes[kept], class_ids, difficult, crowd, height, width)
-
-
-def size_problem(source: Path | FilePart, image: str, claimed: tuple, size: tuple) -> Problem:
-    """What is wrong where an annotation claims another (height, width) than the image has."""
-    reason = "an annotation of another image, or one from before the image was resized or rotated"
-    message = f"says {claimed[1]:g}x{claimed[0]:g}, {image} is {size[1]}x{size[0]}: {reason}"
-    return Problem(source, message, "image size", ERROR)
 
 
 def _unknown(name: str, names: list) -> str:

@@ -71,14 +71,14 @@ def _read_once(file: Path, changed: int, size: int) -> COCOTable:
     return table
 
 
-class _Image(msgspec.Struct, gc=False):
+class _Image(msgspec.Struct):
     id: int
     file_name: str
     height: int | float | None = None
     width: int | float | None = None
 
 
-class _Annotation(msgspec.Struct, gc=False):
+class _Annotation(msgspec.Struct):
     id: int
     image_id: int
     category_id: int

@@ -8,6 +8,7 @@ import numpy as np
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.box_checks import check_boxes
+from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import Problem, Records
 
 
@@ -54,24 +55,26 @@ def collect_columns(annotations: Sequence[ImageAnnotation | Problem], sizes: lis
         sizes: (height, width) of each image, or the error that is there instead; None for a Problem.
         ids: class id of each name.
     """
-    images, objects, counts, known = [], [], [], np.zeros((len(annotations), 2), np.int64)
+    images: list = [None] * len(annotations)
+    objects: list[AnnotatedObject] = []
+    known, counts = np.zeros((len(annotations), 2), np.int64), np.zeros(len(annotations), np.int64)
     scales = np.ones((len(annotations), 2))
     for i, (annotation, size) in enumerate(zip(annotations, sizes)):
-        found = [] if isinstance(annotation, Problem) else annotation.objects
-        plain = isinstance(size, tuple) and all(isinstance(each, AnnotatedObject) for each in found)
-        plain = plain and (not annotation.size or tuple(annotation.size) == size)
-        images.append((annotation.image if not isinstance(annotation.image, Path) else str(annotation.image)) if plain else None)
-        counts.append(len(found) if plain else 0)
-        if plain:
-            known[i] = size
-            objects += found
-            if annotation.normalized:
-                scales[i] = size[::-1]
+        if isinstance(annotation, Problem) or not isinstance(size, tuple):
+            continue
+        has_problem = any(isinstance(each, Problem) for each in annotation.objects)
+        if has_problem or (annotation.size and tuple(annotation.size) != size):
+            continue
+        images[i] = annotation.image if isinstance(annotation.image, FilePart) else str(annotation.image)
+        known[i], counts[i] = size, len(annotation.objects)
+        objects += annotation.objects
+        if annotation.normalized:
+            scales[i] = size[::-1]
     boxes = np.array([each.box for each in objects], np.float64).reshape(-1, 4)
     return Columns(
         images,
         known,
-        np.array(counts, np.int64),
+        counts,
         boxes * np.tile(np.repeat(scales, counts, axis=0), 2),
         np.array([ids.get(each.name, -1) for each in objects], np.int64),
         np.array([each.difficult for each in objects], bool),

@@ -84,22 +84,14 @@ def _read_chunk(reader: Reader, items: list, ids: dict, pixels: PixelCheck, prob
 
 def _sizes(annotations: list, believed: bool) -> list:
     """(height, width) of the image of each annotation, or the error that is there instead; None for a Problem."""
-    sizes = [_claimed(annotation) if believed else None for annotation in annotations]
-    unknown = [i for i, size in enumerate(sizes) if size is None and isinstance(annotations[i], ImageAnnotation)]
-    for i in unknown:
-        sizes[i] = _measured(annotations[i].image)
-    return sizes
+    return [None if isinstance(each, Problem) else _size(each, believed) for each in annotations]
 
 
-def _claimed(annotation: ImageAnnotation | Problem) -> tuple | None:
-    size = annotation.size if isinstance(annotation, ImageAnnotation) else None
-    if not size or not all(0 < side < 2**31 and side == int(side) for side in size):
-        return None
-    return int(size[0]), int(size[1])
-
-
-def _measured(image) -> tuple | DataError:
+def _size(annotation: ImageAnnotation, believed: bool) -> tuple | DataError:
+    claimed = annotation.size
+    if believed and claimed and all(0 < side < 2**31 and side == int(side) for side in claimed):
+        return int(claimed[0]), int(claimed[1])
     try:
-        return tuple(image_size(image))
+        return image_size(annotation.image)
     except DataError as error:
         return error
