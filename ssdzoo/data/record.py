@@ -116,10 +116,14 @@ class Records(Sequence[Record]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         i = range(len(self))[operator.index(index)]
-        image, (height, width) = self.images[i], self.sizes[i].tolist()
+        height, width = self.sizes[i].tolist()
         boxes, class_ids, difficult, crowd = self._objects(i, i + 1)
-        path = Path(image) if isinstance(image, str) else image
-        return Record(path, boxes, class_ids, difficult, crowd, height, width)
+        return Record(self.image(i), boxes, class_ids, difficult, crowd, height, width)
+
+    def image(self, index: int) -> Path | FilePart:
+        """The image of a record."""
+        image = self.images[index]
+        return Path(image) if isinstance(image, str) else image
 
     def __add__(self, others: Iterable[Record]) -> list[Record]:
         return [*self, *others]
@@ -136,8 +140,8 @@ class Records(Sequence[Record]):
         return Records(self.images[begin:end], self.sizes[begin:end], offsets - offsets[0], *self._objects(begin, end))
 
     def _objects(self, begin: int, end: int) -> tuple:
-        first, last = self.offsets[begin], self.offsets[end]
-        return tuple(column[first:last] for column in (self.boxes, self.class_ids, self.difficult, self.crowd))
+        rows = slice(self.offsets[begin], self.offsets[end])
+        return self.boxes[rows], self.class_ids[rows], self.difficult[rows], self.crowd[rows]
 
     @classmethod
     def of(cls, record: Record) -> "Records":

@@ -12,7 +12,7 @@ from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table
 from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.data.formats.splits import split_word
 from ssdzoo.data.reading import read_items, read_records, split_names, united_names
-from ssdzoo.data.record import ERROR, WARNING, Problem
+from ssdzoo.data.record import ERROR, WARNING, Problem, size_message
 from ssdzoo.errors import DataError
 
 STANDARD = ("train", "val", "test")
@@ -27,7 +27,7 @@ class DataCheck:
         data: the data set, as the user named it.
         formats: its format, one for each joined path.
         names: the classes.
-        records: {split: list of Record}, without what is too broken for one.
+        records: {split: Records}, without what is too broken for one.
         repeated: splits whose images are all in those before, such as trainval.
         problems: list of Problem, errors first.
         splits, classes, anchors: tables; see `ssdzoo.data.check.statistics`. `anchors` is None without a model.
@@ -83,11 +83,14 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
     check = DataCheck(str(path), [reader.format for reader in readers], names)
     for split, items in _items(readers, path, splits, format, check, problems).items():
         check.records[split] = read_records(readers, items, names, problems, progress)
-    images = list({str(r.image): r.image for found in check.records.values() for r in found}.values())
+    images = list(
+        {str(image): found.image(i) for found in check.records.values() for i, image in enumerate(found.images)}.values()
+    )
     decoded = dict(zip(map(str, images), progress(decode_all(images, workers), len(images))))
     for image in images:
-        _, message, severity = decoded[str(image)]
-        problems += [Problem(image, message, "image", severity)] if message else []
+        result = decoded[str(image)]
+        problems += [Problem(image, result.message, "image", result.severity)] if result.message else []
+    problems += _other_sizes(check.records, decoded)
     problems += same_images(check.records, {image: result.digest for image, result in decoded.items()})
     problems += same_boxes(check.records, names)
     problems += _class_problems(check.records, names, readers[0].path, model)
@@ -124,6 +127,17 @@ def _items(readers, path, splits, format, check, problems):
     return found
 
 
+def _other_sizes(records: dict, decoded: dict) -> list[Problem]:
+    """The images that have another size than their annotation says."""
+    problems = []
+    for found in records.values():
+        for i, (image, claimed) in enumerate(zip(found.images, map(tuple, found.sizes.tolist()))):
+            size = decoded[str(image)].size
+            if size and size != claimed:
+                problems.append(Problem(found.image(i), f"its annotation {size_message(claimed, size)}", "image size", ERROR))
+    return problems
+
+
 def _rank(split: str) -> int:
     word = split_word(split)
     return STANDARD.index(word) if word in STANDARD else len(STANDARD)
@@ -134,7 +148,7 @@ def _class_problems(records: dict, names: list, path: Path, model: ModelAnchors 
         Problem(path, f"classes {a!r} and {b!r} differ in {difference} only: one class, or two?", "class names")
         for a, b, difference in similar_names(names)
     ]
-    counts = {split: Counter(i for r in found for i in r.class_ids.tolist()) for split, found in records.items()}
+    counts = {split: Counter(found.class_ids.tolist()) for split, found in records.items()}
     everywhere = sum(counts.values(), Counter())
     empty = [name for i, name in enumerate(names) if not everywhere[i]]
     if empty:

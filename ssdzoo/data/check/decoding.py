@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -13,10 +12,10 @@ from typing import NamedTuple
 
 import cv2
 
-from ssdzoo.data.images import FilePart, read_image
+from ssdzoo.data.images import FilePart, image_size, read_image
 from ssdzoo.data.record import ERROR, WARNING
 from ssdzoo.errors import DataError, SSDZooError
-from ssdzoo.machine import captured_stderr
+from ssdzoo.machine import captured_stderr, cores
 
 FEW = 100  # images that are decoded before a process has started
 _COMPLAINT = re.compile(r"(Corrupt JPEG data: .*|Premature end of JPEG.*|libpng (?:error|warning): .*|Invalid SOS.*)")
@@ -31,15 +30,17 @@ class Decoded(NamedTuple):
         digest: of its bytes, as hexadecimal digits; "" where they cannot be read.
         message: what is wrong with it, or None.
         severity: of that.
+        size: (height, width) in pixels, where it can be decoded.
     """
 
     digest: str
     message: str | None = None
     severity: str = ERROR
+    size: tuple | None = None
 
 
 def decode(image: Path | FilePart) -> Decoded:
-    """Reads and decodes an image as a training would."""
+    """Reads and decodes an image, a JPEG at an eighth of its size, which reads all of it in less time."""
     try:
         data = image.read() if isinstance(image, FilePart) else image.read_bytes()
     except OSError as error:
@@ -49,15 +50,16 @@ def decode(image: Path | FilePart) -> Decoded:
     printed: list[bytes] = []
     try:
         with captured_stderr(printed):  # after an error libjpeg and libpng go on, and report it here alone
-            read_image(image)
+            read_image(image, 8)
+            size = image_size(image)
     except DataError as error:
         return Decoded(digest, str(error).removeprefix(f"{image}: "))
     complaints = _COMPLAINT.findall(b"".join(printed).decode("utf-8", "replace"))
     if not complaints:
-        return Decoded(digest)
+        return Decoded(digest, size=size)
     left = _LEFT_OVER.fullmatch(complaints[0])
     if left and int(left[1]) <= HARMLESS:
-        return Decoded(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING)
+        return Decoded(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING, size)
     return Decoded(digest, f"damaged, a part of it decodes to garbage ({complaints[0]}); replace it, or take it out of the data")
 
 
@@ -65,13 +67,13 @@ def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
     """Yields the result of `decode` for each image, in order.
 
     Args:
-        workers: processes; 0 works in this one, None takes one for each CPU where there are many images.
+        workers: processes; 0 works in this one, None takes one for each core where there are many images.
 
     Raises:
         SSDZooError: a process was killed.
     """
     if workers is None:
-        workers = min(os.cpu_count() or 1, 16) if len(images) > FEW else 0
+        workers = cores() if len(images) > FEW else 0
     if workers == 0:
         yield from map(decode, images)
         return
@@ -79,7 +81,7 @@ def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, _start)
     try:
-        yield from pool.map(decode, images, chunksize=8)
+        yield from pool.map(decode, images, chunksize=min(64, 1 + len(images) // (8 * workers)))
     except BrokenProcessPool:
         raise SSDZooError("a process that decodes images was killed, perhaps because memory ran out: use workers=1") from None
     finally:
