@@ -43,7 +43,7 @@ def check_data(
 
     anchors = _anchors(model, weights) if model else None
     with WorkProgress() as progress:
-        report = check_dataset(data, split, format, anchors, workers, progress.images)
+        report = check_dataset(data, split, format, anchors, workers, progress)
     picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show and out else None
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
@@ -65,7 +65,7 @@ def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
     source = resolve(model, weights)
     preset = source.preset
     name, classes = (model, list(preset.classes or ())) if source.has_weights else (preset.name, None)
-    return ModelAnchors(name, preset.base_size, source.levels(), classes)
+    return ModelAnchors(name, preset.base_size, source.levels(), classes, preset.post_nms)
 
 
 def _samples(report: "DataCheck", count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:

@@ -70,7 +70,7 @@ def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:
     from ssdzoo.report import certificate as report
 
     with WorkProgress() as progress:
-        certificate = certify(a, b, trial, progress.images)
+        certificate = certify(a, b, trial, progress)
         report.write_certificate(out, certificate)
     if as_json:
         print(report.as_text(certificate.summary))

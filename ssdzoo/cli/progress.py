@@ -9,15 +9,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ssdzoo.cli.messages import as_flags
 from ssdzoo.data import Dataset, load_dataset
+from ssdzoo.data.record import brief_problems
 from ssdzoo.progress import Printed, step_note
 
 
 def load_data(data: str | Path, split: str, names: list | None = None, format: str | None = None) -> Dataset:
     """A data set; what is wrong with it is printed."""
-    dataset = load_dataset(data, split, names, format)
     with WorkProgress() as progress:
-        for problem in dataset.problems:
-            progress.say(f"  {problem}")
+        dataset = load_dataset(data, split, names, format, progress)
+        for line in brief_problems(dataset.problems):
+            progress.say(f"  {line}")
     return dataset
 
 

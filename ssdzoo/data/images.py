@@ -143,10 +143,11 @@ def image_info(path: str | Path | FilePart) -> ImageInfo:
         return ImageInfo(*decode_image(path).shape[:2])
     sides, turned = (header.height, header.width), (header.width, header.height)
     if header.kind == "jpeg":
-        return ImageInfo(*(turned if header.orientation > 4 else sides), header.orientation)
+        height, width = turned if header.orientation > 4 else sides
+        return ImageInfo(height, width, header.orientation)
     if header.orientation > 4:  # which of the rarer formats OpenCV turns depends on its version
-        found = decode_image(path).shape[:2]
-        return ImageInfo(*found, header.orientation if found == turned else 1)
+        height, width = decode_image(path).shape[:2]
+        return ImageInfo(height, width, header.orientation if (height, width) == turned else 1)
     return ImageInfo(*sides, header.orientation)
 
 

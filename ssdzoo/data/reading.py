@@ -4,15 +4,16 @@ A data set is named by a path, by a list of paths, or by paths with commas in be
 """
 
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ssdzoo.data.formats.read_records import read_records
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
+from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, match_split, parse_split, select_items
 from ssdzoo.data.record import ERROR, Dataset, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.progress import Silent
 
 SHOWN = 5  # bad files that one error names
 
@@ -49,7 +50,7 @@ def _has(reader: Reader, name: str) -> bool:
 
 
 def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
-                 progress: Callable | None = None) -> Dataset:  # fmt: skip
+                 progress: Silent | None = None) -> Dataset:  # fmt: skip
     """One split of a data set.
 
     Args:
@@ -58,7 +59,7 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
             without it add nothing, which is reported as a problem.
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
-        progress: called with an iterable and the number of images; returns an iterable of the same items.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     The annotations of a split with MANY images or more are believed about the sizes of their images, which are compared when the
     images are decoded; those of a smaller one are compared here.
@@ -75,15 +76,11 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     if names is None:
         names = united_names(readers, problems)
         raise_errors(problems)
-    records = read_records(readers, read_items(readers, split, problems), list(names), problems, progress)
+    records = read_records(readers, read_items(readers, split, problems), list(names), problems, (progress or Silent()).images)
     raise_errors(problems)
     if records and not has_objects(records):
-        raise NoObjectsError(f"{path}: {no_objects(split, len(records), problems)}")
+        raise EmptySplitError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
-
-
-class NoObjectsError(DataError):
-    """A split has images, but not a single object."""
 
 
 def has_objects(records: Sequence) -> bool:
@@ -127,8 +124,9 @@ def read_items(readers: list, split: str, problems: list) -> list:
             missing.append((reader, error))
     if len(missing) == len(readers):
         raise missing[0][1]
-    for reader, _ in missing:
-        problems.append(Problem(reader.path, f"has no split {split!r}: adds nothing to it", "split"))
+    for reader, reason in missing:
+        what = "no images in" if isinstance(reason, EmptySplitError) else "no"
+        problems.append(Problem(reader.path, f"has {what} split {split!r}: adds nothing to it", "split"))
     return items
 
 

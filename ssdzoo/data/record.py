@@ -8,10 +8,10 @@ from typing import Any, overload
 
 import numpy as np
 
-from ssdzoo.data.images import FilePart, image_size
-from ssdzoo.errors import DataError
+from ssdzoo.data.images import FilePart
 
 ERROR, WARNING = "error", "warning"
+SHOWN = 5  # problems of one kind that are shown before a training or an evaluation
 
 
 @dataclass(frozen=True)
@@ -41,27 +41,6 @@ class Record:
         if shapes != [(count, 4), (count,), (count,), (count,)] or self.boxes.dtype != np.float32:
             raise ValueError(f"{self.image}: boxes, class_ids, difficult and crowd have shapes {shapes}, {self.boxes.dtype}")
 
-    def checked(self, pixels: np.ndarray, reduction: int = 1) -> np.ndarray:
-        """The decoded image, (H, W, 3), if it has the size of the record: that of an annotation, which may be of another image.
-
-        Args:
-            reduction: by which the image was decoded, if it is a JPEG; see `read_image`.
-
-        Raises:
-            DataError: it has another size.
-        """
-        sides = pixels.shape[:2]
-        if sides not in ((self.height, self.width), (-(-self.height // reduction), -(-self.width // reduction))):
-            found = sides if reduction == 1 else image_size(self.image)
-            raise DataError(f"{self.image}: its annotation {size_message((self.height, self.width), found)}")
-        return pixels
-
-
-def size_message(claimed: tuple, size: tuple, image: str = "the image") -> str:
-    """What is wrong where an annotation claims another (height, width) than the image has."""
-    reason = "an annotation of another image, or one from before the image was resized or rotated"
-    return f"says {claimed[1]:g}x{claimed[0]:g}, {image} is {size[1]}x{size[0]}: {reason}"
-
 
 @dataclass(frozen=True)
 class Problem:
@@ -86,6 +65,18 @@ class Problem:
     def of(cls, error: Exception, path: Path | FilePart, kind: str) -> "Problem":
         """A DataError about `path` as a problem."""
         return cls(path, str(error).removeprefix(f"{path}: "), kind, ERROR)
+
+
+def brief_problems(problems: list) -> list[str]:
+    """A line for each problem; of a kind that is there more often, the first SHOWN and how many more there are."""
+    kinds: dict[tuple, list] = {}
+    for problem in problems:
+        kinds.setdefault((problem.severity, problem.kind), []).append(problem)
+    lines: list[str] = []
+    for (_, kind), found in kinds.items():
+        lines += map(str, found[:SHOWN])
+        lines += [f"... and {len(found) - SHOWN:,} more: {kind}"] if len(found) > SHOWN else []
+    return lines
 
 
 class Records(Sequence[Record]):

@@ -1,7 +1,7 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,13 +106,13 @@ def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, we
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
 
-def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) -> Certificate:
+def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> Certificate:
     """Runs both models on the same images and compares what they find.
 
     Args:
         a, b: the model to trust, and the model to check.
         trial: the images, and what counts as the same.
-        progress: called with an iterable and the number of its items; returns an iterable of the same items.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Raises:
         CallError: other numbers of classes, videos.
@@ -120,7 +120,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) ->
     """
     compare.check_classes(a.detector, b.detector)
     items, tolerance = trial.items(), trial.tolerance
-    found = [list(detect_all(side.detector, items, progress or Silent().images, trial.records)) for side in (a, b)]
+    found = [list(detect_all(side.detector, items, (progress or Silent()).images, trial.records)) for side in (a, b)]
     limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
     matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.data import Dataset, load_dataset
-from ssdzoo.data.record import Record
+from ssdzoo.data.check.object_limit import too_many_objects
+from ssdzoo.data.loading.size_check import check_size
+from ssdzoo.data.record import Record, brief_problems
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
@@ -86,9 +88,10 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     if isinstance(model, (str, Path)):
         model = load(model, backend, ctx, weights)
     if not isinstance(data, Dataset):
-        data = load_dataset(data, split, model.names, format)
-        for problem in data.problems:
-            progress.say(f"  {problem}")
+        data = load_dataset(data, split, model.names, format, progress)
+        for line in brief_problems(data.problems):
+            progress.say(f"  {line}")
+        _say_too_many(model, data, progress)
     found = detect_all(model, [record.image for record in data.records], progress.images, data.records)
     return average_precision(found, data.records, model.names, metric, iou)
 
@@ -102,9 +105,8 @@ def average_precision(found: Iterable[Detections], records: Sequence[Record], na
     return scorer.value()
 
 
-def detect_all(
-    detector: Detector, images: list, progress: Callable, records: Sequence[Record] | None = None
-) -> Iterator[Detections]:
+def detect_all(detector: Detector, images: list, progress: Callable,
+               records: Sequence[Record] | None = None) -> Iterator[Detections]:  # fmt: skip
     """Yields the Detections of each image, down to the lowest score that the network gives.
 
     Args:
@@ -117,7 +119,7 @@ def detect_all(
     results = progress(detector.stream(images, score=0.0), len(images))
     for i, (image, found) in enumerate(results):
         if records is not None:
-            records[i].checked(image)
+            check_size(records[i], image)
         yield found
 
 
@@ -139,7 +141,9 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
     coco = COCOMetrics(names) if metric == "coco" else None
     started = time.perf_counter()
     images = [record.image for record in dataset.records]
-    found = list(detect_all(detector, images, (progress or Silent()).images, dataset.records))
+    progress = progress or Silent()
+    _say_too_many(detector, dataset, progress)
+    found = list(detect_all(detector, images, progress.images, dataset.records))
     seconds = time.perf_counter() - started
     for i, (record, detections) in enumerate(zip(dataset.records, found)):
         for scorer in (curves, confusion):
@@ -158,6 +162,11 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
         "images_per_s": round(len(found) / seconds, 2) if found else None,
     }
     return Evaluation(names, dataset.records, found, plain(summary), curves, confusion)
+
+
+def _say_too_many(detector: Detector, dataset: Dataset, progress: Silent) -> None:
+    if crowded := too_many_objects(dataset.records, detector.preset.post_nms, "the model"):
+        progress.say(f"  {crowded}: the others count as missed")
 
 
 def _add(scorer: Any, record: Record, found: Detections, image_id: int | None = None) -> None:

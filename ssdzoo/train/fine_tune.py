@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.data import Dataset, class_names, has_split, load_dataset
+from ssdzoo.data.formats.splits import EmptySplitError
+from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent
@@ -113,16 +115,21 @@ def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingD
     if val_split is None and has_split(arguments.data, "val", arguments.format):
         val_split = "val"
     train = _load_split(arguments, arguments.split, names, progress)
-    if val_split in (None, "none"):
-        progress.say("no images to evaluate on (val_split=): the last epoch is kept as the best one")
-        return TrainingData(train)
-    return TrainingData(train, _load_split(arguments, val_split, names, progress))
+    if val_split not in (None, "none"):
+        try:
+            return TrainingData(train, _load_split(arguments, val_split, names, progress))
+        except EmptySplitError as error:
+            if arguments.val_split:  # asked for
+                raise
+            progress.say(f"  {error}")
+    progress.say("no images to evaluate on (val_split=): the last epoch is kept as the best one")
+    return TrainingData(train)
 
 
 def _load_split(arguments: Arguments, split: str, names: list, progress: Silent) -> Dataset:
-    dataset = load_dataset(arguments.data, split, names, arguments.format)
+    dataset = load_dataset(arguments.data, split, names, arguments.format, progress)
     objects = sum(len(record.boxes) for record in dataset.records)
     progress.say(f"{arguments.data}, split {split}: {len(dataset)} images, {objects} objects")
-    for problem in dataset.problems:
-        progress.say(f"  {problem}")
+    for line in brief_problems(dataset.problems):
+        progress.say(f"  {line}")
     return dataset

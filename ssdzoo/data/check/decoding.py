@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import cv2
 
-from ssdzoo.data.images import FilePart, image_size, read_image
+from ssdzoo.data.images import FilePart, decode_image, image_info
 from ssdzoo.data.record import ERROR, WARNING
 from ssdzoo.errors import DataError, SSDZooError
 from ssdzoo.machine import captured_stderr, cores
@@ -30,17 +30,21 @@ class Decoded(NamedTuple):
         digest: of its bytes, as hexadecimal digits; "" where they cannot be read.
         message: what is wrong with it, or None.
         severity: of that.
-        size: (height, width) in pixels, where it can be decoded.
+        size: (height, width) of what is decoded; None where it cannot be.
+        bits: of a value, 8 or more.
+        orientation: see ImageInfo.
     """
 
     digest: str
     message: str | None = None
     severity: str = ERROR
     size: tuple | None = None
+    bits: int = 8
+    orientation: int = 1
 
 
 def decode(image: Path | FilePart) -> Decoded:
-    """Reads and decodes an image, a JPEG at an eighth of its size, which reads all of it in less time."""
+    """Reads and decodes an image as a training would."""
     try:
         data = image.read() if isinstance(image, FilePart) else image.read_bytes()
     except OSError as error:
@@ -50,17 +54,20 @@ def decode(image: Path | FilePart) -> Decoded:
     printed: list[bytes] = []
     try:
         with captured_stderr(printed):  # after an error libjpeg and libpng go on, and report it here alone
-            read_image(image, 8)
-            size = image_size(image)
+            pixels = decode_image(image, 8)
+        info = image_info(image)
     except DataError as error:
         return Decoded(digest, str(error).removeprefix(f"{image}: "))
+    found = Decoded(digest, None, ERROR, info[:2], 8 * pixels.dtype.itemsize, info.orientation)
     complaints = _COMPLAINT.findall(b"".join(printed).decode("utf-8", "replace"))
     if not complaints:
-        return Decoded(digest, size=size)
+        return found
     left = _LEFT_OVER.fullmatch(complaints[0])
     if left and int(left[1]) <= HARMLESS:
-        return Decoded(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING, size)
-    return Decoded(digest, f"damaged, a part of it decodes to garbage ({complaints[0]}); replace it, or take it out of the data")
+        message = f"{left[1]} bytes too many before its end marker: harmless if it looks right"
+        return found._replace(message=message, severity=WARNING)
+    message = f"damaged, a part of it decodes to garbage ({complaints[0]}); replace it, or take it out of the data"
+    return found._replace(message=message)
 
 
 def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
@@ -73,7 +80,7 @@ def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
         SSDZooError: a process was killed.
     """
     if workers is None:
-        workers = cores() if len(images) > FEW else 0
+        workers = cores() if len(images) > FEW and cores() > 1 else 0
     if workers == 0:
         yield from map(decode, images)
         return
@@ -81,7 +88,7 @@ def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, context, _start)
     try:
-        yield from pool.map(decode, images, chunksize=min(64, 1 + len(images) // (8 * workers)))
+        yield from pool.map(decode, images, chunksize=8)
     except BrokenProcessPool:
         raise SSDZooError("a process that decodes images was killed, perhaps because memory ran out: use workers=1") from None
     finally:

@@ -7,6 +7,7 @@ import numpy as np
 from ssdzoo.anchors.objects import Objects, collect_objects
 from ssdzoo.anchors.recall import recall_by_size
 from ssdzoo.boxes import area
+from ssdzoo.data.check.object_limit import POST_NMS
 from ssdzoo.metrics.sizes import SIZES, within
 
 PERCENTILES = (5, 50, 95)
@@ -20,12 +21,14 @@ class ModelAnchors(NamedTuple):
         size: (height, width) of its input in pixels.
         levels: a `ssdzoo.anchors.levels.Level` for each feature map.
         classes: names that it was trained for; None for a model that takes any.
+        post_nms: maximum number of detections in an image; -1 for any.
     """
 
     name: str
     size: tuple
     levels: list
     classes: list | None = None
+    post_nms: int = POST_NMS
 
 
 def split_table(records: dict) -> dict:

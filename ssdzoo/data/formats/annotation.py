@@ -8,8 +8,8 @@ import numpy as np
 
 from ssdzoo.data.formats.box_checks import FAULTS, are_normalized, check_boxes
 from ssdzoo.data.formats.text_files import brief
-from ssdzoo.data.images import FilePart
-from ssdzoo.data.record import ERROR, Problem, Record, size_message
+from ssdzoo.data.images import FilePart, ImageInfo
+from ssdzoo.data.record import ERROR, Problem, Record
 from ssdzoo.errors import DataError
 from ssdzoo.suggest import did_you_mean
 
@@ -59,24 +59,24 @@ class ImageAnnotation:
         return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def make_record(annotation: ImageAnnotation, size: tuple | DataError, ids: dict, problems: list) -> Record | None:
+def make_record(annotation: ImageAnnotation, info: ImageInfo | DataError, ids: dict, problems: list) -> Record | None:
     """The record of an annotation; None where the image is missing or broken, or has another size than the annotation says.
 
     Args:
-        size: (height, width) of the image, or why it cannot be read.
+        info: what is known of the image, or why it cannot be read.
         ids: class id of each name.
         problems: a list that gets what is wrong. Objects with an error and boxes without width or height are left out; corners in
             the wrong order are swapped.
     """
-    if isinstance(size, DataError):
-        problems.append(Problem.of(size, annotation.image, "image"))
+    if isinstance(info, DataError):
+        problems.append(Problem.of(info, annotation.image, "image"))
         return None
-    height, width = size
+    height, width, orientation = info
     if annotation.size and tuple(annotation.size) != (height, width):
-        about = "" if annotation.source.stem == annotation.image.stem else f" of {annotation.image}"
-        message = size_message(annotation.size, size, f"the image{about}")
-        problems.append(Problem(annotation.source, message, "image size", ERROR))
+        problems.append(wrong_size(annotation.image, annotation.size, (height, width), annotation.source))
         return None
+    if orientation > 1 and not annotation.size and annotation.objects:
+        problems.append(turned(annotation.image, "its annotation does not give its size"))
     problems += [o for o in annotation.objects if isinstance(o, Problem)]
     objects = [o for o in annotation.objects if isinstance(o, AnnotatedObject)]
     boxes, faults = check_boxes(annotation.raw_boxes() * ((width, height) * 2 if annotation.normalized else 1), height, width)
@@ -95,6 +95,28 @@ def make_record(annotation: ImageAnnotation, size: tuple | DataError, ids: dict,
     class_ids = np.array([ids[objects[i].name] for i in kept], np.int32)
     difficult, crowd = np.array([(objects[i].difficult, objects[i].crowd) for i in kept], bool).reshape(-1, 2).T
     return Record(annotation.image, boxes[kept], class_ids, difficult, crowd, height, width)
+
+
+def wrong_size(image: Path | FilePart, claimed: tuple, size: tuple, source: Path | None = None) -> Problem:
+    """The error of an annotation that gives another size (height, width) than its image has.
+
+    Args:
+        source: the annotation's file, where it is known.
+    """
+    about = f" of {image}" if source and source.stem != image.stem else ""
+    says = (
+        f"says {claimed[1]:g}x{claimed[0]:g}, the image{about}"
+        if source
+        else f"its annotation says {claimed[1]}x{claimed[0]}, it"
+    )
+    reason = "an annotation of another image, or one from before the image was resized or rotated"
+    return Problem(source or image, f"{says} is {size[1]}x{size[0]}: {reason}", "image size", ERROR)
+
+
+def turned(image: Path | FilePart, why: str) -> Problem:
+    """The warning that nothing says whether boxes were drawn in an image as EXIF turns it, or as it is stored."""
+    frame = "boxes are taken in the turned image, as viewers show it: draw some to see that they fit"
+    return Problem(image, f"is turned by its EXIF orientation, and {why}: {frame}", "EXIF orientation")
 
 
 def _unknown(name: str, names: list) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.box_checks import check_boxes
-from ssdzoo.data.images import FilePart
+from ssdzoo.data.images import FilePart, ImageInfo
 from ssdzoo.data.record import Problem, Records
 
 
@@ -48,22 +48,23 @@ class Columns(NamedTuple):
         return Records(images, self.sizes[fine], offsets, *(column[kept] for column in columns)), fine
 
 
-def collect_columns(annotations: Sequence[ImageAnnotation | Problem], sizes: list, ids: dict) -> Columns:
+def collect_columns(annotations: Sequence[ImageAnnotation | Problem], infos: list, ids: dict) -> Columns:
     """The columns of annotations.
 
     Args:
-        sizes: (height, width) of each image, or the error that is there instead; None for a Problem.
+        infos: what is known of each image, an ImageInfo or the error that is there instead; None for a Problem.
         ids: class id of each name.
     """
     images: list = [None] * len(annotations)
     objects: list[AnnotatedObject] = []
     known, counts = np.zeros((len(annotations), 2), np.int64), np.zeros(len(annotations), np.int64)
     scales = np.ones((len(annotations), 2))
-    for i, (annotation, size) in enumerate(zip(annotations, sizes)):
-        if isinstance(annotation, Problem) or not isinstance(size, tuple):
+    for i, (annotation, info) in enumerate(zip(annotations, infos)):
+        if isinstance(annotation, Problem) or not isinstance(info, ImageInfo):
             continue
-        has_problem = any(isinstance(each, Problem) for each in annotation.objects)
-        if has_problem or (annotation.size and tuple(annotation.size) != size):
+        size = info[:2]
+        is_sure = tuple(annotation.size) == size if annotation.size else info.orientation == 1
+        if not is_sure or any(isinstance(each, Problem) for each in annotation.objects):
             continue
         images[i] = annotation.image if isinstance(annotation.image, FilePart) else str(annotation.image)
         known[i], counts[i] = size, len(annotation.objects)

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.splits import EmptySplitError, name_files
 from ssdzoo.data.record import ERROR
-from ssdzoo.errors import DataError
 
 
 class FilesReader(Reader):
@@ -47,5 +46,5 @@ class FilesReader(Reader):
         files, known = self._files if split is None else [self._splits[split]], len(problems)
         items = [(file, place) for file in files for place in self.places(file, problems)]
         if not items and not any(problem.severity == ERROR for problem in problems[known:]):
-            raise DataError(f"{files[0]}: {self.empty}")
+            raise EmptySplitError(f"{files[0]}: {self.empty}")
         return items

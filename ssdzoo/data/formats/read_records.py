@@ -8,7 +8,7 @@ import numpy as np
 from ssdzoo.data.formats.annotation import ImageAnnotation, PixelCheck, make_record
 from ssdzoo.data.formats.columns import collect_columns
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.images import image_size
+from ssdzoo.data.images import ImageInfo, image_info
 from ssdzoo.data.index import MANY
 from ssdzoo.data.record import Problem, Records
 from ssdzoo.errors import DataError
@@ -55,43 +55,40 @@ def _read_chunk(reader: Reader, items: list, ids: dict, pixels: PixelCheck, prob
     Args:
         believed: whether sizes are taken from the annotations that have them.
     """
+    annotations: list = []
     columns = reader.columns(items, ids) if believed else None
-    if columns is not None and columns.source:
-        annotations, sizes = None, None
-        pixels.add_boxes(columns.source, columns.boxes[np.isfinite(columns.boxes).all(axis=1)])
-    else:
+    if columns is None:
         annotations = [reader.annotation(item) for item in items]
         for annotation in annotations:
             if isinstance(annotation, ImageAnnotation):
                 pixels.add(annotation)
-        sizes = _sizes(annotations, believed)
-        columns = collect_columns(annotations, sizes, ids)
+        infos = [_info(annotation, believed) for annotation in annotations]
+        columns = collect_columns(annotations, infos, ids)
+    elif columns.source:
+        pixels.add_boxes(columns.source, columns.boxes[np.isfinite(columns.boxes).all(axis=1)])
     found, fine = columns.faultless()
-    parts, begin, done = [], 0, 0
+    parts, taken, begin = [], 0, 0
     for i in np.flatnonzero(~fine).tolist():
-        done += i - begin
-        parts.append(found.part(done - (i - begin), done))
-        begin = i + 1
+        parts.append(found.part(taken, taken + i - begin))
+        taken, begin = taken + i - begin, i + 1
         annotation = annotations[i] if annotations else reader.annotation(items[i])
         if isinstance(annotation, Problem):
             problems.append(annotation)
-        else:
-            size = sizes[i] if sizes else _sizes([annotation], believed)[0]
-            record = make_record(annotation, size, ids, problems)
-            parts += [Records.of(record)] if record else []
-    return [*parts, found.part(done, len(found))]
+            continue
+        info = infos[i] if annotations else _info(annotation, believed)
+        if record := make_record(annotation, info, ids, problems):
+            parts.append(Records.of(record))
+    return [*parts, found.part(taken, len(found))]
 
 
-def _sizes(annotations: list, believed: bool) -> list:
-    """(height, width) of the image of each annotation, or the error that is there instead; None for a Problem."""
-    return [None if isinstance(each, Problem) else _size(each, believed) for each in annotations]
-
-
-def _size(annotation: ImageAnnotation, believed: bool) -> tuple | DataError:
+def _info(annotation: ImageAnnotation | Problem, believed: bool) -> ImageInfo | DataError | None:
+    """What is known of an annotation's image, or the error that is there instead; None for a Problem."""
+    if isinstance(annotation, Problem):
+        return None
     claimed = annotation.size
     if believed and claimed and all(0 < side < 2**31 and side == int(side) for side in claimed):
-        return int(claimed[0]), int(claimed[1])
+        return ImageInfo(int(claimed[0]), int(claimed[1]))
     try:
-        return image_size(annotation.image)
+        return image_info(annotation.image)
     except DataError as error:
         return error

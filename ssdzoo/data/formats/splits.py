@@ -25,6 +25,10 @@ class NoSplitError(DataError):
     """The data set is fine, but has no such split."""
 
 
+class EmptySplitError(NoSplitError):
+    """The split is there, but has no images, or none with an object."""
+
+
 def select_items(reader: Reader, split: str, problems: list) -> list:
     """The items of a split.
 
@@ -109,5 +113,6 @@ def _drawn(reader: Reader, name: str, problems: list) -> list:
     chosen = [item for part, ends in FRACTIONS.items() if part in wanted for item in _part(items, *ends)]
     if not chosen:
         known = f"{reader.undivided} there are {', '.join(FRACTIONS)}, trainval and all, drawn from {len(items)} images"
-        raise NoSplitError(f"{reader.path}: no images in split {name!r}; {known}")
+        error = EmptySplitError if name in FRACTIONS else NoSplitError
+        raise error(f"{reader.path}: no images in split {name!r}; {known}")
     return chosen

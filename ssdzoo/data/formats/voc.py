@@ -10,6 +10,7 @@ from defusedxml import DefusedXmlException, ElementTree
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.reader import Reader
+from ssdzoo.data.formats.splits import EmptySplitError
 from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
@@ -59,7 +60,7 @@ class VOCReader(Reader):
         lines = [line.strip() for line in path.read_text("utf-8-sig", "replace").splitlines()]
         stems = [self._stem(line) for line in lines if line]
         if not stems:
-            raise DataError(f"{path}: the split is empty")
+            raise EmptySplitError(f"{path}: the split is empty")
         return stems
 
     def _stem(self, line: str) -> str:

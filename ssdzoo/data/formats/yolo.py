@@ -14,7 +14,7 @@ from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.image_files import images_below
 from ssdzoo.data.formats.paths import path_inside
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import split_word
+from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
@@ -80,7 +80,7 @@ class YOLOReader(Reader):
                 raise DataError(f"{self._file}: {split} is {brief(text)}; expected a folder or a .txt file, or a list of them")
             images += self._images(self._place(text, split), problems)
         if not images and len(problems) == known:
-            raise DataError(f"{self._file}: {split}: no images in {brief(value)}")
+            raise EmptySplitError(f"{self._file}: {split}: no images in {brief(value)}")
         if images and not any(os.path.isfile(label_path(image)) for image in images):
             message = f"none of the {len(images)} images of {split} has labels, such as {label_path(images[0])}"
             problems.append(Problem(self._file, message, "labels", ERROR))

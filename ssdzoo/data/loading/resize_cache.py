@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ssdzoo.data.images import FilePart, read_image
+from ssdzoo.data.loading.size_check import check_size
 from ssdzoo.data.record import Record
 from ssdzoo.files import replacing
 
@@ -35,7 +36,7 @@ class ResizeCache:
         """
         scale = ENLARGED * max(self.size[0] / record.height, self.size[1] / record.width)
         if scale**2 > 0.5:
-            return record.checked(read_image(record.image))
+            return check_size(record, read_image(record.image))
         path = self.path(record)
         if not path.is_file():
             self._write(path, record, scale)
@@ -51,7 +52,7 @@ class ResizeCache:
 
     def _write(self, path: Path, record: Record, scale: float) -> None:
         sides = max(1, round(record.width * scale)), max(1, round(record.height * scale))
-        image = cv2.resize(record.checked(read_image(record.image)), sides, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(check_size(record, read_image(record.image)), sides, interpolation=cv2.INTER_AREA)
         with replacing(path) as temporary:
             if not cv2.imwrite(str(temporary), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95]):
                 raise OSError(f"{path} could not be written: is the disk full?")

@@ -8,6 +8,7 @@ from ssdzoo.data.check.check_dataset import check_dataset
 from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors
 from ssdzoo.errors import CallError, DataError
+from ssdzoo.progress import Silent
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.data.formats.written import NAMES, OBJECTS, WRITERS, write
 from tests.shared import shared_path
@@ -80,11 +81,12 @@ def test_processes_find_the_same(tmp_path, capfd):
         path.write_bytes(path.read_bytes()[:2000] + b"\xff\xd9")
     counts = []
 
-    def progress(results, count):
-        counts.append(count)
-        return results
+    class Counting(Silent):
+        def images(self, results, count):
+            counts.append(count)
+            return results
 
-    reports = [check_dataset(root, workers=workers, progress=progress) for workers in (0, 2)]
+    reports = [check_dataset(root, workers=workers, progress=Counting()) for workers in (0, 2)]
     assert reports[0].to_dict() == reports[1].to_dict() and len(reports[0].errors) == 2
     assert counts == [4, 4] * 2 and capfd.readouterr().err == ""
 
@@ -163,6 +165,22 @@ def test_names_of_classes_and_their_balance(tmp_path):
         ("10", "11", None),
         ("type a", "type b", None),
         ("left arm", "right arm", None),
+        ("+", "-", None),
+        ("C", "C++", None),
+        ("c#", "c++", None),
+        ("A+", "A-", None),
+        ("1", "2", None),
+        ("<", ">", None),
+        ("1.5", "15", None),
+        ("1-5", "15", None),
+        ("10", "10s", None),
+        ("a", "A", None),  # letters of an alphabet
+        ("helmet+", "helmat-", None),
+        ("St. Bernard", "st bernard", "spaces, hyphens and case"),
+        ("type-1", "type 1", "spaces, hyphens and case"),
+        ("1 way", "1-way", "spaces, hyphens and case"),
+        ("caf\u00e9", "cafe\u0301", "the form of Unicode (NFC or NFD)"),
+        ("caf\u00e9", "Cafe\u0301", "upper and lower case"),
     ],
 )
 def test_similar_names(a, b, difference):
