@@ -11,7 +11,7 @@ from ssdzoo.files import replacing, user_cache
 from ssdzoo.version import __version__
 
 MANY = 1000  # images from which on an index is kept, and sizes of images are taken from their annotations
-_VERSION = 1  # of what is in the files
+_VERSION = (1, __version__)  # of what is in the files
 
 
 def load_index(kind: str, source: list) -> dict | None:
@@ -20,9 +20,10 @@ def load_index(kind: str, source: list) -> dict | None:
         with np.load(_place(kind, source), allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         plain = json.loads(content.pop("plain").tobytes())
+        made_from = plain.pop("source")
     except Exception:  # missing, cut off, of another program: what a damaged archive raises has no end
         return None
-    return {**content, **plain} if plain.pop("source") == source else None
+    return {**content, **plain} if made_from == [*_VERSION, *source] else None
 
 
 def save_index(kind: str, source: list, images: int, content: dict) -> None:
@@ -30,21 +31,21 @@ def save_index(kind: str, source: list, images: int, content: dict) -> None:
 
     Args:
         kind: of the content.
-        source: what it was made from, as plain values: paths, sizes, times of change.
+        source: what it was made from, as plain values: a path, of which one version is kept, and its size and time of change.
         images: how many it is about.
     """
     if images < MANY:
         return
     arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
-    plain = {"source": source, **{name: value for name, value in content.items() if name not in arrays}}
+    plain = {"source": [*_VERSION, *source], **{name: value for name, value in content.items() if name not in arrays}}
     text = np.frombuffer(json.dumps(plain).encode("utf-8", "surrogatepass"), np.uint8)
     try:
         with replacing(_place(kind, source)) as path:
             np.savez(path, plain=text, **arrays)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
         logging.getLogger(__name__).debug("no index: %s", error)
 
 
 def _place(kind: str, source: list) -> Path:
-    digest = hashlib.sha256(json.dumps([_VERSION, __version__, kind, source[0]]).encode("utf-8", "surrogatepass"))
+    digest = hashlib.sha256(str(source[0]).encode("utf-8", "surrogatepass"))
     return user_cache() / "index" / f"{kind}-{digest.hexdigest()[:32]}.npz"

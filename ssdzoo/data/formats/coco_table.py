@@ -86,7 +86,7 @@ class _Annotation(msgspec.Struct):
     iscrowd: int | bool = 0
 
 
-_DECODERS = {
+_DECODERS: dict[str, msgspec.json.Decoder] = {
     "images": msgspec.json.Decoder(list[_Image]),
     "annotations": msgspec.json.Decoder(list[_Annotation]),
     "categories": msgspec.json.Decoder(list[dict]),
@@ -108,6 +108,8 @@ class _Part(NamedTuple):
 def _read(file: Path) -> COCOTable:
     try:
         found = _collect(file, list_pieces(file))
+    except DataError:
+        raise
     except (ValueError, RecursionError):  # not as expected: read in the plain way, which knows what is wrong and where
         found = _collect(file, _whole(file))
     except OSError as error:

@@ -62,7 +62,7 @@ def _read_chunk(reader: Reader, items: list, ids: dict, pixels: PixelCheck, prob
         for annotation in annotations:
             if isinstance(annotation, ImageAnnotation):
                 pixels.add(annotation)
-        infos = [_info(annotation, believed) for annotation in annotations]
+        infos = [None if isinstance(annotation, Problem) else _info(annotation, believed) for annotation in annotations]
         columns = collect_columns(annotations, infos, ids)
     elif columns.source:
         pixels.add_boxes(columns.source, columns.boxes[np.isfinite(columns.boxes).all(axis=1)])
@@ -74,17 +74,13 @@ def _read_chunk(reader: Reader, items: list, ids: dict, pixels: PixelCheck, prob
         annotation = annotations[i] if annotations else reader.annotation(items[i])
         if isinstance(annotation, Problem):
             problems.append(annotation)
-            continue
-        info = infos[i] if annotations else _info(annotation, believed)
-        if record := make_record(annotation, info, ids, problems):
+        elif record := make_record(annotation, infos[i] if annotations else _info(annotation, believed), ids, problems):
             parts.append(Records.of(record))
     return [*parts, found.part(taken, len(found))]
 
 
-def _info(annotation: ImageAnnotation | Problem, believed: bool) -> ImageInfo | DataError | None:
-    """What is known of an annotation's image, or the error that is there instead; None for a Problem."""
-    if isinstance(annotation, Problem):
-        return None
+def _info(annotation: ImageAnnotation, believed: bool) -> ImageInfo | DataError:
+    """What is known of an annotation's image, or the error that is there instead."""
     claimed = annotation.size
     if believed and claimed and all(0 < side < 2**31 and side == int(side) for side in claimed):
         return ImageInfo(int(claimed[0]), int(claimed[1]))
