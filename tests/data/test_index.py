@@ -1,12 +1,14 @@
 import json
 
+import cv2
 import numpy as np
 import pytest
 
 from ssdzoo.data import class_names, index, load_dataset
-from ssdzoo.data.formats import coco_table
+from ssdzoo.data.formats import coco_table, image_infos, read_records
+from ssdzoo.data.images import image_info
 from ssdzoo.data.index import MANY, load_index, save_index
-from tests.data.formats.written import NAMES, OBJECTS, write_coco
+from tests.data.formats.written import NAMES, OBJECTS, write, write_coco
 from tests.data.formats.written import coco_table as small_table
 
 CONTENT = {"values": np.arange(6).reshape(2, 3), "names": ["ant", "a\ud800", "é"]}
@@ -116,3 +118,19 @@ def test_what_is_wrong_is_told_each_time(large, cache):
         (problem,) = load_dataset(large, "train").problems
         assert "1 annotations are of images that it does not list" in problem.message
     assert len(list(cache.iterdir())) == 1
+
+
+def test_images_are_opened_once_until_they_change(tmp_path, cache, monkeypatch):
+    for module in (index, read_records):
+        monkeypatch.setattr(module, "MANY", 4)
+    root, opened = write("yolo", tmp_path / "d"), []
+    monkeypatch.setattr(image_infos, "image_info", lambda image: opened.append(image.name) or image_info(image))
+    expected = boxes(root)
+    assert opened == ["a.png", "b.png", "c.png", "d.png"] and boxes(root) == expected and len(opened) == 4
+    (root / "images" / "train" / "b.png").write_bytes((root / "images" / "train" / "a.png").read_bytes())
+    cv2.imwrite(str(root / "images" / "train" / "c.png"), np.zeros((30, 40, 3), np.uint8))
+    assert [(r.height, r.width) for r in load_dataset(root, "train")] == [(64, 128), (64, 128), (30, 40), (64, 128)]
+    assert opened[4:] == ["b.png", "c.png"] and boxes(root) == expected and len(opened) == 6
+    (root / "images" / "train" / "d.png").write_bytes(b"")
+    with pytest.raises(ValueError, match="d.png: the file is empty"):
+        boxes(root)

@@ -1,16 +1,18 @@
 """From annotations to records: many images at once, and those about which there is something to say one by one."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from itertools import groupby, islice
 
 import numpy as np
 
 from ssdzoo.data.formats.annotation import ImageAnnotation, PixelCheck, make_record
 from ssdzoo.data.formats.columns import collect_columns
+from ssdzoo.data.formats.image_infos import ImageInfos
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.images import ImageInfo, image_info
+from ssdzoo.data.images import ImageInfo
 from ssdzoo.data.index import MANY
-from ssdzoo.data.record import Problem, Records
+from ssdzoo.data.record import Problem, Record, Records
 from ssdzoo.errors import DataError
 
 CHUNK = 512  # images that are read at once
@@ -27,19 +29,30 @@ def read_records(readers: list, items: list, names: list, problems: list, progre
     """
     by_name = {name: i for i, name in enumerate(names)}
     by_id = {str(i): i for i in range(len(names))}
-    pixels = {id(reader): PixelCheck(reader.path, reader.format) for reader in readers}
+    is_large = len(items) >= MANY
+    tasks = {
+        id(reader): _Reading(
+            reader,
+            by_id if reader.nameless else by_name,
+            problems,
+            PixelCheck(reader.path, reader.format),
+            ImageInfos(reader.path, is_large),
+            is_large,
+        )
+        for reader in readers
+    }
     parts: list[Records] = []
 
     def read() -> Iterator:
         for reader, chunk in _chunks(items):
-            ids = by_id if reader.nameless else by_name
-            parts.extend(_read_chunk(reader, chunk, ids, pixels[id(reader)], problems, len(items) >= MANY))
+            parts.extend(tasks[id(reader)].read(chunk))
             yield from chunk
 
     for _ in progress(read(), len(items)) if progress else read():
         pass
-    for check in pixels.values():
-        check.report(problems)
+    for task in tasks.values():
+        task.pixels.report(problems)
+        task.infos.save()
     return Records.joined(parts)
 
 
@@ -49,42 +62,49 @@ def _chunks(items: list) -> Iterator[tuple[Reader, list]]:
             yield chunk[0][0], [item for _, item in chunk]
 
 
-def _read_chunk(reader: Reader, items: list, ids: dict, pixels: PixelCheck, problems: list, believed: bool) -> list:
-    """The records of some items, as a list of Records.
+@dataclass
+class _Reading:
+    """What the items of a reader are read with; `is_large` lets it give columns."""
 
-    Args:
-        believed: whether sizes are taken from the annotations that have them.
-    """
-    annotations: list = []
-    columns = reader.columns(items, ids) if believed else None
-    if columns is None:
-        annotations = [reader.annotation(item) for item in items]
+    reader: Reader
+    ids: dict
+    problems: list
+    pixels: PixelCheck
+    infos: ImageInfos
+    is_large: bool
+
+    def read(self, items: list) -> list[Records]:
+        """The records of some items, in parts."""
+        columns = self.reader.columns(items, self.ids) if self.is_large else None
+        if columns is None:
+            return self._by_annotations([self.reader.annotation(item) for item in items])
+        if columns.source:
+            self.pixels.add_boxes(columns.source, columns.boxes[np.isfinite(columns.boxes).all(axis=1)])
+        found, is_fine = columns.faultless()
+        rest = {i: self._record(self.reader.annotation(items[i])) for i in np.flatnonzero(~is_fine).tolist()}
+        return _merged(found, rest)
+
+    def _by_annotations(self, annotations: list) -> list[Records]:
         for annotation in annotations:
             if isinstance(annotation, ImageAnnotation):
-                pixels.add(annotation)
-        infos = [None if isinstance(annotation, Problem) else _info(annotation, believed) for annotation in annotations]
-        columns = collect_columns(annotations, infos, ids)
-    elif columns.source:
-        pixels.add_boxes(columns.source, columns.boxes[np.isfinite(columns.boxes).all(axis=1)])
-    found, fine = columns.faultless()
-    parts, taken, begin = [], 0, 0
-    for i in np.flatnonzero(~fine).tolist():
-        parts.append(found.part(taken, taken + i - begin))
-        taken, begin = taken + i - begin, i + 1
-        annotation = annotations[i] if annotations else reader.annotation(items[i])
+                self.pixels.add(annotation)
+        infos = [self.infos.of(each) if isinstance(each, ImageAnnotation) else None for each in annotations]
+        found, is_fine = collect_columns(annotations, infos, self.ids).faultless()
+        rest = {i: self._record(annotations[i], infos[i]) for i in np.flatnonzero(~is_fine).tolist()}
+        return _merged(found, rest)
+
+    def _record(self, annotation: ImageAnnotation | Problem, info: ImageInfo | DataError | None = None) -> Record | None:
         if isinstance(annotation, Problem):
-            problems.append(annotation)
-        elif record := make_record(annotation, infos[i] if annotations else _info(annotation, believed), ids, problems):
-            parts.append(Records.of(record))
+            self.problems.append(annotation)
+            return None
+        return make_record(annotation, info or self.infos.of(annotation), self.ids, self.problems)
+
+
+def _merged(found: Records, rest: dict) -> list[Records]:
+    """Parts of all records in order, of those that were found at once and {place: Record or None} of the others."""
+    parts, taken = [], 0
+    for count, (place, record) in enumerate(rest.items()):
+        parts.append(found.part(taken, place - count))
+        taken = place - count
+        parts += [Records.of(record)] if record else []
     return [*parts, found.part(taken, len(found))]
-
-
-def _info(annotation: ImageAnnotation, believed: bool) -> ImageInfo | DataError:
-    """What is known of an annotation's image, or the error that is there instead."""
-    claimed = annotation.size
-    if believed and claimed and all(0 < side < 2**31 and side == int(side) for side in claimed):
-        return ImageInfo(int(claimed[0]), int(claimed[1]))
-    try:
-        return image_info(annotation.image)
-    except DataError as error:
-        return error

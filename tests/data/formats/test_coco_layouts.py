@@ -114,9 +114,9 @@ def beside_the_images(root):
 
 
 LAYOUTS = {
-    fiftyone: "all", fiftyone_splits: "val", roboflow: "val", roboflow_one_folder: "all", label_studio: "all", label_studio_windows: "all",
-    label_studio_flat: "all", label_studio_elsewhere: "all", elsewhere: "train", keypoints: "val", mmdetection: "val", cvat: "all",
-    beside_the_images: "all",
+    fiftyone: "all", fiftyone_splits: "val", roboflow: "val", roboflow_one_folder: "all", label_studio: "all",
+    label_studio_windows: "all", label_studio_flat: "all", label_studio_elsewhere: "all", elsewhere: "train", keypoints: "val",
+    mmdetection: "val", cvat: "all", beside_the_images: "all",
 }  # fmt: skip
 
 
