@@ -49,7 +49,14 @@ def test_every_naming_becomes_the_same_file(file, gluoncv_files, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("name", ["ssd_300_vgg16_atrous_voc", "ssd_300_resnet34_v1b_coco", "ssd_300_mobilenet1.0_lite_coco"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("ssd_300_vgg16_atrous_voc", marks=pytest.mark.long),
+        pytest.param("ssd_300_resnet34_v1b_coco", marks=pytest.mark.long),
+        "ssd_300_mobilenet1.0_lite_coco",
+    ],
+)
 def test_other_backbones(name, tmp_path):
     net = gluoncv_network(name)
     net(mx.nd.zeros((1, 3, 300, 300)))

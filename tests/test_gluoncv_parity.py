@@ -23,16 +23,10 @@ OTHER_SHAPES = {
     "ssd_300_mobilenet0.25_voc": (200, 333),
 }
 # By default the mobilenets and one of each other architecture, at its own size where that takes a few seconds; with -m long all.
-OWN = (
-    "ssd_300_vgg16_atrous_voc",
-    "ssd_300_resnet34_v1b_voc",
-    "ssd_512_resnet18_v1_voc",
-    "ssd_512_mobilenet1.0_voc",
-    "ssd_300_mobilenet",
-)
+OWN = ("ssd_300_vgg16_atrous_voc", "ssd_300_resnet34_v1b_voc", "ssd_300_mobilenet")
 SMALLER = {
-    "ssd_512_vgg16_atrous_coco": (260, 320), "ssd_512_resnet50_v1_coco": (192, 256), "ssd_512_resnet101_v2_voc": (192, 256),
-    "ssd_512_resnet152_v2_voc": (192, 256),
+    "ssd_512_resnet18_v1_voc": (192, 256), "ssd_512_resnet50_v1_coco": (192, 256), "ssd_512_resnet101_v2_voc": (192, 256),
+    "ssd_512_mobilenet1.0_voc": (192, 256),
 }  # fmt: skip
 
 
@@ -45,9 +39,13 @@ def cases():
                 yield pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=marks)
 
 
-def gluoncv_network(name, classes=("a", "b", "c")):
+def new_gluoncv_network(name, classes=("a", "b", "c")):
     kwargs = {"classes": list(classes)} if name.endswith("custom") else {}
-    net = getattr(presets, name.replace(".", "_"))(pretrained=False, pretrained_base=False, **kwargs)
+    return getattr(presets, name.replace(".", "_"))(pretrained=False, pretrained_base=False, **kwargs)
+
+
+def gluoncv_network(name, classes=("a", "b", "c")):
+    net = new_gluoncv_network(name, classes)
     for key, parameter in net.collect_params().items():
         if parameter.init is None and not key.endswith("weight"):  # Xavier refuses vectors
             parameter.init = "ones" if key.endswith(("gamma", "var")) else "zeros"
@@ -93,8 +91,9 @@ def test_same_numbers_from_the_same_file(name, shape, tmp_path):
 
 @pytest.mark.parametrize("name", [n for n in THEIRS if not n.endswith("custom")])
 def test_pinned_rows_have_the_anchors_of_gluoncv(name):
-    theirs, ours = gluoncv_network(name), our_network(name)
-    for a, b in zip(theirs.anchor_generators, ours.anchor_generators):
+    theirs, ours = new_gluoncv_network(name), our_network(name)
+    for a, b in zip(theirs.anchor_generators, ours.anchor_generators, strict=True):
+        a.initialize()
         np.testing.assert_array_equal(a.anchors.data().asnumpy(), b.anchors.value.asnumpy())
 
 
@@ -143,7 +142,7 @@ def test_our_file_loads_into_gluoncv_whatever_was_built_before(tmp_path):
     code = f"""
 import ssdzoo, mxnet as mx, numpy as np
 get_model = ssdzoo.runtime.gluoncv().model_zoo.get_model
-names = ["ssd_512_resnet18_v1_voc", "ssd_300_mobilenet0.25_voc", "ssd_300_resnet34_v1b_voc"]
+names = ["ssd_512_resnet18_v1_voc", "ssd_300_mobilenet0.25_voc"]
 for name in names + names:
     ssdzoo.get_model(name)
     get_model(name, pretrained_base=False)
@@ -152,7 +151,7 @@ for name in names + names:
     ours.save_parameters({str(tmp_path / "x.params")!r})
     theirs = get_model(name, pretrained_base=False)
     theirs.load_parameters({str(tmp_path / "x.params")!r})
-    x = mx.nd.random.normal(shape=(1, 3, 300, 300))
+    x = mx.nd.random.normal(shape=(1, 3, 128, 128))
     assert all(np.array_equal(a.asnumpy(), b.asnumpy()) for a, b in zip(ours(x), theirs(x))), name
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

@@ -34,7 +34,12 @@ def export(name, folder, classes=("a", "b", "c")):
 
 @pytest.mark.parametrize(
     "name",
-    ["ssd_512_resnet18_v1_voc", "ssd_300_vgg16_atrous_coco", "ssd_300_mobilenet1.0_lite_coco", "ssd_300_mobilenet0.25_custom"],
+    [
+        pytest.param("ssd_512_resnet18_v1_voc", marks=pytest.mark.long),
+        "ssd_300_vgg16_atrous_coco",
+        "ssd_300_mobilenet1.0_lite_coco",
+        "ssd_300_mobilenet0.25_custom",
+    ],
 )
 def test_gluoncv_exports_are_detectors(name, tmp_path):
     net, preset = export(name, tmp_path)

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, option, wide_console
+from ssdzoo.cli.options import PARTS, Data, Format, ImageFolder, Json, Weights, option, wide_console
 from ssdzoo.errors import CallError, DataError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def anchors(
     count: Annotated[Optional[int], option(_COUNT, "--anchors", min=1, show_default=_DEFAULT_COUNT)] = None,
     seed: Annotated[int, option("Seed of the clustering.", min=0)] = 0,
     format: Format = None,
+    image_folder: ImageFolder = None,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
@@ -39,7 +40,7 @@ def anchors(
 
     source = resolve(model, weights)
     levels = source.levels()
-    dataset = load_data(data, split, None, format)
+    dataset = load_data(data, split, None, format, image_folder)
     if not any((~record.crowd).any() for record in dataset.records):
         raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to")
     fit = fit_anchors(dataset, source.preset, levels, count, seed)

@@ -1,7 +1,9 @@
 """The `ssdzoo` command: its verbs, and what happens to their errors."""
 
 import os
+import signal
 import sys
+import threading
 from importlib import import_module
 
 import typer
@@ -46,6 +48,7 @@ def options(
 
 def main(arguments: list | None = None) -> None:
     """Runs the command line; exits with 0 when done, 1 when the work failed, 2 when the call was wrong."""
+    usual, sys.unraisablehook = sys.unraisablehook, _repeat_interrupt
     try:
         app(args=arguments, prog_name="ssdzoo")
     except SSDZooError as error:
@@ -56,6 +59,16 @@ def main(arguments: list | None = None) -> None:
         raise
     except OSError as error:
         _fail(error, 1)
+    finally:
+        sys.unraisablehook = usual
+
+
+def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
+    """Python ignores a Ctrl-C that arrives while an object is being deleted, which a training does all the time."""
+    if issubclass(unraisable.exc_type, KeyboardInterrupt):
+        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(unraisable)
 
 
 def _fail(error: BaseException, status: int) -> None:

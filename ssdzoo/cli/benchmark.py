@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 
 from rich.table import Table
 
-from ssdzoo.cli.options import Json, Model, Weights, option, wide_console
+from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, wide_console
 from ssdzoo.errors import CallError
 
 _RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8."
@@ -22,6 +22,8 @@ def benchmark(
     rounds: Annotated[int, option("Measurements of each runtime, in turns.", min=1)] = 2,
     gluoncv: Annotated[bool, option("Measure GluonCV too, as its users run it, where it is installed.")] = True,
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
@@ -31,9 +33,9 @@ def benchmark(
     from ssdzoo.measure.timings import remember
     from ssdzoo.model_source import resolve
 
-    chosen, batches = _runtimes(resolve(model, weights), backends), _batches(batch)
+    chosen, batches = _runtimes(resolve(model, weights, mean, std), backends), _batches(batch)
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
-        subject = measure.find_subject(model, folder, weights)
+        subject = measure.find_subject(model, folder, weights, mean, std)
         paths = measure.list_jpegs(images or draw_jpegs(folder), count)
         rows = measure.benchmark(subject, paths, chosen, batches, rounds, gluoncv, progress.say)
         if subject.weights:  # what was exported does not say its architecture

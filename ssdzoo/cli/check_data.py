@@ -1,12 +1,14 @@
 """`ssdzoo check-data`: finds what is wrong with a data set before it is trained on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, check_folder, option, wide_console
+from ssdzoo.cli.messages import as_flags
+from ssdzoo.cli.options import PARTS, Data, Format, ImageFolder, Json, Weights, check_folder, option, wide_console
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
@@ -21,6 +23,7 @@ def check_data(
     data: Data,
     split: Annotated[Optional[list[str]], option(_SPLIT, show_default="all")] = None,
     format: Format = None,
+    image_folder: ImageFolder = None,
     model: Annotated[Optional[str], option(_MODEL)] = None,
     weights: Weights = None,
     show: Annotated[int, option("Number of augmented samples to draw with their boxes, in one picture.", min=0)] = 0,
@@ -43,7 +46,8 @@ def check_data(
 
     anchors = _anchors(model, weights) if model else None
     with WorkProgress() as progress:
-        report = check_dataset(data, split, format, anchors, workers, progress)
+        report = check_dataset(data, split, format, anchors, workers, progress, image_folder)
+    report.problems = [replace(problem, message=as_flags(problem.message)) for problem in report.problems]
     picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show and out else None
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))

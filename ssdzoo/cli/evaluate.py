@@ -7,7 +7,21 @@ from typing import Annotated, Optional
 from rich.console import Console
 from rich.table import Table
 
-from ssdzoo.cli.options import BACKEND, PARTS, Data, Gpus, Json, Model, Weights, check_folder, option, prepare
+from ssdzoo.cli.options import (
+    BACKEND,
+    PARTS,
+    Data,
+    Gpus,
+    ImageFolder,
+    Json,
+    Mean,
+    Model,
+    Std,
+    Weights,
+    check_folder,
+    option,
+    prepare,
+)
 from ssdzoo.errors import CallError
 
 _FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
@@ -24,9 +38,12 @@ def evaluate(
         Optional[Path], option("Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none")
     ] = None,
     format: Annotated[Optional[list[str]], option(_FORMAT, show_default="recognized from the path")] = None,
+    image_folder: ImageFolder = None,
     backend: Annotated[Optional[str], option(BACKEND, show_default="mxnet; auto for an .onnx")] = None,
     precision: Annotated[str, option("Number format of openvino: f32, bf16, or auto: bf16 where the processor has it.")] = "f32",
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -43,8 +60,8 @@ def evaluate(
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    detector = load(model, backend, contexts, weights, precision)
-    dataset = load_data(data, split, detector.names, data_format)
+    detector = load(model, backend, contexts, weights, precision, mean=mean, std=std)
+    dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
     if out:

@@ -137,7 +137,7 @@ def image_info(path: str | Path | FilePart) -> ImageInfo:
     with _opened(path) as file:
         header = _checked_header(path, file)
     is_rare = header is None or header.kind == "other"
-    if is_rare and not isinstance(path, FilePart) and not cv2.haveImageReader(str(path)):
+    if is_rare and not isinstance(path, FilePart) and not has_decoder(path):
         raise DataError(f"{path}: not an image; {_CONVERT}")
     if header is None or not header.height or not header.width:
         return ImageInfo(*decode_image(path).shape[:2])
@@ -149,6 +149,15 @@ def image_info(path: str | Path | FilePart) -> ImageInfo:
         height, width = decode_image(path).shape[:2]
         return ImageInfo(height, width, header.orientation if (height, width) == turned else 1)
     return ImageInfo(*sides, header.orientation)
+
+
+def has_decoder(path: str | Path) -> bool:
+    """Whether OpenCV knows the format of a file, by its content."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a name with bytes that are no UTF-8 would end the process within OpenCV
+        return _decoded(np.fromfile(path, np.uint8), cv2.IMREAD_REDUCED_COLOR_8) is not None
+    return bool(cv2.haveImageReader(str(path)))
 
 
 @lru_cache

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssdzoo.data.formats.read_records import read_records
-from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, match_split, parse_split, select_items
+from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, knows_split, own_splits, select_items
 from ssdzoo.data.record import ERROR, Dataset, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.progress import Silent
@@ -31,26 +30,17 @@ def class_names(path: str | Path | list, format: str | None = None) -> list:
 
 def split_names(path: str | Path | list, format: str | None = None) -> list:
     """Names of the splits of a data set; those that are drawn where it has none of its own."""
-    names = [name for reader in open_readers(path, format) for name in reader.splits() or sorted(FRACTIONS)]
+    names = [name for reader in open_readers(path, format) for name in own_splits(reader) or sorted(FRACTIONS)]
     return list(dict.fromkeys(names))
 
 
 def has_split(path: str | Path | list, split: str, format: str | None = None) -> bool:
     """Whether a data set has a split; "val" is there too where it is called val2017 or valid."""
-    return any(_has(reader, parse_split(split)[0]) for reader in open_readers(path, format))
-
-
-def _has(reader: Reader, name: str) -> bool:
-    if not reader.splits():
-        return name in (*FRACTIONS, "trainval", "all")
-    try:
-        return bool(match_split(reader, name))
-    except NoSplitError:
-        return False
+    return any(knows_split(reader, split) for reader in open_readers(path, format))
 
 
 def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
-                 progress: Silent | None = None) -> Dataset:  # fmt: skip
+                 image_folder: str | Path | None = None, progress: Silent | None = None) -> Dataset:  # fmt: skip
     """One split of a data set.
 
     Args:
@@ -59,6 +49,7 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
             without it add nothing, which is reported as a problem.
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
+        image_folder: where the images lie that the files of the data set name by paths or addresses; None looks around the files.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     The annotations of a split with MANY images or more are believed about the sizes of their images, which are compared when the
@@ -67,11 +58,12 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
     Raises:
-        CallError: an unknown format, a part of a split that cannot be read.
-        DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
-            that is not in `names`: names the first few files and what to do. A split without a single object.
+        CallError: an unknown format, a part of a split that cannot be read, an `image_folder` that is missing or of no use.
+        DataError: class ids without names joined to names; an unknown or empty split; annotations or images that cannot be read,
+            a box outside of its image, a class that is not in `names`: names the first few files and what to do. A split without
+            a single object.
     """
-    readers = open_readers(path, format)
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
     if names is None:
         names = united_names(readers, problems)
@@ -89,10 +81,10 @@ def has_objects(records: Sequence) -> bool:
 
 
 def no_objects(split: str, count: int, problems: list) -> str:
-    """What to say about a split of `count` images for which `has_objects` is False."""
+    """What to say about a split of `count` images for which `has_objects` is False; `problems` are those of its boxes."""
     images = f"its {count} images have" if count > 1 else "its only image has"
     empty = sum(problem.kind == "degenerate box" for problem in problems)
-    why = f" ({empty} boxes without width or height are left out)" if empty else ""
+    why = f" ({empty} box{'es' * (empty > 1)} without width or height left out)" if empty else ""
     return (
         f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
         "evaluated on: check the annotations"

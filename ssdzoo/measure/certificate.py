@@ -15,7 +15,7 @@ from ssdzoo.files import file_hash
 from ssdzoo.machine import cores, processor, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import average_precision, detect_all, plain
-from ssdzoo.model_source import resolve
+from ssdzoo.model_source import Numbers, resolve
 from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
 from ssdzoo.progress import Silent
@@ -98,9 +98,9 @@ class Certificate:
 
 
 def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
-              precision: str = "f32") -> Side:  # fmt: skip
+              precision: str = "f32", mean: Numbers | None = None, std: Numbers | None = None) -> Side:  # fmt: skip
     """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
-    source = resolve(model, weights)
+    source = resolve(model, weights, mean, std)
     detector = open_source(source, backend, ctx, precision)
     made = detector.backend.file  # an ONNX file that was made of it
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])

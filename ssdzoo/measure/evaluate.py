@@ -16,6 +16,7 @@ from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
 from ssdzoo.metrics.sizes import SIZES
+from ssdzoo.model_source import Numbers
 from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
 from ssdzoo.progress import Silent
@@ -56,20 +57,23 @@ def check_metric(metric: str) -> None:
 
 
 def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",
-             iou: float = 0.5, *, format: str | None = None, backend: str | None = None, weights: str | Path | None = None,
-             ctx: Any = None, progress: Silent | None = None) -> dict:  # fmt: skip
+             iou: float = 0.5, *, format: str | None = None, image_folder: str | Path | None = None,
+             backend: str | None = None, weights: str | Path | None = None, ctx: Any = None,
+             mean: Numbers | None = None, std: Numbers | None = None,
+             progress: Silent | None = None) -> dict:  # fmt: skip
     """Average precision of a model on a data set, in pixels of the original images.
 
     Args:
         model: a Detector, or what `ssdzoo.load` takes: a run folder, an exported model, an .onnx, the name of a preset.
         data: a Dataset of the same classes, or a path: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec
-            or .lst, or a .csv. Objects marked difficult and crowds are ignored.
+            or .lst, SageMaker's .manifest, or a .csv. Objects marked difficult and crowds are ignored.
         split: of a path: the images to evaluate on, such as "test" or "train[80%:]".
         metric: "voc07" (11 points) or "voc12" (area under the curve), both with the inclusive pixels of the devkit, or "coco"
             (the mean over IoU 0.50, 0.55, ... 0.95; see `ssdzoo.metrics.COCOMetrics.value`).
         iou: minimum IoU of a hit; "coco" has its own.
-        format: of the data: "voc", "coco", "yolo", "recordio" or "csv"; recognized by default.
-        backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector.
+        format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
+        image_folder: of a path: where the images lie that the data name by paths or addresses.
+        backend, weights, ctx, mean, std: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Returns:
@@ -86,9 +90,9 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     check_metric(metric)
     progress = progress or Silent()
     if isinstance(model, (str, Path)):
-        model = load(model, backend, ctx, weights)
+        model = load(model, backend, ctx, weights, mean=mean, std=std)
     if not isinstance(data, Dataset):
-        data = load_dataset(data, split, model.names, format, progress)
+        data = load_dataset(data, split, model.names, format, image_folder, progress)
         for line in brief_problems(data.problems):
             progress.say(f"  {line}")
         _say_too_many(model, data, progress)

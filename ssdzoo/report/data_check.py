@@ -73,5 +73,5 @@ def _problems(console: Console, title: str, problems: list, style: str) -> None:
     for problem in problems:
         kinds[problem.kind].append(problem)
     for kind, found in kinds.items():
-        heading = f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found)})"
+        heading = f"{title[:-1] if len(found) == 1 else title}: {kind} ({len(found):,})"
         print_examples(console, heading, style, found, len(found))

@@ -3,14 +3,17 @@
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import cv2
 import numpy as np
 import pytest
 
 from ssdzoo.demo.shapes import write_shapes
+from ssdzoo.errors import CallError
 from ssdzoo.weights import write_params
 from tests.command import ssdzoo, ssdzoo_process
 from tests.data.formats.voc_folder import write_voc, xml
@@ -259,10 +262,23 @@ def test_a_file_where_a_folder_should_be_written(arguments, trained, tmp_path):
     assert "out is a file: name a folder" in " ".join(shown.split()) and (tmp_path / "out").read_text() == "kept"
 
 
-def test_debug_shows_the_traceback(tmp_path):
-    command = [sys.executable, "-c", "from ssdzoo.cli import main; main()", "--debug", "eval", "nothing", str(tmp_path)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert "Traceback" in result.stderr and "CallError" in result.stderr
+def test_debug_shows_the_traceback(tmp_path, monkeypatch):
+    monkeypatch.setenv("SSDZOO_DEBUG", "")  # which --debug sets
+    with pytest.raises(CallError, match="nothing"):
+        ssdzoo("--debug", "eval", "nothing", tmp_path)
+
+
+def test_ctrl_c_while_an_object_is_deleted(monkeypatch):
+    class Deleted:
+        def __del__(self):
+            signal.raise_signal(signal.SIGINT)
+
+    def work(*_):
+        Deleted()
+        time.sleep(5)
+
+    monkeypatch.setattr("ssdzoo.cli.models.list_models", work)
+    assert ssdzoo("models", status=130)[1] == "ssdzoo: stopped\n"
 
 
 def test_a_truncated_image_stops_a_training_with_its_name(tmp_path):

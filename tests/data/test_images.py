@@ -1,6 +1,8 @@
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ssdzoo.data import images
-from ssdzoo.data.images import decode_image, image_info, image_size, read_image, to_8_bits
+from ssdzoo.data.images import decode_image, has_decoder, image_info, image_size, read_image, to_8_bits
 from ssdzoo.errors import DataError
 
 
@@ -286,6 +288,15 @@ def test_the_memory_sets_the_limit(monkeypatch):
     monkeypatch.setattr(images, "memory", lambda: None)
     assert images.max_pixels() == 1 << 30
     images.max_pixels.cache_clear()
+
+
+def test_names_that_are_no_text(tmp_path):
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/\xff"))
+    for suffix, expected in (("bmp", True), ("gif", False)):
+        Image.fromarray(smooth()).save(path, suffix)
+        assert has_decoder(path) is expected
+    with pytest.raises(DataError, match="not an image"):
+        image_size(path)
 
 
 def test_a_format_that_opencv_lacks_is_named_before_a_training(tmp_path):

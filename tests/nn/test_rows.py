@@ -21,20 +21,21 @@ def network(name):
     return net
 
 
-def rows():
-    """The largest ones take minutes together: of each family of backbones one is enough by default."""
-    for name in ssdzoo.list_models("*_custom"):
-        large = any(
-            part in name for part in ("resnet101", "resnet152", "512_vgg16", "vgg13", "vgg19", "vgg16_bn", "512_resnet50_fpn")
-        )
-        yield pytest.param(name, marks=[pytest.mark.long] if large else [])
+# All together take minutes. By default there is one for each kind of backbone, of feature maps and of heads.
+QUICK = (
+    "ssd_300_vgg16_atrous_custom", "ssd_300_vgg11_bn_atrous_custom", "ssd_300_resnet18_v1_custom", "ssd_512_resnet50_v1_custom",
+    "ssd_300_resnet50_fpn_custom", "ssd_300_mobilenet0.25_custom", "ssd_512_mobilenet0.25_s8_custom",
+    "ssd_320x512_mobilenet1.0_s8_custom", "ssd_300_mobilenet1.0_lite_custom", "ssd_320_mobilenetv2_1.0_lite_custom",
+)  # fmt: skip
+ALL = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.long]) for name in ssdzoo.list_models("*_custom")]
 
 
-@pytest.mark.parametrize("name", rows())
+@pytest.mark.parametrize("name", ALL)
 def test_training_saving_and_export(name, tmp_path):
     small = not name.startswith(("ssd_300_vgg", "ssd_512_vgg", "ssd_300_resnet34"))
     x = images(1, *((96, 128) if small else (260, 260)))
     net = network(name)
+    assert all((p.data().asnumpy() == 1).all() for n, p in net.collect_params().items() if n.endswith("gamma"))
     with mx.autograd.record():
         logits, offsets, anchors = net(x)
         loss = (logits**2).mean() + (offsets**2).mean()
@@ -57,7 +58,7 @@ def test_training_saving_and_export(name, tmp_path):
     again.load_parameters(str(tmp_path / "net-0000.params"))  # flat names, of another network of the process
 
 
-@pytest.mark.parametrize("name", rows())
+@pytest.mark.parametrize("name", ALL)
 def test_anchors_cover_the_input(name):
     net, (height, width) = ssdzoo.get_model(name, classes=["a"]), find_preset(name).base_size
     for (rows, columns), generator in zip(net.map_sizes(height, width), net.anchor_generators):

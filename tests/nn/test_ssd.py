@@ -4,7 +4,6 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import CallError
 from ssdzoo.runtime import mxnet
-from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy, images, small_network
 
 mx = mxnet()
@@ -39,17 +38,8 @@ def test_hybridized_and_plain_answers_are_equal():
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
 
 
-def architectures():
-    """Every preset; by default the first one of those that differ in nothing but their anchors and classes."""
-    seen = set()
-    for name in ssdzoo.list_models():
-        preset = find_preset(name)
-        architecture = (preset.backbone, str(preset.features), str(preset.filters), preset.base_size, preset.separable)
-        yield pytest.param(name, marks=[pytest.mark.long] if architecture in seen else [])
-        seen.add(architecture)
-
-
-@pytest.mark.parametrize("name", architectures())
+@pytest.mark.long  # those of one architecture are in test_rows.py
+@pytest.mark.parametrize("name", ssdzoo.list_models())
 def test_xavier_initializes_every_preset(name):
     net = ssdzoo.get_model(name, classes=["a", "b"])
     net.initialize(mx.init.Xavier())

@@ -1,4 +1,3 @@
-import csv
 import os
 import signal
 import subprocess
@@ -12,6 +11,8 @@ import pytest
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.errors import CallError
 from ssdzoo.train.distributed import launch
+from tests.command import ssdzoo
+from tests.train.jobs import rows
 
 # No norm depends on how a batch is divided: those of the backbone are frozen.
 TABLE = """
@@ -36,24 +37,17 @@ def run(arguments, **kwargs):
     return subprocess.Popen([sys.executable, "-m", "ssdzoo", *map(str, arguments)], cwd=Path(__file__).parents[2], **kwargs)
 
 
-def losses(folder):
-    with open(folder / "metrics.csv") as file:
-        return [[float(row[k]) for k in ("loss", "cls_loss", "box_loss", "mAP")] for row in csv.DictReader(file)]
+def first_epoch(folder):
+    return [float(rows(folder)[0][column]) for column in ("lr", "loss", "cls_loss", "box_loss", "mAP")]
 
 
-def test_two_workers_train_like_one_with_twice_the_batch(arguments, tmp_path):
-    """Five updates: the last batch has 5 images, 3 for one worker and 2 for the other."""
-    usual = ["--epochs", 1, "--eval-every", 1, "--lr", 0.01]
-    assert run([*arguments, *usual, "--batch-size", 8, "--out", tmp_path / "one"]).wait(120) == 0
-    together = [*arguments, *usual, "--batch-size", 4, "--out", tmp_path / "two"]
-    assert run(["launch", "-n", 2, "-s", 1, "--", *together]).wait(120) == 0
-    np.testing.assert_allclose(losses(tmp_path / "one"), losses(tmp_path / "two"), rtol=1e-4)
-
-
-def test_a_killed_worker_ends_the_training_with_a_message(arguments, tmp_path):
-    command = ["launch", "-n", 2, "-s", 1, "--", *arguments, "--epochs", 500, "--out", tmp_path / "run"]
-    process = run(command, stderr=subprocess.PIPE, text=True)
-    state = tmp_path / "run" / "last" / "state.json"
+def test_two_workers_train_like_one_with_twice_the_batch_until_one_is_killed(arguments, tmp_path):
+    """An epoch has five updates: the last batch has 5 images, 3 for one worker and 2 for the other."""
+    usual = [*arguments, "--eval-every", 1, "--lr", 0.01]
+    ssdzoo(*usual, "--epochs", 1, "--batch-size", 8, "--out", tmp_path / "one")
+    together = [*usual, "--epochs", 500, "--batch-size", 4, "--out", tmp_path / "two"]
+    process = run(["launch", "-n", 2, "-s", 1, "--", *together], stderr=subprocess.PIPE, text=True)
+    state = tmp_path / "two" / "last" / "state.json"
     deadline = time.monotonic() + 60
     while not state.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -64,6 +58,7 @@ def test_a_killed_worker_ends_the_training_with_a_message(arguments, tmp_path):
     assert process.returncode == 1 and "ssdzoo: worker 1 was killed by signal 9, so the training cannot go on" in errors
     assert "Traceback" not in errors
     assert not any(Path(f"/proc/{child}").exists() for child in children)
+    np.testing.assert_allclose(first_epoch(tmp_path / "one"), first_epoch(tmp_path / "two"), rtol=1e-4)
 
 
 def test_impossible_launches(tmp_path):
@@ -108,8 +103,9 @@ def test_a_wrong_command_is_no_training_that_could_be_resumed(tmp_path):
 )
 def test_wrong_host_files(text, message, tmp_path):
     (tmp_path / "hosts").write_text(text)
-    process = run(["launch", "--hosts", tmp_path / "hosts", "--", "train", "x"], stderr=subprocess.PIPE, text=True)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 2 and message in errors
-    process = run(["launch", "--hosts", tmp_path, "--", "train", "x"], stderr=subprocess.PIPE, text=True)
-    assert "cannot be read as a list of machines: Is a directory" in process.communicate(timeout=60)[1]
+    assert message in ssdzoo("launch", "--hosts", tmp_path / "hosts", "--", "train", "x", status=2)[1]
+
+
+def test_a_folder_as_host_file(tmp_path):
+    _, errors = ssdzoo("launch", "--hosts", tmp_path, "--", "train", "x", status=2)
+    assert "cannot be read as a list of machines: Is a directory" in errors

@@ -1,6 +1,5 @@
 """Trainings that are killed, or whose disk is full."""
 
-import csv
 import resource
 import signal
 import subprocess
@@ -12,9 +11,12 @@ import pytest
 
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.model_source import resolve
-from tests.train.jobs import TABLE
+from ssdzoo.train.engine import MXNetEngine
+from tests.command import ssdzoo
+from tests.train.jobs import TABLE, rows
 
 EPOCHS = 4
+SETTINGS = ["--batch-size", "4", "--eval-every", "1", "--schedule", "cosine", "--ema", "0.9", "--checkpoint-every", "2"]
 
 
 @pytest.fixture(scope="module")
@@ -22,40 +24,31 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("survival")
     write_shapes(folder / "data", 24, 2, 0)
     (folder / "table.toml").write_text(TABLE)
-    assert start(folder, "whole").wait(120) == 0
+    ssdzoo(*arguments(folder, "whole"))
     return folder
 
 
-def start(folder, out, *options, epochs=EPOCHS, **kwargs):
-    usual = [
-        "--epochs",
-        epochs,
-        "--batch-size",
-        4,
-        "--eval-every",
-        1,
-        "--schedule",
-        "cosine",
-        "--ema",
-        0.9,
-        "--checkpoint-every",
-        2,
-    ]
-    command = ["train", folder / "table.toml", folder / "data", "--out", folder / out, "--workers", 1, *usual, *options]
-    return subprocess.Popen(
-        [sys.executable, "-m", "ssdzoo", *map(str, command)], cwd=Path(__file__).parents[2],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, **kwargs,
-    )  # fmt: skip
+def arguments(folder, out, *options, workers=0, epochs=EPOCHS):
+    paths = ["train", folder / "table.toml", folder / "data", "--out", folder / out]
+    return [*paths, *SETTINGS, "--epochs", epochs, "--workers", workers, *options]
+
+
+def start(folder, out, **kwargs):
+    """The training in a process of its own."""
+    command = [sys.executable, "-m", "ssdzoo", *map(str, arguments(folder, out, **kwargs))]
+    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def files(folder):
+    """{path: bytes} of a run's files, without those that are being written."""
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file() and not p.name.startswith(".")}
 
 
 def assert_resumes(folder, out):
-    process = start(folder, out, "--resume")
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 0, errors
-    with open(folder / "whole" / "metrics.csv") as a, open(folder / out / "metrics.csv") as b:
-        for whole, part in zip(csv.DictReader(a), csv.DictReader(b), strict=True):
-            for column in ("epoch", "lr", "loss", "cls_loss", "box_loss", "mAP"):
-                assert float(part[column]) == pytest.approx(float(whole[column]), rel=1e-5), (whole, part)
+    ssdzoo(*arguments(folder, out, "--resume"))
+    for whole, part in zip(rows(folder / "whole"), rows(folder / out), strict=True):
+        for column in ("epoch", "lr", "loss", "cls_loss", "box_loss", "mAP"):
+            assert float(part[column]) == pytest.approx(float(whole[column]), rel=1e-5), (whole, part)
     assert not list((folder / out).rglob(".*"))  # nothing half-written is left
 
 
@@ -72,7 +65,7 @@ def assert_resumes(folder, out):
 )
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(folder, sign, after, request):
     out = request.node.callspec.id
-    process = start(folder, out)
+    process = start(folder, out, workers=1)
     deadline = time.monotonic() + 60
     while not any((folder / out).glob(sign)):
         assert process.poll() is None and time.monotonic() < deadline
@@ -84,27 +77,35 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(folder, sign, afte
     assert_resumes(folder, out)
 
 
-@pytest.mark.parametrize("limit", [2_000, pytest.param(200_000, marks=pytest.mark.long)])  # bytes of a file
-def test_a_full_disk_loses_nothing_that_was_saved(folder, limit):
-    out = f"full{limit}"
-    process = start(folder, out)
-    while not (folder / out / "last" / "0001-000002.params").exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    before = {p.name: p.read_bytes() for p in (folder / out).rglob("*") if p.is_file() and not p.name.startswith(".")}
-    assert "state.json" in before
-    process = start(folder, out, "--resume", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == 1 and "Traceback" not in errors
+@pytest.mark.parametrize("limit", [2_000, 200_000])  # bytes of a file
+def test_a_full_disk_loses_nothing_that_was_saved(folder, limit, monkeypatch):
+    out, steps, step = f"full{limit}", [], MXNetEngine.step
+
+    def step_or_die(self, *args):
+        steps.append(args)
+        if len(steps) == 6 + 4:  # in the second of 4 epochs of 6 steps, after its first checkpoint
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MXNetEngine, "step", step_or_die)
+        ssdzoo(*arguments(folder, out), status=130)
+    before = files(folder / out)
+    assert folder / out / "last" / "0001-000002.params" in before and folder / out / "last" / "state.json" in before
+    usual = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, usual[1]))
+    try:
+        _, errors = ssdzoo(*arguments(folder, out, "--resume"), status=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, usual)
     assert "params cannot be written: File too large; what was saved before is whole" in errors.splitlines()[-1]
-    after = {p.name: p.read_bytes() for p in (folder / out).rglob("*") if p.is_file() and not p.name.startswith(".")}
-    assert before == {name: after[name] for name in before}
+    after = files(folder / out)
+    assert before == {path: after[path] for path in before}
     assert_resumes(folder, out)
 
 
 def test_ctrl_c_stops_cleanly(folder):
-    process = start(folder, "stopped", "--workers", 2, epochs=500)
+    process = start(folder, "stopped", workers=2, epochs=500)
     while not (folder / "stopped" / "last" / "state.json").exists():
         assert process.poll() is None
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -11,7 +11,7 @@ from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, split_table
 from ssdzoo.data.formats.annotation import turned, wrong_size
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import EmptySplitError, split_word
+from ssdzoo.data.formats.splits import EmptySplitError, own_splits, split_word
 from ssdzoo.data.reading import has_objects, no_objects, read_items, read_records, split_names, united_names
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
@@ -65,11 +65,11 @@ class DataCheck:
 
 def check_dataset(path: str | Path | list, splits: list | None = None, format: str | None = None,
                   model: ModelAnchors | None = None, workers: int | None = None,
-                  progress: Silent | None = None) -> DataCheck:  # fmt: skip
+                  progress: Silent | None = None, image_folder: str | Path | None = None) -> DataCheck:  # fmt: skip
     """Checks splits of a data set.
 
     Args:
-        path, format: see `ssdzoo.data.load_dataset`.
+        path, format, image_folder: see `ssdzoo.data.load_dataset`.
         splits: names of splits; None takes all.
         model: whose anchors and classes are compared with the objects; None leaves that out.
         workers: processes that decode images; see `decode_all`.
@@ -79,7 +79,7 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
         CallError, DataError: a data set, format or split that is not there, so that there is nothing to check.
     """
     progress = progress or Silent()
-    readers = open_readers(path, format)
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
     names = united_names(readers, problems)
     check = DataCheck(str(path), [reader.format for reader in readers], names)
@@ -88,8 +88,8 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
     everywhere = check.records.values()
     images = list({str(image): found.image(i) for found in everywhere for i, image in enumerate(found.images)}.values())
     decoded = dict(zip(map(str, images), progress.images(decode_all(images, workers), len(images))))
-    problems += _no_objects(check.records, readers, problems)
-    problems += _image_problems(check.records, decoded, problems, readers[0].path)
+    problems += _no_objects(check.records, readers)
+    problems += image_problems(check.records, decoded, problems, readers[0].path)
     problems += same_images(check.records, {image: result.digest for image, result in decoded.items()})
     problems += same_boxes(check.records, names)
     problems += _class_problems(check.records, names, readers[0].path, model)
@@ -137,19 +137,19 @@ def _rank(split: str) -> int:
 
 def _severity(split: str, readers: list) -> str:
     """Of a split without images or objects: a training goes on without val, where that was drawn, and needs no test."""
-    is_drawn = not any(reader.splits() for reader in readers)
+    is_drawn = not any(map(own_splits, readers))
     return WARNING if split_word(split) == "test" or (is_drawn and split_word(split) == "val") else ERROR
 
 
-def _no_objects(records: dict, readers: list, problems: list) -> list[Problem]:
+def _no_objects(records: dict, readers: list) -> list[Problem]:
     return [
-        Problem(readers[0].path, no_objects(split, len(found), problems), "no objects", _severity(split, readers))
+        Problem(readers[0].path, no_objects(split, len(found), []), "no objects", _severity(split, readers))
         for split, found in records.items()
         if len(found) and not has_objects(found)
     ]
 
 
-def _image_problems(records: dict, decoded: dict, known: list, path: Path) -> list[Problem]:
+def image_problems(records: dict, decoded: dict, known: list, path: Path) -> list[Problem]:
     """What decoding showed: damage, sizes other than those that the annotations give, orientations, 16 bits."""
     problems, deep = [], []
     reported = {str(problem.path) for problem in known if problem.kind == "EXIF orientation"}

@@ -115,7 +115,7 @@ def wrong_size(image: Path | FilePart, claimed: tuple, size: tuple, source: Path
 
 def turned(image: Path | FilePart, why: str) -> Problem:
     """The warning that nothing says whether boxes were drawn in an image as EXIF turns it, or as it is stored."""
-    frame = "boxes are taken in the turned image, as viewers show it: draw some to see that they fit"
+    frame = "boxes are taken in the turned image, as viewers show it; draw some to see whether they fit"
     return Problem(image, f"is turned by its EXIF orientation, and {why}: {frame}", "EXIF orientation")
 
 

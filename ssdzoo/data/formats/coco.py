@@ -10,7 +10,7 @@ from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.coco_table import COCOTable, read_table
 from ssdzoo.data.formats.columns import Columns
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.image_files import file_names, find_image
+from ssdzoo.data.formats.image_files import AmbiguousImageError, file_names, find_image
 from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
@@ -73,7 +73,8 @@ class COCOReader(FilesReader):
         if table.strays:
             problems.append(Problem(file, table.strays, "annotation", WARNING))
         if table.images:
-            self._folders[file] = _image_folder(file, table.images)
+            places = [self.image_folder] if self.image_folder else _usual_folders(file)
+            self._folders[file] = _image_folder(file, table.images, places)
         return range(len(table.images))
 
     def annotation(self, item: tuple) -> ImageAnnotation | Problem:
@@ -141,27 +142,23 @@ def _begins_well(file: Path) -> bool:
     return bool(_BEGIN.match(text)) and (len(text) > 0.9 * _HEAD or (b'"images"' in text and b'"annotations"' in text))
 
 
-def _image_folder(file: Path, images: list) -> tuple:
-    """(the folder that the file names of the images start from, whether only the last part of the names counts)."""
+def _usual_folders(file: Path) -> list:
+    """The folders that the images of a json file may lie in."""
     split = next((file.stem.removeprefix(prefix) for prefix in PREFIXES if file.stem.startswith(prefix)), file.stem)
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    places = [
-        root / "images" / split,
-        root / split,
-        root / "images",
-        file.parent / "images",
-        file.parent / "data",
-        file.parent,
-        root,
-    ]
-    places += [root / split / "images", root / "JPEGImages"]
+    folders = [root / "images" / split, root / split, root / "images", file.parent / "images", file.parent / "data"]
+    return list(dict.fromkeys([*folders, file.parent, root, root / split / "images", root / "JPEGImages"]))
+
+
+def _image_folder(file: Path, images: list, places: list) -> tuple:
+    """(that of `places` which the file names of the images start from, whether only the last part of the names counts)."""
     names = images[:TRIED]
-    hits = {(place, False): sum(_is_there(place, name) for name in names) for place in dict.fromkeys(places)}
+    hits = {(place, False): sum(_is_there(place, name) for name in names) for place in places}
     if not any(hits.values()):  # the names are paths on another machine
-        hits |= {(place, True): sum(_is_there(place, _last(name)) for name in names) for place, _ in list(hits)}
+        hits |= {(place, True): sum(_is_there(place, _last(name)) for name in names) for place in places}
     best = max(hits, key=lambda place: hits[place])
     if not hits[best]:
-        looked = ", ".join(dict.fromkeys(str(place) for place, _ in hits))
+        looked = ", ".join(map(str, places))
         raise DataError(f"{file}: no image such as {brief(names[0])} in {looked}; put the images in one of them")
     return best
 
@@ -173,6 +170,8 @@ def _last(name: str) -> str:
 def _is_there(folder: Path, name: str) -> bool:
     try:
         return bool(find_image(folder, name, ""))
+    except AmbiguousImageError:
+        return True  # `find_image` says later which two there are
     except (DataError, OSError):
         return False
 

@@ -4,20 +4,23 @@ A folder is listed once, and again after it has changed. Names are compared in N
 that a Mac adds to archives (`._x.jpg`, `__MACOSX/`) are no images.
 """
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
-import cv2
-
 from ssdzoo.data.formats.paths import path_inside
 from ssdzoo.data.formats.text_files import brief, nfc
-from ssdzoo.data.images import IMAGE_SUFFIXES
+from ssdzoo.data.images import IMAGE_SUFFIXES, has_decoder
 from ssdzoo.errors import DataError
 
 _NOT_IMAGES = frozenset({".xml", ".json", ".jsonl", ".txt", ".csv", ".yaml", ".yml", ".md", ".rec", ".idx", ".lst", ".names"})
+
+
+class AmbiguousImageError(DataError):
+    """Two images fit, and nothing decides."""
 
 
 def is_image(path: str | Path) -> bool:
@@ -26,7 +29,7 @@ def is_image(path: str | Path) -> bool:
     suffix = os.path.splitext(name)[1].lower()
     if name.startswith("._") or suffix in _NOT_IMAGES:
         return False
-    return suffix in IMAGE_SUFFIXES or (os.path.isfile(path) and bool(cv2.haveImageReader(str(path))))
+    return suffix in IMAGE_SUFFIXES or (os.path.isfile(path) and has_decoder(path))
 
 
 def is_hidden(name: str) -> bool:
@@ -35,10 +38,8 @@ def is_hidden(name: str) -> bool:
 
 
 def find_image(folder: Path, text: str, where: str) -> Path:
-    """The image that a file of a data set names by a path relative to `folder`.
-
-    It is the file of exactly this path; or of the path with `\\` for `/`; or with percent-escapes decoded (`%20`); or one that is
-    equal in NFC; or the only image of the same stem, where the suffix differs.
+    """The image that a file of a data set names by a path relative to `folder`: that of `named_image`, or the only image of the
+    same stem, where the suffix differs.
 
     Args:
         where: the file and the place in it, with which errors begin.
@@ -46,34 +47,54 @@ def find_image(folder: Path, text: str, where: str) -> Path:
     Raises:
         DataError: a path that leaves the folder, an image that is missing, a stem that fits two images.
     """
-    paths = [path_inside(folder, text, where)]
-    if "%" in text:
-        try:
-            paths.append(path_inside(folder, unquote(text), where))
-        except DataError:
-            pass  # then the text as it is has to be right
+    if image := named_image(folder, text, where):
+        return image
+    paths = _paths(folder, text, where)
+    for path in paths:
+        suffix = path.suffix[1:]
+        # In "photo.2", 2 belongs to the name.
+        stems = [path, path.with_suffix("")] if suffix.isalpha() else [path]
+        for stem in stems:
+            if found := images_of_stem(folder, str(stem.relative_to(folder))):
+                return _only(found, text, where)
+    return _existing(paths[0], where)
+
+
+def named_image(folder: Path, text: str, where: str) -> Path | None:
+    """The file of exactly a path relative to `folder`; or of the path with `\\` for `/`; or with percent-escapes decoded (`%20`);
+    or one that is equal in NFC. None where there is none.
+
+    Raises:
+        DataError: a path that leaves the folder, or two files that are equal to it in NFC; begins with `where`.
+    """
+    paths = _paths(folder, text, where)
     for path in paths:
         if path.name in _names(os.path.dirname(path)):
             return path
     for path in paths:
-        parent, name = _true_folder(folder, path), nfc(path.name)
-        stem, suffix = os.path.splitext(name)
-        found = [each for each in _by_stem(parent).get(stem, ()) if nfc(each) == name] or _images(parent, name)
-        if not found and suffix[1:].isalpha():  # in "photo.2", 2 belongs to the name
-            found = _images(parent, stem)
-        if found:
-            return parent / _only(found, parent, text, where)
-    return _existing(paths[0], where)
+        parent = _true_folder(folder, path)
+        same = [parent / name for name in _by_stem(parent).get(_stem(path.name), ()) if nfc(name) == nfc(path.name)]
+        if same:
+            return _only(same, text, where)
+    return None
 
 
 def image_of_stem(folder: Path, stem: str, where: str) -> Path:
     """The only image of a stem, which may have folders in front as in "sub/x"; see `find_image`."""
     path = path_inside(folder, stem, where)
-    parent = _true_folder(folder, path)
-    found = _images(parent, nfc(path.name))
+    found = images_of_stem(folder, stem)
     if not found:
-        raise DataError(f"{where}: no image of the name {brief(path.name)} in {parent}; put it there, or take it out of the data")
-    return parent / _only(found, parent, stem, where)
+        raise DataError(
+            f"{where}: no image of the name {brief(path.name)} in {path.parent}; put it there, or take it out of the data"
+        )
+    return _only(found, stem, where)
+
+
+def images_of_stem(folder: Path, stem: str) -> list[Path]:
+    """All images of a stem, which may have folders in front as in "sub/x"."""
+    parent = _true_folder(folder, folder / stem)
+    names = _by_stem(parent).get(nfc(os.path.basename(stem)), ())
+    return [parent / name for name in sorted(names) if is_image(parent / name)]
 
 
 def file_names(folder: str | Path) -> frozenset:
@@ -83,7 +104,17 @@ def file_names(folder: str | Path) -> frozenset:
 
 def images_below(folder: Path) -> list:
     """The images in a folder and the folders in it, sorted; links to folders are followed, but not in circles."""
-    found, seen = [], set()
+    found = []
+    for place, folders, files in walk(folder):
+        named = [name for name in folders if Path(name).suffix.lower() in IMAGE_SUFFIXES]  # refused when they are read
+        found += [Path(place) / name for name in named + [name for name in files if is_image(os.path.join(place, name))]]
+    return sorted(found)
+
+
+def walk(folder: Path) -> Iterator[tuple]:
+    """(folder, names of the folders in it, names of the files in it) of a folder and all below it, without hidden ones. Links to
+    folders are followed, but not in circles. The caller may take names out of the folders, as with `os.walk`."""
+    seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         true = os.path.realpath(place)
         if true in seen:
@@ -91,19 +122,23 @@ def images_below(folder: Path) -> list:
             continue
         seen.add(true)
         folders[:] = [name for name in folders if not is_hidden(name)]
-        named = [name for name in folders if Path(name).suffix.lower() in IMAGE_SUFFIXES]  # refused when they are read
-        found += [Path(place) / name for name in named + [name for name in files if is_image(os.path.join(place, name))]]
-    return sorted(found)
+        yield place, folders, [name for name in files if not name.startswith("._")]
 
 
-def _images(folder: Path, stem: str) -> list:
-    return [name for name in _by_stem(folder).get(stem, ()) if is_image(folder / name)]
+def _paths(folder: Path, text: str, where: str) -> list:
+    """The paths that a text may mean."""
+    paths = [path_inside(folder, text, where)]
+    if "%" in text:
+        with contextlib.suppress(DataError):  # then the text as it is has to be right
+            paths.append(path_inside(folder, unquote(text), where))
+    return paths
 
 
-def _only(names: list, folder: Path, text: str, where: str) -> str:
-    if len(names) > 1:
-        raise DataError(f"{where}: {brief(text)} may be {' or '.join(sorted(names))} in {folder}: keep one of them")
-    return names[0]
+def _only(images: list, text: str, where: str) -> Path:
+    if len(images) > 1:
+        names = " or ".join(image.name for image in images)
+        raise AmbiguousImageError(f"{where}: {brief(text)} may be {names} in {images[0].parent}: keep one of them")
+    return images[0]
 
 
 def _existing(path: Path, where: str) -> Path:

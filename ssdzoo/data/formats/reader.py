@@ -17,13 +17,15 @@ class Reader:
         format: name of the format.
         layout: what a user may name, in words of an error: "expected LAYOUT, ...".
         undivided: words of the message about an unknown split where the data set has no splits of its own.
-        nameless: whether the files hold class ids without names, so that any list of names fits them.
+        takes_image_folder: whether the files name their images by paths, so that a user may say where these lie.
+        image_folder: the folder that the user said for them, or None.
     """
 
     format = ""
     layout = ""
     undivided = "without files for its splits"
-    nameless = False
+    takes_image_folder = False
+    image_folder: Path | None = None
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -38,6 +40,11 @@ class Reader:
         """What a file or a folder that is not recognized lacks, in words of an error: "x.csv begins with 'a,b'; expected ...".
         None where nothing in it looks like this format."""
         return None
+
+    @property
+    def nameless(self) -> bool:
+        """Whether the files hold class ids without names, so that any list of names fits them."""
+        return False
 
     def splits(self) -> list:
         """Names of the splits; empty where the data set has none, and its splits are drawn."""

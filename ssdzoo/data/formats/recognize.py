@@ -7,33 +7,59 @@ from pathlib import Path
 from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
 from ssdzoo.data.formats.image_files import is_hidden, is_image
+from ssdzoo.data.formats.labelme import LabelMeReader
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recordio import RecordIOReader
+from ssdzoo.data.formats.sagemaker import SageMakerReader
 from ssdzoo.data.formats.unread import unread_format
 from ssdzoo.data.formats.voc import VOCReader
 from ssdzoo.data.formats.yolo import YOLOReader
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.errors import CallError, DataError
 
-FORMATS: dict[str, type[Reader]] = {
-    reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)
-}
+_READERS: tuple = (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, LabelMeReader, SageMakerReader)
+FORMATS: dict[str, type[Reader]] = {reader.format: reader for reader in _READERS}
+_ASKED = sorted(_READERS, key=lambda reader: reader is not LabelMeReader)  # it knows its own .json from those of others
 DEPTH = 3  # levels of folders around a data set, as unpacked archives have them
 MOST = 200  # folders in which a data set is looked for
 MOST_FILES = 10_000  # files of a folder that is not recognized, which are counted
 SHOWN = 5  # names that one error lists
 
 
-def open_readers(path: str | Path | list, format: str | None = None) -> list:
+def open_readers(path: str | Path | list, format: str | None = None, image_folder: str | Path | None = None) -> list:
     """A reader for each path of a data set; see `ssdzoo.data.load_dataset`.
 
     Raises:
-        CallError: an unknown format.
-        DataError: a path that is missing, or of no known format: says what was looked at and what to do.
+        CallError: an unknown format, a folder of images that is not there or that no reader takes.
+        DataError: a path that is missing, or of no known format: says what was looked at and what to do; class ids without names
+            that are joined to names.
     """
     if format is not None and format not in FORMATS:
         raise CallError(f"no format {format!r}; there are {', '.join(FORMATS)}")
-    return [_open(part, format) for part in _paths(path)]
+    readers = [_open(part, format) for part in _paths(path)]
+    if len(readers) > 1:
+        _refuse_mixed_names(readers)
+    if image_folder is not None:
+        takers = [reader for reader in readers if reader.takes_image_folder]
+        if not Path(image_folder).is_dir():
+            raise CallError(f"image_folder={image_folder}: no such folder")
+        if not takers:
+            raise CallError(
+                f"image_folder= is for files that name their images by paths; {path} is {readers[0].format}, without it"
+            )
+        for reader in takers:
+            reader.image_folder = Path(image_folder)
+    return readers
+
+
+def _refuse_mixed_names(readers: list) -> None:
+    """Class 0 of a data set without names would become the first name of the others."""
+    ids, names = ([reader for reader in readers if reader.nameless is nameless] for nameless in (True, False))
+    if ids and names:
+        path = ids[0].path
+        place = (path if path.is_dir() else path.parent) / "classes.txt"
+        message = f"holds class ids without names, and cannot be joined to {names[0].path}, which has names"
+        raise DataError(f"{path}: {message}; list the names of its classes in {place}, one a line, in the order of their ids")
 
 
 def _paths(path: str | Path | list) -> list:
@@ -47,7 +73,7 @@ def _paths(path: str | Path | list) -> list:
 def _open(path: Path, format: str | None) -> Reader:
     if not path.exists():
         raise DataError(f"{path}: no such data set")
-    readers = [FORMATS[format]] if format else list(FORMATS.values())
+    readers = [FORMATS[format]] if format else _ASKED
     unread = unread_format(path) if path.is_file() and not format else None
     found = _found(path, readers) if not unread else []
     if len(found) > 1:
@@ -89,10 +115,10 @@ def _reason(path: Path, readers: list) -> str:
     if path.is_dir() and (unread := unread_format(path)):
         return unread
     looked = [path, *_folders(path)[:SHOWN]]
-    reasons = [why for reader in readers for place in looked if (why := reader.why_not(place))]
+    reasons = next(filter(None, ([why for reader in readers if (why := reader.why_not(place))] for place in looked)), [])
     if reasons:
         return "; ".join(list(dict.fromkeys(reasons))[:2])
-    expected = "expected " + ", ".join(reader.layout for reader in readers)
+    expected = "expected " + ", ".join(reader.layout for reader in FORMATS.values() if reader in readers)
     expected += " or a folder with one of them" if len(readers) > 1 else ""
     return f"{_contents(path)}; {expected}" if path.is_dir() else expected
 

@@ -25,6 +25,15 @@ def nfc(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+MOST_CLASSES = 10_000  # a larger id is damage, not a class
+
+
+def class_id(value: Any) -> int | None:
+    """A class id of a number or a text of a file; None where it is none."""
+    found = number(value)
+    return int(found) if 0 <= found < MOST_CLASSES and found == int(found) else None
+
+
 def number(value: Any) -> float:
     """A float of a number or a text of a file; NaN where it is neither."""
     if isinstance(value, bool):

@@ -52,7 +52,8 @@ def _is_cvat(file: Path) -> bool:
     return outermost(file) == "annotations"
 
 
-def _is_labelme_xml(file: Path) -> bool:
+def is_polygons(file: Path) -> bool:
+    """Whether an xml has the outlines of LabelMe's web version in the place of Pascal VOC's boxes."""
     head = read_head(file)
     return outermost(file) == "annotation" and "<polygon>" in head and "<bndbox>" not in head
 
@@ -81,7 +82,7 @@ def _is_open_images(file: Path) -> bool:
 # Datumaro's name of a format: (pattern of its files' names, its name in messages, whether a file is one of its files).
 _FORMATS: dict[str, tuple[str, str, Callable[[Path], bool]]] = {
     "cvat": (r"\.xml$", "CVAT's xml", _is_cvat),
-    "label_me": (r"\.xml$", "an xml of LabelMe's web version", _is_labelme_xml),
+    "label_me": (r"\.xml$", "an xml of LabelMe's web version", is_polygons),
     "kitti": (r"\.txt$", "a label file of KITTI", _is_kitti),
     "tf_detection_api": (r"\.(tf)?record(-\d+-of-\d+)?$", "a TFRecord", Path.is_file),
     "vott_json": (r"\.(json|vott)$", "VoTT's json", _is_vott),

@@ -15,7 +15,12 @@ DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit
 
 
 def image_input(
-    g: Builder, size: Sequence[int] | None, preprocess: bool, channels_last: bool, mean: Sequence[float], std: Sequence[float]
+    g: Builder,
+    size: Sequence[int] | None,
+    preprocess: bool,
+    channels_last: bool,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
 ) -> tuple:
     """Values of the model's input `images`, of what the symbol is fed, and of the same images as (B, 3, H, W) float32.
 
@@ -24,11 +29,12 @@ def image_input(
         preprocess: the model takes uint8 RGB images (B, H, W, 3), and prepares them as (image / 255 - mean) / std; else it takes
             (B, 3, H, W) float32, prepared.
         channels_last: the symbol takes (B, H, W, 3).
-        mean, std: of RGB in 0..1.
+        mean, std: of RGB in 0..1; they may be None without `preprocess`.
     """
     height, width = size or ("height", "width")
     g.at("preprocess")
     if preprocess:
+        assert mean and std
         images = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
         planes = g.add("Transpose", g.add("Cast", images, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
         # The same arithmetic as that of the Detector.

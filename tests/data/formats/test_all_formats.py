@@ -68,7 +68,7 @@ def test_a_split_without_a_single_object_is_refused(kind, tmp_path):
     objects = {"a": [], "b": [(0, 8, 8, 8, 40)], "c": [(1, 3, 3, 9, 9)]}
     assert sum(len(record.boxes) for record in load_dataset(write(kind, tmp_path / "good", objects), "train", NAMES)) == 1
     objects["c"] = []
-    left_out = r"d: split 'train': its 3 images have not a single object \(1 boxes without width or height are left out\), and"
+    left_out = r"d: split 'train': its 3 images have not a single object \(1 box without width or height left out\), and"
     with pytest.raises(DataError, match=left_out):
         load_dataset(write(kind, tmp_path / "d", objects), "train", NAMES)
 
@@ -111,6 +111,31 @@ def test_joined_data_sets(tmp_path):
     (second / "annotations" / "instances_train2017.json").write_text("{")
     with pytest.raises(DataError, match="instances_train2017.json: not JSON"):
         class_names([first, second])
+
+
+@pytest.mark.parametrize("kind", ["lst", "recordio", "csv", "yolo"])
+def test_class_ids_without_names_are_joined_to_no_names(kind, tmp_path):
+    """Class 0 of the one would become the first class of the other."""
+    named, ids = write("voc", tmp_path / "named"), write(kind, tmp_path / "ids")
+    if kind == "csv":
+        table = (ids / "train.csv").read_text()
+        for i, name in enumerate(NAMES):
+            table = table.replace(f",{name}\n", f",{i}\n")
+        (ids / "train.csv").write_text(table)
+    elif kind == "yolo":
+        (ids / "data.yaml").write_text("train: images/train\nnc: 3\n")
+    else:
+        (ids / "classes.txt").unlink()
+    assert class_names(ids) == ["0", "1", "2"]
+    for paths in ([named, ids], [ids, named]):
+        message = f"{ids}: holds class ids without names, and cannot be joined to {named}, which has .* in {ids}/classes.txt"
+        for call in (lambda p: class_names(p), lambda p: load_dataset(p, "train"), lambda p: load_dataset(p, "train", NAMES)):
+            with pytest.raises(DataError, match=message):
+                call(paths)
+    assert load_dataset(ids, "train", ["x", "y", "z"])[0].class_ids.tolist() == [0, 2]  # alone, with the names of a model
+    assert load_dataset([ids, ids], "train").names == ["0", "1", "2"]
+    (ids / "classes.txt").write_text("\n".join(NAMES))
+    assert [r.class_ids.tolist() for r in load_dataset([named, ids], "train").records[::4]] == [[0, 2], [0, 2]]
 
 
 def test_a_joined_data_set_without_the_split_adds_nothing(tmp_path):

@@ -163,7 +163,7 @@ def test_files_without_boxes(name, what, tmp_path):
 
 def test_other_jsons_are_not_coco_s(tmp_path):
     (tmp_path / "d").mkdir()
-    for text in ("{}", "[]", "{", '{"version": "5.0.1", "shapes": [], "imagePath": "x.jpg"}', '{"categories": [], "info": {}}'):
+    for text in ("{}", "[]", "{", '{"_via_settings": {}}', '{"categories": [], "info": {}}'):
         (tmp_path / "d" / "notes.json").write_text(text)
         with pytest.raises(DataError, match="not a data set"):
             class_names(tmp_path / "d")

@@ -119,7 +119,7 @@ def test_what_is_refused(model, tmp_path):
 def test_the_command_writes_a_certificate(model, tmp_path, capsys):
     arguments = ["quantize", str(model / "float.onnx"), "--images", str(model / "images"), "--out", str(tmp_path)]
     with pytest.raises(SystemExit) as stopped:
-        main([*arguments, "--count", "3", "--score", "0.3", "--agreement", "0.5"])
+        main([*arguments, "--count", "3", "--float-first", "3", "--score", "0.3", "--agreement", "0.5"])
     out, err = capsys.readouterr()
     assert not stopped.value.code and "PASSED: at least 0.5 of the detections agree" in out and "calibrated on 3 images" in err
     found = json.loads((tmp_path / "certificate.json").read_text())

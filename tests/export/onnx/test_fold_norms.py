@@ -172,7 +172,7 @@ def test_statistics_that_the_file_does_not_list():
         ("ssd_300_resnet18_v1_custom", 0),
         # A v2 norms what goes into its blocks: the image, what the first block begins with, and each sum.
         pytest.param("ssd_512_resnet101_v2_custom", 32, marks=pytest.mark.long),
-        ("ssd_300_resnet50_fpn_custom", 0),
+        pytest.param("ssd_300_resnet50_fpn_custom", 0, marks=pytest.mark.long),
     ],
 )
 def test_raw_heads_stay_what_they_were(name, left, tmp_path, monkeypatch):

@@ -31,7 +31,14 @@ def check(got, expected, size):
     np.testing.assert_allclose(got[2], expected[2] * size, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("size, outputs, clip", [(300, 21, False), (300, 81, True), (512, 21, False)])
+@pytest.mark.parametrize(
+    "size, outputs, clip",
+    [
+        (300, 21, False),
+        pytest.param(300, 81, True, marks=pytest.mark.long),
+        pytest.param(512, 21, False, marks=pytest.mark.long),
+    ],
+)
 def test_ssd_on_vgg(size, outputs, clip, tmp_path):
     files = vgg_ssd(size, outputs, clip, seed=size).save(tmp_path)
     converted = read_caffe(files[0])
