@@ -148,7 +148,8 @@ class PerImageReader(Reader):
         count = sum(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in os.listdir(folder) if name[:2] != "._")
         count -= sum("/" not in stem for stem in self.stems(part))
         if count > 0:
-            message = f"{count} images have no {self.suffix}: left out; an image without objects needs an empty one"
+            images = f"{count} images have" if count > 1 else "1 image has"
+            message = f"{images} no {self.suffix}: left out; an image without objects needs one too, without objects"
             problems.append(Problem(folder, message, "annotation", WARNING))
 
     def class_names(self, problems: list) -> list:
@@ -192,7 +193,10 @@ class PerImageReader(Reader):
         found = of_stem or (self._of_stem(part, os.path.join(os.path.dirname(stem), os.path.splitext(plain)[0])) if plain else [])
         if not found:
             missing = os.path.relpath(part.images[0] / (plain or f"{stem}.jpg"), self.path)
-            raise DataError(f"{path}: its image {missing} is missing; put it there, or take the annotation out of the data")
+            above = f", or name {self.path.parent} as the data set" if self.path.name.lower() in ANNOTATIONS else ""
+            raise DataError(
+                f"{path}: its image {missing} is missing; put it there, or take the annotation out of the data{above}"
+            )
         if len(found) > 1:
             names = " or ".join(image.name for image in found)
             raise DataError(
