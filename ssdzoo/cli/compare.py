@@ -19,7 +19,7 @@ from ssdzoo.cli.options import (
     option,
     prepare,
     wide_console,
-)
+)  # fmt: skip
 from ssdzoo.errors import CallError
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"

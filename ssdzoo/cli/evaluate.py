@@ -21,7 +21,7 @@ from ssdzoo.cli.options import (
     check_folder,
     option,
     prepare,
-)
+)  # fmt: skip
 from ssdzoo.errors import CallError
 
 _FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."

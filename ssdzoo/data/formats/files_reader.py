@@ -1,10 +1,9 @@
 """A data set whose splits are annotation files: what the readers of COCO's json, RecordIO, tables and manifests share."""
 
-import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssdzoo.data.formats.image_files import folders_in
 from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import EmptySplitError, name_files, split_word
@@ -47,7 +46,7 @@ class FilesReader(Reader):
     @classmethod
     def _split_folders(cls, folder: Path) -> dict:
         """{split: file} of the folders that are named after a split and hold one file."""
-        named = name_files(_subfolders(folder))
+        named = name_files(folders_in(folder))
         return {split: files[0] for split, path in named.items() if split_word(split) and len(files := cls.files_in(path)) == 1}
 
     def own_folders(self, file: Path) -> list:
@@ -78,17 +77,11 @@ class FilesReader(Reader):
         return items
 
 
-def _subfolders(folder: Path) -> list:
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        return sorted(Path(entry.path) for entry in entries if entry.is_dir())
-    return []
-
-
 def _folders(bases: list, split: str | None) -> list:
     """The folders that paths of images may start from, the most likely first."""
     found = []
     for base in bases:
         for place in (base, base / "images", base / "JPEGImages"):
-            of_split = [path for path in _subfolders(place) if split and split_word(path.name) == split]
+            of_split = [path for path in folders_in(place) if split and split_word(path.name) == split]
             found += [place, *of_split, *(path / "images" for path in of_split)]
     return [folder for folder in dict.fromkeys(found) if folder.is_dir()] or bases

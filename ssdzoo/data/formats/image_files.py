@@ -111,6 +111,15 @@ def images_below(folder: Path) -> list:
     return sorted(found)
 
 
+def folders_in(folder: str | Path) -> list[Path]:
+    """The folders in a folder, sorted, without hidden ones; none where it cannot be listed."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(Path(entry.path) for entry in entries if entry.is_dir() and not is_hidden(entry.name))
+    except OSError:
+        return []
+
+
 def walk(folder: Path) -> Iterator[tuple]:
     """(folder, names of the folders in it, names of the files in it) of a folder and all below it, without hidden ones. Links to
     folders are followed, but not in circles. The caller may take names out of the folders, as with `os.walk`."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
-from ssdzoo.data.formats.image_files import images_of_stem, is_hidden, named_image, walk
+from ssdzoo.data.formats.image_files import folders_in, images_of_stem, named_image, walk
 from ssdzoo.data.formats.paths import path_inside
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import split_word
@@ -91,20 +91,25 @@ class PerImageReader(Reader):
         return bool(cls._parts_of(path))
 
     @classmethod
+    def has_own_folder(cls, path: Path) -> bool:
+        """Whether the annotations lie in a folder of their own."""
+        return any(part.annotations != path for split, part in cls._parts_of(path).items() if not split)
+
+    @classmethod
     def _parts_of(cls, path: Path) -> dict:
         """{split: Part}, or {"": Part} of a folder that is not divided, or {}."""
-        own = cls._part_of(path, deep=True)
+        own = cls._part_of(path)
         if own and own.annotations != path:
             return {"": own}
-        splits = {p.name: part for p in folders_of(path) if split_word(p.name) and (part := cls._part_of(p, deep=True))}
+        splits = {p.name: part for p in folders_in(path) if split_word(p.name) and (part := cls._part_of(p))}
         return splits or ({"": own} if own else {})
 
     @classmethod
-    def _part_of(cls, path: Path, deep: bool) -> Part | None:
-        folders = folders_of(path)
+    def _part_of(cls, path: Path) -> Part | None:
+        folders = folders_in(path)
         images = [p for name in IMAGES for p in folders if p.name.lower() == name]
         for folder in folders:
-            if folder.name.lower() in ANNOTATIONS and cls._is_there(folder, deep):
+            if folder.name.lower() in ANNOTATIONS and cls._is_there(folder, deep=True):
                 return Part(folder, (*images, path, folder))
         return Part(path, (path, *images)) if cls._is_there(path, deep=False) else None
 
@@ -226,11 +231,6 @@ class PerImageReader(Reader):
         return next((found for folder in part.images for each in stems if (found := images_of_stem(folder, each))), [])
 
 
-def folders_of(path: Path) -> list:
-    """The folders in a folder, sorted, without hidden ones."""
-    return sorted(p for p in path.iterdir() if p.is_dir() and not is_hidden(p.name)) if path.is_dir() else []
-
-
 def files_in(folder: Path, suffix: str, deep: bool) -> Iterator[Path]:
     """The files of a suffix in a folder, and in the folders in it."""
     for place, folders, files in walk(folder):
@@ -241,6 +241,6 @@ def files_in(folder: Path, suffix: str, deep: bool) -> Iterator[Path]:
 
 def first_wrong(path: Path, reader: type[PerImageReader]) -> Path | None:
     """A file that has the suffix of a reader's annotations but is none; None where a folder has no such file."""
-    places = [path, *(p for p in folders_of(path) if p.name.lower() in ANNOTATIONS)]
+    places = [path, *(p for p in folders_in(path) if p.name.lower() in ANNOTATIONS)]
     files = (file for place in places for file in islice(files_in(place, reader.suffix, deep=False), FEW))
     return next((file for file in files if not reader.is_annotation(file)), None)

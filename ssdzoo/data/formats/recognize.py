@@ -1,12 +1,13 @@
-"""Which format a data set has, from the path that the user names: all readers, in the order in which they are asked."""
+"""Which format a data set has, from the path that the user names; all readers."""
 
+import os
 from collections import Counter
 from itertools import islice
 from pathlib import Path
 
 from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
-from ssdzoo.data.formats.image_files import is_hidden, is_image
+from ssdzoo.data.formats.image_files import folders_in, is_image, walk
 from ssdzoo.data.formats.labelme import LabelMeReader
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recordio import RecordIOReader
@@ -19,7 +20,12 @@ from ssdzoo.errors import CallError, DataError
 
 _READERS: tuple = (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, LabelMeReader, SageMakerReader)
 FORMATS: dict[str, type[Reader]] = {reader.format: reader for reader in _READERS}
-_ASKED = sorted(_READERS, key=lambda reader: reader is not LabelMeReader)  # it knows its own .json from those of others
+# An .xml or .json beside an image may be left over from before the data were converted, so it counts last.
+_ASKED = (
+    (VOCReader, VOCReader.is_original), (LabelMeReader, LabelMeReader.has_own_folder),
+    *((reader, reader.recognizes) for reader in _READERS if reader not in (VOCReader, LabelMeReader)),
+    (VOCReader, VOCReader.recognizes), (LabelMeReader, LabelMeReader.recognizes),
+)  # fmt: skip
 DEPTH = 3  # levels of folders around a data set, as unpacked archives have them
 MOST = 200  # folders in which a data set is looked for
 MOST_FILES = 10_000  # files of a folder that is not recognized, which are counted
@@ -73,7 +79,7 @@ def _paths(path: str | Path | list) -> list:
 def _open(path: Path, format: str | None) -> Reader:
     if not path.exists():
         raise DataError(f"{path}: no such data set")
-    readers = [FORMATS[format]] if format else _ASKED
+    readers = [FORMATS[format]] if format else list(_READERS)
     unread = (unread_format(path) or _of_one_image(path)) if path.is_file() and not format else None
     found = _found(path, readers) if not unread else []
     if len(found) > 1:
@@ -92,14 +98,18 @@ def _found(path: Path, readers: list) -> list:
     """[(path, reader)] of a path, or of the data sets in the folders below it."""
     level, found, seen = [path], [], 0
     for _ in range(DEPTH + 1):
-        found = [(place, reader) for place in level if (reader := next((r for r in readers if r.recognizes(place)), None))]
+        found = [(place, reader) for place in level if (reader := _reader_of(place, readers))]
         seen += len(level)
         # Images beside the folders belong to the data set that the user means.
-        level = [] if found else [folder for place in level if not _has_images(place) for folder in _folders(place)]
+        level = [] if found else [folder for place in level if not _has_images(place) for folder in folders_in(place)]
         level = level[: MOST - seen]
         if not level:
             break
     return found
+
+
+def _reader_of(path: Path, readers: list) -> type[Reader] | None:
+    return next((reader for reader, recognizes in _ASKED if reader in readers and recognizes(path)), None)
 
 
 def _of_one_image(file: Path) -> str | None:
@@ -109,34 +119,32 @@ def _of_one_image(file: Path) -> str | None:
 
 
 def _has_images(folder: Path) -> bool:
-    return folder.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in folder.iterdir() if p.is_file())
-
-
-def _folders(path: Path) -> list:
-    return sorted(p for p in path.iterdir() if p.is_dir() and not is_hidden(p.name)) if path.is_dir() else []
+    """Whether images lie in a folder itself."""
+    _, _, files = next(walk(folder), ("", [], []))
+    return any(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in files)
 
 
 def _reason(path: Path, readers: list) -> str:
     """Why none of the readers takes a path, and what to do."""
     if path.is_dir() and (unread := unread_format(path)):
         return unread
-    looked = [path, *_folders(path)[:SHOWN]]
-    if below := [str(place) for place in looked[1:] if any(reader.recognizes(place) for reader in readers)]:
+    looked = [path, *folders_in(path)[:SHOWN]]
+    if below := [str(place) for place in looked[1:] if _reader_of(place, readers)]:
         return f"images lie beside {' and '.join(below)}, which can be read: name the one that you mean"
     reasons = next(filter(None, ([why for reader in readers if (why := reader.why_not(place))] for place in looked)), [])
     if reasons:
         return "; ".join(list(dict.fromkeys(reasons))[:2])
     expected = "expected " + ", ".join(reader.layout for reader in FORMATS.values() if reader in readers)
-    expected += " or a folder with one of them" if len(readers) > 1 else ""
+    expected += ", or a folder with one of them" if len(readers) > 1 else ""
     return f"{_contents(path)}; {expected}" if path.is_dir() else expected
 
 
 def _contents(folder: Path) -> str:
     """What a folder without annotations holds, in words."""
-    files = [p for p in islice(folder.rglob("*"), MOST_FILES) if p.is_file() and not p.name.startswith(".")]
-    if not files:
-        return "the folder is empty"
-    if images := sum(map(is_image, files)):
-        return f"it holds {images} images, but no annotations of a known format"
-    kinds = Counter(p.suffix.lower() or "without suffix" for p in files).most_common(SHOWN)
-    return "it holds neither annotations nor images, but " + ", ".join(f"{count} files {suffix}" for suffix, count in kinds)
+    files = list(islice((os.path.join(place, name) for place, _, names in walk(folder) for name in names), MOST_FILES))
+    images = sum(map(is_image, files))
+    if images:
+        return f"it holds {images} image{'s' if images > 1 else ''}, but no annotations of a known format"
+    kinds = Counter(os.path.splitext(file)[1].lower() or "without suffix" for file in files).most_common(SHOWN)
+    found = ", ".join(f"{count} {suffix}" for suffix, count in kinds)
+    return f"it holds neither annotations nor images, but other files: {found}" if files else "the folder is empty"

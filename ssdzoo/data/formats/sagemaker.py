@@ -138,7 +138,7 @@ def _begins_well(path: Path) -> bool:
 def _read_manifest(file: Path) -> tuple:
     """(rows, problems) of a manifest."""
     lines = []
-    for i, text in enumerate(read_text(file).splitlines(), 1):
+    for i, text in enumerate(read_text(file).split("\n"), 1):
         if text.strip():
             line = _parsed(text, f"{file}: line {i}")
             if not isinstance(line.get("source-ref"), str):
@@ -156,9 +156,8 @@ def _read_manifest(file: Path) -> tuple:
             problems.append(Problem(file, message, "no labels", WARNING))
             continue
         names = about.get("class-map")
-        rows.append(
-            _Row(line["source-ref"], line[attribute], _names(names if isinstance(names, dict) else {}, where), file, where)
-        )
+        names = _names(list(names.items()) if isinstance(names, dict) else [], where)
+        rows.append(_Row(line["source-ref"], line[attribute], names, file, where))
     return rows, problems
 
 
@@ -196,7 +195,7 @@ def _read_folder(folder: Path) -> tuple:
             )
         categories = content.get("categories")
         categories = [each for each in categories if isinstance(each, dict)] if isinstance(categories, list) else []
-        names = _names({each.get("class_id"): each.get("name") for each in categories}, str(file))
+        names = _names([(each.get("class_id"), each.get("name")) for each in categories], str(file))
         rows.append(_Row(content["file"], content, names, file, str(file)))
     return rows, []
 
@@ -211,10 +210,11 @@ def _parsed(text: str, where: str) -> dict:
     return content
 
 
-def _names(found: dict, where: str) -> dict:
-    names = {class_id(key): nfc(name.strip()) if isinstance(name, str) else "" for key, name in found.items()}
-    if None in names or not all(names.values()):
-        raise DataError(f"{where}: a class is {brief(json.dumps(found))}; expected ids from 0 on and texts")
+def _names(found: list, where: str) -> dict:
+    """{class id: name} of pairs as a file has them."""
+    names = {class_id(key): nfc(name.strip()) if isinstance(name, str) else "" for key, name in found}
+    if None in names or not all(names.values()) or len(names) < len(found):
+        raise DataError(f"{where}: its classes are {brief(json.dumps(found))}; expected ids from 0 on, each once with a name")
     return names
 
 

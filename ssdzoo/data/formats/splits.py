@@ -141,7 +141,8 @@ def _drawn(reader: Reader, name: str, problems: list) -> list:
     wanted = ("train", "val") if name == "trainval" else (name,)
     chosen = [item for part, ends in FRACTIONS.items() if part in wanted for item in _part(items, *ends)]
     if not chosen and name in FRACTIONS:
-        few = f"it is drawn from {len(items)} images, which are too few; add images, or divide them yourself"
+        images = f"{len(items)} images, which are" if len(items) > 1 else "1 image, which is"
+        few = f"it is drawn from {images} too few; add images, or divide them yourself"
         raise EmptySplitError(f"{reader.path}: no images in split {name!r}: {few}")
     if not chosen:
         known = f"{reader.undivided} there are {', '.join(FRACTIONS)}, trainval and all, drawn from {len(items)} images"

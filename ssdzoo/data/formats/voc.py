@@ -43,6 +43,11 @@ class VOCReader(PerImageReader):
         return super()._is_there(folder, deep)
 
     @classmethod
+    def is_original(cls, path: Path) -> bool:
+        """Whether a folder has the Annotations/ of the original data set."""
+        return (path / "Annotations").is_dir() and cls.recognizes(path)
+
+    @classmethod
     def why_not(cls, path: Path) -> str | None:
         file = first_wrong(path, cls)
         if file:

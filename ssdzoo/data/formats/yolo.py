@@ -13,7 +13,7 @@ from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import brief, nfc, number, read_text
-from ssdzoo.data.formats.yolo_layouts import find_layout, find_place, label_folder, unlike
+from ssdzoo.data.formats.yolo_layouts import LAYOUTS, find_layout, find_place, label_folder, unlike
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -28,10 +28,7 @@ class YOLOReader(Reader):
 
     def __init__(self, path: str | Path):
         super().__init__(path)
-        found = find_layout(self.path)
-        if not found:
-            raise DataError(f"{self.path}: no data.yaml, no .data file, and no classes.txt beside images with labels")
-        self._file, layout = found
+        self._file, layout = find_layout(self.path) or (self.path, LAYOUTS[0])
         folder = self.path if self.path.is_dir() else self._file.parent
         self._table = layout.read(self._file, folder)
         root = self._table.get("path")
@@ -88,13 +85,7 @@ class YOLOReader(Reader):
         shape = self._table.get("kpt_shape")
         if shape is None:
             return None
-        if (
-            not isinstance(shape, list)
-            or len(shape) != 2
-            or any(type(n) is not int for n in shape)
-            or shape[0] < 1
-            or shape[1] not in (2, 3)
-        ):
+        if not isinstance(shape, list) or [type(n) for n in shape] != [int, int] or shape[0] < 1 or shape[1] not in (2, 3):
             raise DataError(f"{self._file}: kpt_shape is {brief(shape)}; expected [number of keypoints, 2 or 3]")
         return tuple(shape)
 
@@ -104,10 +95,10 @@ class YOLOReader(Reader):
         value, known = self._table[split], len(problems)
         about = f"{self._file}:" + (f" {split}:" if split else "")
         images = []
-        for text in value if isinstance(value, list) else [value]:
+        for text in self._values(split):
             if not isinstance(text, str):
                 raise DataError(f"{self._file}: {split} is {brief(text)}; expected a folder or a .txt file, or a list of them")
-            images += self._images(find_place(text, [self._root, self._file.parent], about), problems)
+            images += self._images(self._place(text, split), problems)
         if not images and len(problems) == known:
             raise EmptySplitError(f"{about} no images in {brief(value)}")
         stems: dict[str, Path] = {}
@@ -122,6 +113,25 @@ class YOLOReader(Reader):
             )
             problems.append(Problem(self._file, message, "labels", ERROR))
         return images
+
+    def _place(self, text: str, split: str | None) -> Path:
+        """What a split names.
+
+        Raises:
+            DataError: see `find_place`; or another split that is written otherwise leads there too.
+        """
+        folders, about = [self._root, self._file.parent], f"{self._file}:" + (f" {split}:" if split else "")
+        place = find_place(text, folders, about)
+        guessed = not os.path.exists(self._root / text)
+        for other, value in [(split, value) for split in self.splits() for value in self._values(split)] if guessed else []:
+            if isinstance(value, str) and value != text and _leads_to(value, folders) == place:
+                raise DataError(f"{about} {brief(text)} and {other}: {brief(value)} both lead to {place}; correct the paths")
+        return place
+
+    def _values(self, split: str | None) -> list:
+        """The folders and lists of a split, as they are written."""
+        value = self._table[split]
+        return value if isinstance(value, list) else [value]
 
     def _images(self, place: Path, problems: list) -> list:
         if place.is_dir():
@@ -170,6 +180,13 @@ class YOLOReader(Reader):
             if os.path.lexists(path):
                 return Path(path)
         return next(filter(None, (named_image(place, name, str(image)) for place in places)), places[-1] / name)
+
+
+def _leads_to(text: str, folders: list) -> Path | None:
+    try:
+        return find_place(text, folders, "")
+    except DataError:
+        return None
 
 
 def _object(fields: list, line: int, names: list, keypoints: tuple | None, path: Path) -> AnnotatedObject | Problem:

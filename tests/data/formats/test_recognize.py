@@ -9,6 +9,7 @@ from ssdzoo.data import class_names, load_dataset
 from ssdzoo.data.formats import labelme, text_files, unread
 from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.errors import DataError
+from tests.data.formats.test_labelme import annotation, shape
 from tests.data.formats.test_voc_layouts import image, label_studio, labelimg, roboflow, text
 from tests.data.formats.written import WRITERS, write
 
@@ -106,7 +107,7 @@ def test_neither_images_nor_annotations(tmp_path):
     text(tmp_path / "a.md", "x")
     text(tmp_path / "b.md", "x")
     text(tmp_path / "c", "x")
-    found = "it holds neither annotations nor images, but 2 files .md, 1 files without suffix; expected a Pascal VOC"
+    found = "it holds neither annotations nor images, but other files: 2 .md, 1 without suffix; expected a Pascal VOC"
     assert found in error_of(tmp_path)
 
 
@@ -145,6 +146,17 @@ def test_a_format_that_the_folder_has_not(tmp_path):
     labelimg(tmp_path)
     assert "not a data set of format csv; it holds 2 images" in error_of(tmp_path, "csv")
     assert len(class_names(tmp_path, "voc")) == 1
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "recordio", "csv"])
+def test_annotations_that_are_left_over_from_before_the_data_were_converted(kind, tmp_path):
+    write(kind, tmp_path / "d")
+    labelimg(tmp_path / "d")
+    annotation(tmp_path / "d" / "train" / "a.json", shape([[20, 30], [80, 70]]))
+    assert open_readers(tmp_path / "d")[0].format == kind
+    (tmp_path / "d" / "Annotations").mkdir()
+    (tmp_path / "d" / "IMG_1.xml").rename(tmp_path / "d" / "Annotations" / "IMG_1.xml")
+    assert open_readers(tmp_path / "d")[0].format == "voc"
 
 
 @pytest.mark.parametrize("kind", WRITERS)

@@ -131,7 +131,7 @@ def test_which_formats_take_a_folder_of_images(kind, tmp_path):
     (line("s3://bucket/z.jpg"), "'s3://bucket/z.jpg' leads out of .*, and no image of its name is there; .* image_folder="),
     (line("a.jpg", [{**LABELS[0], "left": "x"}]), "line 1, annotation 1 is .*; expected the numbers left, top, width, height"),
     (line("a.jpg", [{**LABELS[0], "width": 90}]), r"annotation 1 \(dog\): box \(20, 30, 90, 40\) is outside of the 100x80 image"),
-    (line("a.jpg", LABELS, {"x": "dog"}), "line 1: a class is .*; expected ids from 0 on and texts"),
+    (line("a.jpg", LABELS, {"x": "dog"}), "line 1: its classes are .*; expected ids from 0 on, each once with a name"),
     (line("a.jpg").replace('"width": 100', '"width": 90'), "says 90x80, the image of .*a.jpg is 100x80"),
 ])  # fmt: skip
 def test_wrong_manifests(text, message, tmp_path):
@@ -150,6 +150,9 @@ def test_channels_of_images_and_json(tmp_path):
     data = write_files(tmp_path / "d", files)
     check_export(data, {"train": {"a.jpg": "dog", "b.jpg": None}, "validation": {"a.jpg": "dog"}}, ["cat", "dog"])
     assert load_dataset(data, "val")[0].image == data / "validation" / "a.jpg"
+    (data / "train_annotation" / "b.json").write_text(channel("b.jpg", categories=[{"class_id": [0], "name": "cat"}]))
+    with pytest.raises(DataError, match="b.json: its classes are .*; expected ids from 0 on, each once with a name"):
+        load_dataset(data, "train")
     (data / "train_annotation" / "b.json").write_text("{}")
     with pytest.raises(DataError, match="b.json: not an annotation of SageMaker; expected the keys file, image_size"):
         load_dataset(data, "train")

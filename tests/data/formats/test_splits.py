@@ -37,7 +37,7 @@ def test_a_data_set_of_few_images_always_has_some_to_train_on(count, expected, t
 
 def test_too_few_images_for_a_split(tmp_path):
     photos(tmp_path, 1)
-    with pytest.raises(DataError, match="no images in split 'val': it is drawn from 1 images, which are too few; add images, or"):
+    with pytest.raises(DataError, match="no images in split 'val': it is drawn from 1 image, which is too few; add images, or"):
         load_dataset(tmp_path, "val")
     with pytest.raises(
         NoSplitError, match="no images in split 'best'; without ImageSets/Main there are train, val, test, trainval"

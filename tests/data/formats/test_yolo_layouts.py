@@ -114,6 +114,11 @@ def test_an_end_without_the_split_is_not_enough(tmp_path):
     files = {"data.yaml": "train: /a/train/images\nval: /a/val/images\nnames: [dog]", **pair("images", "labels")}
     with pytest.raises(DataError, match="train: /a/train/images is not there"):
         load_dataset(write_files(tmp_path / "d", files), "train")
+    files["data.yaml"] = "train: /a/one/images\nval: /a/two/images\nnames: [dog]"
+    with pytest.raises(DataError, match="train: '/a/one/images' and val: '/a/two/images' both lead to .*d/images; correct"):
+        load_dataset(write_files(tmp_path / "d", files), "train")
+    files["data.yaml"] = "train: /a/one/images\nval: /a/one/images\nnames: [dog]"  # on purpose
+    assert len(load_dataset(write_files(tmp_path / "d", files), "train")) == 2
 
 
 def test_a_path_that_may_be_two_folders(tmp_path):
