@@ -148,7 +148,8 @@ class PerImageReader(Reader):
         count = sum(os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES for name in os.listdir(folder) if name[:2] != "._")
         count -= sum("/" not in stem for stem in self.stems(part))
         if count > 0:
-            message = f"{count} images have no {self.suffix}: left out; an image without objects needs an empty one"
+            images = f"{count} images have" if count > 1 else "1 image has"
+            message = f"{images} no {self.suffix}: left out; an image without objects needs one too, without objects"
             problems.append(Problem(folder, message, "annotation", WARNING))
 
     def class_names(self, problems: list) -> list:

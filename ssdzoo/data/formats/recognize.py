@@ -74,7 +74,7 @@ def _open(path: Path, format: str | None) -> Reader:
     if not path.exists():
         raise DataError(f"{path}: no such data set")
     readers = [FORMATS[format]] if format else _ASKED
-    unread = unread_format(path) if path.is_file() and not format else None
+    unread = (unread_format(path) or _of_one_image(path)) if path.is_file() and not format else None
     found = _found(path, readers) if not unread else []
     if len(found) > 1:
         names = ", ".join(str(place) for place, _ in found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
@@ -102,6 +102,12 @@ def _found(path: Path, readers: list) -> list:
     return found
 
 
+def _of_one_image(file: Path) -> str | None:
+    """What to say about an annotation in the place of its data set; None for other files."""
+    is_one = any(file.suffix == reader.suffix and reader.is_annotation(file) for reader in (VOCReader, LabelMeReader))
+    return "it is the annotation of one image; name its folder" if is_one else None
+
+
 def _has_images(folder: Path) -> bool:
     return folder.is_dir() and any(p.suffix.lower() in IMAGE_SUFFIXES for p in folder.iterdir() if p.is_file())
 
@@ -115,6 +121,8 @@ def _reason(path: Path, readers: list) -> str:
     if path.is_dir() and (unread := unread_format(path)):
         return unread
     looked = [path, *_folders(path)[:SHOWN]]
+    if below := [str(place) for place in looked[1:] if any(reader.recognizes(place) for reader in readers)]:
+        return f"images lie beside {' and '.join(below)}, which can be read: name the one that you mean"
     reasons = next(filter(None, ([why for reader in readers if (why := reader.why_not(place))] for place in looked)), [])
     if reasons:
         return "; ".join(list(dict.fromkeys(reasons))[:2])

@@ -47,8 +47,9 @@ class VOCReader(PerImageReader):
         if file:
             found = f"its outermost element is <{outermost(file)}>, expected <annotation>"
             return f"{file} is no Pascal VOC annotation; {found}"
-        if (path / "Annotations").is_dir():
-            return f"{path / 'Annotations'} holds no annotations; expected .xml of Pascal VOC or .json of LabelMe"
+        folder = path / "Annotations"
+        if folder.is_dir() and not any(folder.iterdir()):
+            return f"{folder} is empty: no annotations; expected .xml of Pascal VOC or .json of LabelMe"
         return None
 
     def splits(self) -> list:
