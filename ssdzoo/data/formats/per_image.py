@@ -193,7 +193,10 @@ class PerImageReader(Reader):
         found = of_stem or (self._of_stem(part, os.path.join(os.path.dirname(stem), os.path.splitext(plain)[0])) if plain else [])
         if not found:
             missing = os.path.relpath(part.images[0] / (plain or f"{stem}.jpg"), self.path)
-            raise DataError(f"{path}: its image {missing} is missing; put it there, or take the annotation out of the data")
+            above = f", or name {self.path.parent} as the data set" if self.path.name.lower() in ANNOTATIONS else ""
+            raise DataError(
+                f"{path}: its image {missing} is missing; put it there, or take the annotation out of the data{above}"
+            )
         if len(found) > 1:
             names = " or ".join(image.name for image in found)
             raise DataError(

@@ -31,7 +31,9 @@ def unread_format(path: Path) -> str | None:
             if re.search(suffix, file.name.lower()) and is_it(file):
                 folder = path if path.is_dir() else path.parent
                 command = f"datum convert -i {shlex.quote(str(folder))} -if {name} -f coco -o NEW -- --save-media"
-                return f"{file} is {words}, which is not read; `{command}` (pip install datumaro) makes COCO's format of it"
+                extras = "cli,tf" if name == "tf_detection_api" else "cli"
+                how = f"convert it to COCO's format (pip install 'datumaro[{extras}]') and name NEW: `{command}`"
+                return f"{file} is {words}, which is not read; {how}"
     return None
 
 
@@ -52,12 +54,6 @@ def _is_cvat(file: Path) -> bool:
     return outermost(file) == "annotations"
 
 
-def is_polygons(file: Path) -> bool:
-    """Whether an xml has the outlines of LabelMe's web version in the place of Pascal VOC's boxes."""
-    head = read_head(file)
-    return outermost(file) == "annotation" and "<polygon>" in head and "<bndbox>" not in head
-
-
 def _is_kitti(file: Path) -> bool:
     """A type, and 14 numbers: truncated, occluded, alpha, box, size, place, rotation; a score may follow."""
     fields = read_head(file).partition("\n")[0].split()
@@ -70,10 +66,6 @@ def _is_vott(file: Path) -> bool:
     return '"assets"' in head and ('"tags"' in head or file.suffix == ".vott")
 
 
-def _is_datumaro(file: Path) -> bool:
-    return re.search(r'"categories"\s*:\s*\{', read_head(file)) is not None
-
-
 def _is_open_images(file: Path) -> bool:
     columns = {name.strip() for name in read_head(file).partition("\n")[0].split(",")}
     return {"ImageID", "LabelName", "XMin", "XMax"} <= columns
@@ -82,10 +74,8 @@ def _is_open_images(file: Path) -> bool:
 # Datumaro's name of a format: (pattern of its files' names, its name in messages, whether a file is one of its files).
 _FORMATS: dict[str, tuple[str, str, Callable[[Path], bool]]] = {
     "cvat": (r"\.xml$", "CVAT's xml", _is_cvat),
-    "label_me": (r"\.xml$", "an xml of LabelMe's web version", is_polygons),
     "kitti": (r"\.txt$", "a label file of KITTI", _is_kitti),
     "tf_detection_api": (r"\.(tf)?record(-\d+-of-\d+)?$", "a TFRecord", Path.is_file),
     "vott_json": (r"\.(json|vott)$", "VoTT's json", _is_vott),
-    "datumaro": (r"\.json$", "Datumaro's json", _is_datumaro),
     "open_images": (r"\.csv$", "a table of Open Images", _is_open_images),
 }

@@ -13,7 +13,8 @@ from ssdzoo.data.formats.annotation import AnnotatedObject
 from ssdzoo.data.formats.per_image import FEW, AnnotationFile, PerImageReader, files_in, first_wrong
 from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import brief, nfc
-from ssdzoo.data.formats.unread import is_polygons, outermost, unread_format
+from ssdzoo.data.formats.unread import outermost, unread_format
+from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 
@@ -32,7 +33,7 @@ class VOCReader(PerImageReader):
 
     @staticmethod
     def is_annotation(path: Path) -> bool:
-        return outermost(path) in ("annotation", None) and not is_polygons(path)
+        return outermost(path) in ("annotation", None)
 
     @classmethod
     def _is_there(cls, folder: Path, deep: bool) -> bool:
@@ -89,8 +90,9 @@ class VOCReader(PerImageReader):
         the names of images."""
         name = re.sub(r"\s+(-1|0|1)$", "", line)
         plain = name.strip('"').replace("\\", "/")
-        found = (self._stems_by_name.get(nfc(each)) for each in (line, name, plain, os.path.splitext(plain)[0]))
-        return next((stem for stem in found if stem is not None), name)
+        stem, suffix = os.path.splitext(plain)
+        texts = (line, name, plain, stem) if suffix.lower() in IMAGE_SUFFIXES else (line, name, plain)
+        return next((self._stems_by_name[nfc(each)] for each in texts if nfc(each) in self._stems_by_name), name)
 
     def read(self, path: Path) -> AnnotationFile:
         tree = _parse(path)

@@ -228,6 +228,12 @@ def test_missing_images_and_annotations_beside_each_other(tmp_path):
         load_dataset(tmp_path, "all")
 
 
+def test_the_folder_of_the_annotations_in_the_place_of_the_data_set(tmp_path):
+    label_studio(tmp_path)
+    with pytest.raises(DataError, match=f"-photo is missing; .*, or name {tmp_path} as the data set"):
+        load_dataset(tmp_path / "Annotations", "train")
+
+
 @pytest.mark.parametrize("line", ["../../outside", "/etc/hostname", "..\\outside"])
 def test_a_line_of_a_split_does_not_leave_the_data_set(line, tmp_path):
     cvat(tmp_path / "data")
