@@ -5,10 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
-from rich.table import Table
-
 from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, wide_console
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable
 
 _RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8."
 
@@ -72,12 +71,12 @@ def _batches(given: str) -> list:
     return [int(number) for number in numbers]
 
 
-def _table(rows: list) -> Table:
+def _table(rows: list) -> PlainTable:
     caption = "ms: 50th, 90th and 99th percentile; an image is measured from its file to its detections"
     base = next((row["image_ms"]["p50"] for row in rows if row["runtime"] == "gluoncv"), None)
     if base:
         caption += "; x: times as fast as GluonCV, by the 50th of an image"
-    table = Table("runtime", "batch", "network ms", "image ms", "images/s", box=None, pad_edge=False, header_style="bold")
+    table = PlainTable("runtime", "batch", "network ms", "image ms", "images/s", pad_edge=False)
     table.caption, table.caption_justify = caption, "left"
     if base:
         table.add_column("x")

@@ -4,8 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
-from rich.markup import escape
-from rich.table import Column, Table
 
 from ssdzoo.cli.options import (
     PARTS,
@@ -21,6 +19,7 @@ from ssdzoo.cli.options import (
     wide_console,
 )  # fmt: skip
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"
 _SIDES, _LIMITS = "The two sides", "What counts as the same"
@@ -103,13 +102,14 @@ def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:
 def _show(summary: dict, out: Path) -> None:
     from ssdzoo.report.certificate import rows, verdict
 
-    table = Table("", Column(overflow="fold"), box=None, show_header=False)
+    table = PlainTable("", show_header=False)
+    table.add_column(overflow="fold")
     for side in ("a", "b"):
-        table.add_row(side.upper(), escape(f"{summary[side]['model']}, {summary[side]['runtime']}"))
+        table.add_row(side.upper(), f"{summary[side]['model']}, {summary[side]['runtime']}")
     for row in rows(summary):
-        table.add_row(*map(escape, row))
-    console = wide_console(highlight=False)
+        table.add_row(*row)
+    console = wide_console()
     console.print(table)
     for line in summary["notes"] + summary["failures"]:
-        console.print(f"  {line}", markup=False)
-    console.print(f"{verdict(summary)} ({out}/certificate.html)", markup=False, soft_wrap=True)
+        console.print(f"  {line}")
+    console.print(f"{verdict(summary)} ({out}/certificate.html)", soft_wrap=True)

@@ -2,10 +2,7 @@
 
 from math import floor
 from pathlib import Path
-from typing import Annotated, Optional
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Annotated, Optional
 
 from ssdzoo.cli.options import (
     BACKEND,
@@ -19,10 +16,15 @@ from ssdzoo.cli.options import (
     Std,
     Weights,
     check_folder,
+    console,
     option,
     prepare,
 )  # fmt: skip
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable, add_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
 
@@ -76,7 +78,8 @@ def evaluate(
     if as_json:
         print(as_text(result))
     else:
-        Console().print(_table(result))
+        output = console()
+        output.print(_table(result, output))
 
 
 def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | None:
@@ -103,16 +106,18 @@ def _formats(given: list) -> tuple:
     return (of_data or [None])[0], "coco-results" in given
 
 
-def _table(result: dict) -> Table:
+def _table(result: dict, output: "Console") -> PlainTable:
     """The classes, then the whole."""
-    table = Table("class", "AP", "objects", "best F1", "at score", box=None, header_style="bold")
+    table = PlainTable("class", "AP", "objects", "best F1", "at score")
     for column in table.columns[1:]:
         column.justify = "right"
+    rows = []
     for name, value in result["AP"].items():
         best = result["best_threshold"][name]
         shown = (_number(best["f1"]), _number(floor(best["score"] * 1e4) / 1e4)) if best else ()  # a score to use: rounded down
         objects = result["counts"]["by_class"][name]["objects"]
-        table.add_row(name, _number(value), str(objects), *shown)
+        rows.append([name, _number(value), str(objects), *shown])
+    add_rows(table, rows, output, result["AP"].values())
     table.add_section()
     if "coco" in result:
         for name, value in list(result["coco"].items())[1:]:

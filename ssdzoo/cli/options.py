@@ -5,11 +5,14 @@ import sys
 from copy import copy
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Optional, get_args
 
 import typer
 
 from ssdzoo.errors import CallError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def option(help: str, *names: str, panel: str | None = None, **kwargs: Any) -> Any:
@@ -76,13 +79,18 @@ def in_panel(shared: Any, panel: str) -> Any:
     return option
 
 
-def wide_console(**settings: Any) -> Any:
-    """For tables: 120 columns where the output is no terminal. Whatever a file's name contains can be printed then."""
-    from rich.console import Console
+def console(width: int | None = None) -> "Console":
+    """Standard output for tables and lines. Whatever a file's or a class's name contains can be printed then."""
+    from ssdzoo.report.tables import make_console
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, **settings)
+    return make_console(width=width)
+
+
+def wide_console() -> "Console":
+    """The same, of 120 columns where the output is no terminal."""
+    return console(None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
 
 
 def check_folder(out: Path | None) -> None:

@@ -4,13 +4,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssdzoo.cli.messages import as_flags
 from ssdzoo.data import Dataset, load_dataset
 from ssdzoo.data.record import brief_problems
 from ssdzoo.progress import Printed, step_note
+from ssdzoo.report.tables import make_console
 
 
 def load_data(data: str | Path, split: str, names: list | None = None, format: str | None = None,
@@ -28,14 +28,14 @@ class WorkProgress(Printed):
 
     def __init__(self):
         super().__init__()
-        self._console = Console(file=sys.stderr, highlight=False)
+        self._console = make_console(file=sys.stderr)
         self._bar = self._task = None
 
     def __enter__(self):
         if self._console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(), console=self._console, transient=True,
+                TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(), console=self._console, transient=True,
             )  # fmt: skip
             self._bar.start()
         return self
@@ -50,7 +50,7 @@ class WorkProgress(Printed):
         self._bar = None
 
     def say(self, text: str) -> None:
-        self._console.print(as_flags(text), soft_wrap=True, markup=False)
+        self._console.print(as_flags(text), soft_wrap=True)
 
     def step(self, epoch: int, step: int, steps: int, row: dict) -> None:
         if not self._bar:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ssdzoo import boxes as geometry
+from ssdzoo.data.formats.image_files import is_image
 from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, read_image
 from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
@@ -192,7 +193,7 @@ def list_images(images: Images) -> list[Image]:
         elif not isinstance(item, (str, Path)):
             raise CallError(f"an image is a path or an (H, W, 3) uint8 RGB array, not {type(item).__name__}")
         elif Path(item).is_dir():
-            files = sorted(p for p in Path(item).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            files = sorted(p for p in Path(item).iterdir() if is_image(p))
             if not files:
                 raise CallError(f"{item}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
             found += files

@@ -111,8 +111,8 @@ class About:
 
 def _metadata(about: About, done: Translation, outputs: dict, source: str) -> dict:
     """{key: text} for the file; all but `producer` and `preset` are JSON."""
-    nms, decode = done.notes.get("nms", {}), done.notes.get("decode", {})
-    count = outputs["logits"][0].dims[2] - 1 if about.raw else nms["classes"]
+    nms, decoding, softmax = done.notes.nms, done.notes.decoding, done.notes.softmax
+    count = outputs["logits"][0].dims[2] - 1 if about.raw else nms and nms.classes
     if about.classes is not None and count is not None and len(about.classes) != count:
         raise CallError(f"{source}: {len(about.classes)} class names for a model of {count} classes")
     names = list(about.classes) if about.classes is not None else default_class_names(count or 0)
@@ -120,11 +120,11 @@ def _metadata(about: About, done: Translation, outputs: dict, source: str) -> di
         "classes": names,
         **{name: value and list(map(float, value)) for name, value in (("mean", about.mean), ("std", about.std))},
         "size": list(about.size) if about.size else None,
-        "nms": {k: nms.get(k) for k in ("thresh", "topk", "valid_thresh")}
+        "nms": {k: getattr(nms, k, None) for k in ("thresh", "topk", "valid_thresh")}
         | {"post": None if about.raw else outputs["boxes"][1][1]},
-        "stds": decode.get("stds"),
+        "stds": decoding and decoding.stds,
         # The tensors of the head outputs: what comes before them may run in a low precision, what comes after may not.
-        "heads": [done.notes["softmax"][0][0].name, decode["offsets"].name] if decode and done.notes.get("softmax") else None,
+        "heads": [softmax[0][0].name, decoding.offsets.name] if decoding and softmax else None,
         "raw": about.raw,
         "preprocess": about.preprocess,
     }
