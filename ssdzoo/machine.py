@@ -12,12 +12,20 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+from ssdzoo.cgroups import cpu_quota
 from ssdzoo.errors import SSDZooError
 
 
 def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many this process may use: those that it may run on, as far as the quota of its container and `OMP_NUM_THREADS` go.
+    A quota of 1.5 is 1: threads that wait for each other waste the rest."""
+    limits: list[float] = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    if (quota := cpu_quota()) is not None:
+        limits.append(quota)
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if wanted.isdecimal():
+        limits.append(int(wanted))
+    return max(1, int(min(limits)))
 
 
 def memory() -> int | None:
