@@ -17,6 +17,7 @@ from ssdzoo.machine import memory
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 OPENCV_PIXELS = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)  # as OpenCV reads it when it is imported
 _CONVERT = "replace it, convert it to JPEG or PNG if it is an image of another format, or take it out of the data"
+ROWS = 256  # that are scaled at once, to spare memory
 BYTES_PER_PIXEL = 8  # the decoded image, its copy in RGB, and the file
 _FLAGS = {
     1: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
@@ -99,7 +100,7 @@ def decode_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
     image = _decoded(pixels, flags)
     if image is None:  # one channel of 32 or 64 bits has no color in OpenCV
         image = _decoded(pixels, cv2.IMREAD_ANYDEPTH)
-    if image is None:
+    if image is None or (image.ndim == 2 and image.dtype == np.uint8):
         raise DataError(f"{path}: not an image that OpenCV can decode; {_CONVERT}")
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
 
@@ -113,14 +114,15 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
     """
     if pixels.dtype == np.uint8:
         return pixels
-    finite = pixels[np.isfinite(pixels)]
-    low, high = (finite.min(), finite.max()) if finite.size else (0, 0)
-    if not high > low:
-        return np.zeros(pixels.shape, np.uint8)
-    type_ = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
-    values = np.subtract(pixels, low, dtype=type_)
-    values *= 255 / (float(high) - float(low))
-    return np.nan_to_num(np.rint(values, out=values), copy=False, nan=0, posinf=0, neginf=0).astype(np.uint8)
+    finite = pixels if pixels.dtype.kind in "iu" else pixels[np.isfinite(pixels)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0, 0)
+    result = np.zeros(pixels.shape, np.uint8)
+    if high > low:
+        type_: type = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+        for i in range(0, len(pixels), ROWS):
+            values = (pixels[i : i + ROWS].astype(type_) - type_(low)) * type_(255 / (high - low))
+            result[i : i + ROWS] = np.nan_to_num(np.rint(values), nan=0, posinf=0, neginf=0)
+    return result
 
 
 def image_size(path: str | Path | FilePart) -> tuple:
