@@ -16,7 +16,7 @@ LAYERS = (
     "boxes detections preset",
     "formats metrics anchors",
     "zoo",
-    "data.image_header data.images data.video data.record",
+    "data.image_header data.images data.video data.record data.index",
     "data.formats",
     "data.reading",
     "data",  # what the package itself offers

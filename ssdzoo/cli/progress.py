@@ -16,8 +16,8 @@ from ssdzoo.progress import Printed, step_note
 def load_data(data: str | Path, split: str, names: list | None = None, format: str | None = None,
               image_folder: Path | None = None) -> Dataset:  # fmt: skip
     """A data set; what is wrong with it is printed."""
-    dataset = load_dataset(data, split, names, format, image_folder)
     with WorkProgress() as progress:
+        dataset = load_dataset(data, split, names, format, image_folder, progress)
         for line in brief_problems(dataset.problems):
             progress.say(f"  {line}")
     return dataset

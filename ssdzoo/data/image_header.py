@@ -74,7 +74,7 @@ def _read_jpeg(file: BinaryIO, size: int) -> Header:
 
 def _holds(file: BinaryIO, marker: bytes, start: int, size: int) -> bool:
     """Whether bytes are found behind `start`: near the end of the file, or else anywhere."""
-    for at in (max(start, size - _TAIL), start):
+    for at in (max(start, size - 64), max(start, size - _TAIL), start):
         file.seek(at)
         if marker in file.read():
             return True

@@ -4,14 +4,15 @@ A data set is named by a path, by a list of paths, or by paths with commas in be
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from ssdzoo.data.formats.annotation import PixelCheck, make_record
+from ssdzoo.data.formats.read_records import read_records
 from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, knows_split, own_splits, select_items
-from ssdzoo.data.record import ERROR, Dataset, Problem, Record
+from ssdzoo.data.record import ERROR, Dataset, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.progress import Silent
 
 SHOWN = 5  # bad files that one error names
 
@@ -39,7 +40,7 @@ def has_split(path: str | Path | list, split: str, format: str | None = None) ->
 
 
 def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
-                 image_folder: str | Path | None = None) -> Dataset:  # fmt: skip
+                 image_folder: str | Path | None = None, progress: Silent | None = None) -> Dataset:  # fmt: skip
     """One split of a data set.
 
     Args:
@@ -49,6 +50,10 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
         image_folder: where the images lie that the files of the data set name by paths or addresses; None looks around the files.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
+
+    The annotations of a split with MANY images or more are believed about the sizes of their images, which are compared when the
+    images are decoded; those of a smaller one are compared here.
 
     Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
@@ -63,14 +68,14 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     if names is None:
         names = united_names(readers, problems)
         raise_errors(problems)
-    records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
+    records = read_records(readers, read_items(readers, split, problems), list(names), problems, (progress or Silent()).images)
     raise_errors(problems)
     if records and not has_objects(records):
         raise EmptySplitError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
 
 
-def has_objects(records: list) -> bool:
+def has_objects(records: Sequence) -> bool:
     """Whether any Record has an object that can be learned or found; crowds are none."""
     return any(not record.crowd.all() for record in records)
 
@@ -115,24 +120,6 @@ def read_items(readers: list, split: str, problems: list) -> list:
         what = "no images in" if isinstance(reason, EmptySplitError) else "no"
         problems.append(Problem(reader.path, f"has {what} split {split!r}: adds nothing to it", "split"))
     return items
-
-
-def read_records(readers: list, items: list, names: list, problems: list) -> Iterator[Record]:
-    """Yields the Record of each (reader, item) that is not too broken for one; `problems` takes what is wrong."""
-    by_name = {name: i for i, name in enumerate(names)}
-    by_id = {str(i): i for i in range(len(names))}
-    ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
-    pixels = {id(reader): PixelCheck(reader.path, reader.format) for reader in readers}
-    for reader, item in items:
-        annotation = reader.annotation(item)
-        if isinstance(annotation, Problem):
-            problems.append(annotation)
-            continue
-        pixels[id(reader)].add(annotation)
-        if record := make_record(annotation, ids[id(reader)], problems):
-            yield record
-    for check in pixels.values():
-        check.report(problems)
 
 
 def raise_errors(problems: list) -> None:

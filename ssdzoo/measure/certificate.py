@@ -1,6 +1,7 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ class Trial:
     """
 
     images: Images | None = None
-    records: list[Record] | None = None
+    records: Sequence[Record] | None = None
     score: float = 0.1
     tolerance: compare.Tolerance = field(default_factory=compare.Tolerance)
     worst: int = 6
@@ -119,7 +120,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> C
     """
     compare.check_classes(a.detector, b.detector)
     items, tolerance = trial.items(), trial.tolerance
-    found = [list(detect_all(side.detector, items, (progress or Silent()).images)) for side in (a, b)]
+    found = [list(detect_all(side.detector, items, (progress or Silent()).images, trial.records)) for side in (a, b)]
     limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
     matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {
@@ -151,7 +152,7 @@ def list_stills(images: Images) -> list[Image]:
     return items
 
 
-def _mean_ap(found: list, records: list | None, names: list) -> dict:
+def _mean_ap(found: list, records: Sequence | None, names: list) -> dict:
     if records is None:
         return {"not_compared": "the true boxes are not known"}
     a, b = (average_precision(side, records, names)["mAP"] for side in found)

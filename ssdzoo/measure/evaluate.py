@@ -1,7 +1,7 @@
 """Average precision and more of a detector on a data set."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 
 from ssdzoo.data import Dataset, load_dataset
 from ssdzoo.data.check.object_limit import too_many_objects
+from ssdzoo.data.loading.size_check import check_size
 from ssdzoo.data.record import Record, brief_problems
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
@@ -38,7 +39,7 @@ class Evaluation:
     """
 
     names: list
-    records: list
+    records: Sequence[Record]
     found: list
     summary: dict
     curves: VOCMeanAP
@@ -91,15 +92,15 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     if isinstance(model, (str, Path)):
         model = load(model, backend, ctx, weights, mean=mean, std=std)
     if not isinstance(data, Dataset):
-        data = load_dataset(data, split, model.names, format, image_folder)
+        data = load_dataset(data, split, model.names, format, image_folder, progress)
         for line in brief_problems(data.problems):
             progress.say(f"  {line}")
         _say_too_many(model, data, progress)
-    found = detect_all(model, [record.image for record in data.records], progress.images)
+    found = detect_all(model, [record.image for record in data.records], progress.images, data.records)
     return average_precision(found, data.records, model.names, metric, iou)
 
 
-def average_precision(found: Iterable[Detections], records: list[Record], names: list, metric: str = "voc07",
+def average_precision(found: Iterable[Detections], records: Sequence[Record], names: list, metric: str = "voc07",
                       iou: float = 0.5) -> dict:  # fmt: skip
     """What `evaluate` returns, of the Detections of each Record."""
     scorer = COCOMetrics(names) if metric == "coco" else VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=True)
@@ -108,13 +109,21 @@ def average_precision(found: Iterable[Detections], records: list[Record], names:
     return scorer.value()
 
 
-def detect_all(detector: Detector, images: list, progress: Callable) -> Iterator[Detections]:
+def detect_all(detector: Detector, images: list, progress: Callable,
+               records: Sequence[Record] | None = None) -> Iterator[Detections]:  # fmt: skip
     """Yields the Detections of each image, down to the lowest score that the network gives.
 
     Args:
         progress: called with an iterable and the number of its items; returns an iterable of the same items.
+        records: of the images.
+
+    Raises:
+        DataError: an image has another size than its record.
     """
-    for _, found in progress(detector.stream(images, score=0.0), len(images)):
+    results = progress(detector.stream(images, score=0.0), len(images))
+    for i, (image, found) in enumerate(results):
+        if records is not None:
+            check_size(records[i], image)
         yield found
 
 
@@ -138,7 +147,7 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
     images = [record.image for record in dataset.records]
     progress = progress or Silent()
     _say_too_many(detector, dataset, progress)
-    found = list(detect_all(detector, images, progress.images))
+    found = list(detect_all(detector, images, progress.images, dataset.records))
     seconds = time.perf_counter() - started
     for i, (record, detections) in enumerate(zip(dataset.records, found)):
         for scorer in (curves, confusion):

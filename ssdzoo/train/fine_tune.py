@@ -131,7 +131,7 @@ def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingD
 
 
 def _load_split(arguments: Arguments, split: str, names: list, progress: Silent) -> Dataset:
-    dataset = load_dataset(arguments.data, split, names, arguments.format, arguments.image_folder)
+    dataset = load_dataset(arguments.data, split, names, arguments.format, arguments.image_folder, progress)
     objects = sum(len(record.boxes) for record in dataset.records)
     progress.say(f"{arguments.data}, split {split}: {len(dataset)} images, {objects} objects")
     for line in brief_problems(dataset.problems):

@@ -39,7 +39,7 @@ class Random:
         self.data = Dataset(self.names, records, [])
 
     def stream(self, images, score):
-        return ((None, found) for found in self.found)
+        return ((cv2.imread(str(image)), found) for image, found in zip(images, self.found))
 
 
 def written(path):

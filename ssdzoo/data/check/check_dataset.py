@@ -29,7 +29,7 @@ class DataCheck:
         data: the data set, as the user named it.
         formats: its format, one for each joined path.
         names: the classes.
-        records: {split: list of Record}, without what is too broken for one.
+        records: {split: Records}, without what is too broken for one.
         repeated: splits whose images are all in those before, such as trainval.
         problems: list of Problem, errors first.
         splits, classes, anchors: tables; see `ssdzoo.data.check.statistics`. `anchors` is None without a model.
@@ -84,8 +84,9 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
     names = united_names(readers, problems)
     check = DataCheck(str(path), [reader.format for reader in readers], names)
     for split, items in _items(readers, path, splits, format, check, problems).items():
-        check.records[split] = list(progress.images(read_records(readers, items, names, problems), len(items)))
-    images = list({str(r.image): r.image for found in check.records.values() for r in found}.values())
+        check.records[split] = read_records(readers, items, names, problems, progress.images)
+    everywhere = check.records.values()
+    images = list({str(image): found.image(i) for found in everywhere for i, image in enumerate(found.images)}.values())
     decoded = dict(zip(map(str, images), progress.images(decode_all(images, workers), len(images))))
     if not any(problem.kind == "normalized boxes" for problem in problems):  # which explain where the objects are
         problems += _no_objects(check.records, readers)
@@ -153,14 +154,15 @@ def image_problems(records: dict, decoded: dict, known: list, path: Path) -> lis
     """What decoding showed: damage, sizes other than those that the annotations give, orientations, 16 bits."""
     problems, deep = [], []
     reported = {str(problem.path) for problem in known if problem.kind == "EXIF orientation"}
-    for image, record in {str(r.image): r for found in records.values() for r in found}.items():
-        result = decoded[image]
+    places = {str(image): (found, i) for found in records.values() for i, image in enumerate(found.images)}
+    for image, (found, i) in places.items():
+        result, size = decoded[image], tuple(found.sizes[i].tolist())
         if result.message:
-            problems.append(Problem(record.image, result.message, "image", result.severity))
-        if result.size and result.size != (record.height, record.width):
-            problems.append(wrong_size(record.image, (record.height, record.width), result.size))
-        elif 2 <= result.orientation <= 4 and len(record.boxes) and image not in reported:
-            problems.append(turned(record.image, "both have the size that the annotation gives"))
+            problems.append(Problem(found.image(i), result.message, "image", result.severity))
+        if result.size and result.size != size:
+            problems.append(wrong_size(found.image(i), size, result.size))
+        elif 2 <= result.orientation <= 4 and len(found[i].boxes) and image not in reported:
+            problems.append(turned(found.image(i), "both have the size that the annotation gives"))
         if result.bits > 8:
             deep.append(image)
     if deep:
@@ -175,7 +177,7 @@ def _class_problems(records: dict, names: list, path: Path, model: ModelAnchors 
         Problem(path, f"classes {a!r} and {b!r} differ in {difference} only: one class, or two?", "class names")
         for a, b, difference in similar_names(names)
     ]
-    counts = {split: Counter(i for r in found for i in r.class_ids.tolist()) for split, found in records.items()}
+    counts = {split: Counter(found.class_ids.tolist()) for split, found in records.items()}
     everywhere = sum(counts.values(), Counter())
     empty = [name for i, name in enumerate(names) if not everywhere[i]]
     if empty:

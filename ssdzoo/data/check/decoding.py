@@ -54,11 +54,11 @@ def decode(image: Path | FilePart) -> Decoded:
     printed: list[bytes] = []
     try:
         with captured_stderr(printed):  # after an error libjpeg and libpng go on, and report it here alone
-            pixels = decode_image(image)
-        orientation = image_info(image).orientation
+            pixels = decode_image(image, 8)
+        info = image_info(image)
     except DataError as error:
         return Decoded(digest, str(error).removeprefix(f"{image}: "))
-    found = Decoded(digest, None, ERROR, pixels.shape[:2], 8 * pixels.dtype.itemsize, orientation)
+    found = Decoded(digest, None, ERROR, info[:2], 8 * pixels.dtype.itemsize, info.orientation)
     complaints = _COMPLAINT.findall(b"".join(printed).decode("utf-8", "replace"))
     if not complaints:
         return found

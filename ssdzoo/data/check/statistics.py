@@ -32,14 +32,14 @@ class ModelAnchors(NamedTuple):
 
 
 def split_table(records: dict) -> dict:
-    """{split: {"images", "objects", "negatives" (images without objects), "difficult", "crowd"}} of {split: list of Record}."""
+    """{split: {"images", "objects", "negatives" (images without objects), "difficult", "crowd"}} of {split: Records}."""
     return {
         split: {
             "images": len(found),
-            "objects": sum(len(r.boxes) for r in found),
-            "negatives": sum(not len(r.boxes) for r in found),
-            "difficult": int(sum(r.difficult.sum() for r in found)),
-            "crowd": int(sum(r.crowd.sum() for r in found)),
+            "objects": len(found.boxes),
+            "negatives": int((np.diff(found.offsets) == 0).sum()),
+            "difficult": int(found.difficult.sum()),
+            "crowd": int(found.crowd.sum()),
         }
         for split, found in records.items()
     }
@@ -48,7 +48,7 @@ def split_table(records: dict) -> dict:
 def class_table(records: dict, names: list) -> dict:
     """{class: {"objects": {split: number}, "images": number of images with it, "share" of all objects, "width", "height" in
     pixels and "aspect" (width / height): 5th, 50th and 95th percentile, "sizes": {"small", "medium", "large": number}}}, of
-    {split: list of Record}; crowds are left out."""
+    {split: Records}; crowds are left out."""
     boxes, ids, images = _objects(records)
     splits = {split: _objects({split: found}).class_ids for split, found in records.items()}
     table = {}
@@ -71,7 +71,7 @@ def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
     """How well a model's anchors fit the objects, stretched to its input.
 
     Args:
-        records: {split: list of Record}.
+        records: {split: Records}.
         names: the classes.
 
     Returns:
@@ -84,7 +84,8 @@ def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
 
 def _objects(records: dict, size: tuple | None = None) -> Objects:
     """All objects but crowds; an image in two splits counts once."""
-    return collect_objects(list({str(r.image): r for found in records.values() for r in found}.values()), size)
+    places = {str(image): (split, i) for split, found in records.items() for i, image in enumerate(found.images)}
+    return collect_objects([records[split][i] for split, i in places.values()], size)
 
 
 def _percentiles(values: np.ndarray) -> list | None:

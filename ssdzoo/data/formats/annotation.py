@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdzoo.data.formats.box_checks import FAULTS, are_normalized, check_boxes
 from ssdzoo.data.formats.text_files import brief
-from ssdzoo.data.images import FilePart, image_info
+from ssdzoo.data.images import FilePart, ImageInfo
 from ssdzoo.data.record import ERROR, Problem, Record
 from ssdzoo.errors import DataError
 from ssdzoo.suggest import did_you_mean
@@ -59,19 +59,19 @@ class ImageAnnotation:
         return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def make_record(annotation: ImageAnnotation, ids: dict, problems: list) -> Record | None:
+def make_record(annotation: ImageAnnotation, info: ImageInfo | DataError, ids: dict, problems: list) -> Record | None:
     """The record of an annotation; None where the image is missing or broken, or has another size than the annotation says.
 
     Args:
+        info: what is known of the image, or why it cannot be read.
         ids: class id of each name.
         problems: a list that gets what is wrong. Objects with an error and boxes without width or height are left out; corners in
             the wrong order are swapped.
     """
-    try:
-        height, width, orientation = image_info(annotation.image)
-    except DataError as error:
-        problems.append(Problem.of(error, annotation.image, "image"))
+    if isinstance(info, DataError):
+        problems.append(Problem.of(info, annotation.image, "image"))
         return None
+    height, width, orientation = info
     if annotation.size and tuple(annotation.size) != (height, width):
         problems.append(wrong_size(annotation.image, annotation.size, (height, width), annotation.source))
         return None
@@ -134,10 +134,14 @@ class PixelCheck:
 
     def add(self, annotation: ImageAnnotation) -> None:
         """Takes note of the boxes of an image."""
-        if annotation.normalized or not (boxes := annotation.raw_boxes() + annotation.origin).size:
-            return
-        count, normalized = self._files.get(annotation.source, (0, True))
-        self._files[annotation.source] = count + len(boxes), normalized and are_normalized(boxes)
+        if not annotation.normalized:
+            self.add_boxes(annotation.source, annotation.raw_boxes() + annotation.origin)
+
+    def add_boxes(self, source: Path, boxes: np.ndarray) -> None:
+        """Takes note of boxes (M, 4) of a file, xyxy in its numbers."""
+        if len(boxes):
+            count, normalized = self._files.get(source, (0, True))
+            self._files[source] = count + len(boxes), normalized and are_normalized(boxes)
 
     def report(self, problems: list) -> None:
         """Adds an error for the whole split or for each file, in the place of the warnings about each of their boxes."""

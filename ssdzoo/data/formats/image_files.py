@@ -97,6 +97,11 @@ def images_of_stem(folder: Path, stem: str) -> list[Path]:
     return [parent / name for name in sorted(names) if is_image(parent / name)]
 
 
+def file_names(folder: str | Path) -> frozenset:
+    """The names of the files in a folder."""
+    return _names(str(folder))
+
+
 def images_below(folder: Path) -> list:
     """The images in a folder and the folders in it, sorted; links to folders are followed, but not in circles."""
     found = []

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.formats.annotation import ImageAnnotation
+from ssdzoo.data.formats.columns import Columns
 from ssdzoo.data.record import Problem
 
 
@@ -60,3 +61,11 @@ class Reader:
     def annotation(self, item: Any) -> ImageAnnotation | Problem:
         """One image's annotation, or why it cannot be read."""
         raise NotImplementedError
+
+    def columns(self, items: list, ids: dict) -> Columns | None:
+        """The annotations of several items at once, where the format can give them without making objects; None where not.
+
+        Args:
+            ids: class id of each name.
+        """
+        return None

@@ -11,6 +11,7 @@ from ssdzoo.data.check.check_dataset import check_dataset, image_problems
 from ssdzoo.data.check.decoding import decode
 from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors
+from ssdzoo.data.record import Records
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.progress import Silent
 from tests.data.formats.voc_folder import write_voc, xml
@@ -327,7 +328,7 @@ def test_a_size_that_the_image_does_not_have_is_found_by_decoding(tmp_path):
     record = next(iter(checked(tmp_path, {"a": xml([CAT])}).records["train"]))
     wrong, result = replace(record, height=100, width=80), decode(record.image)
     for given, expected in ((record, []), (wrong, ["its annotation says 80x100, it is 100x80: an annotation of another image"])):
-        found = image_problems({"train": [given]}, {str(record.image): result}, [], tmp_path)
+        found = image_problems({"train": Records.of(given)}, {str(record.image): result}, [], tmp_path)
         assert [p.message.split(",")[0] + "," + p.message.split(",")[1] for p in found] == expected
 
 
