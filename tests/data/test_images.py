@@ -281,6 +281,7 @@ def test_one_limit_for_all_who_read_images(suffix, tmp_path, monkeypatch):
 
 
 def test_the_memory_sets_the_limit(monkeypatch):
+    assert 100_000_000 < images.memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     images.max_pixels.cache_clear()
     monkeypatch.setattr(images, "memory", lambda: 800_000_000)
     assert images.max_pixels() == 100_000_000

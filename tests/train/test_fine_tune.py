@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from ssdzoo.errors import CallError, DataError, SSDZooError
+from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.model_source import resolve
 from ssdzoo.preset import read_preset
 from ssdzoo.train.failed_step import repeat_failed_step
 from ssdzoo.train.run import COLUMNS
-from tests.data.formats.voc_folder import write_voc, xml
 from tests.train.jobs import class_weights, rows, train
 
 
@@ -89,21 +88,3 @@ def test_a_step_that_did_not_fail_cannot_be_repeated(job, tmp_path):
     train(job(epochs=1))
     with pytest.raises(CallError, match="no step of this run has failed"):
         repeat_failed_step(tmp_path / "run")
-
-
-@pytest.mark.parametrize("empty, reason", [
-    ({}, "no images in split 'val': it is drawn from 2 images"),
-    ({"train": ["a", "b"], "val": [], "test": []}, "val.txt: the split is empty"),
-    ({"train": ["a", "b"], "val": ["none"]}, "split 'val': its only image has not a single object"),
-])  # fmt: skip
-def test_without_images_to_evaluate_on(empty, reason, job, tmp_path):
-    """Two photos, as someone tries it first: the drawn val is empty."""
-    box = ("cat", 11, 21, 61, 71)
-    annotations = {"a": xml([box]), "b": xml([box])} | ({"none": xml([])} if "none" in empty.get("val", []) else {})
-    root = write_voc(tmp_path / "few", annotations, empty or None)
-    said, _ = train(job(data=root, epochs=1))
-    assert any(reason in line for line in said.lines)
-    assert "no images to evaluate on (val_split=): the last epoch is kept as the best one" in said.lines
-    assert [row["mAP"] for row in rows(tmp_path / "run")] == [""]
-    with pytest.raises(DataError, match="val"):
-        train(job(data=root, out=tmp_path / "other", val_split="val"))
