@@ -34,15 +34,17 @@ def anchors(
 
     runtime.tune_cpu()
     from ssdzoo.cli.progress import load_data
+    from ssdzoo.data.formats.splits import NoObjectsError
     from ssdzoo.measure.anchor_fit import fit_anchors
     from ssdzoo.model_source import resolve
     from ssdzoo.report.anchors import print_fit
 
     source = resolve(model, weights)
     levels = source.levels()
-    dataset = load_data(data, split, None, format, image_folder)
-    if not any((~record.crowd).any() for record in dataset.records):
-        raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to")
+    try:
+        dataset = load_data(data, split, None, format, image_folder)
+    except NoObjectsError:
+        raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to") from None
     fit = fit_anchors(dataset, source.preset, levels, count, seed)
     if out:
         _write(out, fit, f"{data}, split {split}")

@@ -9,7 +9,15 @@ from pathlib import Path
 
 from ssdzoo.data.formats.read_records import read_records
 from ssdzoo.data.formats.recognize import open_readers
-from ssdzoo.data.formats.splits import FRACTIONS, EmptySplitError, NoSplitError, knows_split, own_splits, select_items
+from ssdzoo.data.formats.splits import (
+    FRACTIONS,
+    EmptySplitError,
+    NoObjectsError,
+    NoSplitError,
+    knows_split,
+    own_splits,
+    select_items,
+)
 from ssdzoo.data.record import ERROR, Dataset, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.progress import Silent
@@ -71,7 +79,7 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
     records = read_records(readers, read_items(readers, split, problems), list(names), problems, (progress or Silent()).images)
     raise_errors(problems)
     if records and not has_objects(records):
-        raise EmptySplitError(f"{path}: {no_objects(split, len(records), problems)}")
+        raise NoObjectsError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
 
 

@@ -28,7 +28,11 @@ class NoSplitError(DataError):
 
 
 class EmptySplitError(NoSplitError):
-    """The split is there, but has no images, or none with an object."""
+    """The split is there, but has no images, or no objects."""
+
+
+class NoObjectsError(EmptySplitError):
+    """The split has images, but not a single object."""
 
 
 def own_splits(reader: Reader) -> list:
