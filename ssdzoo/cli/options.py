@@ -47,7 +47,7 @@ _MEAN = (
     "Mean of RGB in 0..1, for an exported model that does not say it; one number or three. Numbers above 1 are of pixels 0..255: "
     "123,117,104."
 )
-_STD = "What it divides by after the mean is subtracted, in the same unit: 1 of pixels 0..255."
+_STD = "Standard deviation that the pixels less the mean are divided by, in the same unit; 1 for none, of pixels 0..255."
 
 
 def numbers(text: str) -> tuple:
