@@ -24,6 +24,7 @@ import numpy as np
 
 IMAGES, BOXES_PER_IMAGE, CLASSES = 118_287, 7.27, 80
 SIDES = ((480, 640), (640, 480), (427, 640), (426, 640), (640, 427), (375, 500))  # height, width; COCO's most frequent ones
+COLUMNS = ("seconds", "first batch", "processor", "MB", "images", "boxes")
 POINTS = 22  # corners of an outline, COCO's mean
 
 
@@ -101,7 +102,7 @@ def work(what: str, folder: Path) -> dict:
         from ssdzoo.data.check.check_dataset import check_dataset
 
         report = check_dataset(folder)
-        return {"check": time.perf_counter() - begin, "images": report.splits["train2017"]["images"]}
+        return {"seconds": time.perf_counter() - begin, "images": report.splits["train2017"]["images"]}
     from ssdzoo.data import load_dataset
     from ssdzoo.data.loading.loader import Loader
 
@@ -109,8 +110,9 @@ def work(what: str, folder: Path) -> dict:
     loaded = time.perf_counter() - begin
     with Loader(data, 32, (300, 300), "ssd") as loader:
         next(loader.epoch(0))
-    boxes = sum(len(record.boxes) for record in data.records[:1000])
-    return {"load": loaded, "first batch": time.perf_counter() - begin, "images": len(data), "boxes of 1000": boxes}
+    batch = time.perf_counter() - begin
+    boxes = sum(len(record.boxes) for record in data.records)
+    return {"seconds": loaded, "first batch": batch, "images": len(data), "boxes": boxes}
 
 
 def fresh(what: str, folder: Path, cache: str) -> dict:
@@ -144,10 +146,11 @@ def main() -> None:
         write_annotations(file, options.images, options.polygons)
         (root / "train2017").symlink_to(photos.resolve())
     print(f"{options.images} images, {file.stat().st_size / 1e6:.0f} MB of annotations")
+    print(f"{'':8}" + "".join(f"{name:>14}" for name in COLUMNS))
     with tempfile.TemporaryDirectory() as cache:
         for name in ("first", "second", *(["check"] if options.check else [])):
             result = fresh("check" if name == "check" else "load", root, cache)
-            print(f"{name:8}", "  ".join(f"{key} {value:.6g}" for key, value in result.items()), flush=True)
+            print(f"{name:8}" + "".join(f"{result.get(column, 0):14,.1f}" for column in COLUMNS), flush=True)
 
 
 if __name__ == "__main__":

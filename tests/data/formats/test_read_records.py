@@ -11,6 +11,7 @@ from ssdzoo.data.check.check_dataset import check_dataset
 from ssdzoo.data.formats import read_records as module
 from ssdzoo.data.loading.loader import Loader
 from ssdzoo.errors import DataError
+from ssdzoo.progress import Silent
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.data.formats.written import HEIGHT, NAMES, OBJECTS, WIDTH, WRITERS, coco_table, write, write_coco
 
@@ -138,3 +139,16 @@ def test_sizes_that_are_none_are_looked_up(tmp_path, large):
     table["images"][2].update(height=64.0)
     (root / "annotations" / "instances_train2017.json").write_text(json.dumps(table))
     assert [(r.height, r.width) for r in load_dataset(root, "train")] == [(HEIGHT, WIDTH)] * 4
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo"])
+def test_progress_counts_the_images(kind, tmp_path, large):
+    seen = []
+
+    class Counted(Silent):
+        def images(self, results, count):
+            for result in results:
+                seen.append(count)
+                yield result
+
+    assert len(load_dataset(write(kind, tmp_path / "d"), "train", progress=Counted())) == 4 and seen == [4] * 4
