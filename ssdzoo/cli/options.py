@@ -26,8 +26,8 @@ def argument(help: str, **kwargs: Any) -> Any:
 
 
 _DATA = (
-    "A data set: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, SageMaker's "
-    ".manifest, or a .csv. Several with commas in between are joined."
+    "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CSV, LabelMe, RecordIO, "
+    "SageMaker's manifest. Several with commas in between are joined."
 )
 Model = Annotated[str, argument("A preset's name, a table (.toml), a run folder, or an exported model.")]
 Data = Annotated[Path, argument(_DATA)]

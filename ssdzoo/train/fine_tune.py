@@ -26,8 +26,8 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
 
     Args:
         model: a preset's name (see `ssdzoo.list_models`) or the path of a table (`.toml`).
-        data: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, SageMaker's .manifest, or a
-            .csv. Several with commas in between are joined.
+        data: the folder or the file that an annotation tool exported; see `ssdzoo.data.load_dataset`. Several with commas in
+            between are joined.
         out: the run folder, which must not hold a training yet.
         split: images to train on, such as "train" (the default) or "train[:80%]".
         val_split: images that choose the best epoch; by default "val" if there is such a split; "none" for none.

@@ -16,6 +16,8 @@ from ssdzoo.data.formats.splits import split_word
 from ssdzoo.data.formats.text_files import brief, read_class_list, read_head, read_text
 from ssdzoo.errors import DataError
 
+# The loader in C, where PyYAML has it: the other takes minutes for a file of many brackets.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "*/_darknet.labels", "*/classes.txt", "labels/*/classes.txt")
 _SPLIT_FOLDERS = ("images/{}", "{}/images", "{}")  # of a data set without a file that names them
 _FOLDERS = ("images", "data", "obj_train_data", ".")
@@ -100,8 +102,8 @@ def _read_yaml(file: Path, folder: Path) -> dict:
     text = read_text(file)
     try:
         # A few lines of references to references can expand to gigabytes, and no data.yaml needs one.
-        refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader))
-        table = None if refers else yaml.safe_load(text)
+        refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER))
+        table = None if refers else yaml.load(text, _LOADER)
     except (yaml.YAMLError, RecursionError, TypeError, OverflowError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"line {mark.line + 1}: " if mark else ""
