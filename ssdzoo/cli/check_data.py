@@ -30,7 +30,7 @@ def check_data(
     out: Annotated[Optional[Path], option("Folder for the picture, samples.png.")] = None,
     augment: Annotated[str, option("Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
     seed: Annotated[int, option("Seed of the samples.", min=0)] = 0,
-    workers: Annotated[Optional[int], option("Processes that decode images.", min=0, show_default="one for each CPU")] = None,
+    workers: Annotated[Optional[int], option("Processes that decode images.", min=0, show_default="one for each core")] = None,
     as_json: Json = False,
 ) -> None:
     """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
