@@ -3,9 +3,12 @@
     python tools/benchmark_data.py FOLDER [--images 118287] [--polygons] [--check]
 
 Makes in FOLDER, where they are missing, 118,287 links to photos, and annotations/instances_train2017.json with 860,000 boxes
-(160 MB; 450 MB with --polygons, which adds outlines of COCO's length). Each line of the result is a process, which loads
-the data set, first without an index and then with it, and takes the first batch of a Loader: seconds with all imports, seconds of
-the processor, and the most memory at a time. --check times the check of all images too, which takes minutes.
+(160 MB; 450 MB with --polygons, which adds outlines of COCO's length): a few minutes. Each line of the result is a process, which
+loads the data set, without an index and then with it, and takes the first batch of a Loader: seconds with all imports, seconds of
+the processor, and the most memory at a time. --check times the check of all images too.
+
+On one core of a virtual machine the first load takes 8 s of the processor and 0.3 GB (with polygons 9 s and 0.3 GB), the second
+2 s and 0.2 GB, and the check 2.5 minutes.
 """
 
 import argparse
