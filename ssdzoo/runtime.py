@@ -170,6 +170,8 @@ def cpu_settings(threads: int) -> dict:
         chosen.update(OMP_NUM_THREADS=str(threads), MXNET_ENGINE_TYPE="NaiveEngine")
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
         chosen["GOMP_SPINCOUNT"] = SPIN_COUNT
+    if "OPENCV_FOR_THREADS_NUM" not in os.environ:
+        chosen["OPENCV_FOR_THREADS_NUM"] = str(threads)
     return chosen
 
 
