@@ -87,12 +87,19 @@ def test_presets(model, network, prefix, tmp_path):
         np.testing.assert_array_equal(a.asnumpy(), b.asnumpy())
 
 
-def test_vgg16_becomes_the_backbone_of_an_ssd(tmp_path):
-    """Its dense layers become convolutions, as those of a `.params` file: the tests of that compare every element."""
-    path = write_onnx(tmp_path / "x.onnx", {"vgg0_conv0_weight": np.zeros((32, 3, 3, 3), np.float32)})
-    wanted = [f"{layer}.{part}" for layer in backbone_layers() for part in ("weight", "bias")]
-    with pytest.raises(WeightsError, match=r"x.onnx: MXNet vgg16: 'vgg_conv0_weight' is \(32, 3, 3, 3\); expected"):
-        read_backbone(path, wanted)
+VGG_LAYERS = [*(f"conv{i}_{part}" for i in range(13) for part in ("weight", "bias")), "dense0_weight"]
+VGG_NORMS = [f"batchnorm{i}_{part}" for i in range(13) for part in ("gamma", "beta", "running_mean", "running_var")]
+
+
+@pytest.mark.parametrize("names, model, message", [
+    (VGG_LAYERS, "ssd_300_vgg16_atrous_custom", r"MXNet vgg16: 'vgg_conv0_weight' is \(1,\); expected \(64, 3, 3, 3\)"),
+    (VGG_LAYERS + VGG_NORMS, "ssd_300_vgg16_bn_atrous_custom", r"MXNet vgg16_bn: 'conv0_weight' is \(1,\); expected \(64, 3"),
+])  # fmt: skip
+def test_vggs_are_read_as_those_of_parameter_files(names, model, message, tmp_path):
+    """Their dense layers become convolutions; the tests of the importers compare every element."""
+    path = write_onnx(tmp_path / "x.onnx", {f"vgg0_{name}": np.zeros(1, np.float32) for name in names})
+    with pytest.raises(WeightsError, match=f"x.onnx: {message}"):
+        read_backbone(path, ssdzoo.get_model(model, classes=["a"]).features.backbone_parameters)
 
 
 @pytest.mark.long
