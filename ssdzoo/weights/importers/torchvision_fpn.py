@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.weights.importers.backbone_importer import BackboneImporter
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
+from ssdzoo.weights.importers.torchvision_resnet import resnet_backbone
 
 _BODY = re.compile(r"^(?:backbone\.)?body\.")
 # inner_blocks.0.0.weight; inner_blocks.0.weight in files written before torchvision 0.13.
 _BLOCK = re.compile(r"^(?:backbone\.)?fpn\.(inner|layer|extra)_blocks\.p?(\d+)\.(?:0\.)?(weight|bias)$")
+_EPS = 1e-5  # of the BatchNorms here
 _KINDS = {"lateral": "inner", "smooth": "layer", "extra": "extra"}  # ours: torchvision's
 
 
@@ -20,9 +23,25 @@ def is_fpn(names: Collection[str]) -> bool:
     return any(_BODY.match(name) for name in names) and any(_BLOCK.match(name) for name in names)
 
 
-def body_names(arrays: dict) -> dict:
-    """The arrays of the ResNet, under the names of the classifier."""
-    return {_BODY.sub("", name): array for name, array in arrays.items() if _BODY.match(name)}
+def _backbone(path: str | Path, arrays: dict, wanted: Collection[str]) -> dict:
+    body = {_BODY.sub("", name): array for name, array in arrays.items() if _BODY.match(name)}
+    backbone = resnet_backbone(path, body, wanted)
+    frozen = not any(name.endswith("num_batches_tracked") for name in body)
+    return _without_eps(backbone) if frozen else backbone
+
+
+def _without_eps(backbone: dict) -> dict:
+    """The backbone for a file whose frozen batch norms divide by sqrt(variance), as torchvision's published detectors do.
+
+    Those here divide by sqrt(variance + 1e-5). The difference goes into the variance, and where it is too small for that, into
+    gamma.
+    """
+    for name in [name for name in backbone if name.endswith(".running_var")]:
+        gamma, variance = name.replace(".running_var", ".gamma"), backbone[name].astype(np.float64)
+        reduced = np.maximum(variance - _EPS, 0)
+        factor = np.sqrt((reduced + _EPS) / np.where(variance > 0, variance, reduced + _EPS))
+        backbone[name], backbone[gamma] = reduced.astype(np.float32), (backbone[gamma] * factor).astype(np.float32)
+    return backbone
 
 
 def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:
@@ -61,3 +80,6 @@ def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:
             raise WeightsError(f"{path}: {source.origin} without {what}; is the file complete?")
         found[target] = source.take(name, tuple(shape))
     return found
+
+
+IMPORTER = BackboneImporter("torchvision's ResNet-FPN", is_fpn, _backbone)
