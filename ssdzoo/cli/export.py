@@ -44,7 +44,7 @@ def _export_symbol(model: str, out: Path, weights: Path | None, gpus: str | None
     from ssdzoo.export.symbol import export_model
     from ssdzoo.model_source import resolve
 
-    source = resolve(model, weights)
+    source = resolve(model, weights).located()
     path = export_model(source.network(contexts), source.preset, out)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
 

@@ -28,7 +28,18 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     write_shapes(folder / "data", 8, 2, 3)
     (folder / "table.toml").write_text(TABLE)
-    arguments = (folder / "table.toml", folder / "data", "--out", folder / "run", "--epochs", 2, "--batch-size", 4)
+    arguments = (
+        folder / "table.toml",
+        folder / "data",
+        "--out",
+        folder / "run",
+        "--epochs",
+        2,
+        "--batch-size",
+        4,
+        "--base-weights",
+        "none",
+    )
     _, shown = ssdzoo_process("train", *arguments)
     assert "split train: 8 images" in shown and "epoch 2/2" in shown and "mAP" in shown
     return folder
@@ -286,7 +297,7 @@ def test_a_truncated_image_stops_a_training_with_its_name(tmp_path):
     path = data / "JPEGImages" / "b.jpg"
     path.write_bytes(path.read_bytes()[:500])
     (tmp_path / "table.toml").write_text(TABLE)
-    _, shown = ssdzoo("train", tmp_path / "table.toml", data, "--out", tmp_path / "run", status=1)
+    _, shown = ssdzoo("train", tmp_path / "table.toml", data, "--out", tmp_path / "run", "--base-weights", "none", status=1)
     assert shown.strip() == f"ssdzoo: {path}: truncated, the end of the image is missing; replace it, or take it out of the data"
     assert not (tmp_path / "run").exists()
 
