@@ -149,8 +149,8 @@ def _input_scale(net: SSD) -> np.ndarray | None:
 def _normalize_as(net: SSD, preset: Preset, mean: Sequence[float], std: Sequence[float]) -> None:
     """Adapts a VGG SSD for pixels of the preset's mean and std to pixels of another mean and std.
 
-    The std goes into the scale of the input, exactly. The difference of the means goes into the bias of the first convolution. That
-    is exact except at the outermost pixels, where the zeros of the padding stand for one mean and not for the other.
+    The std goes into the scale of the input, exactly. The difference of the means goes into the bias of the first convolution.
+    That is exact except at the outermost pixels, where the zeros of the padding stand for one mean and not for the other.
     """
     scale, convolution = net.features.init_scale, net.features.stages[0][0]
     slope = current_value(scale).asnumpy().ravel() / preset.std  # of the convolution's input over pixels 0..1

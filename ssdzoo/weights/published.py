@@ -90,8 +90,8 @@ def locate(name: str, which: bool | str | Path = True, root: str | Path = ROOT,
            converted: Callable[[Source], Path | None] = lambda source: None) -> Located:  # fmt: skip
     """The file with the published weights of `name`.
 
-    It is looked for in `root`, in the caches of torch, Hugging Face and Keras, in mirrors, at the servers of their projects, and at
-    last at MXNet's. What was not on this machine is copied to `root`.
+    It is looked for in `root`, in the caches of torch, Hugging Face and Keras, in mirrors, at the servers of their projects, and
+    at last at MXNet's. What was not on this machine is copied to `root`.
 
     Args:
         name: model or backbone, such as "ssd_300_vgg16_atrous_voc" or "mobilenet0.25".
@@ -179,7 +179,7 @@ def _local(source: Source, folder: Path, tried: list) -> Path | None:
     """The file of a source in `folder` or in the cache of its project's library. `tried` gets what is damaged, or missing."""
     places = [folder / source.file, *source.caches()]
     for path in places:
-        wrong = problem(source, path) if path.is_file() else f"no {source.file}"
+        wrong = problem(source, path) if path.is_file() else f"no {path.name}"
         if not wrong:
             return path
         tried.append((str(path.parent), wrong if not path.is_file() else f"{path.name} is damaged: {wrong}"))
