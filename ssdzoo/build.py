@@ -37,7 +37,7 @@ def get_model(name: str | Path | Preset, ctx: Any = None, classes: Sequence[str]
         name: a name of `list_models()`, a Preset, or the path of a user's table (`.toml`).
         ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
         classes: names of the classes; a `_custom` model needs them, and any other may get others than its own.
-        pretrained: True for published weights (see `ssdzoo.weights.published.locate`), or the path of a parameter file. Weights 
+        pretrained: True for published weights (see `ssdzoo.weights.published.locate`), or the path of a parameter file. Weights
             of another project are adapted to the preset's mean and std: exactly, except at the outermost pixels where the means
             differ.
         pretrained_base: the same for the backbone alone, also a file of another project

@@ -12,8 +12,8 @@ from ssdzoo.preset import Preset, read_preset
 from ssdzoo.version import __version__
 from ssdzoo.weights.backbone import read_backbone, read_pyramid
 from ssdzoo.weights.importers import read_detector
-from ssdzoo.weights.published import ROOT, Located, locate
-from ssdzoo.weights.sources import Source
+from ssdzoo.weights.published import ROOT, Found, Located, locate, survey
+from ssdzoo.weights.sources import Source, other_sources
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,39 @@ def find_backbone(name: str, wanted: Collection[str], pyramid: dict, which: bool
         if not _readable(path, read_params):
             write_params(path, read_start(found.path, wanted, pyramid))
     return read_params(path), found
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a detector or a backbone would start from.
+
+    Attributes:
+        files: what is on this machine, damaged files too.
+        here: the one of these that would be taken, or None.
+        source: the file that would be downloaded without it; None where no living server has one.
+    """
+
+    files: list[Found]
+    here: Found | None
+    source: Source | None
+
+
+def find_start(name: str, root: str | Path = ROOT) -> Start:
+    """Where a detector or a backbone would start from. Nothing is downloaded.
+
+    Args:
+        name, root: see `ssdzoo.weights.published.locate`.
+    """
+    files, others = survey(name, root), other_sources(name)
+    for source in others:
+        entries = sorted(_folder().glob(f"{source.file}-*-{__version__}-{source.digest[:16]}*.params"))
+        files += [Found(entry, "converted", source) for entry in entries]
+    order = [None, *(source.file for source in others)]
+    usable = sorted(
+        (f for f in files if f.usable),
+        key=lambda f: (order.index(f.source.file if f.source and not f.source.archived else None), f.state != "published"),
+    )
+    return Start(files, next(iter(usable), None), next(iter(others), None))
 
 
 def read_start(path: str | Path, wanted: Collection[str], pyramid: dict) -> dict:

@@ -27,8 +27,8 @@ class Found:
 
     Attributes:
         path: the file.
-        state: "published" (its hash is a published one), "other" (it is not, or none is published, but the file can be read), or
-            "damaged: " and why.
+        state: "published" (its hash is a published one), "other" (it is not, or none is published, but the file can be read),
+            "converted" (it was made of a published one), or "damaged: " and why.
         source: its row in the table of sources; None for a parameter file whose hash is not known.
     """
 
