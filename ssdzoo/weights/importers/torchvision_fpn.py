@@ -7,7 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.weights.importers.backbone_importer import BackboneImporter
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
+from ssdzoo.weights.importers.torchvision_resnet import resnet_backbone
 
 _BODY = re.compile(r"^(?:backbone\.)?body\.")
 # inner_blocks.0.0.weight; inner_blocks.0.weight in files written before torchvision 0.13.
@@ -20,9 +22,9 @@ def is_fpn(names: Collection[str]) -> bool:
     return any(_BODY.match(name) for name in names) and any(_BLOCK.match(name) for name in names)
 
 
-def body_names(arrays: dict) -> dict:
-    """The arrays of the ResNet, under the names of the classifier."""
-    return {_BODY.sub("", name): array for name, array in arrays.items() if _BODY.match(name)}
+def _backbone(path: str | Path, arrays: dict, wanted: Collection[str]) -> dict:
+    body = {_BODY.sub("", name): array for name, array in arrays.items() if _BODY.match(name)}
+    return resnet_backbone(path, body, wanted)
 
 
 def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:
@@ -61,3 +63,6 @@ def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:
             raise WeightsError(f"{path}: {source.origin} without {what}; is the file complete?")
         found[target] = source.take(name, tuple(shape))
     return found
+
+
+IMPORTER = BackboneImporter("torchvision's ResNet-FPN", is_fpn, _backbone)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.weights.importers.backbone_importer import BackboneImporter
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.zoo import find_preset, list_models
 
@@ -18,8 +19,8 @@ _NORM = {"gamma": "weight", "beta": "bias"}
 
 
 def is_resnet(names: Collection[str]) -> bool:
-    """Whether these are names in a state dict of torchvision's ResNets."""
-    return "layer1.0.conv1.weight" in names and "bn1.running_mean" in names
+    """Whether these are names in a state dict of torchvision's ResNets. GluonCV's own files have a `bn1.gamma` instead."""
+    return "layer1.0.conv1.weight" in names and "bn1.weight" in names
 
 
 def _blocks(names: Collection[str]) -> tuple[int, ...]:
@@ -93,3 +94,6 @@ def _unfit(path: str | Path, depth: int | None, why: str) -> WeightsError:
         others = f"{backbones[0]}, which no preset has; ResNet-18, -34 and -50 have one"
         fits = f"it fits {', '.join(models) or others}"
     return WeightsError(f"{path}: torchvision ResNet-{depth or '?'} does not fit: {why}; {fits}")
+
+
+IMPORTER = BackboneImporter("torchvision's ResNets", is_resnet, resnet_backbone)

@@ -12,6 +12,7 @@ import numpy as np
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
+from ssdzoo.weights.importers.backbone_importer import BackboneImporter
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN
 from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, LIST_POSITIONS, backbone_layers, take_layers
@@ -21,6 +22,8 @@ _Color = Sequence[float] | np.ndarray  # three numbers, in the order RGB
 # The backbone's first convolution takes pixels 0..255, RGB, less ImageNet's mean: `init_scale` has undone the division by std.
 _OUR_MEAN = 255 * np.array(IMAGENET_MEAN)
 _KERAS_MEAN = (123.68, 116.779, 103.939)  # in the order RGB; its pixels are BGR
+
+_VGG_PATH = "stages.5.0.weight"  # a parameter that a VGG backbone has, and no other
 
 _KERAS_CONVOLUTIONS = [f"block{stage}_conv{i}" for stage, i in CONVOLUTIONS]
 
@@ -144,3 +147,16 @@ def _from_keras(path: str | Path, arrays: dict) -> dict:
 def keras_layers() -> list[str]:
     """Names of Keras's layers, in the order of `backbone_layers`."""
     return [*_KERAS_CONVOLUTIONS, "fc1", "fc2"]
+
+
+def _backbone(path: str | Path, arrays: dict, wanted: Collection[str]) -> dict:
+    if _VGG_PATH not in wanted:
+        if (_layout(arrays) or "").startswith("MXNet"):
+            return arrays  # for MXNet's own VGG-16 as a backbone
+        raise WeightsError(f"{path}: a VGG-16, for ssd_*_vgg16_atrous models; this backbone begins with {next(iter(wanted))!r}")
+    if set(wanted) != {f"{layer}.{part}" for layer in backbone_layers() for part in ("weight", "bias")}:
+        raise WeightsError(f"{path}: a VGG-16 without batch norm; this backbone is another VGG")
+    return vgg16_backbone(path, arrays)
+
+
+IMPORTER = BackboneImporter("VGG-16", is_vgg16, _backbone)
