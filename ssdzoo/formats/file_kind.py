@@ -1,16 +1,22 @@
 """What kind of weights a file holds."""
 
+import re
 import zipfile
 from pathlib import Path
 
+# An ONNX model begins with the version of its format (field 1) and another field. A .caffemodel of since 2014 begins with its
+# layers (field 100), or with its name (field 1) and then those.
+_ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
+_CAFFE = re.compile(rb"(\x0a[\x01-\x7f][ -~]+)?\xa2\x06")
+
 _SUFFIXES = {
     ".params": "params", ".pth": "torch", ".pt": "torch", ".bin": "torch", ".safetensors": "safetensors",
-    ".caffemodel": "caffe", ".h5": "keras", ".hdf5": "keras",
+    ".caffemodel": "caffe", ".h5": "keras", ".hdf5": "keras", ".onnx": "onnx",
 }  # fmt: skip
 
 
 def file_kind(path: str | Path) -> str:
-    """One of "params", "torch", "safetensors", "caffe", "keras" and "zip".
+    """One of "params", "torch", "safetensors", "caffe", "keras", "onnx" and "zip".
 
     The first bytes decide. The suffix decides where they do not, and where the file is missing or cannot be read: the reader of
     that kind then says so.
@@ -18,7 +24,7 @@ def file_kind(path: str | Path) -> str:
     by_suffix = _SUFFIXES.get(Path(path).suffix.lower(), "params")
     try:
         with open(path, "rb") as file:
-            start = file.read(16)
+            start = file.read(150)
     except OSError:
         return by_suffix
     if start[:8] == b"\x12\x01" + bytes(6):
@@ -29,6 +35,10 @@ def file_kind(path: str | Path) -> str:
         return "keras"
     if start[8:10] == b'{"':
         return "safetensors"
+    if _ONNX.match(start):
+        return "onnx"
+    if _CAFFE.match(start):
+        return "caffe"
     return by_suffix
 
 

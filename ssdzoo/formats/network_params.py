@@ -12,7 +12,8 @@ _OTHERS = {
     "zip": "a zip archive: unpack it first",
     "torch": "a PyTorch file: `ssdzoo convert` makes a .params of it; as weights of a backbone it is read as it is",
     "safetensors": "a safetensors file: `ssdzoo convert` makes a .params of it; as weights of a backbone it is read as it is",
-    "keras": "an HDF5 file: that of Keras's VGG16 is read as weights of a backbone",
+    "keras": "an HDF5 file: those of Keras's VGG16, ResNets and MobileNets are read as weights of a backbone",
+    "onnx": "an ONNX model: those that MXNet exported are read as weights of a backbone",
     "caffe": "a Caffe model: `ssdzoo convert` makes a .params of it",
 }
 # Mean and std that gluoncv.utils.export_block puts before the network.

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from tests.weights.wire_format import field, varint
+
 VGG = {"conv1": (64, 64), "conv2": (128, 128), "conv3": (256, 256, 256), "conv4": (512, 512, 512), "conv5": (512, 512, 512)}
 EXTRAS = {
     300: {"conv6": (256, 512, 3, 2, 1), "conv7": (128, 256, 3, 2, 1), "conv8": (128, 256, 3, 1, 0), "conv9": (128, 256, 3, 1, 0)},
@@ -23,7 +25,7 @@ class Model:
 
     def __init__(self, size: int, seed: int = 0):
         self.text = [f'name: "net"\ninput: "data"\ninput_shape {{ dim: 1 dim: 3 dim: {size} dim: {size} }}']
-        self.blobs = {}
+        self.blobs, self.kinds = {}, {}
         self.channels = {"data": 3}
         self._rng = np.random.default_rng(seed)
 
@@ -31,6 +33,7 @@ class Model:
         bottoms = [bottoms] if isinstance(bottoms, str) else bottoms
         inputs = " ".join(f'bottom: "{b}"' for b in bottoms)
         self.text.append(f'layer {{ name: "{name}" type: "{kind}" {inputs} top: "{top or name}" {parameters} }}')
+        self.kinds[name] = kind
         self.blobs[name] = [np.asarray(blob, np.float32) for blob in blobs]
         self.channels.setdefault(top or name, self.channels.get(bottoms[0]))
         return top or name
@@ -91,28 +94,16 @@ class Model:
         """Writes and returns NAME.caffemodel and NAME.prototxt."""
         model, text = folder / f"{name}.caffemodel", folder / f"{name}.prototxt"
         text.write_text("\n".join(self.text))
-        model.write_bytes(b"".join(_field(100, _layer(n, blobs)) for n, blobs in self.blobs.items()))
+        model.write_bytes(b"".join(field(100, _layer(n, self.kinds[n], blobs)) for n, blobs in self.blobs.items()))
         return model, text
 
 
-def _varint(value: int) -> bytes:
-    out = b""
-    while value > 127:
-        out += bytes([value & 127 | 128])
-        value >>= 7
-    return out + bytes([value])
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _layer(name: str, blobs: list) -> bytes:
-    """LayerParameter: name 1, blobs 7; BlobProto: shape 7, data 5; BlobShape: dim 1; NetParameter: layer 100."""
-    data = _field(1, name.encode())
+def _layer(name: str, kind: str, blobs: list) -> bytes:
+    """LayerParameter: name 1, type 2, blobs 7; BlobProto: shape 7, data 5; BlobShape: dim 1; NetParameter: layer 100."""
+    data = field(1, name.encode()) + field(2, kind.encode())
     for blob in blobs:
-        shape = _field(1, b"".join(map(_varint, blob.shape)))
-        data += _field(7, _field(7, shape) + _field(5, blob.astype("<f4").tobytes()))
+        shape = field(1, b"".join(map(varint, blob.shape)))
+        data += field(7, field(7, shape) + field(5, blob.astype("<f4").tobytes()))
     return data
 
 
