@@ -14,7 +14,7 @@ from urllib.request import Request, urlopen
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from ssdzoo.weights.sources import Source, all_sources  # noqa: E402
+from ssdzoo.weights.sources import Source, all_sources
 
 TIMEOUT = 20.0  # seconds
 

@@ -1,7 +1,9 @@
 """The table of sources, where its files are looked for, and what is made of them. No mxnet here."""
 
 import hashlib
+import json
 import os
+import struct
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +17,6 @@ from ssdzoo.weights.published import locate
 from ssdzoo.weights.sources import Source, all_sources, other_sources, read_sources
 from ssdzoo.zoo import find_preset, list_models
 from tests.weights.mirror_server import serve
-from tests.weights.tensors import safetensors
 
 TABLE = """
 [torchvision]
@@ -28,6 +29,9 @@ url = "https://download.pytorch.org/models/{path}"
 [starts]
 "net" = ["b.pth", "a-12345678.pth"]
 """
+
+
+OTHER = '[other]\ntitle = "x"\nlicense = "x"\nurl = "x"\n[other.files]\n"b.pth" = {}\n'
 
 
 def test_a_table_is_read():
@@ -46,7 +50,7 @@ def test_a_table_is_read():
     "old, new, message",
     [
         ('"b.pth" = {', '"b.pth" = {}\n"b.pth" = {', "not a TOML file"),
-        ("[starts]", '[other]\ntitle = "x"\nlicense = "x"\nurl = "x"\n[other.files]\n"b.pth" = {}\n[starts]', "'b.pth' is there twice"),
+        ("[starts]", OTHER + "[starts]", "'b.pth' is there twice"),
         ("bytes", "size", "'b.pth': unknown field 'size'"),
         ('license = "BSD-3-Clause"\n', "", r"\[torchvision\]: expected files, license, title, url; found files, title, url"),
         ('["b.pth",', '["c.pth",', "'net' starts from 'c.pth', which is not in the table"),
@@ -86,14 +90,21 @@ def test_the_table_of_sources():
     assert [s.file for s in published.sources_of("resnet18_v1")] == [
         "resnet18_v1-a0666292.params", "resnet18-v1-7.onnx", "resnet18-f37072fd.pth"
     ]  # fmt: skip
-    assert [s.file for s in published.sources_of("mobilenetv2_1.0")][0] == "mobilenetv2_1.0-36da4ff1.params"  # not f9952bcd
+    assert published.sources_of("mobilenetv2_1.0")[0].file == "mobilenetv2_1.0-36da4ff1.params"  # not f9952bcd
     assert published.sources_of("resnet50_v1b_fpn")[0].file == "resnet50_v1b-0ecdba34.params"
     assert backbone_classifier("resnet50_v1b_fpn") == "resnet50_v1b"
 
 
+def safetensors(array: np.ndarray) -> bytes:
+    """The contents of a `.safetensors` file with one float32 array, "x"."""
+    entry = {"x": {"dtype": "F32", "shape": array.shape, "data_offsets": [0, array.nbytes]}}
+    header = json.dumps(entry).encode()
+    return struct.pack("<Q", len(header)) + header + array.tobytes()
+
+
 DATA = np.random.default_rng(0).bytes(20_000)
 HASH = hashlib.sha256(DATA).hexdigest()
-TENSORS = safetensors({"x": np.arange(3000, dtype=np.float32)})
+TENSORS = safetensors(np.arange(3000, dtype=np.float32))
 TORCH = Source("net-1.pth", "torchvision", "BSD-3-Clause", "https://download.pytorch.org/models/net-1.pth", HASH[:8], "sha256")
 ONNX = Source(
     "net.onnx", "zoo", "Apache-2.0", "https://huggingface.co/zoo/models/resolve/main/sub/net.onnx", HASH, "sha256", len(DATA)
@@ -242,8 +253,8 @@ def test_the_order_of_the_places(home, table, living, monkeypatch, caplog):
         f"  {first.url}: HTTP 404 Not Found",
         f"  {second.url}: HTTP 404 Not Found",
         f"  {mirrors.ORIGINAL}: HTTP 404 Not Found",
-        f"put net.onnx from {first.url} into {home}/root, or name a file (weights=, base_weights=, pretrained=, pretrained_base=); "
-        "ssdzoo convert makes one from other frameworks' files",
+        f"put net.onnx from {first.url} into {home}/root, or name a file (weights=, base_weights=, pretrained=, "
+        "pretrained_base=); ssdzoo convert makes one from other frameworks' files",
     ]
     server.files = {second.file: DATA, f"original/gluon/models/{stem}.zip": DATA}
     with caplog.at_level("INFO", "ssdzoo"):
@@ -313,7 +324,7 @@ def test_a_file_is_converted_once(home, table, mirror, conversions):
 def test_a_changed_file_without_a_published_hash_is_converted_again(home, table, conversions):
     table(TIMM)
     for count in (10, 20, 20):
-        (home / TIMM.file).write_bytes(safetensors({"x": np.zeros(count, np.float32)}))
+        (home / TIMM.file).write_bytes(safetensors(np.zeros(count, np.float32)))
         arrays, _ = converted.find_backbone("net", ["a"], {}, True, home)
         assert arrays["a"][0] == (home / TIMM.file).stat().st_size
     assert len(conversions) == 2
