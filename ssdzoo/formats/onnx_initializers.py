@@ -11,7 +11,7 @@ from ssdzoo.formats.protobuf import fields, floats, integers, messages, read_mes
 _GRAPH = 7  # of ModelProto
 _INITIALIZER = 5  # of GraphProto
 _DIMS, _DATA_TYPE, _NAME, _RAW_DATA, _EXTERNAL_DATA, _DATA_LOCATION = 1, 2, 8, 9, 13, 14  # of TensorProto
-_TYPES = {1: ("<f4", 4), 10: ("<f2", None), 11: ("<f8", 10)}  # type: dtype, field of its numbers where they are not raw
+_TYPES = {1: ("<f4", 4), 10: ("<f2", 0), 11: ("<f8", 10)}  # dtype, and field of its numbers where they are not raw
 
 
 def read_initializers(path: str | Path) -> dict:

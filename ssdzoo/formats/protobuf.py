@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -114,7 +115,8 @@ def read_message(path: str | Path, kind: str, parse: Callable[[memoryview], dict
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
     try:
-        arrays = parse(memoryview(np.memmap(path, np.uint8, "r")) if path.stat().st_size else memoryview(b""))
+        data: Any = np.memmap(path, np.uint8, "r") if path.stat().st_size else b""
+        arrays = parse(memoryview(data))
     except (ValueError, OverflowError) as error:  # OverflowError: a dimension that no array has
         raise WeightsError(f"{path}: not {kind}, or damaged: {error}") from None
     if not arrays:

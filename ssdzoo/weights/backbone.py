@@ -5,13 +5,22 @@ from pathlib import Path
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_hdf5, read_tensors
+from ssdzoo.formats.caffemodel import read_caffemodel
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.network_params import read_network_params
-from ssdzoo.weights.importers import torchvision_fpn, torchvision_resnet, vgg16
+from ssdzoo.formats.onnx_initializers import read_initializers
+from ssdzoo.weights.importers import caffe_mobilenet, keras, torchvision_fpn, torchvision_resnet, vgg16
 from ssdzoo.weights.importers.backbone_importer import BackboneImporter
 
 # The first one that recognizes a file's arrays reads it.
-IMPORTERS: tuple[BackboneImporter, ...] = (torchvision_fpn.IMPORTER, torchvision_resnet.IMPORTER, vgg16.IMPORTER)
+IMPORTERS: tuple[BackboneImporter, ...] = (
+    torchvision_fpn.IMPORTER,
+    torchvision_resnet.IMPORTER,
+    vgg16.IMPORTER,
+    keras.RESNET,
+    keras.MOBILENET,
+    caffe_mobilenet.IMPORTER,
+)
 
 
 def _read_keras(path: str | Path) -> dict:
@@ -19,12 +28,15 @@ def _read_keras(path: str | Path) -> dict:
 
 
 def _read_caffe(path: str | Path) -> dict:
+    arrays = read_caffemodel(path)
+    if caffe_mobilenet.IMPORTER.recognizes(arrays):
+        return arrays
     raise WeightsError(f"{path}: convert it first (ssdzoo convert), then start from the new file with weights=")
 
 
 # By the kind of the file: its arrays, {name: array}.
 _READERS: dict[str, Callable[[str | Path], dict]] = {
-    "caffe": _read_caffe, "keras": _read_keras, "torch": read_tensors, "safetensors": read_tensors,
+    "caffe": _read_caffe, "keras": _read_keras, "onnx": read_initializers, "torch": read_tensors, "safetensors": read_tensors,
 }  # fmt: skip
 
 
@@ -34,10 +46,11 @@ def read_backbone(path: str | Path, wanted: Collection[str]) -> dict:
     The arrays in the file say what it is, not its name.
 
     Args:
-        path: `.params` (MXNet's, GluonCV's), `.pth` or `.safetensors` (torchvision's VGG-16, ResNets and detectors on
-            ResNet-FPN, ssd.pytorch's `vgg16_reducedfc`), `.h5` (Keras's VGG16).
-        wanted: attribute paths of the backbone's parameters. A `.params` file keeps its own names, unless it is a VGG-16
-            classifier for a VGG backbone.
+        path: `.params` (MXNet's, GluonCV's), `.onnx` (of MXNet's classifiers), `.pth` or `.safetensors` (torchvision's VGG-16,
+            ResNets and detectors on ResNet-FPN, ssd.pytorch's `vgg16_reducedfc`), `.h5` (VGG16, ResNets and MobileNets of
+            Keras), `.caffemodel` (shicai's MobileNet).
+        wanted: attribute paths of the backbone's parameters. A `.params` or `.onnx` file keeps its own names, unless it is a
+            VGG-16 classifier for a VGG backbone.
 
     Raises:
         WeightsError: unreadable, or of another network than the backbone.
@@ -47,7 +60,7 @@ def read_backbone(path: str | Path, wanted: Collection[str]) -> dict:
     for importer in IMPORTERS:
         if importer.recognizes(arrays):
             return importer.backbone(path, arrays, wanted)
-    if kind not in _READERS:  # MXNet's own names, which are compared with the backbone's
+    if kind in ("params", "onnx"):  # MXNet's own names, which are compared with the backbone's
         return arrays
     origins = ", ".join(importer.origin for importer in IMPORTERS)
     raise WeightsError(f"{path}: no backbone of {origins}: its first array is {next(iter(arrays), None)!r}")

@@ -29,6 +29,10 @@ class CheckedArrays:
         """What is wrong with the file, as an error that names it."""
         return WeightsError(f"{self.path}: {self.origin}: {what}")
 
+    def shape(self, name: str) -> tuple:
+        """The shape of the array `name`; () where there is none."""
+        return np.shape(self._arrays[name]) if name in self else ()
+
     def take(self, name: str, shape: tuple, rows: bool = False, pick: Callable | None = None) -> np.ndarray:
         """The array `name`, float32.
 
@@ -42,7 +46,8 @@ class CheckedArrays:
             WeightsError: missing, of another shape or type, or with values that are not finite.
         """
         if name not in self._arrays:
-            raise WeightsError(f"{self.path}: {self.origin} without {name!r} {shape}; is the file complete?")
+            what = f"{name!r} {shape}" if shape else repr(name)
+            raise WeightsError(f"{self.path}: {self.origin} without {what}; is the file complete?")
         self._left.pop(name, None)
         array = np.asarray(self._arrays[name])
         if array.shape != shape and not (rows and array.shape[1:] == shape[1:] and array.ndim == len(shape)):

@@ -159,3 +159,21 @@ def mobilenet_ssd(batch_norm: bool, seed=0) -> Model:
     sizes = [(60, None), (105, 150), (150, 195), (195, 240), (240, 285), (285, 300)]
     model.heads(sources, 21, 1, ((2,), *((2, 3),) * 5), sizes, (None,) * 6, scale=4)
     return model
+
+
+def mobilenet(size, pad=1, seed=0) -> Model:
+    """shicai's MobileNet without its classifier; `pad` of conv1. Its feature maps are relu4_1/sep, relu5_5/sep and relu6/sep."""
+    model, x = Model(size, seed), "data"
+
+    def conv(name, x, width, kernel, **kwargs):
+        x = model.conv(name, x, width, kernel, bias=False, **kwargs)
+        model.batch_norm(name, x)
+        return model.relu(f"relu{name.removeprefix('conv')}", x)
+
+    x = conv("conv1", x, 32, 3, stride=2, pad=pad)
+    names = ["2_1", "2_2", "3_1", "3_2", "4_1", "4_2", *(f"5_{i}" for i in range(1, 7)), "6"]
+    for name, width in zip(names, (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)):
+        stride = 2 if name in ("2_2", "3_2", "4_2", "5_6") else 1
+        x = conv(f"conv{name}/dw", x, model.channels[x], 3, stride=stride, pad=1, group=model.channels[x])
+        x = conv(f"conv{name}/sep", x, width, 1)
+    return model

@@ -180,5 +180,5 @@ def test_folding_one_number():
 
 def test_what_is_no_backbone(tmp_path):
     write_safetensors(tmp_path / "x.safetensors", {"a.b": np.zeros(1, np.float32)})
-    with pytest.raises(WeightsError, match="x.safetensors: no backbone of torchvision's .*, VGG-16: its first array is 'a.b'"):
+    with pytest.raises(WeightsError, match="x.safetensors: no backbone of torchvision's .*, VGG-16.*: its first array is 'a.b'"):
         read_backbone(tmp_path / "x.safetensors", ["stages.5.0.weight"])
