@@ -27,7 +27,6 @@ _PACKAGES = {  # package: what it is for, and what pip installs it by
     "onnx": ("export as ONNX", "'ssdzoo[onnx]'"),
     "onnxruntime": ("backend onnxruntime", "'ssdzoo[onnx]'"),
     "openvino": ("backend openvino", "'ssdzoo[openvino]'"),
-    "torch": ("reading .pth", "'ssdzoo[torch]'"),
     "tensorboardX": ("train --tensorboard", "'ssdzoo[tensorboard]'"),
 }
 

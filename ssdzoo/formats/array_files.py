@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from ssdzoo.errors import SSDZooError, WeightsError
 from ssdzoo.formats.file_kind import file_kind
+from ssdzoo.formats.torch_file import read_state_dict
 
 _SAFETENSORS_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
@@ -23,16 +23,15 @@ def read_tensors(path: str | Path) -> dict:
     """{name: array} of a `.safetensors` file or of a PyTorch state dict (`.pth`, `.pt`, `.bin`).
 
     A state dict may be stored under "state_dict", "model_state_dict", "model" or "net". The "module." of DataParallel is removed
-    from names. Arrays of a `.safetensors` file are read-only views of the file; bfloat16 becomes float32.
+    from names. The arrays are read-only, those of a `.safetensors` file views of the file; bfloat16 becomes float32.
 
     Raises:
-        WeightsError: missing, damaged, or not a state dict.
-        SSDZooError: a `.pth` without torch. The message says which extra to install.
+        WeightsError: missing, damaged, or not a state dict; see `ssdzoo.formats.torch_file.read_state_dict`.
     """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    arrays = _read_safetensors(path) if file_kind(path) == "safetensors" else _read_pth(path)
+    arrays = _read_safetensors(path) if file_kind(path) == "safetensors" else read_state_dict(path)
     if all(name.startswith("module.") for name in arrays):
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
     return arrays
@@ -70,44 +69,6 @@ def _safetensor(path: Path, name: str, entry: Any, data: np.ndarray) -> np.ndarr
     if entry["dtype"] == "BF16":  # the upper half of a float32
         array = (array.astype(np.uint32) << 16).view(np.float32)
     return array
-
-
-def _read_pth(path: Path) -> dict:
-    try:
-        import torch
-    except ImportError:
-        raise SSDZooError(
-            f"{path}: reading it needs torch: pip install 'ssdzoo[torch]'; or save the model as .safetensors, which needs nothing"
-        ) from None
-    # Before 2.6, weights_only=True could be made to run code (CVE-2025-32434).
-    version = tuple(map(int, re.findall(r"\d+", torch.__version__)[:2]))
-    if version < (2, 6):
-        raise SSDZooError(f"{path}: torch {torch.__version__} may run code that a file contains: pip install 'torch>=2.6'")
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever the unpickler stumbles over
-        reason = " ".join(str(error).split())
-        asked = re.search(r"GLOBAL (\S+)", reason)
-        why = f"unpickling it asks for {asked[1]}" if asked else reason[:100] or type(error).__name__
-        raise WeightsError(
-            f"{path}: not a plain state dict ({why}); nothing in it was run. Where you trust it, load it in torch and "
-            "torch.save(model.state_dict(), FILE)"
-        ) from None
-    return _state_dict(path, loaded, torch)
-
-
-def _state_dict(path: Path, loaded: Any, torch: Any) -> dict:
-    for key in ("state_dict", "model_state_dict", "model", "net"):
-        if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
-            loaded = loaded[key]
-    if not isinstance(loaded, dict):
-        raise WeightsError(f"{path}: holds a {type(loaded).__name__}, not a state dict")
-    tensors = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
-        raise WeightsError(f"{path}: a state dict without tensors; its keys begin with {[str(k) for k in loaded][:3]}")
-    # numpy lacks bfloat16.
-    known = {name: tensor.float() if tensor.dtype == torch.bfloat16 else tensor for name, tensor in tensors.items()}
-    return {name: tensor.detach().numpy() for name, tensor in known.items()}
 
 
 def read_hdf5(path: str | Path, wanted: Callable[[str], bool]) -> dict:

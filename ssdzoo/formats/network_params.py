@@ -14,7 +14,7 @@ _OTHERS = {
     "safetensors": "a safetensors file: `ssdzoo convert` makes a .params of it; as weights of a backbone it is read as it is",
     "keras": "an HDF5 file: those of Keras's VGG16, ResNets and MobileNets are read as weights of a backbone",
     "onnx": "an ONNX model: those that MXNet exported are read as weights of a backbone",
-    "caffe": "a Caffe model: `ssdzoo convert` makes a .params of it",
+    "caffe": "a Caffe model: `ssdzoo convert` makes a .params of a detector; shicai's MobileNet is read as weights of a backbone",
 }
 # Mean and std that gluoncv.utils.export_block puts before the network.
 _PREPROCESSING = re.compile(r"^(arg:|aux:)?_defaultpreprocess\d+_init_(mean|scale)$")

@@ -43,7 +43,7 @@ def _tensor(tensor: memoryview) -> tuple[str, np.ndarray | None]:
     name = text(found[_NAME][-1]) if found[_NAME] else ""
     if found[_EXTERNAL_DATA] or any(found[_DATA_LOCATION]):
         raise ValueError(f"the weights of {name!r} are in another file; save the model as one file")
-    kind = found[_DATA_TYPE][-1] if found[_DATA_TYPE] else None
+    kind = (integers(found[_DATA_TYPE]) or [0])[-1]
     if kind not in _TYPES:
         return name, None
     dtype, typed = _TYPES[kind]

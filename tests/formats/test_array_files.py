@@ -74,23 +74,10 @@ def test_files_that_are_no_safetensors(content, message, tmp_path):
 
 
 def test_what_is_missing_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    for name in ("x.pth", "x.h5"):
-        (tmp_path / name).write_bytes(b"x")
-    with pytest.raises(SSDZooError, match=r"x.pth: reading it needs torch: pip install 'ssdzoo\[torch\]'"):
-        read_tensors(tmp_path / "x.pth")
+    (tmp_path / "x.h5").write_bytes(b"x")
     with pytest.raises(SSDZooError, match=r"x.h5: reading it needs h5py: pip install 'ssdzoo\[keras\]'"):
         read_hdf5(tmp_path / "x.h5", lambda name: True)
-
-
-def test_an_old_torch_is_refused(tmp_path, monkeypatch):
-    import types
-
-    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(__version__="2.5.1+cu121"))
-    (tmp_path / "x.pth").write_bytes(b"x")
-    with pytest.raises(SSDZooError, match=r"torch 2.5.1\+cu121 may run code that a file contains: pip install 'torch>=2.6'"):
-        read_tensors(tmp_path / "x.pth")
 
 
 def test_hdf5(tmp_path):

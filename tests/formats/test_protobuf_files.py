@@ -60,6 +60,7 @@ def initializer(**change: bytes) -> bytes:
     (onnx_model([initializer(dims=integer(1, 2**64 - 1))]), r"initializer 'a': \(18446744073709551615,\) float32 has 8 bytes"),
     (onnx_model([initializer(dims=integer(1, 0) + integer(1, 2**63), data=field(9, b""))]), "not an ONNX model, or damaged"),
     (onnx_model([initializer(dims=integer(1, 2) + 40 * integer(1, 1))]), "initializer 'a': maximum supported dimension"),
+    (onnx_model([initializer(type=field(2, b"\xff"))]), "damaged: an integer does not end"),
     (onnx_model([initializer(data=b"")]), r"initializer 'a': \(2,\) float32 has 0 bytes, expected 8"),
     (onnx_model([initializer(data=integer(9, 1))]), "initializer 'a': an integer stands where bytes are expected"),
     (onnx_model([initializer(data=field(13, b"") + integer(14, 1))]), "the weights of 'a' are in another file; save the"),

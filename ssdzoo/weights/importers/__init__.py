@@ -25,7 +25,6 @@ def read_detector(path: str | Path, classes: list | None = None) -> ImportedDete
     Raises:
         WeightsError: a file of another kind, of another network, damaged, or one that would run code.
         CallError: the number of `classes` is not that of the file.
-        SSDZooError: a `.pth` without torch.
     """
     kind = file_kind(path)
     if kind == "caffe":

@@ -60,7 +60,10 @@ def _find_prototxt(caffemodel: Path) -> Path:
         if path.is_file():
             return path
     others = f"are {len(found)} other .prototxt files" if found else "is no .prototxt"
-    raise WeightsError(f"{caffemodel}: put its layers beside it, as {own.name} or deploy.prototxt; there {others}")
+    raise WeightsError(
+        f"{caffemodel}: put its layers beside it, as {own.name} or deploy.prototxt; there {others}. The classifier "
+        "MobileNet needs none: name it with base_weights= or pretrained_base="
+    )
 
 
 def _read(caffemodel: Path, prototxt: Path) -> Any:

@@ -51,7 +51,7 @@ def resnet(blocks, width=64, seed=0) -> dict:
                 add(f"{name}_0", (1, 1, inputs, 4 * narrow), norm_scale=0.5)
             add(f"{name}_1", (1, 1, inputs, narrow))
             add(f"{name}_2", (3, 3, narrow, narrow))
-            add(f"{name}_3", (1, 1, narrow, 4 * narrow), norm_scale=0.5)
+            add(f"{name}_3", (1, 1, narrow, 4 * narrow), norm_scale=min(0.5, 0.8 / count**0.5))
             inputs = 4 * narrow
     return layers.arrays
 
