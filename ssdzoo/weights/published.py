@@ -139,9 +139,10 @@ def locate(name: str, which: bool | str | Path = True, root: str | Path = ROOT,
     file = f"{first.file if first else f'{name}-HASH.params'} from an old machine"
     if first and not first.archived:
         file = f"{first.file} from {first.url}"
+    arguments = "weights=, or pretrained=" if name.startswith("ssd_") else "base_weights=, or pretrained_base="
     raise WeightsError(
-        f"no weights of {name}:\n{lines}\nput {file} into {folder}, or name a file (weights=, base_weights=, pretrained=, "
-        "pretrained_base=); ssdzoo convert makes one from other frameworks' files"
+        f"no weights of {name}:\n{lines}\nput {file} into {folder}, or name a file ({arguments} in get_model); "
+        "ssdzoo convert makes one from other frameworks' files"
     )
 
 

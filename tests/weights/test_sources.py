@@ -253,8 +253,8 @@ def test_the_order_of_the_places(home, table, living, monkeypatch, caplog):
         f"  {first.url}: HTTP 404 Not Found",
         f"  {second.url}: HTTP 404 Not Found",
         f"  {mirrors.ORIGINAL}: HTTP 404 Not Found",
-        f"put net.onnx from {first.url} into {home}/root, or name a file (weights=, base_weights=, pretrained=, "
-        "pretrained_base=); ssdzoo convert makes one from other frameworks' files",
+        f"put net.onnx from {first.url} into {home}/root, or name a file (base_weights=, or pretrained_base= in "
+        "get_model); ssdzoo convert makes one from other frameworks' files",
     ]
     server.files = {second.file: DATA, f"original/gluon/models/{stem}.zip": DATA}
     with caplog.at_level("INFO", "ssdzoo"):
