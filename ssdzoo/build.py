@@ -13,10 +13,11 @@ from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.backbones import feature_maker
 from ssdzoo.nn.parameters import current_value
 from ssdzoo.nn.ssd import class_names
-from ssdzoo.preset import IMAGENET_STD, Preset, backbone_classifier
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD, Preset
 from ssdzoo.runtime import mx
-from ssdzoo.weights.matching import load_backbone
-from ssdzoo.weights.published import ROOT, find_weights
+from ssdzoo.weights.converted import find_detector
+from ssdzoo.weights.matching import load_published_backbone
+from ssdzoo.weights.published import ROOT
 from ssdzoo.zoo import find_preset
 
 _GENERATORS = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}
@@ -37,11 +38,13 @@ def get_model(name: str | Path | Preset, ctx: Any = None, classes: Sequence[str]
         name: a name of `list_models()`, a Preset, or the path of a user's table (`.toml`).
         ctx: context or list of contexts for the weights that are loaded; a network without weights is left uninitialized.
         classes: names of the classes; a `_custom` model needs them, and any other may get others than its own.
-        pretrained: True for published weights in `root`, or the path of a parameter file.
-        pretrained_base: the same for the backbone alone, also torchvision's or Keras's
-            (`ssdzoo.weights.backbone.read_backbone`). Unlike in GluonCV the default is False, because the server of the published
-            files is gone.
-        root: folder with published weights, under GluonCV's file names.
+        pretrained: True for published weights (see `ssdzoo.weights.published.locate`), or the path of a parameter file. Weights
+            of another project are adapted to the preset's mean and std: exactly, except at the outermost pixels where the means
+            differ.
+        pretrained_base: the same for the backbone alone, also a file of another project
+            (`ssdzoo.weights.backbone.read_backbone`). Unlike in GluonCV the default is False: nothing is downloaded unless it is
+            asked for.
+        root: folder with published weights; what is downloaded is kept there.
         transfer: "voc" or "coco": builds that sibling of a `_custom` model with its published weights, then changes its classes
             and keeps the weights of classes of equal names.
         kwargs: of `get_ssd`, such as `nms_thresh`.
@@ -67,7 +70,7 @@ def get_model(name: str | Path | Preset, ctx: Any = None, classes: Sequence[str]
         pretrained = False
     arguments = {**preset.network_args, "anchor_generator": _GENERATORS[preset.anchor_generator], **kwargs}
     net = _assemble(classes=own if classes is None or (pretrained and own) else classes, **arguments)
-    _fill(net, preset.name, preset.classifier, preset.std, pretrained, pretrained_base, ctx, root)
+    _fill(net, preset.name, preset.backbone, (preset.mean, preset.std), pretrained, pretrained_base, ctx, root)
     if classes is not None and classes != net.classes:
         net.reset_class(classes, reuse_weights=[c for c in classes if c in net.classes])
     return net
@@ -87,8 +90,7 @@ def get_ssd(name: str | None, base_size: int | Sequence[int], features: Any, fil
         sizes, ratios, steps, classes: see `SSDNetwork`.
         dataset: "voc", "coco" or "" for custom; part of the name of the published weights.
         pretrained: True for published weights from `root`, or the path of a parameter file.
-        pretrained_base: the same for the backbone alone; without effect where `pretrained` is given. False unless asked for: the
-            server of the published files is gone.
+        pretrained_base: the same for the backbone alone; without effect where `pretrained` is given.
         ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
         root: folder of the published weights.
         kwargs: of `SSDNetwork`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
@@ -102,8 +104,8 @@ def get_ssd(name: str | None, base_size: int | Sequence[int], features: Any, fil
     _check_context(ctx)
     net = _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs)
     size = "x".join(map(str, np.atleast_1d(base_size)))
-    classifier = backbone_classifier(name or "")
-    _fill(net, f"ssd_{size}_{name}_{dataset}", classifier, IMAGENET_STD, pretrained, pretrained_base, ctx, root)
+    normalization = IMAGENET_MEAN, IMAGENET_STD
+    _fill(net, f"ssd_{size}_{name}_{dataset}", name or "", normalization, pretrained, pretrained_base, ctx, root)
     return net
 
 
@@ -130,31 +132,47 @@ def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes,
     return SSD(make_features, base_size, sizes, ratios, steps, classes, **kwargs)
 
 
-def _fill(net: SSD, name: str, classifier: str, std: tuple, pretrained: Weights, pretrained_base: Weights, ctx: Any,
+def _fill(net: SSD, name: str, backbone: str, normalization: tuple, pretrained: Weights, pretrained_base: Weights, ctx: Any,
           root: str | Path) -> None:  # fmt: skip
     """Answers `pretrained` and `pretrained_base`: loads the weights that they name, if any.
 
     Args:
-        name, classifier: names under which the weights of the model and of its backbone were published.
-        std: by which the pixels are divided that the network is called with.
+        name, backbone: names under which the weights of the model and of its backbone were published.
+        normalization: mean and std of the pixels that the network is called with.
 
     Raises:
         WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
     if pretrained:
-        path = find_weights(name, pretrained, root)
+        found = find_detector(name, pretrained, root)
         own = _input_scale(net)
-        net.load_parameters(path, ctx=ctx)
-        _check_input_scale(path, name, std, own, _input_scale(net))
+        net.load_parameters(found.path, ctx=ctx)
+        if found.preset:
+            _normalize_as(net, found.preset, *normalization)
+        _check_input_scale(found.path, name, normalization[1], own, _input_scale(net))
     elif pretrained_base:
         net.initialize(ctx=ctx or mx.cpu())
-        load_backbone(net, find_weights(classifier, pretrained_base, root))
+        load_published_backbone(net, backbone, pretrained_base, root)
 
 
 def _input_scale(net: SSD) -> np.ndarray | None:
     """(3,) float32: what a VGG multiplies its normalized input by; None for other backbones."""
     scale = getattr(net.features, "init_scale", None)
     return None if scale is None else current_value(scale).asnumpy().ravel()
+
+
+def _normalize_as(net: SSD, preset: Preset, mean: Sequence[float], std: Sequence[float]) -> None:
+    """Adapts a VGG SSD for pixels of the preset's mean and std to pixels of another mean and std.
+
+    The std goes into the scale of the input, exactly. The difference of the means goes into the bias of the first convolution.
+    That is exact except at the outermost pixels, where the zeros of the padding stand for one mean and not for the other.
+    """
+    scale, convolution = net.features.init_scale, net.features.stages[0][0]
+    slope = current_value(scale).asnumpy().ravel() / preset.std  # of the convolution's input over pixels 0..1
+    weight = current_value(convolution.weight).asnumpy().astype(np.float64)
+    bias = current_value(convolution.bias).asnumpy() + np.einsum("ocij,c->o", weight, slope * np.subtract(mean, preset.mean))
+    convolution.bias.set_data(mx.nd.array(bias))
+    scale.set_data(mx.nd.array((slope * std).reshape(1, 3, 1, 1)))
 
 
 def _check_input_scale(path: Path, name: str, std: tuple, own: Any, loaded: Any) -> None:

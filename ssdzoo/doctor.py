@@ -16,7 +16,9 @@ from ssdzoo.cgroups import cpu_quota
 from ssdzoo.errors import SSDZooError
 from ssdzoo.machine import cores, package_version, processor
 from ssdzoo.runtime import CUDA_LIBRARIES, CUDA_PACKAGES, GPU_WHEELS, cuda_wheel_files, mxnet
+from ssdzoo.weights.converted import find_start
 from ssdzoo.weights.published import ROOT, model_folder
+from ssdzoo.zoo import find_preset, list_models
 
 OK, NOTE, ERROR = "ok", "note", "error"
 _MAX_CAPABILITY = 8.9  # the newest that mxnet-cu117 contains code for
@@ -144,10 +146,19 @@ def _packages() -> list[Finding]:
 
 
 def _weights(folder: Path) -> list[Finding]:
-    files = list(folder.glob("*.params"))
+    starts = [find_start(name, folder) for name in dict.fromkeys(find_preset(name).backbone for name in list_models())]
+    here = sum(start.here is not None for start in starts)
+    hosts = sorted({start.source.host for start in starts if start.source and not start.here})
+    offline = bool(hosts and os.environ.get("SSDZOO_OFFLINE"))
+    others = "cannot be downloaded, because SSDZOO_OFFLINE is set" if offline else f"are downloaded from {', '.join(hosts)}"
     mirrors = [os.environ[name] for name in ("SSDZOO_REPO", "MXNET_GLUON_REPO") if os.environ.get(name)]
-    found = f"{len(files)} parameter files in {folder}; mirrors: {', '.join(mirrors) or 'none (SSDZOO_REPO)'}"
-    return [Finding("published weights", OK if files or mirrors else NOTE, found)]
+    files = len(list(folder.glob("*.params")))
+    found = f"{files} parameter files in {folder}; mirrors: {', '.join(mirrors) or 'none (SSDZOO_REPO)'}"
+    backbones = f"{here} of {len(starts)} are on this machine" + f"; the others {others}" * bool(hosts)
+    return [
+        Finding("published weights", NOTE if offline and not files and not mirrors else OK, found),
+        Finding("backbones", NOTE if offline else OK, backbones, "ssdzoo models --weights"),
+    ]
 
 
 def _space(weights: Path) -> list[Finding]:

@@ -18,8 +18,8 @@ from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
 from ssdzoo.preset import Preset, check_fields, read_fields, read_preset
 from ssdzoo.symbol_preset import infer_preset
+from ssdzoo.weights.converted import find_detector
 from ssdzoo.weights.file_classes import find_params, known_classes
-from ssdzoo.weights.published import find_weights
 from ssdzoo.zoo import find_preset, list_models
 
 _NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # fastest first
@@ -46,8 +46,17 @@ class _Source:
     def has_weights(self) -> bool:
         return True
 
+    def located(self) -> Any:
+        """The same with the files of its weights, where a preset's published ones are still to be found. Weights of another
+        project bring the mean and std of their pixels with them.
+
+        Raises:
+            WeightsError: there are none.
+        """
+        return self
+
     def network(self, ctx: Any = None) -> Any:
-        """The SSD with its weights on `ctx`, hybridized.
+        """The SSD with its weights on `ctx`, hybridized, for pixels of the preset's mean and std.
 
         Raises:
             CallError: an exported model, which holds a graph and no network.
@@ -94,16 +103,27 @@ class NetworkSource(_Source):
         """Whether the user named weights; for a bare preset some may be published."""
         return self.weights is not None
 
+    def located(self) -> "NetworkSource":
+        return self if self.weights else self._located
+
     @cached_property
+    def _located(self) -> "NetworkSource":
+        if self.preset.classes is None:
+            raise WeightsError(f"{self.preset.name} has no published weights: name a run folder, or a file with weights=")
+        found = find_detector(self.preset.name)
+        table = found.path.with_suffix(".toml") if found.preset else self.table
+        return replace(self, preset=found.preset or self.preset, weights=found.path, table=table)
+
+    @property
     def params(self) -> Path:
         """The parameter file; a published one may be downloaded.
 
         Raises:
             WeightsError: there is none.
         """
-        if self.weights is None and self.preset.classes is None:
-            raise WeightsError(f"{self.preset.name} has no published weights: name a run folder, or a file with weights=")
-        return find_weights(self.preset.name, self.weights or True)
+        weights = self.located().weights
+        assert weights is not None
+        return weights
 
     @property
     def files(self) -> list[Path]:
@@ -112,7 +132,9 @@ class NetworkSource(_Source):
     def network(self, ctx: Any = None) -> Any:
         from ssdzoo.build import get_model  # mxnet
 
-        net = get_model(self.preset, ctx=ctx, pretrained=self.params)
+        if self.weights is None and self.preset.classes is None:
+            self.located()  # raises
+        net = get_model(self.preset, ctx=ctx, pretrained=self.weights or True)
         net.hybridize()
         return net
 

@@ -105,8 +105,8 @@ def workspace(tmp_path_factory):
             Path(name).symlink_to(BCCD)
         Path("photos").symlink_to(BCCD / "JPEGImages")
         Path("photo.jpg").symlink_to(BCCD / "JPEGImages" / "BloodImage_00065.jpg")
-        ssdzoo("train", "quickstart/quickstart.toml", "bccd", "--out", "trained", *SHORT)
-        ssdzoo("train", "quickstart/quickstart.toml", "quickstart/data", "--out", "quickstart/run", *SHORT)
+        for data, out in (("bccd", "trained"), ("quickstart/data", "quickstart/run")):
+            ssdzoo("train", "quickstart/quickstart.toml", data, "--out", out, "--base-weights", "none", *SHORT)
         Path("runs").mkdir()
         for name in ("RUN", "runs/bccd"):
             Path(name).symlink_to(folder / "trained")
@@ -115,6 +115,8 @@ def workspace(tmp_path_factory):
         backbone(mx.nd.zeros((1, 3, 64, 64)))
         for name in ("BASE", "FILE", "mobilenet0.25.params"):
             backbone.save_parameters(name)
+        Path("home/models").mkdir(parents=True)
+        backbone.save_parameters("home/models/mobilenet0.25.params")
         old = get_model("ssd_512_resnet18_v1_custom", classes=["cat", "dog"])
         old.initialize(mx.init.Xavier())
         old.save_parameters("OLD.params")
@@ -130,6 +132,7 @@ def given() -> dict:
 
 def run_document(name: str, workspace: Path, monkeypatch, whole: bool) -> None:
     monkeypatch.chdir(workspace)
+    monkeypatch.setenv("MXNET_HOME", str(workspace / "home"))
     names = given()
     for block in blocks_of((ROOT / name).read_text("utf-8")):
         if block.mark == "not run" or (block.mark == "long" and not whole):

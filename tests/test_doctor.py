@@ -19,6 +19,17 @@ def test_a_machine_on_which_these_tests_run_is_healthy(tmp_path):
     assert not [f for f in findings.values() if f.state == doctor.ERROR]
     assert findings["mxnet"].found.startswith("1.9.1 (mxnet") and findings["numpy"].found.startswith("1.")
     assert findings["published weights"].found.startswith(f"0 parameter files in {tmp_path}")
+    assert findings["backbones"].found == (
+        "0 of 15 are on this machine; the others cannot be downloaded, because SSDZOO_OFFLINE is set"
+    )
+
+
+def test_backbones_that_are_downloaded(tmp_path, monkeypatch):
+    monkeypatch.delenv("SSDZOO_OFFLINE")
+    (tmp_path / "mobilenet.caffemodel").write_bytes(bytes(17_027_058))
+    found = by_name(doctor._weights(tmp_path))["backbones"]
+    hosts = "download.pytorch.org, huggingface.co, storage.googleapis.com"
+    assert (found.state, found.found) == ("ok", f"1 of 15 are on this machine; the others are downloaded from {hosts}")
 
 
 def test_json(capsys):

@@ -61,6 +61,7 @@ def trained(tmp_path_factory):
     call(
         "train", folder / "wide.toml", folder / "data", "--out", folder / "run", "--epochs", 16, "--lr", 0.01,
         "--optimizer", "adam", "--batch-size", 4, "--workers", 0, "--cache", folder / "cache", "--augment", "light",
+        "--base-weights", "none",
     )  # fmt: skip
     return folder
 

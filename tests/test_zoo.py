@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import ssdzoo
-from ssdzoo import zoo
+from ssdzoo import build, zoo
 from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import mxnet
 from ssdzoo.zoo import find_preset, read_tables
 
@@ -91,6 +93,42 @@ def test_get_ssd_refuses_weights_for_another_input_scale_as_get_model_does(tmp_p
     with pytest.raises(WeightsError, match=message):
         ssdzoo.get_ssd(**preset.network_args, classes=["a"], pretrained=path)
     assert ssdzoo.get_model(replace(preset, std=(1 / 255,) * 3), pretrained=path).classes == ["a"]
+
+
+class Convolution(mx.gluon.nn.HybridBlock):
+    """As much of a VGG SSD as has to do with the normalization of its input."""
+
+    def __init__(self, scale):
+        super().__init__()
+        self.init_scale = self.params.get_constant("init_scale", mx.nd.array(np.reshape(scale, (1, 3, 1, 1))))
+        self.stages = mx.gluon.nn.HybridSequential()
+        self.stages.add(mx.gluon.nn.HybridSequential())
+        self.stages[0].add(mx.gluon.nn.Conv2D(4, 3, padding=1, in_channels=3))
+
+    @property
+    def features(self):
+        return self
+
+    def hybrid_forward(self, F, x, init_scale):
+        return self.stages(F.broadcast_mul(x, init_scale))
+
+
+def test_weights_of_another_project_take_the_pixels_of_the_preset():
+    """Equal where the kernel covers no padding; there the zeros stand for another mean."""
+    theirs = replace(find_preset("ssd_300_vgg16_atrous_coco"), mean=(0.48235, 0.45882, 0.40784), std=(1 / 255,) * 3)
+    net, image = Convolution([1, 1, 1]), np.random.default_rng(0).uniform(size=(1, 3, 8, 9))
+
+    def outputs(mean, std):
+        x = (image - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))
+        return net(mx.nd.array(x)).asnumpy()
+
+    net.initialize(mx.init.Xavier())
+    expected = outputs(theirs.mean, theirs.std)
+    build._normalize_as(net, theirs, IMAGENET_MEAN, IMAGENET_STD)
+    found = outputs(IMAGENET_MEAN, IMAGENET_STD)
+    np.testing.assert_allclose(net.init_scale.data().asnumpy().ravel(), 255 * np.array(IMAGENET_STD), rtol=1e-6)
+    np.testing.assert_allclose(found[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=1e-4)
+    assert 0.01 < abs(found - expected).max() < 2 and expected.std() > 10
 
 
 def test_a_checkout_beside_an_installed_copy_finds_its_tables(monkeypatch):

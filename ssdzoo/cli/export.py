@@ -54,6 +54,7 @@ def _export_symbol(source: "ModelSource", out: Path, gpus: str | None) -> None:
     contexts = prepare(gpus)
     from ssdzoo.export.symbol import export_model
 
+    source = source.located()
     path = export_model(source.network(contexts), source.preset, out)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
 

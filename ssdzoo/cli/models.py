@@ -1,4 +1,4 @@
-"""`ssdzoo models`: the zoo, what its models cost, and which of them have weights on this machine."""
+"""`ssdzoo models`: the zoo, what its models cost, and where their weights come from."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 from ssdzoo.zoo import find_preset, list_models, near_models
 
-_WEIGHTS = "Show which have weights on this machine, of their own or of their backbone."
+_WEIGHTS = "Show what each would start from: its project, license and size, and what is on this machine."
 
 
 def models(
@@ -93,35 +93,76 @@ def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Plai
 
 
 def _show_weights(presets: list, root: Path | None, as_json: bool) -> None:
-    from ssdzoo.weights.published import ROOT, model_folder, survey
+    from ssdzoo.weights.converted import find_start
+    from ssdzoo.weights.published import ROOT, model_folder
 
     folder = model_folder(root or ROOT)
-    names = dict.fromkeys([*(p.name for p in presets), *(p.classifier for p in presets)])
-    found = {name: survey(name, folder) for name in names}
+    names = dict.fromkeys([*(p.name for p in presets), *(p.backbone for p in presets)])
+    starts = {name: find_start(name, folder) for name in names}
     if as_json:
-        files = {name: [{"path": str(f.path), "state": f.state, "usable": f.usable} for f in fs] for name, fs in found.items()}
-        rows = [{"name": p.name, "model": files[p.name], "backbone": {p.classifier: files[p.classifier]}} for p in presets]
-        print(json.dumps(rows, indent=1))
+        print(json.dumps([_start_row(p, starts) for p in presets], indent=1))
         return
-    table = PlainTable("name", "its weights", "weights of its backbone")
-    for p in presets:
-        own, backbone = _word(found[p.name]), _word(found[p.classifier])
-        table.add_row(p.name, own, f"{p.classifier}: {backbone}" if backbone != "-" else backbone)
     output = console()
+    # Where it is narrow, without the backbone, which the name nearly tells.
+    for with_backbone in (True, False):
+        table = _weights_table(presets, starts, with_backbone)
+        if console(width=1000).measure(table).maximum <= output.width:
+            break
     output.print(table)
-    here = [f for found_files in found.values() for f in found_files]
-    for f in here:
-        output.print(f"{f.path}  {_story(f)}", soft_wrap=True)
-    if not here:
-        output.print(f"no weights in {folder}", soft_wrap=True)
+    lines = [f"{f.path}  {_story(f)}" for start in starts.values() for f in start.files]
+    lines = list(dict.fromkeys(lines)) or [f"no weights in {folder}, nor in the caches of torch, Hugging Face and Keras"]
+    lines += [f"{name}: {', '.join(files)}" for name in names if (files := _files_elsewhere(name))]
+    for line in lines:
+        output.print(line, soft_wrap=True)
 
 
-def _word(files: list) -> str:
-    states = [f.state.partition(":")[0] for f in files]
-    return next((state for state in ("published", "other", "damaged") if state in states), "-")
+def _files_elsewhere(name: str) -> list[str]:
+    """Names of the files of other projects that a detector or a backbone may start from, for `--base-weights`."""
+    from ssdzoo.weights.sources import other_sources
+
+    return [source.file for source in other_sources(name)]
+
+
+def _weights_table(presets: list, starts: dict, with_backbone: bool) -> PlainTable:
+    table = PlainTable("name", padding=(0, 2, 0, 0), pad_edge=False)
+    if with_backbone:
+        table.add_column("backbone", no_wrap=True)
+    table.add_column("starts from")
+    for p in presets:
+        detector, backbone = _begin(starts[p.name]), _begin(starts[p.backbone])
+        cell = "\n".join([f"detector: {detector}"] * bool(detector) + [backbone or "random weights: none are published"])
+        table.add_row(p.name, *([p.classifier] if with_backbone else []), cell)
+    return table
+
+
+def _begin(start) -> str:
+    """What a start begins with, in a few words; "" for nothing."""
+    if start.here:
+        return f"{start.here.state}, on this machine"
+    return start.source.story if start.source else ""
+
+
+def _start_row(preset, starts: dict) -> dict:
+    def files(start) -> list:
+        return [{"path": str(f.path), "state": f.state, "usable": f.usable} for f in start.files]
+
+    def start(name: str) -> dict | None:
+        here, source = starts[name].here, starts[name].source
+        if source is None:
+            return None
+        facts = {"file": source.file, "project": source.title, "license": source.license, "url": source.url}
+        return {**facts, "megabytes": source.megabytes and round(source.megabytes, 1), "here": str(here.path) if here else None}
+
+    whole, backbone = preset.name, preset.backbone
+    return {
+        "name": whole, "model": files(starts[whole]), "backbone": {preset.classifier: files(starts[backbone])},
+        "starts": {"detector": start(whole), "backbone": start(backbone)},
+    }  # fmt: skip
 
 
 def _story(found) -> str:
-    return {"published": "the published file: its hash is right", "other": "readable, not a published hash"}.get(
-        found.state, found.state
-    )
+    if found.state == "other" and found.source:
+        return f"{found.source.title}'s file, which has no published hash"
+    stories = {"published": "the published file: its hash is right", "other": "readable, not a published hash"}
+    converted = f"made of {found.source.file}" if found.source else ""
+    return {**stories, "converted": converted}.get(found.state, found.state)

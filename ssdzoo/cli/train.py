@@ -11,7 +11,7 @@ from ssdzoo.cli.options import PARTS, Data, Format, Gpus, ImageFolder, Weights, 
 from ssdzoo.train.settings import Settings
 
 _WEIGHTS, _VAL_SPLIT = "Weights to start from", "val, if there is one"
-_BASE_WEIGHTS = "Weights of the backbone: .params, .pth, .safetensors or .h5."
+_BASE_WEIGHTS = "Weights of the backbone: a file, the name of one that `ssdzoo models --weights` lists, or none for random ones."
 
 
 def _parameter(setting: Field, kind: Any) -> inspect.Parameter:
@@ -46,7 +46,9 @@ def train(
     ] = None,
     format: Annotated[Optional[str], in_panel(Format, "Data")] = None,
     image_folder: Annotated[Optional[Path], in_panel(ImageFolder, "Data")] = None,
-    base_weights: Annotated[Optional[Path], option(_BASE_WEIGHTS, panel=_WEIGHTS)] = None,
+    base_weights: Annotated[
+        Optional[Path], option(_BASE_WEIGHTS, panel=_WEIGHTS, show_default="ImageNet's, downloaded once")
+    ] = None,
     weights: Annotated[Optional[Path], in_panel(Weights, _WEIGHTS)] = None,
     **settings: Any,
 ) -> None:

@@ -50,7 +50,10 @@ def run_quickstart(out: str | Path, epochs: int, contexts: list | None, progress
     write_text(table, TABLE)
     progress.say(f"2. training a small SSD, described in {table}")
     started = time.perf_counter()
-    fine_tune(table, data, out / "run", ctx=contexts, progress=progress, epochs=epochs, lr=0.01, augment="light", eval_every=10)
+    fine_tune(
+        table, data, out / "run", base_weights="none", ctx=contexts, progress=progress, epochs=epochs, lr=0.01, augment="light",
+        eval_every=10,
+    )  # fmt: skip
     seconds = time.perf_counter() - started
     progress.say("3. evaluating on the test split")
     detector = load(out / "run", ctx=contexts)

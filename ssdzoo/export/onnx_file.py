@@ -33,6 +33,7 @@ def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str |
         raise CallError(f"{source.model} is an ONNX file already")
     if isinstance(source, SymbolSource):
         return to_onnx(source.symbol, source.arrays, _file(out, source.name), **{**_known(source, options), **options})
+    source = source.located()
     with tempfile.TemporaryDirectory() as folder:
         symbol, params = source.network(ctx).export(Path(folder) / source.preset.name)
         return to_onnx(symbol, params, _file(out, source.preset.name), **{**_options(source.preset), **options})

@@ -48,6 +48,7 @@ def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None
     """The Detector of a source; see `load`."""
     chosen = choose_backend(source, backend, ctx)
     check_installed(chosen)
+    source = source.located()
     if chosen != "mxnet":
         precision = "f32" if backend in (None, "auto") else precision
         try:

@@ -19,8 +19,8 @@ from ssdzoo.runtime import mx
 from ssdzoo.train.graph import ImageLosses, training_graph
 from ssdzoo.train.optimizer import MovingAverage, Optimizer
 from ssdzoo.train.settings import Arguments, Settings
+from ssdzoo.train.starting_weights import load_for_classes, start_backbone
 from ssdzoo.train.trainer import LossNotFinite, StepLosses
-from ssdzoo.weights.matching import load_backbone
 
 autograd, split_and_load = mx.autograd, mx.gluon.utils.split_and_load
 
@@ -178,14 +178,10 @@ def start_engine(
     if saved:
         net, story = get_model(preset, ctx=contexts, pretrained=saved), f"continued from {saved}"
     elif arguments.weights:
-        from ssdzoo.train.starting_weights import load_for_classes
-
         net, story = load_for_classes(preset, arguments.weights, contexts)
     else:
-        net, story = _new_network(preset, settings, contexts), "random weights (base_weights= trains better)"
-        if arguments.base_weights:
-            load_backbone(net, arguments.base_weights)
-            story = f"backbone from {arguments.base_weights}"
+        net = _new_network(preset, settings, contexts)
+        story = start_backbone(net, preset, arguments.base_weights)
     return MXNetEngine(net, preset, settings, store), story
 
 

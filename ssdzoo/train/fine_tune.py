@@ -33,7 +33,9 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
         val_split: images that choose the best epoch; by default "val" if there is such a split; "none" for none.
         weights: parameter file of a whole network to start from, or a run folder. Where the classes differ, those with equal
             names keep their weights.
-        base_weights: parameter file of the backbone: .params, .pth, .safetensors or .h5.
+        base_weights: where the backbone starts from: a file (`ssdzoo.weights.backbone.read_backbone`), the name of a file that
+            `ssdzoo models --weights` lists, or "none" for random weights. By default the published file of the backbone, which is
+            downloaded once.
         format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: where the images lie that the data name by paths or addresses; by default, around the data.
         ctx: an mxnet context or a list of them, over which each batch is divided; by default the CPU.

@@ -10,6 +10,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
 from ssdzoo.suggest import did_you_mean
 
+RANDOM = "none"  # of base_weights
 _DATA, _OPTIMIZER, _LOSS, _SAVING = "Data", "Optimizer", "Loss", "Saving and reporting"
 
 
@@ -119,7 +120,7 @@ class Arguments:
         split: images to train on.
         val_split: images to evaluate on; None is "val" where there is such a split; "none" for none.
         weights: parameter file of the whole network, or a run folder.
-        base_weights: parameter file of the backbone.
+        base_weights: file of the backbone, or "none" for random weights; None is the published file of the backbone.
         format: of the data; None recognizes it.
         image_folder: where the images lie that the data name by paths or addresses; None looks around the data.
         settings: the rest.
@@ -140,7 +141,7 @@ class Arguments:
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self):
-        if self.weights and self.base_weights:
+        if self.weights and self.base_weights and str(self.base_weights) != RANDOM:
             raise CallError("weights= fills the whole network, base_weights= its backbone: give one of them")
 
     @classmethod

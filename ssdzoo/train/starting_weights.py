@@ -1,12 +1,17 @@
-"""Training that starts from the weights of a detector, which may be of other classes."""
+"""What a training starts from: a backbone, or the weights of a whole detector, which may be of other classes."""
 
 from pathlib import Path
 from typing import Any
 
 from ssdzoo.build import get_model
+from ssdzoo.errors import WeightsError
 from ssdzoo.network import SSD
 from ssdzoo.preset import Preset
+from ssdzoo.train.settings import RANDOM
 from ssdzoo.weights.file_classes import class_count, find_params, known_classes
+from ssdzoo.weights.matching import load_backbone, load_published_backbone
+from ssdzoo.weights.published import ROOT, sources_of
+from ssdzoo.weights.sources import find_source
 
 
 def load_for_classes(preset: Preset, path: str | Path, ctx: Any) -> tuple[SSD, str]:
@@ -38,3 +43,30 @@ def load_for_classes(preset: Preset, path: str | Path, ctx: Any) -> tuple[SSD, s
     if wanted != names:
         net.reset_class(wanted, reuse_weights=kept)
     return net, f"class weights kept from {path}: {', '.join(kept) or 'none'}"
+
+
+def start_backbone(net: SSD, preset: Preset, which: str | Path | None) -> str:
+    """Fills the backbone of a network with random weights, and says with what.
+
+    Args:
+        net: the network.
+        preset: its Preset.
+        which: a file; the name of one in the table of sources; "none" for the random weights; None for the published file of the
+            backbone, which may be downloaded. Where none was ever published, the random weights stay.
+
+    Raises:
+        WeightsError: a file of another backbone; or there is none, neither on this machine nor elsewhere.
+    """
+    name = "" if which is None else str(which)
+    if name == RANDOM:
+        return "random weights (base_weights= trains better)"
+    if name and (Path(name).is_file() or not find_source(name)):
+        load_backbone(net, name)
+        return f"backbone from {name}"
+    if not name and not sources_of(preset.backbone):
+        return f"random weights, because nobody publishes weights of {preset.backbone}"
+    try:
+        found = load_published_backbone(net, preset.backbone, name or True, ROOT)
+    except WeightsError as error:
+        raise WeightsError(f"{error}; to start from random weights: base_weights={RANDOM}") from None
+    return f"backbone from {found.story}"

@@ -31,12 +31,13 @@ class Failed(Exception):
         self.dead, self.absent, self.places = dead, absent, list(places)
 
 
-def download(url: str, file: BinaryIO) -> int | None:
+def download(url: str, file: BinaryIO, about: str = "") -> int | None:
     """Writes what is at `url` to `file`.
 
     Args:
         url: http or https.
         file: open for writing. What arrived stays in it when the download fails.
+        about: whose file it is, for the line that is logged, such as "torchvision, BSD-3-Clause".
 
     Returns:
         Length of the whole file in bytes as the server announced it, or None. Less may have arrived.
@@ -46,7 +47,7 @@ def download(url: str, file: BinaryIO) -> int | None:
         OSError: `file` cannot be written.
     """
     # A thread, because neither the look-up of a name nor a server that sends a byte now and then obeys a timeout.
-    transfer, before = _Transfer(url, file), 0
+    transfer, before = _Transfer(url, file, about), 0
     transfer.start()
     while True:
         transfer.join(PATIENCE)
@@ -64,9 +65,9 @@ def download(url: str, file: BinaryIO) -> int | None:
 class _Transfer(threading.Thread):
     """One request, and its answer on the way into `file`. Closing the file ends it."""
 
-    def __init__(self, url: str, file: BinaryIO):
+    def __init__(self, url: str, file: BinaryIO, about: str = ""):
         super().__init__(daemon=True)
-        self.url, self.file = url, file
+        self.url, self.file, self.about = url, file, about
         self.received = 0
         self.total: int | None = None
         self.error: Exception | None = None
@@ -82,7 +83,8 @@ class _Transfer(threading.Thread):
             self.total = response.length
             if self.total and self.total > MAX_SIZE:
                 raise Failed(f"says that the file has {self.total} bytes; {MAX_SIZE} are the limit")
-            _log.info("fetching %s%s", self.url, f", {self.total / 1e6:.1f} MB" if self.total else "")
+            size = f"{self.total / 1e6:.1f} MB" if self.total else ""
+            _log.info("downloading %s", ", ".join(fact for fact in (self.url, size, self.about) if fact))
             while chunk := _read(response):
                 self.received += len(chunk)
                 if self.received > MAX_SIZE:

@@ -16,7 +16,8 @@ import numpy as np
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.network_params import read_network_params, rename_arrays
 from ssdzoo.runtime import mx
-from ssdzoo.weights.backbone import read_backbone, read_pyramid
+from ssdzoo.weights.converted import find_backbone, read_start
+from ssdzoo.weights.published import Located
 
 # The counters that Gluon appends to a block's name. The parameters of a VGG have attribute paths.
 _COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_?|mobilenet|vggatrousextractor)\d+_")
@@ -120,15 +121,47 @@ def load_backbone(net: Any, path: str | Path) -> None:
     Raises:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
+    wanted, pyramid = _start_parameters(net)
+    _fill(net, path, read_start(path, wanted.keys(), _shapes(pyramid)))
+
+
+def load_published_backbone(net: Any, name: str, which: bool | str | Path, root: str | Path) -> Located:
+    """The same with the published file of a backbone, which may be downloaded, or with another file.
+
+    Args:
+        net: the SSD.
+        name, which, root: see `ssdzoo.weights.published.locate`.
+
+    Returns:
+        The file.
+
+    Raises:
+        WeightsError: no such file, or of another backbone.
+    """
+    wanted, pyramid = _start_parameters(net)
+    arrays, found = find_backbone(name, wanted.keys(), _shapes(pyramid), which, root)
+    _fill(net, found.path, arrays)
+    return found
+
+
+def _start_parameters(net: Any) -> tuple[dict, dict]:
+    """{attribute path: Parameter} of the backbone's parameters that the SSD uses, and of its feature pyramid's."""
     used = {id(p) for p in net.features.collect_params().values()}
     wanted = {name: p for name, p in net.features.backbone_parameters.items() if id(p) in used}
-    arrays = rename_arrays(read_backbone(path, wanted.keys()), _canonical, path)
+    return wanted, getattr(net.features, "pyramid_parameters", {})
+
+
+def _shapes(parameters: dict) -> dict:
+    return {name: p.shape for name, p in parameters.items()}
+
+
+def _fill(net: Any, path: str | Path, found: dict) -> None:
+    """Copies {name: array} of a backbone, and of a pyramid, into an SSD."""
+    wanted, pyramid = _start_parameters(net)
+    arrays = rename_arrays(found, _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     _check(f"{path}: not of this backbone", net, {name: (name, p) for name, p in wanted.items()}, arrays)
-    pyramid = getattr(net.features, "pyramid_parameters", {})
-    if pyramid:
-        arrays.update(read_pyramid(path, {name: p.shape for name, p in pyramid.items()}))
     for name, parameter in {**wanted, **pyramid}.items():
         if name in arrays:
             parameter.set_data(mx.nd.array(arrays[name], dtype=arrays[name].dtype))

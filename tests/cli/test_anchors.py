@@ -31,7 +31,7 @@ def test_from_data_to_a_trained_model(folder):
     assert lines[-2] == f"{fitted}: train it with ssdzoo train {fitted} {folder}/data --out RUN"
     assert cv2.imread(str(picture)).shape[1] > 1000
     assert fitted.read_text("utf-8").startswith("# table with anchors that `ssdzoo anchors` fitted to ")
-    ssdzoo("train", fitted, folder / "data", "--out", folder / "run", "--epochs", 1, "--batch-size", 4)
+    ssdzoo("train", fitted, folder / "data", "--out", folder / "run", "--epochs", 1, "--batch-size", 4, "--base-weights", "none")
     assert read_preset(folder / "run" / "model.toml").sizes == read_preset(fitted).sizes
     found = json.loads(
         ssdzoo("anchors", folder / "data", "--model", folder / "run", "--split", "val", "--anchors", 5, "--json")[0]

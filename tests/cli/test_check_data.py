@@ -96,7 +96,7 @@ def test_training_and_evaluation_on_joined_formats(tmp_path):
     data, run = f"{first},{second / 'data.yaml'}", tmp_path / "run"
     _, shown = ssdzoo(
         "train", tmp_path / "table.toml", data, "--out", run, "--epochs", 1, "--batch-size", 4, "--split", "train[:50%]",
-        "--val-split", "train[50%:]",
+        "--val-split", "train[50%:]", "--base-weights", "none",
     )  # fmt: skip
     assert "3 classes (ant, bee, cow)" in shown and f"{data}, split train[:50%]: 6 images, 12 objects" in shown
     assert "split train[50%:]: 6 images, 12 objects" in shown and "mAP" in shown

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.errors import CallError
 from ssdzoo.weights import write_params
-from tests.command import ssdzoo, ssdzoo_process
+from tests.command import ENVIRONMENT, ssdzoo, ssdzoo_process
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.networks import small_network
 from tests.shared import shared_path
@@ -28,7 +29,18 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     write_shapes(folder / "data", 8, 2, 3)
     (folder / "table.toml").write_text(TABLE)
-    arguments = (folder / "table.toml", folder / "data", "--out", folder / "run", "--epochs", 2, "--batch-size", 4)
+    arguments = (
+        folder / "table.toml",
+        folder / "data",
+        "--out",
+        folder / "run",
+        "--epochs",
+        2,
+        "--batch-size",
+        4,
+        "--base-weights",
+        "none",
+    )
     _, shown = ssdzoo_process("train", *arguments)
     assert "split train: 8 images" in shown and "epoch 2/2" in shown and "mAP" in shown
     return folder
@@ -79,20 +91,38 @@ def test_models_with_weights(tmp_path):
     (tmp_path / "mobilenet0.25-f0046a3d.params").write_bytes(b"damaged")
     write_params(tmp_path / "ssd_300_mobilenet0.25_voc-0a1b2c3d.params", {"x": np.zeros(3)})
     out, _ = ssdzoo("models", "*mobilenet0.25_[cv]*", "--weights", "--root", tmp_path)
-    assert [line.split() for line in out.splitlines()[1:4]] == [
-        ["ssd_300_mobilenet0.25_coco", "-", "mobilenet0.25:", "damaged"],
-        ["ssd_300_mobilenet0.25_custom", "-", "mobilenet0.25:", "damaged"],
-        ["ssd_300_mobilenet0.25_voc", "other", "mobilenet0.25:", "damaged"],
+    assert [line.split() for line in out.splitlines()[1:5]] == [
+        ["ssd_300_mobilenet0.25_coco", "mobilenet0.25", "Keras,", "Apache-2.0"],
+        ["ssd_300_mobilenet0.25_custom", "mobilenet0.25", "Keras,", "Apache-2.0"],
+        ["ssd_300_mobilenet0.25_voc", "mobilenet0.25", "detector:", "other,", "on", "this", "machine"],
+        ["Keras,", "Apache-2.0"],
     ]
+    assert re.search(rf"{tmp_path}/mobilenet0.25-f0046a3d.params  damaged: its SHA-1 begins with \w{{8}}\n", out)
+    assert out.splitlines()[-1] == "mobilenet0.25: mobilenet_2_5_224_tf_no_top.h5"
     assert f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params  readable, not a published hash" in out
     rows = json.loads(ssdzoo("models", "*0.25_voc", "--weights", "--root", tmp_path, "--json")[0])
     assert rows[0]["model"] == [
         {"path": f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params", "state": "other", "usable": True}
     ]
-    assert "no weights in" in ssdzoo("models", "*vgg*", "--weights", "--root", tmp_path / "none")[0]
+    assert rows[0]["starts"]["detector"] is None and rows[0]["starts"]["backbone"] == {
+        "file": "mobilenet_2_5_224_tf_no_top.h5", "project": "Keras", "license": "Apache-2.0",
+        "url": "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/mobilenet_2_5_224_tf_no_top.h5",
+        "megabytes": None, "here": None,
+    }  # fmt: skip
+    out, _ = ssdzoo("models", "*300_vgg16_atrous_coco", "--weights", "--root", tmp_path / "none")
+    assert [line.split(maxsplit=2)[-1] for line in out.splitlines()[1:2]] == ["detector: torchvision, BSD-3-Clause, 143 MB"]
+    assert f"no weights in {tmp_path}/none" in out
     write_params(tmp_path / "resnet50_v1b-0a1b2c3d.params", {"x": np.zeros(3)})  # the classifier under a pyramid
     out, _ = ssdzoo("models", "*300_resnet50_fpn_voc", "--weights", "--root", tmp_path)
-    assert out.splitlines()[1].split() == ["ssd_300_resnet50_fpn_voc", "-", "resnet50_v1b:", "other"]
+    assert out.splitlines()[1].split() == ["ssd_300_resnet50_fpn_voc", "resnet50_v1b", "other,", "on", "this", "machine"]
+
+
+def test_models_with_weights_in_a_narrow_terminal(tmp_path, monkeypatch):
+    monkeypatch.setitem(ENVIRONMENT, "COLUMNS", "80")
+    out, _ = ssdzoo("models", "--weights", "--root", tmp_path)
+    rows = out.splitlines()[: out.splitlines().index(next(line for line in out.splitlines() if line.startswith("no weights in")))]
+    assert rows[0].split() == ["name", "starts", "from"] and len(rows) == 51 and max(map(len, rows)) <= 80
+    assert "ssd_512_resnet50_v1_custom           ONNX model zoo, Apache-2.0, 103 MB" in out
 
 
 def test_convert(tmp_path):
@@ -290,7 +320,7 @@ def test_a_truncated_image_stops_a_training_with_its_name(tmp_path):
     path = data / "JPEGImages" / "b.jpg"
     path.write_bytes(path.read_bytes()[:500])
     (tmp_path / "table.toml").write_text(TABLE)
-    _, shown = ssdzoo("train", tmp_path / "table.toml", data, "--out", tmp_path / "run", status=1)
+    _, shown = ssdzoo("train", tmp_path / "table.toml", data, "--out", tmp_path / "run", "--base-weights", "none", status=1)
     assert shown.strip() == f"ssdzoo: {path}: truncated, the end of the image is missing; replace it, or take it out of the data"
     assert not (tmp_path / "run").exists()
 

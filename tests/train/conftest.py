@@ -16,5 +16,7 @@ def data(tmp_path_factory):
 def job(data, tmp_path):
     """A function that gives the arguments of `ssdzoo.fine_tune`, with some of them changed."""
     (tmp_path / "table.toml").write_text(TABLE)
-    usual = dict(model=tmp_path / "table.toml", data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0)
+    usual = dict(
+        model=tmp_path / "table.toml", data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0, base_weights="none"
+    )
     return lambda **changes: {**usual, "eval_every": 1, **changes}

@@ -30,7 +30,7 @@ def arguments(tmp_path_factory):
     folder = tmp_path_factory.mktemp("distributed")
     data = write_shapes(folder / "data", 37, 2, 0)
     (folder / "table.toml").write_text(TABLE)
-    return ["train", str(folder / "table.toml"), str(data), "--workers", "0", "--freeze-norm"]
+    return ["train", str(folder / "table.toml"), str(data), "--workers", "0", "--freeze-norm", "--base-weights", "none"]
 
 
 def run(arguments, **kwargs):

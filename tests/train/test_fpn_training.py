@@ -51,7 +51,9 @@ def test_frozen_stages_and_norms_stay(tmp_path):
 def test_the_class_loss_is_that_of_the_model_unless_given(given, used, tmp_path):
     data = write_shapes(tmp_path / "data", 3, 4, 4)
     (tmp_path / "table.toml").write_text(check_preset(ROW, "here").to_toml())
-    result = ssdzoo.fine_tune(tmp_path / "table.toml", data, tmp_path / "run", epochs=1, batch_size=4, workers=0, **given)
+    result = ssdzoo.fine_tune(
+        tmp_path / "table.toml", data, tmp_path / "run", epochs=1, batch_size=4, workers=0, base_weights="none", **given
+    )
     assert np.isfinite(result.rows[-1]["loss"])
     assert read_toml(tmp_path / "run" / "args.toml")["class_loss"] == used
     assert read_preset(tmp_path / "run" / "model.toml").class_loss == "focal"

@@ -23,7 +23,7 @@ def table(tmp_path_factory):
 
 
 def test_a_training_and_its_evaluation(table, data, tmp_path, capfd):
-    arguments = dict(model=str(table), data=str(data), out=str(tmp_path / "run"))
+    arguments = dict(model=str(table), data=str(data), out=str(tmp_path / "run"), base_weights="none")
     result = ssdzoo.fine_tune(**arguments, split="train[:80%]", epochs=1, batch_size=4, workers=0, ctx=mxnet().cpu(0))
     assert capfd.readouterr() == ("", "")  # nothing is shown unless asked for
     assert result.folder == tmp_path / "run" and [row["epoch"] for row in result.rows] == [1]

@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
 
 
 def arguments(folder, out, *options, workers=0, epochs=EPOCHS):
-    paths = ["train", folder / "table.toml", folder / "data", "--out", folder / out]
+    paths = ["train", folder / "table.toml", folder / "data", "--out", folder / out, "--base-weights", "none"]
     return [*paths, *SETTINGS, "--epochs", epochs, "--workers", workers, *options]
 
 

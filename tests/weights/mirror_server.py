@@ -60,8 +60,9 @@ def _handler(mirror: Mirror):
                 if manner == "stalls":
                     mirror.keep_silent()
                 return
-            for at in range(0, len(body), 1000):
-                self._write(body[at : at + 1000])
+            piece = 1000 if mirror.slow else max(1, len(body))
+            for at in range(0, len(body), piece):
+                self._write(body[at : at + piece])
                 time.sleep(mirror.slow)
 
         def _write(self, data):

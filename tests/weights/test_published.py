@@ -16,7 +16,7 @@ import pytest
 import ssdzoo
 from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
-from ssdzoo.weights import download, mirrors, write_params
+from ssdzoo.weights import download, mirrors, sources, write_params
 from ssdzoo.weights import published as store
 from ssdzoo.weights.published import find_weights, survey
 from ssdzoo.zoo import find_preset
@@ -176,7 +176,8 @@ def test_total_failure_is_one_error_with_every_place(mirror, tmp_path, monkeypat
     mirror.manner = "silent"
     monkeypatch.setenv("MXNET_GLUON_REPO", closed)
     monkeypatch.delenv("SSDZOO_OFFLINE")
-    monkeypatch.setattr(mirrors, "ORIGINAL", os.environ["SSDZOO_REPO"] + "original")
+    monkeypatch.setattr(mirrors, "ORIGINAL", os.environ["SSDZOO_REPO"] + "original/")
+    monkeypatch.setattr(sources, "ORIGINAL", mirrors.ORIGINAL)
     monkeypatch.setattr(store, "published_hashes", lambda: {"some_ssd": [SHA1]})
     with pytest.raises(WeightsError) as error:
         find_weights("some_ssd", True, tmp_path)
@@ -186,7 +187,7 @@ def test_total_failure_is_one_error_with_every_place(mirror, tmp_path, monkeypat
     assert lines[1] == f"  {tmp_path}: no some_ssd-*.params"
     assert lines[2] == f"  {os.environ['SSDZOO_REPO']}: no answer for 0.5 s"
     assert lines[3] == f"  {closed}: Connection refused"
-    assert lines[4] == f"  {os.environ['SSDZOO_REPO']}original: no answer for 0.5 s"
+    assert lines[4] == f"  {os.environ['SSDZOO_REPO']}original/: no answer for 0.5 s"
     assert lines[5].startswith(f"put {STEM}.params from an old machine into {tmp_path}, or name a file")
     assert "ssdzoo convert" in lines[5] and len(lines) == 6
 
@@ -200,7 +201,7 @@ def test_places(monkeypatch):
     monkeypatch.setenv("MXNET_GLUON_REPO", "http://b")
     assert mirrors.places() == ["/a", "http://b"]
     monkeypatch.delenv("SSDZOO_OFFLINE")
-    assert mirrors.places() == ["/a", "http://b", mirrors.ORIGINAL]
+    assert mirrors.places() == ["/a", "http://b", mirrors.LIVING, mirrors.ORIGINAL]
     assert mirrors.ORIGINAL.startswith("https://apache-mxnet.")
 
 
