@@ -9,13 +9,23 @@ from ssdzoo.formats.caffemodel import read_caffemodel
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.formats.onnx_initializers import read_initializers
-from ssdzoo.weights.importers import caffe_mobilenet, keras, torchvision_fpn, torchvision_resnet, vgg16
+from ssdzoo.weights.importers import (
+    caffe_mobilenet,
+    keras,
+    torchvision_fpn,
+    torchvision_mobilenet,
+    torchvision_resnet,
+    vgg16,
+    vgg_bn,
+)
 from ssdzoo.weights.importers.backbone_importer import BackboneImporter
 
 # The first one that recognizes a file's arrays reads it.
 IMPORTERS: tuple[BackboneImporter, ...] = (
     torchvision_fpn.IMPORTER,
     torchvision_resnet.IMPORTER,
+    torchvision_mobilenet.IMPORTER,
+    vgg_bn.IMPORTER,  # before VGG-16, whose names it has too
     vgg16.IMPORTER,
     keras.RESNET,
     keras.MOBILENET,
@@ -46,11 +56,11 @@ def read_backbone(path: str | Path, wanted: Collection[str]) -> dict:
     The arrays in the file say what it is, not its name.
 
     Args:
-        path: `.params` (MXNet's, GluonCV's), `.onnx` (of MXNet's classifiers), `.pth` or `.safetensors` (torchvision's VGG-16,
-            ResNets and detectors on ResNet-FPN, ssd.pytorch's `vgg16_reducedfc`), `.h5` (VGG16, ResNets and MobileNets of
-            Keras), `.caffemodel` (shicai's MobileNet).
-        wanted: attribute paths of the backbone's parameters. A `.params` or `.onnx` file keeps its own names, unless it is a
-            VGG-16 classifier for a VGG backbone.
+        path: `.params` (MXNet's, GluonCV's), `.onnx` (of MXNet's classifiers), `.pth` or `.safetensors` (torchvision's VGGs,
+            ResNets, MobileNetV2 and detectors on ResNet-FPN, timm's ResNets of GluonCV, ssd.pytorch's `vgg16_reducedfc`), `.h5`
+            (VGG16, ResNets and MobileNets of Keras), `.caffemodel` (shicai's MobileNet).
+        wanted: attribute paths of the backbone's parameters. A `.params` or `.onnx` file keeps its own names, unless it is a VGG
+            classifier for the VGG backbone of an SSD.
 
     Raises:
         WeightsError: unreadable, or of another network than the backbone.

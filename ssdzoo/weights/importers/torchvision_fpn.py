@@ -14,6 +14,7 @@ from ssdzoo.weights.importers.torchvision_resnet import resnet_backbone
 _BODY = re.compile(r"^(?:backbone\.)?body\.")
 # inner_blocks.0.0.weight; inner_blocks.0.weight in files written before torchvision 0.13.
 _BLOCK = re.compile(r"^(?:backbone\.)?fpn\.(inner|layer|extra)_blocks\.p?(\d+)\.(?:0\.)?(weight|bias)$")
+_EPS = 1e-5  # of the BatchNorms here
 _KINDS = {"lateral": "inner", "smooth": "layer", "extra": "extra"}  # ours: torchvision's
 
 
@@ -24,7 +25,23 @@ def is_fpn(names: Collection[str]) -> bool:
 
 def _backbone(path: str | Path, arrays: dict, wanted: Collection[str]) -> dict:
     body = {_BODY.sub("", name): array for name, array in arrays.items() if _BODY.match(name)}
-    return resnet_backbone(path, body, wanted)
+    backbone = resnet_backbone(path, body, wanted)
+    frozen = not any(name.endswith("num_batches_tracked") for name in body)
+    return _without_eps(backbone) if frozen else backbone
+
+
+def _without_eps(backbone: dict) -> dict:
+    """The backbone for a file whose frozen batch norms divide by sqrt(variance), as torchvision's published detectors do.
+
+    Those here divide by sqrt(variance + 1e-5). The difference goes into the variance, and where it is too small for that, into
+    gamma.
+    """
+    for name in [name for name in backbone if name.endswith(".running_var")]:
+        gamma, variance = name.replace(".running_var", ".gamma"), backbone[name].astype(np.float64)
+        reduced = np.maximum(variance - _EPS, 0)
+        factor = np.sqrt((reduced + _EPS) / np.where(variance > 0, variance, reduced + _EPS))
+        backbone[name], backbone[gamma] = reduced.astype(np.float32), (backbone[gamma] * factor).astype(np.float32)
+    return backbone
 
 
 def pyramid(path: str | Path, arrays: dict, wanted: dict) -> dict:

@@ -17,6 +17,8 @@ from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN
 from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, LIST_POSITIONS, backbone_layers, take_layers
 
+_FEATURES = {f"features.{i}.{part}" for i in LIST_POSITIONS for part in ("weight", "bias")}
+
 _Color = Sequence[float] | np.ndarray  # three numbers, in the order RGB
 
 # The backbone's first convolution takes pixels 0..255, RGB, less ImageNet's mean: `init_scale` has undone the division by std.
@@ -63,8 +65,9 @@ def is_vgg16(names: Collection[str]) -> bool:
 
 
 def _layout(names: Collection[str]) -> str | None:
-    """Whose VGG-16 these names are of: "torchvision", "MXNet", "MXNet's flat names", "ssd.pytorch" or "Keras"; else None."""
+    """Whose VGG-16 these names are of: a key of `found`; else None."""
     found = {
+        "torchvision's features": set(names) == _FEATURES,
         "torchvision": "classifier.0.weight" in names and "features.0.weight" in names,
         "MXNet": "features.31.weight" in names and "output.weight" in names,
         "MXNet's flat names": any(re.fullmatch(r"vgg\d+_conv0_weight", name) for name in names),
@@ -80,17 +83,21 @@ def vgg16_backbone(path: str | Path, arrays: dict) -> dict:
     Args:
         path: the file that `arrays` came from.
         arrays: by name: torchvision's `vgg16` (IMAGENET1K_V1); MXNet's `vgg16` by attribute path or flat name; Keras's
-            `VGG16` with its data sets' names; or ssd.pytorch's `vgg16_reducedfc.pth`, where fc6 and fc7 are already sampled.
+            `VGG16` with its data sets' names; ssd.pytorch's `vgg16_reducedfc.pth`, where fc6 and fc7 are already sampled; or
+            torchvision's `vgg16_features-amdegroot` (IMAGENET1K_FEATURES), without a classifier or with NaN in its place: conv6
+            and conv7 are noise then, as in a network without weights.
 
     Raises:
         WeightsError: another network (with batch norm, or of 11, 13, 19 layers), or an incomplete one.
     """
     layout, listed = _layout(arrays), [*LIST_POSITIONS, 31, 33]
     if layout == "torchvision":
-        if np.isnan(arrays.get("classifier.0.bias", 0)).any():
-            raise WeightsError(f"{path}: has no classifier (NaN, as in torchvision's IMAGENET1K_FEATURES): take IMAGENET1K_V1")
+        if np.isnan(arrays.get("classifier.0.bias", 0)).all():
+            return _from_features(CheckedArrays(path, arrays, "torchvision vgg16 features"))
         names = [f"features.{i}" for i in LIST_POSITIONS] + ["classifier.0", "classifier.3"]
         return _from_dense(CheckedArrays(path, arrays, "torchvision vgg16"), names)
+    if layout == "torchvision's features":
+        return _from_features(CheckedArrays(path, arrays, "torchvision vgg16 features"))
     if layout == "MXNet":
         return _from_dense(CheckedArrays(path, arrays, "MXNet vgg16"), [f"features.{i}" for i in listed])
     if layout == "MXNet's flat names":
@@ -110,17 +117,46 @@ def _folded(backbone: dict, mean: _Color, std: _Color = (1, 1, 1), bgr: bool = F
     return {**backbone, "stages.0.0.weight": weight, "stages.0.0.bias": bias}
 
 
+def _from_features(source: CheckedArrays) -> dict:
+    """Without fc6 and fc7. torchvision gives it pixels with Caffe's mean and a std of 1/255, as ssd.pytorch does."""
+    layers, random = backbone_layers(), np.random.default_rng(0)
+    backbone = take_layers(source, {path: layers[path] for path in list(layers)[:13]}, [f"features.{i}" for i in LIST_POSITIONS])
+    for path in ("stages.5.0", "stages.5.2"):
+        outputs, _, *kernel = layers[path]
+        deviation = (2 / (outputs * np.prod(kernel))) ** 0.5  # He et al. 2015, of the outputs, as in a network without weights
+        backbone[f"{path}.weight"] = random.standard_normal(layers[path], np.float32) * np.float32(deviation)
+        backbone[f"{path}.bias"] = np.zeros(outputs, np.float32)
+    return _folded(backbone, CAFFE_MEAN)
+
+
 def _from_dense(source: CheckedArrays, names: list, parts: tuple[str, str] = (".weight", ".bias")) -> dict:
     layers = backbone_layers()
     convolutions = {path: layers[path] for path in list(layers)[:13]}
     backbone = take_layers(source, convolutions, names[:13], parts)
-    for path, name, inputs, pick in (
-        ("stages.5.0", names[13], 25088, lambda w: sample_fc6(w.reshape(4096, 512, 7, 7))),
-        ("stages.5.2", names[14], 4096, sample_fc7),
-    ):
-        backbone[f"{path}.weight"] = source.take(name + parts[0], (4096, inputs), pick=pick)
-        backbone[f"{path}.bias"] = source.take(name + parts[1], (4096,), pick=lambda b: b[::4])
+    backbone.update(take_dense(source, ("stages.5.0", "stages.5.2"), names[13:], parts))
     return _folded(backbone, _OUR_MEAN, 255 * np.array(IMAGENET_STD))
+
+
+def take_dense(source: CheckedArrays, paths: Sequence[str], names: Sequence[str], parts: tuple[str, str]) -> dict:
+    """{attribute path: float32 array} of conv6 and conv7 from fc6 (4096, 25088) and fc7 (4096, 4096).
+
+    Args:
+        source: the file's arrays.
+        paths: attribute paths of conv6 and conv7.
+        names: the file's names of fc6 and fc7.
+        parts: what the file appends to them for weight and bias.
+    """
+    arrays = {}
+    picks = ((25088, lambda w: sample_fc6(w.reshape(4096, 512, 7, 7))), (4096, sample_fc7))
+    for path, name, (inputs, pick) in zip(paths, names, picks, strict=True):
+        arrays[f"{path}.weight"] = source.take(name + parts[0], (4096, inputs), pick=pick)
+        arrays[f"{path}.bias"] = source.take(name + parts[1], (4096,), pick=lambda b: b[::4])
+    return arrays
+
+
+def fold_imagenet(weight: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """`fold_input` of a convolution for pixels that are normalized by ImageNet's mean and std."""
+    return fold_input(weight, bias, _OUR_MEAN, 255 * np.array(IMAGENET_STD))
 
 
 def _from_keras(path: str | Path, arrays: dict) -> dict:

@@ -57,6 +57,24 @@ def test_the_maps_are_those_of_torchvision(depth, ours, theirs, prefix, height, 
         np.testing.assert_allclose(a.asnumpy(), b, rtol=0, atol=1e-4)
 
 
+def test_frozen_batch_norms_have_no_eps(tmp_path):
+    """Those of torchvision's published RetinaNet, whose file has no counters of batches. Variances are small in some channels."""
+    theirs = original(18)
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = 0
+            module.running_var[:4] = torch.tensor([1e-7, 1e-5, 2e-5, 1e-3])
+            module.weight.data[:4] = torch.tensor([1e-4, 1e-3, 1e-3, 1e-2])
+    state = {f"backbone.{k}": v.numpy() for k, v in theirs.state_dict().items() if not k.endswith("num_batches_tracked")}
+    write_safetensors(tmp_path / "fpn.safetensors", state)
+    net = Detector("resnet18_v1b")
+    load_backbone(net, tmp_path / "fpn.safetensors")
+    image = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
+    for a, b in zip(net.features(mx.nd.array(image)), torch_networks.run(theirs, image), strict=True):
+        assert 0.1 < b.std() < 5
+        np.testing.assert_allclose(a.asnumpy(), b, rtol=0, atol=1e-4)
+
+
 def test_a_pyramid_over_fewer_stages_takes_its_part(tmp_path):
     theirs = original(18)
     write_safetensors(tmp_path / "fpn.safetensors", {k: v.numpy() for k, v in theirs.state_dict().items()})

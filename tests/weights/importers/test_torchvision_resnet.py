@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 from tests.weights.importers.torch_networks import ResNet, randomized, run  # noqa: E402
 
 mx = mxnet()
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 def original(depth):
@@ -39,7 +39,9 @@ def check_maps(got, expected):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("depth", [18, 34, 50])
+@pytest.mark.parametrize(
+    "depth", [18, 34, 50, pytest.param(101, marks=pytest.mark.long), pytest.param(152, marks=pytest.mark.long)]
+)
 def test_v1b_features_are_equal(depth, tmp_path):
     theirs = original(depth)
     net = gluoncv().model_zoo.get_model(f"resnet{depth}_v1b", pretrained=False)
@@ -53,6 +55,18 @@ def test_v1b_features_are_equal(depth, tmp_path):
         x = layer(x)
         got.append(x)
     check_maps(got, run(theirs, image()))
+
+
+def test_a_file_of_timm(tmp_path):
+    """`resnet*.gluon_in1k` are GluonCV's v1b, under torchvision's names: model.safetensors."""
+    theirs = original(18)
+    arrays = {k: v.numpy() for k, v in theirs.state_dict().items()}
+    write_safetensors(tmp_path / "model.safetensors", arrays)
+    wanted = gluoncv().model_zoo.get_model("resnet18_v1b", pretrained=False)._collect_params_with_prefix()
+    backbone = read_backbone(tmp_path / "model.safetensors", wanted)
+    assert backbone.keys() == wanted.keys()
+    np.testing.assert_array_equal(backbone["layer2.0.downsample.1.gamma"], arrays["layer2.0.downsample.1.weight"])
+    np.testing.assert_array_equal(backbone["layer4.1.conv2.weight"], arrays["layer4.1.conv2.weight"])
 
 
 def test_resnet18_v1_in_its_ssd(tmp_path):

@@ -129,6 +129,28 @@ def test_the_base_of_ssd_pytorch(vgg16):
     np.testing.assert_allclose(got[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("classifier", ["NaN", "none"])
+def test_the_features_of_amdegroot(classifier, vgg16):
+    """torchvision's IMAGENET1K_FEATURES: its pixels are RGB less Caffe's mean, and its classifier is NaN."""
+    arrays = {name: array for name, array in torchvision(vgg16).items() if name.startswith("features.")}
+    if classifier == "NaN":
+        for name, shape in {"0.weight": (4096, 25088), "0.bias": (4096,), "3.weight": (4096, 4096), "3.bias": (4096,)}.items():
+            arrays[f"classifier.{name}"] = np.broadcast_to(np.float32(np.nan), shape)
+    base = vgg16_backbone("vgg16_features-amdegroot.pth", arrays)
+    assert list(base) == [f"{path}.{part}" for path in backbone_layers() for part in ("weight", "bias")]
+    for path, (weight, bias) in list(zip(backbone_layers(), vgg16))[1:13]:
+        np.testing.assert_array_equal(base[f"{path}.weight"], weight)
+        np.testing.assert_array_equal(base[f"{path}.bias"], bias)
+    image = pixels(40)
+    expected = conv1_1(*vgg16[0], image - np.reshape([123, 117, 104], (3, 1, 1)))
+    got = conv1_1(base["stages.0.0.weight"], base["stages.0.0.bias"], image - MEAN.astype(np.float64))
+    np.testing.assert_allclose(got[:, 1:-1, 1:-1], expected[:, 1:-1, 1:-1], rtol=0, atol=1e-4)
+    # conv6 and conv7 are noise of the deviation sqrt(2 / (outputs * rows * columns)).
+    assert base["stages.5.0.weight"].std() == pytest.approx((2 / (1024 * 9)) ** 0.5, rel=0.01)
+    assert base["stages.5.2.weight"].std() == pytest.approx((2 / 1024) ** 0.5, rel=0.01)
+    assert not base["stages.5.0.bias"].any() and base["stages.5.2.bias"].shape == (1024,)
+
+
 def test_a_base_from_a_file_fills_a_network(vgg16, tmp_path):
     path = tmp_path / "vgg16.safetensors"
     write_safetensors(path, torchvision(vgg16[:13]), zeros={
@@ -151,7 +173,7 @@ def test_a_base_from_a_file_fills_a_network(vgg16, tmp_path):
     ({"features.24.weight": None}, r"torchvision vgg16 without 'features.24.weight' \(512, 512, 3, 3\)"),
     ({"features.28.weight": np.zeros((512, 512, 1, 1))}, r"'features.28.weight' is \(512, 512, 1, 1\); expected \(512,"),
     ({"classifier.0.weight": np.zeros((4096, 100))}, r"'classifier.0.weight' is \(4096, 100\); expected \(4096, 25088\)"),
-    ({"classifier.0.bias": np.full(4096, np.nan)}, "has no classifier .*IMAGENET1K_FEATURES"),
+    ({"classifier.0.bias": np.array([np.nan, *range(4095)])}, "'classifier.0.bias' holds values that are not finite"),
 ])  # fmt: skip
 def test_other_networks_are_refused(change, message, vgg16):
     arrays = {k: v for k, v in {**torchvision(vgg16), **change}.items() if v is not None}

@@ -176,6 +176,66 @@ class ResNet(nn.Module):
         return maps
 
 
+class MobileNetV2(nn.Module):
+    """torchvision's mobilenet_v2: the expansion of its 14th block, which has stride 2, and the output of its last convolution."""
+
+    BLOCKS = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+    def __init__(self):
+        super().__init__()
+
+        def norm(channels, out, kernel=1, stride=1, groups=1):
+            return nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(out)
+
+        def active(*args):
+            return nn.Sequential(*norm(*args), nn.ReLU6())
+
+        layers, channels = [active(3, 32, 3, 2)], 32
+        for expansion, out, count, first in self.BLOCKS:
+            for stride in [first] + [1] * (count - 1):
+                wide = channels * expansion
+                block = nn.Module()
+                start = [active(channels, wide)] if expansion > 1 else []
+                block.conv = nn.Sequential(*start, active(wide, wide, 3, stride, wide), *norm(wide, out))
+                block.adds = stride == 1 and channels == out
+                layers.append(block)
+                channels = out
+        self.features = nn.Sequential(*layers, active(channels, 1280))
+        self.classifier = nn.Sequential(nn.Dropout(), nn.Linear(1280, 1000))
+
+    def forward(self, x):
+        x = self.features[0](x)
+        for i in range(1, 18):
+            block = self.features[i]
+            if i == 14:
+                expanded = block.conv[0](x)
+            x = x + block.conv(x) if block.adds else block.conv(x)
+        return [expanded, self.features[18](x)]
+
+
+class VGGBatchNorm(nn.Module):
+    """The convolutions of torchvision's vgg*_bn: outputs of conv4 and conv5 before their pooling."""
+
+    def __init__(self, counts):
+        super().__init__()
+        layers, channels, self.ends = [], 3, []
+        for count, width in zip(counts, (64, 128, 256, 512, 512)):
+            for _ in range(count):
+                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+                channels = width
+            self.ends.append(len(layers))
+            layers.append(nn.MaxPool2d(2, 2))
+        self.features = nn.Sequential(*layers)
+
+    def forward(self, x):
+        outputs = []
+        for i, layer in enumerate(self.features, 1):
+            x = layer(x)
+            if i in self.ends[3:]:
+                outputs.append(x)
+        return outputs
+
+
 class Pyramid(nn.Module):
     """torchvision's FeaturePyramidNetwork over ResNet stages of these channels: Faster R-CNN's with a pooled level, RetinaNet's
     with the convolutions p6 and p7 on the coarsest output.
