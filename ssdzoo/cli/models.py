@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Optional
 
-from rich.console import Console
-from rich.table import Table
-
-from ssdzoo.cli.options import Json, argument, option
+from ssdzoo.cli.options import Json, argument, console, option
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable
 from ssdzoo.zoo import find_preset, list_models, near_models
 
 _WEIGHTS = "Show what each would start from: its project, license and size, and what is on this machine."
@@ -59,25 +57,25 @@ def _show(presets: list) -> None:
     from ssdzoo.costs import CUSTOM_CLASSES
     from ssdzoo.measure.timings import this_machine, timings
 
-    console, measured = Console(), timings(presets)
+    output, measured = console(), timings(presets)
     # Where it is narrow, without the backbone, which the name nearly tells, and then closer together.
     for with_backbone, gap in ((True, 2), (False, 2), (False, 1)):
         table = _table(presets, measured, with_backbone, gap)
-        if Console(width=1000).measure(table).maximum <= console.width:
+        if console(1000).measure(table).maximum <= output.width:
             break
-    console.print(table)
+    output.print(table)
     if any(not p.classes for p in presets):
-        console.print(f"params and GMACs are those of {CUSTOM_CLASSES} classes where the classes are yours", highlight=False)
+        output.print(f"params and GMACs are those of {CUSTOM_CLASSES} classes where the classes are yours")
     if measured:
         about = f"ms: an image from its file to its detections, with the fastest runtime measured, on {this_machine()}"
-        console.print(about, highlight=False)
+        output.print(about)
 
 
-def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Table:
+def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> PlainTable:
     from ssdzoo.costs import find_cost
     from ssdzoo.measure.timings import fastest
 
-    table = Table(box=None, header_style="bold", padding=(0, gap, 0, 0), pad_edge=False)
+    table = PlainTable(padding=(0, gap, 0, 0), pad_edge=False)
     for header in ("name", *(["backbone"] if with_backbone else []), "input"):
         table.add_column(header, no_wrap=True)
     for header in ("classes", "params", "GMACs", *(["ms"] if measured else [])):
@@ -104,18 +102,18 @@ def _show_weights(presets: list, root: Path | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_start_row(p, starts) for p in presets], indent=1))
         return
-    console = Console()
     # Where it is narrow, without the backbone, which the name nearly tells.
+    output = console()
     for with_backbone in (True, False):
         table = _weights_table(presets, starts, with_backbone)
-        if Console(width=1000).measure(table).maximum <= console.width:
+        if console(1000).measure(table).maximum <= output.width:
             break
-    console.print(table)
+    output.print(table)
     lines = [f"{f.path}  {_story(f)}" for start in starts.values() for f in start.files]
     lines = list(dict.fromkeys(lines)) or [f"no weights in {folder}, nor in the caches of torch, Hugging Face and Keras"]
     lines += [f"{name}: {', '.join(files)}" for name in names if (files := _files_elsewhere(name))]
     for line in lines:
-        console.print(line, soft_wrap=True, markup=False, highlight=False)
+        output.print(line, soft_wrap=True)
 
 
 def _files_elsewhere(name: str) -> list[str]:
@@ -125,8 +123,8 @@ def _files_elsewhere(name: str) -> list[str]:
     return [source.file for source in other_sources(name)]
 
 
-def _weights_table(presets: list, starts: dict, with_backbone: bool) -> Table:
-    table = Table("name", box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+def _weights_table(presets: list, starts: dict, with_backbone: bool) -> PlainTable:
+    table = PlainTable("name", padding=(0, 2, 0, 0), pad_edge=False)
     if with_backbone:
         table.add_column("backbone", no_wrap=True)
     table.add_column("starts from")
