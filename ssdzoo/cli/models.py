@@ -102,11 +102,11 @@ def _show_weights(presets: list, root: Path | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps([_start_row(p, starts) for p in presets], indent=1))
         return
-    output = console()
     # Where it is narrow, without the backbone, which the name nearly tells.
+    output = console()
     for with_backbone in (True, False):
         table = _weights_table(presets, starts, with_backbone)
-        if console(width=1000).measure(table).maximum <= output.width:
+        if console(1000).measure(table).maximum <= output.width:
             break
     output.print(table)
     lines = [f"{f.path}  {_story(f)}" for start in starts.values() for f in start.files]

@@ -15,9 +15,11 @@ from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights import sources
 from ssdzoo.zoo import find_preset
+from tests.formats.torch_files import write_pth
 from tests.weights.importers import keras_files
 from tests.weights.importers import test_caffe_mobilenet as caffe
 from tests.weights.importers import test_mxnet_onnx as onnx
+from tests.weights.importers import test_torchvision_mobilenet as torchvision_mobilenet
 from tests.weights.mirror_server import serve
 from tests.weights.outputs import pixels, write_safetensors
 from tests.weights.wire_format import write_onnx
@@ -85,6 +87,20 @@ def torch_resnet(depth):
     return net, [feature[0] for feature in run(net, X)]
 
 
+def test_torchvision_mobilenet(publish, tmp_path):
+    """The same weights as from the file itself; its importer's test compares these with the original's."""
+    write_pth(tmp_path / "x.pth", torchvision_mobilenet.torchvision())
+    expected = ssdzoo.get_model(torchvision_mobilenet.MODEL, classes=["a"], pretrained_base=tmp_path / "x.pth")
+    publish("mobilenet_v2-b0353104.pth", tmp_path / "x.pth")
+    net = ssdzoo.get_model(torchvision_mobilenet.MODEL, classes=["a"], pretrained_base=True)
+    used = [p for p in net.features.backbone_parameters if net.features.backbone_parameters[p]._data is not None]
+    assert len(used) > 200
+    for name in used:
+        ours, theirs = (n.features.backbone_parameters[name].data().asnumpy() for n in (net, expected))
+        np.testing.assert_array_equal(ours, theirs, name)
+
+
+@pytest.mark.long
 def test_torchvision(publish, tmp_path):
     """The file that comes second for this backbone; nobody has the first one."""
     net, expected = torch_resnet(18)
