@@ -2,6 +2,7 @@
 
 import pickletools
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 _LITERALS = {
@@ -32,14 +33,14 @@ class ForeignGlobal(ValueError):
     """A pickle asks for a class or function that is not on the list."""
 
 
-def read_pickle(data: bytes, known: dict[str, Any], load: Callable[[Any], Any]) -> Any:
+def read_pickle(stream: BytesIO, known: dict[str, Any], load: Callable[[Any], Any]) -> Any:
     """The value in a pickle of protocol 2 to 5.
 
     Numbers, texts, tuples, lists and dicts are themselves. Sets are `SKIPPED`. Keys of a dict that are neither text nor small
     whole numbers become `SKIPPED` too. The attributes of an object are ignored.
 
     Args:
-        data: the pickle.
+        stream: the bytes in which the pickle begins. It is left behind the end of the pickle.
         known: {"module.name": value} of the classes and functions that it may ask for. The value stands in their place. Where
             the pickle calls one, a function here is called with the same arguments, and `SKIPPED` gives `SKIPPED`.
         load: from the identifier of an object outside the pickle (a persistent id) to the value that stands for it.
@@ -51,7 +52,7 @@ def read_pickle(data: bytes, known: dict[str, Any], load: Callable[[Any], Any]) 
     machine = _Machine(known, load)
     place = 0
     try:
-        for opcode, argument, position in pickletools.genops(data):
+        for opcode, argument, position in pickletools.genops(stream):
             place = position or 0
             machine.step(opcode.name, argument)
         (value,) = machine.stack

@@ -2,14 +2,18 @@
 
 The format since torch 1.6: a zip archive, not compressed. NAME/data.pkl is a pickle, in which a tensor is a storage with an
 offset, a shape and strides. NAME/data/KEY is the raw data of the storage KEY, NAME/byteorder is "little" or "big".
+
+The format before it, of many files of torchvision: five pickles (a magic number, 1001, facts of the machine, the value, a list of
+the keys of storages), and then for each key the number of elements in 8 bytes and the raw data.
 """
 
 import math
 import struct
 import zipfile
 import zlib
+from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -18,7 +22,7 @@ from ssdzoo.formats.pickle_values import SKIPPED, ForeignGlobal, read_pickle
 
 _MAX_PICKLE = 4 << 20  # bytes; a state dict needs about 200 for each tensor
 _MAX_DIMENSIONS = 32  # numpy's
-_OLD_MAGIC = (0x1950A86A20F9469CFC6C).to_bytes(10, "little")  # the first pickle of a file written before torch 1.6
+_OLD_MAGIC, _OLD_VERSION = 0x1950A86A20F9469CFC6C, 1001
 _DTYPES = {
     "Float": "<f4", "Double": "<f8", "Half": "<f2", "BFloat16": "bfloat16", "Long": "<i8", "Int": "<i4", "Short": "<i2",
     "Char": "i1", "Byte": "u1", "Bool": "?", "ComplexFloat": "<c8", "ComplexDouble": "<c16",
@@ -62,17 +66,17 @@ def read_state_dict(path: str | Path) -> dict:
     read-only; bfloat16 becomes float32. An array may share memory with another one, where the tensors share a storage.
 
     Raises:
-        WeightsError: missing, damaged, written before torch 1.6, big-endian, not a state dict, or one that asks for classes or
-            functions other than those of tensors.
+        WeightsError: missing, damaged, written before torch 0.1.10 (tar), big-endian, not a state dict, or one that asks for
+            classes or functions other than those of tensors.
     """
     path = Path(path)
-    _check_not_old(path)
     try:
         size = path.stat().st_size
-        with zipfile.ZipFile(path) as file:
-            archive = _Archive(file, size)
-            tensors = _tensors(path, archive.values())
-            return {name: archive.array(name, tensor) for name, tensor in tensors.items()}
+        if _is_old(path):
+            with open(path, "rb") as file:
+                return _arrays(path, _OldFile(file, size))
+        with zipfile.ZipFile(path) as archive:
+            return _arrays(path, _Archive(archive, size))
     except ForeignGlobal as error:
         raise WeightsError(
             f"{path}: not a plain state dict (unpickling it asks for {str(error)[:100]}); nothing in it was run. Where you trust "
@@ -85,17 +89,19 @@ def read_state_dict(path: str | Path) -> dict:
         raise WeightsError(f"{path}: not a plain state dict, or damaged: {reason}; get or save it again") from None
 
 
-def _check_not_old(path: Path) -> None:
-    try:
-        with open(path, "rb") as file:
-            start = file.read(512)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from None
-    if _OLD_MAGIC in start[:32] or start[257:262] == b"ustar":
+def _is_old(path: Path) -> bool:
+    with open(path, "rb") as file:
+        start = file.read(512)
+    if start[257:262] == b"ustar":
         raise WeightsError(
-            f"{path}: written before torch 1.6, in a format that is not read here: save it again with a current torch, "
+            f"{path}: a tar archive, which torch wrote before 2017, is not read here: save it again with a current torch, "
             "torch.save(torch.load(FILE, weights_only=True), NEW), or as .safetensors"
         )
+    return _OLD_MAGIC.to_bytes(10, "little") in start[:32]
+
+
+def _arrays(path: Path, source: "_File") -> dict:
+    return {name: source.array(name, tensor) for name, tensor in _tensors(path, source.value).items()}
 
 
 def _tensors(path: Path, loaded: Any) -> dict:
@@ -112,29 +118,24 @@ def _tensors(path: Path, loaded: Any) -> dict:
     return tensors
 
 
-class _Archive:
-    """The pickle and the storages of a zip archive.
+class _File:
+    """The value of a file, in which tensors are `_Tensor`, and the arrays of these.
 
     Args:
-        file: the archive.
         size: of the file, in bytes. Nothing that is read from it can be larger.
     """
 
-    def __init__(self, file: zipfile.ZipFile, size: int):
-        self._file, self._size, self._left = file, size, size
-        names = file.namelist()
-        pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
-        if len(pickles) != 1:
-            raise ValueError(f"a zip archive with {len(pickles)} entries NAME/data.pkl")
-        if len(set(names)) < len(names):
-            raise ValueError("two entries of the archive have the same name")
-        self._folder = pickles[0].removesuffix("data.pkl")
-        if f"{self._folder}byteorder" in names and self._read("byteorder", 16) != b"little":
-            raise ValueError("its numbers are not little-endian; save it again on another machine")
-        self._data: dict[_Storage, np.ndarray] = {}
+    value: Any
 
-    def values(self) -> Any:
-        """The value of the pickle, in which tensors are `_Tensor`."""
+    def __init__(self, size: int):
+        self._size = size
+        self._data: dict[_Storage, np.ndarray] = {}
+        self._storages: dict[str, _Storage] = {}  # that the pickle names, by key
+
+    def _raw(self, storage: _Storage) -> bytes:
+        raise NotImplementedError
+
+    def _unpickle(self, stream: BytesIO) -> Any:
         known: dict[str, Any] = dict.fromkeys(_SKIPPED_GLOBALS, SKIPPED) | {
             "collections.OrderedDict": _ordered_dict, "torch.Size": _torch_size, "torch._utils._rebuild_tensor": _rebuild_tensor,
             "torch._utils._rebuild_tensor_v2": _rebuild_tensor, "torch._utils._rebuild_parameter": _rebuild_parameter,
@@ -142,7 +143,13 @@ class _Archive:
         }  # fmt: skip
         for name, dtype in _DTYPES.items():
             known[f"torch.{name}Storage"] = known[f"torch.cuda.{name}Storage"] = _Dtype(dtype)
-        return read_pickle(self._read("data.pkl", _MAX_PICKLE), known, _storage)
+        return read_pickle(stream, known, self._load)
+
+    def _load(self, identifier: Any) -> _Storage:
+        storage = _storage(identifier)
+        if self._storages.setdefault(storage.key, storage) != storage:
+            raise ValueError(f"storage {storage.key[:100]} has two dtypes or lengths")
+        return storage
 
     def array(self, name: str, tensor: _Tensor) -> np.ndarray:
         """The array of a tensor; the error names it."""
@@ -167,8 +174,8 @@ class _Archive:
 
     def _storage_data(self, storage: _Storage) -> np.ndarray:
         if storage not in self._data:
+            raw = self._raw(storage)
             expected = storage.elements * storage.dtype.size
-            raw = self._read(f"data/{storage.key}", expected)
             if len(raw) != expected:
                 raise ValueError(f"storage {storage.key} has {len(raw)} bytes; expected {expected}")
             if storage.dtype.name == "bfloat16":  # the upper half of a float32
@@ -177,6 +184,27 @@ class _Archive:
                 data = np.frombuffer(raw, storage.dtype.name)
             self._data[storage] = data
         return self._data[storage]
+
+
+class _Archive(_File):
+    """The pickle and the storages of a zip archive."""
+
+    def __init__(self, file: zipfile.ZipFile, size: int):
+        super().__init__(size)
+        self._file, self._left = file, size
+        names = file.namelist()
+        pickles = [name for name in names if name.endswith("/data.pkl") and name.count("/") == 1]
+        if len(pickles) != 1:
+            raise ValueError(f"a zip archive with {len(pickles)} entries NAME/data.pkl")
+        if len(set(names)) < len(names):
+            raise ValueError("two entries of the archive have the same name")
+        self._folder = pickles[0].removesuffix("data.pkl")
+        if f"{self._folder}byteorder" in names and self._read("byteorder", 16) != b"little":
+            raise ValueError("its numbers are not little-endian; save it again on another machine")
+        self.value = self._unpickle(BytesIO(self._read("data.pkl", _MAX_PICKLE)))
+
+    def _raw(self, storage: _Storage) -> bytes:
+        return self._read(f"data/{storage.key}", storage.elements * storage.dtype.size)
 
     def _read(self, name: str, limit: int) -> bytes:
         """An entry, whose size is checked before memory is taken. Entries that overlap cannot add up to more than the file."""
@@ -194,6 +222,40 @@ class _Archive:
         return self._file.read(info)
 
 
+class _OldFile(_File):
+    """The pickles and the storages of a file written before torch 1.6."""
+
+    def __init__(self, file: BinaryIO, size: int):
+        super().__init__(size)
+        self._file = file
+        stream = BytesIO(file.read(_MAX_PICKLE))
+        magic, version, machine, self.value, keys = (self._unpickle(stream) for _ in range(5))
+        if (magic, version) != (_OLD_MAGIC, _OLD_VERSION) or not isinstance(machine, dict) or not isinstance(keys, list):
+            raise ValueError("does not begin as torch's files do")
+        if machine.get("little_endian") is not True:
+            raise ValueError("its numbers are not little-endian; save it again on another machine")
+        self._places: dict[str, int] = {}
+        place = stream.tell()
+        for key in keys:
+            if not isinstance(key, str) or key not in self._storages or key in self._places:
+                raise ValueError("its list of storages is not that of its tensors")
+            storage = self._storages[key]
+            file.seek(place)
+            start = file.read(8)
+            place += 8
+            if len(start) < 8 or struct.unpack("<q", start)[0] != storage.elements:
+                raise ValueError(f"storage {key[:100]} is cut off, or is not of {storage.elements} elements")
+            self._places[key], place = place, place + storage.elements * storage.dtype.size
+            if place > size:
+                raise ValueError(f"storage {key[:100]} of {storage.elements} elements is cut off")
+
+    def _raw(self, storage: _Storage) -> bytes:
+        if storage.key not in self._places:
+            raise ValueError(f"storage {storage.key[:100]} is not in the file")
+        self._file.seek(self._places[storage.key])
+        return self._file.read(storage.elements * storage.dtype.size)
+
+
 def _ordered_dict(pairs: Any = ()) -> dict:
     """Python 2 gives the items as a list of pairs; Python 3 gives nothing and sets them afterwards."""
     if not all(isinstance(key, str) for key, _ in pairs):
@@ -208,8 +270,10 @@ def _torch_size(numbers: Any) -> tuple:
 
 
 def _storage(identifier: Any) -> _Storage:
-    """From ("storage", dtype, key, device, number of elements)."""
-    kind, dtype, key, _, count = identifier
+    """From ("storage", dtype, key, device, number of elements), and None in an old file."""
+    kind, dtype, key, _, count, *view = identifier
+    if view not in ([], [None]):
+        raise ValueError("a view of a storage is not read here")
     if kind != "storage" or not isinstance(dtype, _Dtype) or not isinstance(key, str):
         raise ValueError("a persistent id that is no storage")
     if type(count) is not int or not 0 <= count < 2**62:

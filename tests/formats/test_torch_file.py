@@ -10,7 +10,7 @@ import pytest
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.array_files import read_tensors
 from ssdzoo.formats.torch_file import read_state_dict
-from tests.formats.torch_files import items, name, number, tensor, text, write_archive, write_pth
+from tests.formats.torch_files import items, name, number, tensor, text, write_archive, write_old, write_pth
 
 EIGHT = np.arange(8, dtype=np.float32)
 
@@ -231,21 +231,73 @@ def test_entries_that_overlap_do_not_add_up(tmp_path):
         read_state_dict(tmp_path / "x.pth")
 
 
-@pytest.mark.parametrize("start", ["old", "tar"])
-def test_old_files_are_refused_with_the_remedy(start, tmp_path):
-    magic = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03."
-    (tmp_path / "x.pth").write_bytes(magic if start == "old" else bytes(257) + b"ustar\0" + bytes(300))
-    with pytest.raises(WeightsError, match=r"x.pth: written before torch 1.6, in a format that is not read here: save it again"):
+def test_a_tar_archive_is_refused_with_the_remedy(tmp_path):
+    (tmp_path / "x.pth").write_bytes(bytes(257) + b"ustar\0" + bytes(300))
+    with pytest.raises(
+        WeightsError, match=r"x.pth: a tar archive, which torch wrote before 2017, is not read here: save it again"
+    ):
         read_tensors(tmp_path / "x.pth")
 
 
-def test_an_old_file_of_torch(tmp_path):
+def test_a_file_before_torch_1_6(tmp_path):
+    """The format of torchvision's files of 2017 to 2020, such as vgg16-397923af.pth. Theirs have no kind of gradient."""
+    value = items(
+        {"a": tensor("140", [2, 3], [1, 2], 8, 1, old=True), "b": tensor("14", [2], [1], 2, storage="LongStorage", old=True)}
+    )
+    write_old(tmp_path / "x.pth", value, {"14": (2, np.array([7, -8]).tobytes()), "140": (8, EIGHT.tobytes())})
+    read = read_tensors(tmp_path / "x.pth")
+    assert read["a"].tolist() == [[1, 3, 5], [2, 4, 6]] and read["b"].tolist() == [7, -8]
+
+
+def test_an_old_checkpoint_is_read_as_torch_reads_it(tmp_path):
     torch = pytest.importorskip("torch", reason="needs the extra `torch`")
-    torch.save({"a": torch.ones(1)}, tmp_path / "x.pth", _use_new_zipfile_serialization=False)
-    with pytest.raises(WeightsError, match="x.pth: written before torch 1.6"):
+    base = torch.arange(24.0)
+    state = {
+        "a": base[2:14].reshape(3, 4).t(),
+        "c": base[::2],
+        "h": torch.ones(3).half(),
+        "i": torch.arange(3),
+        "e": torch.zeros(0, 3),
+    }
+    path = tmp_path / "x.pth"
+    torch.save({"state_dict": collections.OrderedDict(state), "epoch": 3}, path, _use_new_zipfile_serialization=False)
+    read, expected = read_tensors(path), torch.load(path, weights_only=True)["state_dict"]
+    assert list(read) == list(expected)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(read[key], value.numpy())
+        assert read[key].dtype == value.numpy().dtype
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"storages": {"0": (7, EIGHT.tobytes())}}, "storage 0 is cut off, or is not of 8 elements"),
+    ({"storages": {"0": (8, EIGHT.tobytes()[:-1])}}, "storage 0 of 8 elements is cut off"),
+    ({"storages": {"1": (8, EIGHT.tobytes())}}, "its list of storages is not that of its tensors"),
+    ({"storages": {}}, "storage 0 is not in the file"),
+    ({"value": items({"a": tensor("0", [2**40], [1], 2**40, old=True)})}, "storage 0 is cut off, or is not of 1099511627776"),
+    ({"little": b"\x89"}, "its numbers are not little-endian"),
+    ({"version": 1002}, "does not begin as torch's files do"),
+    ({"value": items({key: tensor("0", [7], [1], count, old=True) for key, count in (("a", 7), ("b", 8))})}, "two dtypes"),
+])  # fmt: skip
+def test_old_files_that_lie(change, message, tmp_path):
+    good = {"value": items({"a": tensor("0", [8], [1], 8, old=True)}), "storages": {"0": (8, EIGHT.tobytes())}}
+    write_old(tmp_path / "x.pth", **{**good, **change})
+    with pytest.raises(WeightsError, match=f"x.pth: not a plain state dict, or damaged: .*{message}"):
         read_tensors(tmp_path / "x.pth")
-    torch.save(torch.load(tmp_path / "x.pth", weights_only=True), tmp_path / "new.pth")
-    assert read_tensors(tmp_path / "new.pth")["a"].tolist() == [1]
+
+
+def test_an_old_file_cut_and_changed(tmp_path):
+    write_old(tmp_path / "x.pth", items({"a": tensor("0", [8], [1], 8, old=True)}), {"0": (8, EIGHT.tobytes())})
+    data = (tmp_path / "x.pth").read_bytes()
+    random = np.random.default_rng(0)
+    for place in range(0, len(data), 3):
+        changed = bytearray(data)
+        changed[place] = random.integers(256)
+        for content in (data[:place], changed):
+            (tmp_path / "x.pth").write_bytes(content)
+            try:
+                assert len(read_tensors(tmp_path / "x.pth")) == 1 and content is changed
+            except WeightsError as error:
+                assert str(error).startswith(str(tmp_path / "x.pth"))
 
 
 def test_it_needs_neither_torch_nor_mxnet(tmp_path):

@@ -30,8 +30,13 @@ def numbers(values) -> bytes:
     return b"(" + b"".join(map(number, values)) + b"t"
 
 
-def tensor(key: str, shape, strides, count: int, offset: int = 0, storage: str = "FloatStorage") -> bytes:
-    identifier = b"(" + text("storage") + name("torch", storage) + text(key) + text("cpu") + number(count) + b"tQ"
+def tensor(key: str, shape, strides, count: int, offset: int = 0, storage: str = "FloatStorage", old: bool = False) -> bytes:
+    """Args: old: as before torch 1.6, with no view of its storage, and without a gradient, as before torch 0.4."""
+    view = b"N" if old else b""
+    identifier = b"(" + text("storage") + name("torch", storage) + text(key) + text("cpu") + number(count) + view + b"tQ"
+    if old:
+        arguments = identifier + number(offset) + numbers(shape) + numbers(strides)
+        return name("torch._utils", "_rebuild_tensor") + b"(" + arguments + b"tR"
     hooks = name("collections", "OrderedDict") + b")R"
     arguments = identifier + number(offset) + numbers(shape) + numbers(strides) + b"\x89" + hooks
     return name("torch._utils", "_rebuild_tensor_v2") + b"(" + arguments + b"tR"
@@ -50,6 +55,16 @@ def write_archive(path, value: bytes, storages: dict, entries=(), compression=zi
             file.writestr(f"archive/{entry}", data)
         for key, data in storages.items():
             file.writestr(f"archive/data/{key}", data)
+
+
+def write_old(path, value: bytes, storages: dict, version: int = 1001, little: bytes = b"\x88") -> None:
+    """A file as before torch 1.6: five pickles, and storages {key: (number of elements, bytes)}."""
+    keys = b"](" + b"".join(map(text, storages)) + b"e"
+    facts = items({"protocol_version": number(1001), "little_endian": little})
+    pickles = (number(0x1950A86A20F9469CFC6C), number(version), facts, value, keys)
+    with open(path, "wb") as file:
+        file.write(b"".join(b"\x80\x02" + pickle + b"." for pickle in pickles))
+        file.write(b"".join(struct.pack("<q", count) + data for count, data in storages.values()))
 
 
 def write_pth(path, arrays: dict) -> None:
