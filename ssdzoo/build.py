@@ -12,6 +12,7 @@ from ssdzoo.network import SSD
 from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.backbones import feature_maker
 from ssdzoo.nn.parameters import current_value
+from ssdzoo.nn.ssd import class_names
 from ssdzoo.preset import IMAGENET_STD, Preset, backbone_classifier
 from ssdzoo.runtime import mx
 from ssdzoo.weights.matching import load_backbone
@@ -46,9 +47,12 @@ def get_model(name: str | Path | Preset, ctx: Any = None, classes: Sequence[str]
         kwargs: of `get_ssd`, such as `nms_thresh`.
 
     Raises:
-        CallError: an unknown name (the nearest ones are suggested), a `_custom` model without classes.
+        CallError: an unknown name (the nearest ones are suggested), a `_custom` model without classes, classes that are no names,
+            such as their number, or a context that is none.
         WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
+    _check_context(ctx)
+    classes = None if classes is None else class_names(classes)
     preset = name if isinstance(name, Preset) else find_preset(name)
     if transfer is not None:
         if not preset.name.endswith("_custom"):
@@ -64,8 +68,8 @@ def get_model(name: str | Path | Preset, ctx: Any = None, classes: Sequence[str]
     arguments = {**preset.network_args, "anchor_generator": _GENERATORS[preset.anchor_generator], **kwargs}
     net = _assemble(classes=own if classes is None or (pretrained and own) else classes, **arguments)
     _fill(net, preset.name, preset.classifier, preset.std, pretrained, pretrained_base, ctx, root)
-    if classes is not None and list(classes) != net.classes:
-        net.reset_class(list(classes), reuse_weights=[c for c in classes if c in net.classes])
+    if classes is not None and classes != net.classes:
+        net.reset_class(classes, reuse_weights=[c for c in classes if c in net.classes])
     return net
 
 
@@ -95,11 +99,22 @@ def get_ssd(name: str | None, base_size: int | Sequence[int], features: Any, fil
         CallError: arguments that don't fit together; names what was expected.
         WeightsError: weights that are missing, don't fit, or are for pixels of another std.
     """
+    _check_context(ctx)
     net = _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, **kwargs)
     size = "x".join(map(str, np.atleast_1d(base_size)))
     classifier = backbone_classifier(name or "")
     _fill(net, f"ssd_{size}_{name}_{dataset}", classifier, IMAGENET_STD, pretrained, pretrained_base, ctx, root)
     return net
+
+
+def _check_context(ctx: Any) -> None:
+    """Refuses what is no context, such as class names without `classes=`, which come second in other libraries."""
+    given = ctx if isinstance(ctx, (list, tuple)) else [ctx]
+    if ctx is None or (given and all(isinstance(one, mx.Context) for one in given)):
+        return
+    names = isinstance(ctx, (list, tuple)) and all(isinstance(one, str) for one in ctx)
+    hint = f"; the names of classes are given as classes={ctx!r}" if ctx and names else ""
+    raise CallError(f"ctx={ctx!r}: expected a context of mxnet, such as mx.gpu(0), or a list of them{hint}")
 
 
 def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, norm_layer=None, norm_kwargs=None,

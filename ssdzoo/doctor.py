@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy
 
+from ssdzoo.cgroups import cpu_quota
 from ssdzoo.errors import SSDZooError
 from ssdzoo.machine import cores, package_version, processor
 from ssdzoo.runtime import CUDA_LIBRARIES, CUDA_PACKAGES, GPU_WHEELS, cuda_wheel_files, mxnet
@@ -87,11 +88,13 @@ def _processor() -> list[Finding]:
 
 
 def _threads() -> list[Finding]:
-    chosen = {name: os.environ[name] for name in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE") if name in os.environ}
+    quota, chosen = cpu_quota(), {n: os.environ[n] for n in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE") if n in os.environ}
+    limit = "" if quota is None else f" (the container's quota is {quota:g})"
     if not chosen:
-        return [Finding("threads", OK, f"{cores()} cores; ssdzoo's commands take all of them, with MXNet's NaiveEngine")]
+        found = f"{cores()} cores{limit}; ssdzoo's commands take all of them, with MXNet's NaiveEngine"
+        return [Finding("threads", OK, found)]
     said = ", ".join(f"{name}={value}" for name, value in chosen.items())
-    found = f"{cores()} cores; {said} is set, so ssdzoo chooses neither threads nor engine"
+    found = f"{cores()} cores{limit}; {said} is set, so ssdzoo chooses neither threads nor engine"
     return [Finding("threads", NOTE, found, f"unset {' '.join(chosen)}")]
 
 

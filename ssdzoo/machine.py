@@ -1,5 +1,6 @@
 """What this process runs on: processor, cores, versions of packages; and what libraries print past Python."""
 
+import contextlib
 import importlib
 import os
 import platform
@@ -7,17 +8,36 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
+from ssdzoo.cgroups import cpu_quota
 from ssdzoo.errors import SSDZooError
 
 
 def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many this process may use: those that it may run on, as far as the quota of its container and `OMP_NUM_THREADS` go.
+    A quota of 1.5 is 1: threads that wait for each other waste the rest."""
+    limits: list[float] = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    if (quota := cpu_quota()) is not None:
+        limits.append(quota)
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    if wanted.isdecimal():
+        limits.append(int(wanted))
+    return max(1, int(min(limits)))
+
+
+def memory() -> int | None:
+    """How many bytes this process may use: those of the machine, or of its control group where that has fewer; None where the
+    system does not say."""
+    sizes = []
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of version 2 and 1; without a limit, "max" or a huge number
+        with contextlib.suppress(OSError, ValueError):
+            sizes.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    return min(sizes, default=None)
 
 
 def processor(field: str) -> str | None:
@@ -54,7 +74,7 @@ def versions(packages: Iterable[str]) -> dict[str, str | None]:
     return {"ssdzoo": __version__, "python": platform.python_version(), **{name: package_version(name) for name in packages}}
 
 
-@contextmanager
+@contextlib.contextmanager
 def captured_stderr(printed: list) -> Iterator[None]:
     """Collects what the block writes to standard error, libraries in C too: its lines, bytes, are in `printed` afterwards."""
     sys.stderr.flush()

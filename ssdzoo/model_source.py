@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
 from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
-from ssdzoo.preset import Preset, read_fields, read_preset
+from ssdzoo.preset import Preset, check_fields, read_fields, read_preset
 from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.file_classes import find_params, known_classes
 from ssdzoo.weights.published import find_weights
@@ -23,6 +24,7 @@ from ssdzoo.zoo import find_preset, list_models
 
 _NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # fastest first
 BACKENDS = ("auto", *sorted(_NEEDS))
+Numbers = float | Sequence[float]  # of all channels, or of red, green and blue
 
 
 class _Source:
@@ -131,12 +133,14 @@ class SymbolSource(_Source):
     Attributes:
         symbol, params: the two files.
         sidecar: a whole preset, some fields of one, or None.
+        given: (mean, std) that the user gave, three numbers each, or None. They win over the sidecar's.
     """
 
     model: str
     symbol: Path
     params: Path
     sidecar: Path | None = None
+    given: tuple | None = None
 
     @property
     def name(self) -> str:
@@ -148,8 +152,9 @@ class SymbolSource(_Source):
 
     @cached_property
     def known(self) -> dict:
-        """The fields of a preset that the sidecar holds."""
-        return read_fields(self.sidecar) if self.sidecar else {}
+        """The fields of a preset that the sidecar holds, and those that the user gave."""
+        fields = read_fields(self.sidecar) if self.sidecar else {}
+        return {**fields, "mean": self.given[0], "std": self.given[1]} if self.given else fields
 
     @cached_property
     def graph(self) -> SymbolGraph:
@@ -166,25 +171,44 @@ class SymbolSource(_Source):
         return input_of(self.graph, self.arrays)
 
     @cached_property
+    def normalization(self) -> tuple:
+        """(mean, std) that prepare RGB images in 0..1 for the graph.
+
+        Raises:
+            CallError: they are given for a graph that normalizes images itself; nobody knows them.
+        """
+        if self.given and self.input.white is not None:
+            raise CallError(f"{self.symbol}: its graph normalizes images itself: leave mean= and std= out")
+        return self.input.normalization(self.known.get("mean"), self.known.get("std"), str(self.symbol))
+
+    @cached_property
     def preset(self) -> Preset:
         """From the sidecar, and what that leaves out from the graph, which takes mxnet for an unknown input size.
 
         Raises:
             WeightsError: not the detections of an SSD, or its input size is not known.
+            CallError: as `normalization`.
         """
+        mean, std = self.normalization
         if self.sidecar is None or "backbone" not in self.known:
-            return infer_preset(self.graph, self.arrays, self.known)
-        preset = read_preset(self.sidecar)
-        mean, std = self.input.normalization(preset.mean, preset.std)
-        return replace(preset, mean=mean, std=std)
+            return infer_preset(self.graph, self.arrays, {**self.known, "mean": mean, "std": std})
+        return replace(read_preset(self.sidecar), mean=mean, std=std)
+
+    def digest(self, *more: str) -> str:
+        return super().digest(*(map(str, self.given or ())), *more)
 
 
 @dataclass(frozen=True)
 class OnnxSource(_Source):
-    """An ONNX file of ssdzoo's export."""
+    """An ONNX file of ssdzoo's export.
+
+    Attributes:
+        given: (mean, std) that the user gave, three numbers each, or None.
+    """
 
     model: str
     path: Path
+    given: tuple | None = None
 
     @property
     def files(self) -> list[Path]:
@@ -192,7 +216,7 @@ class OnnxSource(_Source):
 
     @cached_property
     def _read(self) -> tuple:
-        return read_onnx_preset(self.path)
+        return read_onnx_preset(self.path, self.given)
 
     @property
     def preset(self) -> Preset:
@@ -207,27 +231,34 @@ class OnnxSource(_Source):
 ModelSource = NetworkSource | SymbolSource | OnnxSource
 
 
-def resolve(model: str | Path, weights: str | Path | None = None) -> ModelSource:
+def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers | None = None,
+            std: Numbers | None = None) -> ModelSource:  # fmt: skip
     """What a user named.
 
     Args:
         model: the name of a preset, a table (`.toml`), a run folder, an exported model (its folder, one of its files, or their
             common path), an `.onnx` file, or a parameter file that `convert` wrote with its table.
         weights: for a preset or a table: its parameter file, or a run folder; for a run: other weights than its best.
+        mean, std: of RGB in 0..1, for an exported model that does not say them: its input is (pixel / 255 - mean) / std. One
+            number for all channels or three. Numbers above 1 are of pixels 0..255: (123, 117, 104) and 1
+            (`ssdzoo.formats.graph_input.GraphInput.normalization`).
 
     Raises:
-        CallError: none of these; several exported models in a folder; `weights` beside a model that contains its own.
+        CallError: none of these; several exported models in a folder; `weights` beside a model that contains its own; one of
+            `mean` and `std` alone, or beside a model that has its own.
         WeightsError: an exported model without its parameters.
     """
-    path, name = Path(model), str(model)
+    path, name, given = Path(model), str(model), _normalization(mean, std)
     exported = None if name.endswith(".onnx") else _find_exported(path)
     converted = path.suffix == ".params" and path.is_file() and path.with_suffix(".toml").is_file()
     if weights is not None and (exported or converted or name.endswith(".onnx")):
         raise CallError(f"{model} contains its weights: leave weights= out")
     if name.endswith(".onnx"):
-        return OnnxSource(name, path)
+        return OnnxSource(name, path, given)
     if exported:
-        return SymbolSource(name, *exported)
+        return SymbolSource(name, *exported, given)
+    if given:
+        raise CallError(f"{model} has its own mean and std: leave mean= and std= out, which are for exported models")
     if converted:
         return NetworkSource(name, read_preset(path.with_suffix(".toml")), path, path.with_suffix(".toml"))
     if _is_run(model):
@@ -243,6 +274,17 @@ def resolve(model: str | Path, weights: str | Path | None = None) -> ModelSource
     if classes is None:
         raise CallError(f"{weights} does not name its classes (no model.toml beside it): name the run folder instead")
     return NetworkSource(name, preset.with_classes(classes), weights, own_table)
+
+
+def _normalization(mean: Numbers | None, std: Numbers | None) -> tuple | None:
+    """(mean, std), three numbers each; None where none is given."""
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        raise CallError("mean= and std= belong together: give both")
+    values = [(value,) * 3 if isinstance(value, (int, float)) else tuple(value) for value in (mean, std)]
+    checked = check_fields(dict(zip(("mean", "std"), values)), "mean= and std=")
+    return checked["mean"], checked["std"]
 
 
 def _is_run(model: str | Path) -> bool:

@@ -5,7 +5,7 @@ A user's table, and the `model.toml` of a run, hold the fields of one model at t
 
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -206,7 +206,27 @@ def check_preset(table: dict, where: str) -> Preset:
         if len(sizes) != len(ratios):
             counts = f"{len(sizes)} sizes and {len(ratios)} ratios"
             raise CallError(f"{where}: feature map {i} has {counts}; sizes in lists need a ratio each")
-    return Preset(**table)
+    preset = Preset(**table)
+    mean, std = in_unit(preset.mean, preset.std, where)
+    return replace(preset, mean=mean, std=std)
+
+
+def in_unit(mean: Sequence[float], std: Sequence[float], where: str, pixels: bool = False) -> tuple[tuple, tuple]:
+    """(mean, std) of RGB in 0..1. Where a number is above 1, both are of pixels 0..255, and are divided by 255.
+
+    Args:
+        where: names the numbers in errors.
+        pixels: they are of pixels anyway.
+
+    Raises:
+        CallError: one is of pixels 0..255, and the other of RGB in 0..1.
+    """
+    if not pixels and max(*mean, *std) <= 1:
+        return tuple(mean), tuple(std)
+    if 0 < max(mean) <= 1 or max(std) < 1:
+        given = f"mean {list(mean)} and std {list(std)}"
+        raise CallError(f"{where}: {given} are of two units: expected both of RGB in 0..1, or both of pixels 0..255")
+    return tuple(m / 255 for m in mean), tuple(s / 255 for s in std)
 
 
 def _frozen(value: Any) -> Any:

@@ -34,6 +34,11 @@ GPU_WHEELS = (
 )
 
 
+# Threads of OpenMP spin while they wait for each other. Without a limit, they take the time of the very thread that they wait for
+# where other programs run too. Threads that sleep at once (OMP_WAIT_POLICY=passive) are slower where none runs.
+SPIN_COUNT = "10000"
+
+
 def prepare() -> None:
     """Makes `import mxnet` work with numpy 1.23 to 1.26 and on Python 3.12; doing it again changes nothing."""
     for name, builtin in _NUMPY_ALIASES.items():
@@ -148,12 +153,10 @@ def cuda_wheel_files(library: str) -> list[Path]:
 def tune_cpu() -> dict:
     """Sets the threads and the engine that are fastest on a CPU: all cores, and operators one after another.
 
-    mxnet reads both when it is first imported: after that, and where the user has set either, nothing changes.
-    Returns what was set.
+    mxnet reads both when it is first imported: after that, and where the user has set either, they stay as they are. How long
+    threads spin is set unless the user has set that. Returns what was set.
     """
-    # Threads that sleep while they wait (OMP_WAIT_POLICY=passive) are kinder to other programs, but make a mobilenet 4 times
-    # slower on a machine that has none.
-    if "mxnet" in sys.modules or {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
+    if "mxnet" in sys.modules:
         return {}
     chosen = cpu_settings(cores())
     os.environ.update(chosen)
@@ -161,8 +164,15 @@ def tune_cpu() -> dict:
 
 
 def cpu_settings(threads: int) -> dict:
-    """The environment variables of `tune_cpu`."""
-    return {"OMP_NUM_THREADS": str(threads), "MXNET_ENGINE_TYPE": "NaiveEngine"}
+    """The environment variables of `tune_cpu`, as far as the user has left them free."""
+    chosen: dict[str, str] = {}
+    if not {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
+        chosen.update(OMP_NUM_THREADS=str(threads), MXNET_ENGINE_TYPE="NaiveEngine")
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & set(os.environ):
+        chosen["GOMP_SPINCOUNT"] = SPIN_COUNT
+    if "OPENCV_FOR_THREADS_NUM" not in os.environ:
+        chosen["OPENCV_FOR_THREADS_NUM"] = str(threads)
+    return chosen
 
 
 def contexts(gpus: str | None = None) -> list:

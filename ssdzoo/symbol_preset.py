@@ -1,5 +1,6 @@
 """The preset of an exported SSD without a sidecar, such as GluonCV's: input size, classes and normalization, from its graph."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,14 @@ from ssdzoo.errors import CallError, ExportError, WeightsError
 from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.params_file import strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph
-from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD, Preset
+from ssdzoo.preset import Preset
 from ssdzoo.zoo import default_class_names
 
 _MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
 
 
 def parse_symbol(graph: SymbolGraph) -> Any:
-    """The mxnet Symbol of a graph that `read_symbol` read from a file.
+    """The mxnet Symbol of a graph that `read_symbol` read from a file. A softmax with labels is one without.
 
     Raises:
         ExportError: it has an operator that mxnet lacks, one with impossible arguments, or an output that its node lacks.
@@ -25,7 +26,7 @@ def parse_symbol(graph: SymbolGraph) -> Any:
     from ssdzoo.runtime import mx
 
     try:
-        symbol = mx.sym.load(graph.source)
+        symbol = mx.sym.load_json(_without_labels(graph))
     except mx.base.MXNetError as error:
         raise ExportError(f"{graph.source}: doesn't load: {str(error).strip().splitlines()[-1]}") from None
     names = symbol.get_internals().list_outputs()
@@ -37,12 +38,26 @@ def parse_symbol(graph: SymbolGraph) -> Any:
     return symbol
 
 
+def _without_labels(graph: SymbolGraph) -> str:
+    """The text of a graph's file. A prediction has no labels, so a SoftmaxOutput over the channels becomes a softmax."""
+    text = Path(graph.source).read_text("utf-8")
+    losses = [node for node in graph.nodes if node.op in ("SoftmaxOutput", "Softmax") and node.flag("multi_output")]
+    if not losses:
+        return text
+    whole = json.loads(text)
+    for node in losses:
+        first = whole["nodes"][node.index]["inputs"][:1]
+        whole["nodes"][node.index] = {"op": "softmax", "name": node.name, "attrs": {"axis": "1"}, "inputs": first}
+    return json.dumps(whole)
+
+
 def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
     """The Preset of an exported SSD.
 
     The number of classes is that of the class logits; their names are VOC's for 20 and COCO's for 80, else "class 0" and so
     on. The input size is the one that the feature maps times the distances of their anchors cover. Mean and std are
-    ImageNet's, unless the graph normalizes its own input (`ssdzoo.formats.graph_input`).
+    ImageNet's, unless the graph normalizes its own input (`ssdzoo.formats.graph_input`). A graph with MultiBoxDetection says
+    neither its input size nor its mean and std: `known` must.
 
     Args:
         graph: of `read_symbol`, read from a file.
@@ -53,20 +68,21 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
     Raises:
         ExportError: several variables may be its input.
         WeightsError: its outputs are not the detections of an SSD; its input size can't be inferred.
-        CallError: `known` names another number of classes than the graph has.
+        CallError: `known` names another number of classes than the graph has, or lacks the mean and std of a graph with
+            MultiBoxDetection.
     """
     path = graph.source
     arrays = {strip_prefix(name): array for name, array in arrays.items()}
     anchors = {int(m[1]): name for name, a in arrays.items() if (m := re.search(r"(?:^|_)anchor_(\d+)$", name)) and a.ndim == 5}
-    if not anchors:
+    taken = input_of(graph, arrays)
+    if not anchors and not taken.multi_box:
         raise WeightsError(f"{path}: not an SSD of GluonCV's: no array anchor_0 among its parameters")
     if not any("softmax" in node.op.lower() for node in graph.nodes):
         raise WeightsError(
             f"{path}: its outputs are the head outputs of a training graph, not detections: export it in GluonCV after a call "
-            "outside of autograd.record(), or convert its parameter file with `ssdzoo convert`"
+            "outside of autograd.record(), or convert its parameter file"
         )
-    taken = input_of(graph, arrays)
-    mean, std = taken.normalization(known.get("mean", IMAGENET_MEAN), known.get("std", IMAGENET_STD))
+    mean, std = taken.normalization(known.get("mean"), known.get("std"), path)
     fields = {
         "name": Path(path).name.removesuffix("-symbol.json"),
         "backbone": "exported symbol",
@@ -76,7 +92,7 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
         "mean": mean,
         "std": std,
     }
-    count = _count_classes(graph)
+    count = _count_classes(graph, len(known.get("classes", ())) if taken.multi_box else 0)
     if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
         raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
     if "base_size" not in fields:
@@ -84,25 +100,28 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
     return Preset(**fields)
 
 
-def _count_classes(graph: SymbolGraph) -> int:
-    """Without the background: of the logits (B, N, C + 1). The box offsets are (B, N, 4)."""
+def _count_classes(graph: SymbolGraph, known: int) -> int:
+    """Without the background: of the logits (B, N, C + 1), or else `known`. The box offsets are (B, N, 4)."""
     shapes = [node.numbers("shape") for node in graph.nodes if node.op in ("Reshape", "reshape")]
     widths = [shape[2] for shape in shapes if len(shape) == 3 and shape[:2] == [0, -1] and shape[2] > 0]
     others = {width for width in widths if width != 4} or set(widths)
-    if len(others) != 1 or min(others) < 2:
-        raise WeightsError(f"{graph.source}: not an SSD of GluonCV's: no class logits (B, N, classes + 1) in it")
-    return others.pop() - 1
+    if len(others) == 1 and min(others) > 1:
+        return others.pop() - 1
+    if known:
+        return known
+    raise WeightsError(f"{graph.source}: its classes can't be counted: no class logits (B, N, classes + 1) in it")
 
 
 def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInput) -> tuple:
     """(H, W) pixels: the size at which the steps of the anchors times the sizes of the feature maps agree best with the input.
 
-    Tried are the sizes that the last feature map covers exactly; of equally good ones the smallest is taken.
+    Tried are the sizes that the last feature map covers exactly; of equally good ones the smallest is taken. No anchors, which
+    MultiBoxPrior computes in the graph, say nothing.
     """
     grids = [arrays[name][0, 0].astype(np.float64) for name in anchors]
     cut = {graph.producer(node, 0).name: node.name for node in graph.nodes if node.op == "slice_like" and node.inputs}
     slices = [cut.get(name) for name in anchors]
-    if all(slices) and all(min(grid.shape[:2]) > 1 for grid in grids):
+    if anchors and all(slices) and all(min(grid.shape[:2]) > 1 for grid in grids):
         steps = np.array([(grid[1, 0, 1] - grid[0, 0, 1], grid[0, 1, 0] - grid[0, 0, 0]) for grid in grids])
         best = [(np.inf, 0), (np.inf, 0)]
         for cells in range(1, _MAXIMUM_CELLS + 1):

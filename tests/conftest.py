@@ -8,10 +8,11 @@ import tempfile
 import pytest
 
 from ssdzoo import runtime
+from ssdzoo.machine import cores
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % len(cores)]})
+    usable = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {usable[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % len(usable)]})
 runtime.tune_cpu()
 os.environ["SSDZOO_OFFLINE"] = "1"
 _cache = tempfile.TemporaryDirectory()
@@ -29,6 +30,11 @@ SLOW = (
     "tests/measure/",
     "tests/nn/",
 )
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `--numprocesses=auto`. xdist does not know the quotas of containers."""
+    return cores()
 
 
 def pytest_collection_modifyitems(items):

@@ -11,12 +11,12 @@ ROOT = Path(ssdzoo.__file__).parent
 
 # From the bottom to the top. A name stands for a module, or for all modules of a package that have no line of their own.
 LAYERS = (
-    "version errors files machine progress suggest",
+    "version errors files cgroups machine progress suggest",
     "runtime",
     "boxes detections preset",
     "formats metrics anchors",
     "zoo",
-    "data.images data.video data.record",
+    "data.image_header data.images data.video data.record data.index",
     "data.formats",
     "data.reading",
     "data",  # what the package itself offers

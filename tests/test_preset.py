@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 import ssdzoo
@@ -71,3 +73,19 @@ def test_a_wrong_row_names_file_field_and_value(change, message):
     with pytest.raises(CallError, match=f"my.toml: .*{message}"):
         check_preset(row, "my.toml")
     assert isinstance(check_preset(ROW, "my.toml"), Preset)
+
+
+def test_mean_and_std_of_pixels(tmp_path):
+    """Numbers above 1 are of pixels 0..255; all others are of RGB in 0..1."""
+    table, preset = tmp_path / "x.toml", find_preset("ssd_300_mobilenet0.25_custom")
+    for mean, std, expected in (
+        ((123, 117, 104), (1, 1, 1), ((123 / 255, 117 / 255, 104 / 255), (1 / 255,) * 3)),
+        ((0, 0, 0), (1, 1, 1), ((0, 0, 0), (1, 1, 1))),
+        ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))),
+    ):
+        table.write_text(replace(preset, mean=mean, std=std).to_toml())
+        found = read_preset(table)
+        assert (found.mean, found.std) == expected
+    table.write_text(replace(preset, mean=(123, 117, 104)).to_toml())
+    with pytest.raises(CallError, match=r"x.toml: mean \[123, 117, 104\] and std \[0.229, 0.224, 0.225\] are of two units"):
+        read_preset(table)

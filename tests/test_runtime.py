@@ -7,10 +7,15 @@ import pytest
 
 from ssdzoo import runtime
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.machine import cores
 
 
 def python(code, **environment):
-    env = {k: v for k, v in os.environ.items() if k not in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE")}
+    env = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE", "GOMP_SPINCOUNT", "OPENCV_FOR_THREADS_NUM")
+    }
     result = subprocess.run([sys.executable, "-c", code], env={**env, **environment}, capture_output=True, text=True, timeout=120)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip(), result.stderr.strip()
@@ -75,12 +80,12 @@ def test_preparing_twice_changes_nothing():
     assert {name: vars(np)[name] for name in before} == before
 
 
-def test_threads_and_engine_are_set_unless_the_user_has_set_either():
+def test_threads_and_engine_are_set_unless_the_user_has_set_either(monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     code = "import os, ssdzoo.runtime as r; print(sorted(r.tune_cpu()), os.environ.get('OMP_NUM_THREADS'))"
-    cores = str(len(os.sched_getaffinity(0)))
-    assert python(code)[0] == f"['MXNET_ENGINE_TYPE', 'OMP_NUM_THREADS'] {cores}"
-    assert python(code, OMP_NUM_THREADS="7")[0] == "[] 7"
-    assert python(code, MXNET_ENGINE_TYPE="NaiveEngine")[0] == "[] None"
+    assert python(code)[0] == f"['GOMP_SPINCOUNT', 'MXNET_ENGINE_TYPE', 'OMP_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM'] {cores()}"
+    assert python(code, OMP_NUM_THREADS="7")[0] == "['GOMP_SPINCOUNT', 'OPENCV_FOR_THREADS_NUM'] 7"
+    assert python(code, MXNET_ENGINE_TYPE="NaiveEngine", OMP_WAIT_POLICY="active", OPENCV_FOR_THREADS_NUM="1")[0] == "[] None"
     assert python("import ssdzoo, mxnet; print(ssdzoo.runtime.tune_cpu())")[0] == "{}"
 
 

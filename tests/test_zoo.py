@@ -48,6 +48,24 @@ def test_a_custom_model_needs_classes():
         ssdzoo.get_model("ssd_300_vgg16_atrous_custom")
 
 
+@pytest.mark.parametrize("arguments, message", [
+    ({"classes": 2}, r"classes=2: expected the names of the classes, such as \['cat', 'dog'\], not their number"),
+    ({"classes": [1, 2]}, r"classes=\[1, 2\]: expected different names"),
+    ({"ctx": ["cat", "dog"]}, r"ctx=\['cat', 'dog'\]: .* the names of classes are given as classes=\['cat', 'dog'\]"),
+    ({"ctx": ["cat", "dog"], "classes": ["a"]}, "the names of classes are given as"),
+    ({"ctx": "gpu", "classes": ["a"]}, r"ctx='gpu': expected a context of mxnet, such as mx.gpu\(0\), or a list of them$"),
+    ({"ctx": [], "classes": ["a"]}, r"ctx=\[\]: expected a context"),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["ssd_300_mobilenet0.25_custom", "ssd_300_mobilenet0.25_voc"])
+def test_classes_that_are_no_names(name, arguments, message):
+    with pytest.raises(CallError, match=message):
+        ssdzoo.get_model(name, **{"pretrained": True, **arguments})
+    parts = dict(name="resnet18_v1", base_size=64, features=["stage4_activation1"], filters=[8], sizes=[10, 20, 30],
+                 ratios=[[1], [1]], steps=None)  # fmt: skip
+    with pytest.raises(CallError, match=message):
+        ssdzoo.get_ssd(**parts, **{"classes": ["a"], **arguments})
+
+
 def test_other_classes_for_a_published_architecture():
     net = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", classes=["cat", "dog", "cup"])
     assert net.classes == ["cat", "dog", "cup"]

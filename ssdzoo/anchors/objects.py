@@ -1,5 +1,6 @@
 """The objects of a data set as arrays, in the pixels of a network's input."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ class Objects(NamedTuple):
     images: np.ndarray
 
 
-def collect_objects(records: list, size: tuple | None = None) -> Objects:
+def collect_objects(records: Sequence, size: tuple | None = None) -> Objects:
     """The objects of Records but for crowds, which no anchor learns.
 
     Args:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, option, wide_console
+from ssdzoo.cli.options import PARTS, Data, Format, ImageFolder, Json, Weights, option, wide_console
 from ssdzoo.errors import CallError, DataError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def anchors(
     count: Annotated[Optional[int], option(_COUNT, "--anchors", min=1, show_default=_DEFAULT_COUNT)] = None,
     seed: Annotated[int, option("Seed of the clustering.", min=0)] = 0,
     format: Format = None,
+    image_folder: ImageFolder = None,
     weights: Weights = None,
     as_json: Json = False,
 ) -> None:
@@ -33,15 +34,17 @@ def anchors(
 
     runtime.tune_cpu()
     from ssdzoo.cli.progress import load_data
+    from ssdzoo.data.formats.splits import NoObjectsError
     from ssdzoo.measure.anchor_fit import fit_anchors
     from ssdzoo.model_source import resolve
     from ssdzoo.report.anchors import print_fit
 
     source = resolve(model, weights)
     levels = source.levels()
-    dataset = load_data(data, split, None, format)
-    if not any((~record.crowd).any() for record in dataset.records):
-        raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to")
+    try:
+        dataset = load_data(data, split, None, format, image_folder)
+    except NoObjectsError:
+        raise DataError(f"{data}: no objects in split {split!r}, so there is nothing to fit anchors to") from None
     fit = fit_anchors(dataset, source.preset, levels, count, seed)
     if out:
         _write(out, fit, f"{data}, split {split}")

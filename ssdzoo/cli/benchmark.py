@@ -5,10 +5,9 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
-from rich.table import Table
-
-from ssdzoo.cli.options import Json, Model, Weights, option, wide_console
+from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, wide_console
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable
 
 _RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8."
 
@@ -22,6 +21,8 @@ def benchmark(
     rounds: Annotated[int, option("Measurements of each runtime, in turns.", min=1)] = 2,
     gluoncv: Annotated[bool, option("Measure GluonCV too, as its users run it, where it is installed.")] = True,
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
@@ -31,9 +32,9 @@ def benchmark(
     from ssdzoo.measure.timings import remember
     from ssdzoo.model_source import resolve
 
-    chosen, batches = _runtimes(resolve(model, weights), backends), _batches(batch)
+    chosen, batches = _runtimes(resolve(model, weights, mean, std), backends), _batches(batch)
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
-        subject = measure.find_subject(model, folder, weights)
+        subject = measure.find_subject(model, folder, weights, mean, std)
         paths = measure.list_jpegs(images or draw_jpegs(folder), count)
         rows = measure.benchmark(subject, paths, chosen, batches, rounds, gluoncv, progress.say)
         if subject.weights:  # what was exported does not say its architecture
@@ -70,12 +71,12 @@ def _batches(given: str) -> list:
     return [int(number) for number in numbers]
 
 
-def _table(rows: list) -> Table:
+def _table(rows: list) -> PlainTable:
     caption = "ms: 50th, 90th and 99th percentile; an image is measured from its file to its detections"
     base = next((row["image_ms"]["p50"] for row in rows if row["runtime"] == "gluoncv"), None)
     if base:
         caption += "; x: times as fast as GluonCV, by the 50th of an image"
-    table = Table("runtime", "batch", "network ms", "image ms", "images/s", box=None, pad_edge=False, header_style="bold")
+    table = PlainTable("runtime", "batch", "network ms", "image ms", "images/s", pad_edge=False)
     table.caption, table.caption_justify = caption, "left"
     if base:
         table.add_column("x")

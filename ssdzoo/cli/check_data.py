@@ -1,12 +1,14 @@
 """`ssdzoo check-data`: finds what is wrong with a data set before it is trained on."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Json, Weights, check_folder, option, wide_console
+from ssdzoo.cli.messages import as_flags
+from ssdzoo.cli.options import PARTS, Data, Format, ImageFolder, Json, Weights, check_folder, option, wide_console
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
@@ -21,13 +23,14 @@ def check_data(
     data: Data,
     split: Annotated[Optional[list[str]], option(_SPLIT, show_default="all")] = None,
     format: Format = None,
+    image_folder: ImageFolder = None,
     model: Annotated[Optional[str], option(_MODEL)] = None,
     weights: Weights = None,
     show: Annotated[int, option("Number of augmented samples to draw with their boxes, in one picture.", min=0)] = 0,
     out: Annotated[Optional[Path], option("Folder for the picture, samples.png.")] = None,
     augment: Annotated[str, option("Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
     seed: Annotated[int, option("Seed of the samples.", min=0)] = 0,
-    workers: Annotated[Optional[int], option("Processes that decode images.", min=0, show_default="one for each CPU")] = None,
+    workers: Annotated[Optional[int], option("Processes that decode images.", min=0, show_default="one for each core")] = None,
     as_json: Json = False,
 ) -> None:
     """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
@@ -43,7 +46,8 @@ def check_data(
 
     anchors = _anchors(model, weights) if model else None
     with WorkProgress() as progress:
-        report = check_dataset(data, split, format, anchors, workers, progress.images)
+        report = check_dataset(data, split, format, anchors, workers, progress, image_folder)
+    report.problems = [replace(problem, message=as_flags(problem.message)) for problem in report.problems]
     picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show and out else None
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
@@ -65,7 +69,7 @@ def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
     source = resolve(model, weights)
     preset = source.preset
     name, classes = (model, list(preset.classes or ())) if source.has_weights else (preset.name, None)
-    return ModelAnchors(name, preset.base_size, source.levels(), classes)
+    return ModelAnchors(name, preset.base_size, source.levels(), classes, preset.post_nms)
 
 
 def _samples(report: "DataCheck", count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:

@@ -1,18 +1,31 @@
 """`ssdzoo compare`: whether two models, or one with two runtimes, find the same."""
 
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
-from rich.markup import escape
-from rich.table import Column, Table
 
-from ssdzoo.cli.options import PARTS, Gpus, Json, argument, check_folder, option, prepare, wide_console
+from ssdzoo.cli.options import (
+    PARTS,
+    Format,
+    Gpus,
+    ImageFolder,
+    Json,
+    argument,
+    check_folder,
+    number_option,
+    option,
+    prepare,
+    wide_console,
+)  # fmt: skip
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"
 _SIDES, _LIMITS = "The two sides", "What counts as the same"
 _BACKEND = "mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
+_MEAN = "Mean of RGB in 0..1 or of pixels 0..255, where {} is an exported model that does not say it."
+_STD = "Std in the unit of the mean, likewise."
 _DECIDE = "boxes and scores decide"
 Backend = Annotated[Optional[str], option(_BACKEND, panel=_SIDES, show_default="mxnet; auto for an .onnx")]
 Precision = Annotated[str, option("Of openvino: f32 or bf16.", panel=_SIDES)]
@@ -24,6 +37,8 @@ def compare(
     images: Annotated[Optional[Path], option("An image, or a folder of images.", show_default=False)] = None,
     data: Annotated[Optional[Path], option("A data set with true boxes, in place of --images.", show_default=False)] = None,
     split: Annotated[str, option(f"Images of --data. {PARTS}")] = "test",
+    format: Format = None,
+    image_folder: ImageFolder = None,
     out: Annotated[Path, option("Folder for certificate.json and certificate.html.")] = Path("certificate"),
     backend_a: Backend = None,
     backend_b: Backend = None,
@@ -31,6 +46,10 @@ def compare(
     precision_b: Precision = "f32",
     weights_a: Annotated[Optional[Path], option("Parameter file, where A is a preset.", panel=_SIDES, show_default=False)] = None,
     weights_b: Annotated[Optional[Path], option("Parameter file, where B is a preset.", panel=_SIDES, show_default=False)] = None,
+    mean_a: Annotated[Optional[Any], number_option(_MEAN.format("A"), _SIDES)] = None,
+    std_a: Annotated[Optional[Any], number_option(_STD, _SIDES)] = None,
+    mean_b: Annotated[Optional[Any], number_option(_MEAN.format("B"), _SIDES)] = None,
+    std_b: Annotated[Optional[Any], number_option(_STD, _SIDES)] = None,
     score: Annotated[float, option("Minimum score of a detection.", panel=_LIMITS, min=0, max=1)] = 0.1,
     box_tolerance: Annotated[float, option("Maximum difference of a coordinate, in pixels.", panel=_LIMITS, min=0)] = 0.05,
     score_tolerance: Annotated[float, option("Maximum difference of a score.", panel=_LIMITS, min=0)] = 1e-4,
@@ -56,10 +75,10 @@ def compare(
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
-    left = open_side(a, backend_a, contexts, weights_a, precision_a)
-    right = open_side(b, backend_b, contexts, weights_b, precision_b)
+    left = open_side(a, backend_a, contexts, weights_a, precision_a, mean_a, std_a)
+    right = open_side(b, backend_b, contexts, weights_b, precision_b, mean_b, std_b)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
-    records = None if data is None else load_data(data, split, left.detector.names).records
+    records = None if data is None else load_data(data, split, left.detector.names, format, image_folder).records
     show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
 
 
@@ -70,7 +89,7 @@ def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:
     from ssdzoo.report import certificate as report
 
     with WorkProgress() as progress:
-        certificate = certify(a, b, trial, progress.images)
+        certificate = certify(a, b, trial, progress)
         report.write_certificate(out, certificate)
     if as_json:
         print(report.as_text(certificate.summary))
@@ -83,13 +102,14 @@ def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:
 def _show(summary: dict, out: Path) -> None:
     from ssdzoo.report.certificate import rows, verdict
 
-    table = Table("", Column(overflow="fold"), box=None, show_header=False)
+    table = PlainTable("", show_header=False)
+    table.add_column(overflow="fold")
     for side in ("a", "b"):
-        table.add_row(side.upper(), escape(f"{summary[side]['model']}, {summary[side]['runtime']}"))
+        table.add_row(side.upper(), f"{summary[side]['model']}, {summary[side]['runtime']}")
     for row in rows(summary):
-        table.add_row(*map(escape, row))
-    console = wide_console(highlight=False)
+        table.add_row(*row)
+    console = wide_console()
     console.print(table)
     for line in summary["notes"] + summary["failures"]:
-        console.print(f"  {line}", markup=False)
-    console.print(f"{verdict(summary)} ({out}/certificate.html)", markup=False, soft_wrap=True)
+        console.print(f"  {line}")
+    console.print(f"{verdict(summary)} ({out}/certificate.html)", soft_wrap=True)

@@ -4,11 +4,10 @@ import json
 from dataclasses import asdict
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
-from ssdzoo.cli.options import Json
+from ssdzoo.cli.options import Json, console
+from ssdzoo.report.tables import PlainTable
 
 
 def doctor(as_json: Json = False) -> None:
@@ -19,12 +18,12 @@ def doctor(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table = PlainTable(show_header=False, padding=(0, 2, 0, 0))
         colors = {"ok": "green", "note": "yellow", "error": "red"}
         for finding in findings:
-            table.add_row(f"[{colors[finding.state]}]{finding.state}[/]", finding.what, escape(finding.found))
+            table.add_row(Text(finding.state, colors[finding.state]), finding.what, finding.found)
             if finding.remedy:
-                table.add_row("", "", f"[bold]-> {escape(finding.remedy)}[/]")
-        Console().print(table)
+                table.add_row("", "", Text(f"-> {finding.remedy}", "bold"))
+        console().print(table)
     if any(finding.state == ERROR for finding in findings):
         raise typer.Exit(1)

@@ -2,13 +2,29 @@
 
 from math import floor
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
-from rich.console import Console
-from rich.table import Table
-
-from ssdzoo.cli.options import BACKEND, PARTS, Data, Gpus, Json, Model, Weights, check_folder, option, prepare
+from ssdzoo.cli.options import (
+    BACKEND,
+    PARTS,
+    Data,
+    Gpus,
+    ImageFolder,
+    Json,
+    Mean,
+    Model,
+    Std,
+    Weights,
+    check_folder,
+    console,
+    option,
+    prepare,
+)  # fmt: skip
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable, add_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
 
@@ -24,9 +40,12 @@ def evaluate(
         Optional[Path], option("Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none")
     ] = None,
     format: Annotated[Optional[list[str]], option(_FORMAT, show_default="recognized from the path")] = None,
+    image_folder: ImageFolder = None,
     backend: Annotated[Optional[str], option(BACKEND, show_default="mxnet; auto for an .onnx")] = None,
     precision: Annotated[str, option("Number format of openvino: f32, bf16, or auto: bf16 where the processor has it.")] = "f32",
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -43,8 +62,8 @@ def evaluate(
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    detector = load(model, backend, contexts, weights, precision)
-    dataset = load_data(data, split, detector.names, data_format)
+    detector = load(model, backend, contexts, weights, precision, mean=mean, std=std)
+    dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
     if out:
@@ -59,7 +78,8 @@ def evaluate(
     if as_json:
         print(as_text(result))
     else:
-        Console().print(_table(result))
+        output = console()
+        output.print(_table(result, output))
 
 
 def _folder(out: Path | None, model: str, split: str, needed: bool) -> Path | None:
@@ -86,16 +106,18 @@ def _formats(given: list) -> tuple:
     return (of_data or [None])[0], "coco-results" in given
 
 
-def _table(result: dict) -> Table:
+def _table(result: dict, output: "Console") -> PlainTable:
     """The classes, then the whole."""
-    table = Table("class", "AP", "objects", "best F1", "at score", box=None, header_style="bold")
+    table = PlainTable("class", "AP", "objects", "best F1", "at score")
     for column in table.columns[1:]:
         column.justify = "right"
+    rows = []
     for name, value in result["AP"].items():
         best = result["best_threshold"][name]
         shown = (_number(best["f1"]), _number(floor(best["score"] * 1e4) / 1e4)) if best else ()  # a score to use: rounded down
         objects = result["counts"]["by_class"][name]["objects"]
-        table.add_row(name, _number(value), str(objects), *shown)
+        rows.append([name, _number(value), str(objects), *shown])
+    add_rows(table, rows, output, result["AP"].values())
     table.add_section()
     if "coco" in result:
         for name, value in list(result["coco"].items())[1:]:

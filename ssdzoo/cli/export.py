@@ -1,10 +1,13 @@
 """`ssdzoo export`: a model for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from ssdzoo.cli.options import Gpus, Model, Weights, check_folder, option, prepare
+from ssdzoo.cli.options import Gpus, Mean, Model, Std, Weights, check_folder, option, prepare
 from ssdzoo.errors import CallError
+
+if TYPE_CHECKING:
+    from ssdzoo.model_source import ModelSource
 
 _ONNX = "ONNX"
 _RAW = "Give the head outputs (class logits, box offsets, anchors) in place of detections."
@@ -16,6 +19,8 @@ def export(
     out: Annotated[Path, option("Folder for the files.", show_default=False)],
     format: Annotated[str, option("symbol: NAME-symbol.json, NAME-0000.params and NAME.toml. onnx: NAME.onnx.")] = "symbol",
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     gpus: Gpus = None,
     opset: Annotated[int, option("Version of the ONNX operator set.", panel=_ONNX)] = 17,
     raw: Annotated[bool, option(_RAW, "--raw", panel=_ONNX)] = False,
@@ -30,30 +35,33 @@ def export(
     check_folder(out)
     options = {"opset": opset, "raw": raw, "with_preprocess": with_preprocess, "dynamic_size": dynamic_size}
     if format == "onnx":
-        _export_onnx(model, out, weights, gpus, options)
+        _export_onnx(_resolved(model, weights, mean, std), out, gpus, options)
     elif format != "symbol":
         raise CallError(f"no format {format!r}; there are symbol and onnx")
     elif options != {"opset": 17, "raw": False, "with_preprocess": False, "dynamic_size": False}:
         raise CallError("--opset, --raw, --with-preprocess and --dynamic-size are for --format onnx")
     else:
-        _export_symbol(model, out, weights, gpus)
+        _export_symbol(_resolved(model, weights, mean, std), out, gpus)
 
 
-def _export_symbol(model: str, out: Path, weights: Path | None, gpus: str | None) -> None:
-    contexts = prepare(gpus)
-    from ssdzoo.export.symbol import export_model
+def _resolved(*given: Any) -> "ModelSource":
     from ssdzoo.model_source import resolve
 
-    source = resolve(model, weights)
+    return resolve(*given)
+
+
+def _export_symbol(source: "ModelSource", out: Path, gpus: str | None) -> None:
+    contexts = prepare(gpus)
+    from ssdzoo.export.symbol import export_model
+
     path = export_model(source.network(contexts), source.preset, out)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
 
 
-def _export_onnx(model: str, out: Path, weights: Path | None, gpus: str | None, options: dict) -> None:
+def _export_onnx(source: "ModelSource", out: Path, gpus: str | None, options: dict) -> None:
     from ssdzoo.export.onnx_file import export_onnx
-    from ssdzoo.model_source import NetworkSource, resolve
+    from ssdzoo.model_source import NetworkSource
 
-    source = resolve(model, weights)
     # What is exported already needs no mxnet, which may not be there.
     contexts = prepare(gpus) if isinstance(source, NetworkSource) else None
     path = export_onnx(source, out, ctx=contexts, **options)

@@ -40,6 +40,8 @@ def as_flags(text: str) -> str:
         flag = max(option.opts, key=len)
         if flag.startswith("--"):
             options[option.name] = options[flag[2:].replace("-", "_")] = flag
+    for name in [name.removesuffix("_a") for name in options if name.endswith("_a")]:  # of one of two models
+        options.setdefault(name, f"{options[f'{name}_a']} or {options[f'{name}_b']}")
     typed = sorted((str(value) for value in context.params.values() if "=" in str(value)), key=len, reverse=True)
     kept = "".join(f"{re.escape(value)}|" for value in typed)
 

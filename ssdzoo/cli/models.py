@@ -4,11 +4,9 @@ import json
 from pathlib import Path
 from typing import Annotated, Optional
 
-from rich.console import Console
-from rich.table import Table
-
-from ssdzoo.cli.options import Json, argument, option
+from ssdzoo.cli.options import Json, argument, console, option
 from ssdzoo.errors import CallError
+from ssdzoo.report.tables import PlainTable
 from ssdzoo.zoo import find_preset, list_models, near_models
 
 _WEIGHTS = "Show which have weights on this machine, of their own or of their backbone."
@@ -59,25 +57,25 @@ def _show(presets: list) -> None:
     from ssdzoo.costs import CUSTOM_CLASSES
     from ssdzoo.measure.timings import this_machine, timings
 
-    console, measured = Console(), timings(presets)
+    output, measured = console(), timings(presets)
     # Where it is narrow, without the backbone, which the name nearly tells, and then closer together.
     for with_backbone, gap in ((True, 2), (False, 2), (False, 1)):
         table = _table(presets, measured, with_backbone, gap)
-        if Console(width=1000).measure(table).maximum <= console.width:
+        if console(1000).measure(table).maximum <= output.width:
             break
-    console.print(table)
+    output.print(table)
     if any(not p.classes for p in presets):
-        console.print(f"params and GMACs are those of {CUSTOM_CLASSES} classes where the classes are yours", highlight=False)
+        output.print(f"params and GMACs are those of {CUSTOM_CLASSES} classes where the classes are yours")
     if measured:
         about = f"ms: an image from its file to its detections, with the fastest runtime measured, on {this_machine()}"
-        console.print(about, highlight=False)
+        output.print(about)
 
 
-def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> Table:
+def _table(presets: list, measured: dict, with_backbone: bool, gap: int) -> PlainTable:
     from ssdzoo.costs import find_cost
     from ssdzoo.measure.timings import fastest
 
-    table = Table(box=None, header_style="bold", padding=(0, gap, 0, 0), pad_edge=False)
+    table = PlainTable(padding=(0, gap, 0, 0), pad_edge=False)
     for header in ("name", *(["backbone"] if with_backbone else []), "input"):
         table.add_column(header, no_wrap=True)
     for header in ("classes", "params", "GMACs", *(["ms"] if measured else [])):
@@ -105,17 +103,17 @@ def _show_weights(presets: list, root: Path | None, as_json: bool) -> None:
         rows = [{"name": p.name, "model": files[p.name], "backbone": {p.classifier: files[p.classifier]}} for p in presets]
         print(json.dumps(rows, indent=1))
         return
-    table = Table("name", "its weights", "weights of its backbone", box=None, header_style="bold")
+    table = PlainTable("name", "its weights", "weights of its backbone")
     for p in presets:
         own, backbone = _word(found[p.name]), _word(found[p.classifier])
         table.add_row(p.name, own, f"{p.classifier}: {backbone}" if backbone != "-" else backbone)
-    console = Console()
-    console.print(table)
+    output = console()
+    output.print(table)
     here = [f for found_files in found.values() for f in found_files]
     for f in here:
-        console.print(f"{f.path}  {_story(f)}", soft_wrap=True, markup=False, highlight=False)
+        output.print(f"{f.path}  {_story(f)}", soft_wrap=True)
     if not here:
-        console.print(f"no weights in {folder}", soft_wrap=True, markup=False, highlight=False)
+        output.print(f"no weights in {folder}", soft_wrap=True)
 
 
 def _word(files: list) -> str:

@@ -5,11 +5,14 @@ import sys
 from copy import copy
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Optional, get_args
 
 import typer
 
 from ssdzoo.errors import CallError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def option(help: str, *names: str, panel: str | None = None, **kwargs: Any) -> Any:
@@ -23,18 +26,49 @@ def argument(help: str, **kwargs: Any) -> Any:
 
 
 _DATA = (
-    "A data set: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. Several with "
-    "commas in between are joined."
+    "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CSV, LabelMe, RecordIO, "
+    "SageMaker's manifest. Several with commas in between are joined."
 )
 Model = Annotated[str, argument("A preset's name, a table (.toml), a run folder, or an exported model.")]
 Data = Annotated[Path, argument(_DATA)]
 Format = Annotated[
-    Optional[str], option("Format of the data: voc, coco, yolo, recordio or csv.", show_default="recognized from the path"),
+    Optional[str],
+    option("Format of the data: voc, coco, yolo, recordio, csv, labelme or sagemaker.", show_default="recognized from the path"),
+]  # fmt: skip
+ImageFolder = Annotated[
+    Optional[Path],
+    option("Folder of the images that the data name by paths or s3:// addresses.", show_default="looked for around the data"),
 ]  # fmt: skip
 BACKEND = "What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
 Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
 Weights = Annotated[Optional[Path], option("Parameter file of the whole network, or a run folder.")]
+_MEAN = (
+    "Mean of RGB in 0..1, for an exported model that does not say it; one number or three. Numbers above 1 are of pixels 0..255: "
+    "123,117,104."
+)
+_STD = "Standard deviation that the pixels less the mean are divided by, in the same unit; 1 for none, of pixels 0..255."
+
+
+def numbers(text: str) -> tuple:
+    """The numbers of an option such as 123,117,104; one of them is for all three channels."""
+    parts = text.split(",")
+    try:
+        values = tuple(float(part) for part in parts)
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 3):
+        raise typer.BadParameter(f"{text!r}: expected a number, or three with commas in between")
+    return values * 3 if len(values) == 1 else values
+
+
+def number_option(help: str, panel: str | None = None) -> Any:
+    """An option of numbers with commas in between."""
+    return option(help, panel=panel, parser=numbers, metavar="R,G,B", show_default=False)
+
+
+Mean = Annotated[Optional[Any], number_option(_MEAN)]
+Std = Annotated[Optional[Any], number_option(_STD)]
 Json = Annotated[bool, option("Print results as JSON on standard output.", "--json")]
 
 
@@ -45,13 +79,18 @@ def in_panel(shared: Any, panel: str) -> Any:
     return option
 
 
-def wide_console(**settings: Any) -> Any:
-    """For tables: 120 columns where the output is no terminal. Whatever a file's name contains can be printed then."""
-    from rich.console import Console
+def console(width: int | None = None) -> "Console":
+    """Standard output for tables and lines. Whatever a file's or a class's name contains can be printed then."""
+    from ssdzoo.report.tables import make_console
 
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    return Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120, **settings)
+    return make_console(width=width)
+
+
+def wide_console() -> "Console":
+    """The same, of 120 columns where the output is no terminal."""
+    return console(None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
 
 
 def check_folder(out: Path | None) -> None:

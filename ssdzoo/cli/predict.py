@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, Gpus, Json, Model, Weights, argument, check_folder, option, prepare
+from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare
+from ssdzoo.errors import DataError
 
 
 def predict(
@@ -16,21 +17,33 @@ def predict(
     precision: Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")] = "auto",
     mode: Annotated[str, option("For openvino: latency, or throughput for many images.")] = "latency",
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
-    """Find objects in images; write a picture of each, and detections.json."""
+    """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     check_folder(out)
     contexts = prepare(gpus, backend == "mxnet")
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, contexts, weights, precision, mode)
+    detector = load(model, backend, contexts, weights, precision, mode, mean, std)
+    failed = []
     with WorkProgress() as progress:
-        found = write_predictions(detector, images, out, score, progress.images)
+
+        def report(item, error) -> None:
+            progress.say(f"ssdzoo: {error}")
+            failed.append(item)
+
+        found = write_predictions(detector, images, out, score, progress, report)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
         objects = sum(len(image["detections"]) for image in found)
         print(f"{objects} objects in {len(found)} images: {out}/detections.json and the pictures beside it")
+    if failed:
+        raise DataError(
+            f"{len(failed)} of {len(found) + len(failed)} images could not be read; {out}/detections.json has the others"
+        )

@@ -4,20 +4,22 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssdzoo.cli.messages import as_flags
 from ssdzoo.data import Dataset, load_dataset
+from ssdzoo.data.record import brief_problems
 from ssdzoo.progress import Printed, step_note
+from ssdzoo.report.tables import make_console
 
 
-def load_data(data: str | Path, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+def load_data(data: str | Path, split: str, names: list | None = None, format: str | None = None,
+              image_folder: Path | None = None) -> Dataset:  # fmt: skip
     """A data set; what is wrong with it is printed."""
-    dataset = load_dataset(data, split, names, format)
     with WorkProgress() as progress:
-        for problem in dataset.problems:
-            progress.say(f"  {problem}")
+        dataset = load_dataset(data, split, names, format, image_folder, progress)
+        for line in brief_problems(dataset.problems):
+            progress.say(f"  {line}")
     return dataset
 
 
@@ -26,14 +28,14 @@ class WorkProgress(Printed):
 
     def __init__(self):
         super().__init__()
-        self._console = Console(file=sys.stderr, highlight=False)
+        self._console = make_console(file=sys.stderr)
         self._bar = self._task = None
 
     def __enter__(self):
         if self._console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}"),
-                TimeRemainingColumn(), console=self._console, transient=True,
+                TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(),
+                TextColumn("{task.fields[note]}", markup=False), TimeRemainingColumn(), console=self._console, transient=True,
             )  # fmt: skip
             self._bar.start()
         return self
@@ -48,7 +50,7 @@ class WorkProgress(Printed):
         self._bar = None
 
     def say(self, text: str) -> None:
-        self._console.print(as_flags(text), soft_wrap=True, markup=False)
+        self._console.print(as_flags(text), soft_wrap=True)
 
     def step(self, epoch: int, step: int, steps: int, row: dict) -> None:
         if not self._bar:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 from ssdzoo.cli.compare import show_certificate
-from ssdzoo.cli.options import PARTS, Json, Model, Weights, check_folder, option, prepare
+from ssdzoo.cli.options import PARTS, Format, ImageFolder, Json, Mean, Model, Std, Weights, check_folder, option, prepare
 from ssdzoo.errors import CallError
 
 _IMAGES = "Folder of images like those of later use, to calibrate on."
@@ -19,6 +19,8 @@ def quantize(
     count: Annotated[int, option("Images to calibrate on, evenly spread over all.", min=1)] = 100,
     data: Annotated[Optional[Path], option(_DATA, show_default="the agreement on --images decides")] = None,
     split: Annotated[str, option(f"Images of --data. {PARTS}")] = "test",
+    format: Format = None,
+    image_folder: ImageFolder = None,
     map_tolerance: Annotated[float, option("Maximum loss of mAP, with --data.", min=0)] = 0.01,
     agreement: Annotated[float, option("Minimum share of equal detections, without --data.", min=0, max=1)] = 0.9,
     score: Annotated[float, option("Minimum score of a detection in the certificate.", min=0, max=1)] = 0.5,
@@ -26,6 +28,8 @@ def quantize(
         Optional[int], option("Convolutions that stay in float, from the image on.", min=0, show_default="as few as needed")
     ] = None,
     weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
     as_json: Json = False,
 ) -> None:
     """Write an int8 ONNX model calibrated on images, and compare it with the float one; exit status 1 where it loses too much."""
@@ -38,12 +42,13 @@ def quantize(
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
-    side = open_side(model, "onnxruntime", contexts, weights)
+    side = open_side(model, "onnxruntime", contexts, weights, mean=mean, std=std)
     before = side.detector.backend.file
     assert before  # onnxruntime runs a file
     path = out / f"{side.detector.preset.name}-int8.onnx"
-    records = load_data(data, split, side.detector.names).records if data else None
-    chosen = _spread(images, data, side.detector.names, count)
+    names = side.detector.names
+    records = load_data(data, split, names, format, image_folder).records if data else None
+    chosen = _spread(images or _training_images(data, names, format, image_folder), count)
     with WorkProgress() as progress:
         batches = (side.detector.prepare(image)[1][None] for image in progress.images(chosen, len(chosen)))
         done = quantize_onnx(before, path, batches, float_first)
@@ -59,11 +64,16 @@ def quantize(
     show_certificate(side, open_side(path, "onnxruntime"), trial, out, as_json)
 
 
-def _spread(images, data, names: list, count: int) -> list:
-    """At most `count` of the images, the same ones each time."""
+def _training_images(data, names: list, format: str | None, image_folder: Path | None) -> list:
     from ssdzoo.data import load_dataset
+
+    return [record.image for record in load_dataset(data, "train", names, format, image_folder).records]
+
+
+def _spread(images, count: int) -> list:
+    """At most `count` of the images, the same ones each time."""
     from ssdzoo.measure.certificate import list_stills
 
-    found = list_stills([record.image for record in load_dataset(data, "train", names).records] if images is None else images)
+    found = list_stills(images)
     step = max(1.0, len(found) / count)
     return [found[int(i * step)] for i in range(min(count, len(found)))]

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Gpus, Weights, argument, check_folder, in_panel, option, prepare
+from ssdzoo.cli.options import PARTS, Data, Format, Gpus, ImageFolder, Weights, argument, check_folder, in_panel, option, prepare
 from ssdzoo.train.settings import Settings
 
 _WEIGHTS, _VAL_SPLIT = "Weights to start from", "val, if there is one"
@@ -45,6 +45,7 @@ def train(
         Optional[str], option("Images that choose the best epoch; 'none' for none.", panel="Data", show_default=_VAL_SPLIT)
     ] = None,
     format: Annotated[Optional[str], in_panel(Format, "Data")] = None,
+    image_folder: Annotated[Optional[Path], in_panel(ImageFolder, "Data")] = None,
     base_weights: Annotated[Optional[Path], option(_BASE_WEIGHTS, panel=_WEIGHTS)] = None,
     weights: Annotated[Optional[Path], in_panel(Weights, _WEIGHTS)] = None,
     **settings: Any,

@@ -1,23 +1,30 @@
 """Reads images, and refuses those whose end is missing, which OpenCV would fill with gray."""
 
 import io
-import struct
+import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
 
+from ssdzoo.data.image_header import Header, is_jpeg, read_header
 from ssdzoo.errors import DataError
+from ssdzoo.machine import memory
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-_TAIL = 65536  # bytes at a file's end in which its end marker is looked for first; phones append whole videos after it
-_PNG = b"\x89PNG\r\n\x1a\n"
-_JPEG = b"\xff\xd8"
+OPENCV_PIXELS = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)  # as OpenCV reads it when it is imported
+_CONVERT = "replace it, convert it to JPEG or PNG if it is an image of another format, or take it out of the data"
+ROWS = 256  # that are scaled at once, to spare memory
+BYTES_PER_PIXEL = 8  # the decoded image, its copy in RGB, and the file
 _FLAGS = {
-    1: cv2.IMREAD_COLOR, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8,
-}  # fmt: skip
+    1: cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
 
 
 @dataclass(frozen=True)
@@ -54,59 +61,138 @@ class FilePart:
         return b"".join(data[a:b] for a, b in zip(starts, ends))
 
 
+class ImageInfo(NamedTuple):
+    """What is known of an image before it is decoded.
+
+    Attributes:
+        height, width: in pixels, of what `read_image` returns.
+        orientation: the turning that EXIF asks for and `read_image` does, 2 to 8; 1 for none.
+    """
+
+    height: int
+    width: int
+    orientation: int = 1
+
+
 def read_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
     """The pixels of a path or a FilePart, (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+
+    Gray becomes three equal channels, and transparency is dropped. An image of more than 8 bits per channel is scaled by
+    `to_8_bits`.
 
     Args:
         reduction: 1, 2, 4 or 8; a JPEG is decoded with that many times fewer rows and columns, in much less time. Other
             formats are always decoded in full.
 
     Raises:
-        DataError: missing, unreadable, not an image, or truncated (OpenCV would fill the missing part with gray).
+        DataError: missing, unreadable, not an image, truncated (OpenCV would fill the missing part with gray), or with more
+            pixels than `max_pixels`.
     """
+    return cv2.cvtColor(to_8_bits(decode_image(path, reduction)), cv2.COLOR_BGR2RGB)
+
+
+def decode_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
+    """The pixels as the file has them, (H, W, 3) BGR of any dtype, turned; arguments and errors are those of `read_image`."""
     with _opened(path) as file:
         data = file.read()
-    _check_complete(path, io.BytesIO(data))
-    level = cv2.getLogLevel()
-    cv2.setLogLevel(0)  # the error below reports it once, with the path
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction if data[:2] == _JPEG else 1])
-    except cv2.error:  # such as a header that claims more pixels than OpenCV allows
-        image = None
-    finally:
-        cv2.setLogLevel(level)
-    if image is None:
-        raise DataError(f"{path}: not an image that OpenCV can decode; replace it, or take it out of the data")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    _checked_header(path, io.BytesIO(data))
+    pixels, flags = np.frombuffer(data, np.uint8), _FLAGS[reduction if is_jpeg(data) else 1]
+    image = _decoded(pixels, flags)
+    if image is None:  # one channel of 32 or 64 bits has no color in OpenCV
+        image = _decoded(pixels, cv2.IMREAD_ANYDEPTH)
+    if image is None or (image.ndim == 2 and image.dtype == np.uint8):
+        raise DataError(f"{path}: not an image that OpenCV can decode; {_CONVERT}")
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
+
+
+def to_8_bits(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of any dtype as uint8. Those of 8 bits stay as they are.
+
+    Of others, such as thermal photos of 14 or 16 bits, the lowest value of the image becomes 0 and its highest 255, for all
+    channels together: fixed limits would leave a few shades of gray of a photo that uses a small part of its range. Values that
+    are not finite become 0, and so does an image of a single value.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    finite = pixels if pixels.dtype.kind in "iu" else pixels[np.isfinite(pixels)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0, 0)
+    result = np.zeros(pixels.shape, np.uint8)
+    if high > low:
+        type_: type = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+        for i in range(0, len(pixels), ROWS):
+            values = (pixels[i : i + ROWS].astype(type_) - type_(low)) * type_(255 / (high - low))
+            result[i : i + ROWS] = np.nan_to_num(np.rint(values), nan=0, posinf=0, neginf=0)
+    return result
 
 
 def image_size(path: str | Path | FilePart) -> tuple:
-    """(height, width) in pixels of what `read_image` returns, from the header and a look at the end.
+    """(height, width) in pixels of what `read_image` returns; see `image_info`."""
+    return image_info(path)[:2]
+
+
+def image_info(path: str | Path | FilePart) -> ImageInfo:
+    """The size of what `read_image` returns, from the header and a look at the end.
 
     Raises:
         DataError: see `read_image`.
     """
-    from PIL import Image
-
     with _opened(path) as file:
-        _check_complete(path, file)
-        file.seek(0)
-        try:
-            with Image.open(file) as image:
-                width, height = image.size
-                if image.format in ("JPEG", "MPO"):
-                    return (width, height) if _is_turned(image.info.get("exif")) else (height, width)
-                # Pillow would decode a whole PNG in search of its orientation.
-                if image.format == "PNG":
-                    turned = "eXIf" in _png_chunks(file, file.seek(0, io.SEEK_END))
-                else:
-                    turned = image.getexif().get(0x0112, 1) > 4
-        except Image.DecompressionBombError:
-            raise DataError(f"{path}: has too many pixels to be decoded; make it smaller, or take it out of the data") from None
-        except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error):
-            raise DataError(f"{path}: not an image; replace it, or take it out of the data") from None
-    # Which of the rarer formats OpenCV turns depends on its version.
-    return read_image(path).shape[:2] if turned else (height, width)
+        header = _checked_header(path, file)
+    is_rare = header is None or header.kind == "other"
+    if is_rare and not isinstance(path, FilePart) and not has_decoder(path):
+        raise DataError(f"{path}: not an image; {_CONVERT}")
+    if header is None or not header.height or not header.width:
+        return ImageInfo(*decode_image(path).shape[:2])
+    sides, turned = (header.height, header.width), (header.width, header.height)
+    if header.kind == "jpeg":
+        height, width = turned if header.orientation > 4 else sides
+        return ImageInfo(height, width, header.orientation)
+    if header.orientation > 4:  # which of the rarer formats OpenCV turns depends on its version
+        height, width = decode_image(path).shape[:2]
+        return ImageInfo(height, width, header.orientation if (height, width) == turned else 1)
+    return ImageInfo(*sides, header.orientation)
+
+
+def has_decoder(path: str | Path) -> bool:
+    """Whether OpenCV knows the format of a file, by its content."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a name with bytes that are no UTF-8 would end the process within OpenCV
+        return _decoded(np.fromfile(path, np.uint8), cv2.IMREAD_REDUCED_COLOR_8) is not None
+    return bool(cv2.haveImageReader(str(path)))
+
+
+@lru_cache
+def max_pixels() -> int:
+    """The number of pixels that an image may have: as many as OpenCV decodes, or as the memory holds."""
+    bytes_ = memory()
+    return min(OPENCV_PIXELS, bytes_ // BYTES_PER_PIXEL if bytes_ else OPENCV_PIXELS)
+
+
+def _checked_header(path: str | Path | FilePart, file: BinaryIO) -> Header | None:
+    if file.seek(0, io.SEEK_END) == 0:
+        raise DataError(f"{path}: the file is empty; replace it, or take it out of the data")
+    header = read_header(file)
+    if header and not header.is_complete:
+        raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
+    if header and header.height * header.width > max_pixels():
+        limit = f"OpenCV and the memory of this machine allow {max_pixels() // 10**6:,} million"
+        raise DataError(
+            f"{path}: {header.width}x{header.height} are too many pixels, {limit}; cut the image into tiles, make it smaller, or "
+            "take it out of the data"
+        )
+    return header
+
+
+def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
+    level = cv2.getLogLevel()
+    cv2.setLogLevel(0)  # the error of the caller reports it once, with the path
+    try:
+        return cv2.imdecode(data, flags)
+    except cv2.error:
+        return None
+    finally:
+        cv2.setLogLevel(level)
 
 
 def _opened(path):
@@ -118,69 +204,3 @@ def _opened(path):
         raise DataError(f"{path}: cannot be read: {error.strerror}; fix it, or take it out of the data") from None
     except ValueError:
         raise DataError(f"{str(path)!r}: no such image, a file's name holds no zero bytes") from None
-
-
-def _check_complete(path: str | Path | FilePart, file: BinaryIO) -> None:
-    size = file.seek(0, io.SEEK_END)
-    file.seek(0)
-    head = file.read(8)
-    if size == 0:
-        raise DataError(f"{path}: the file is empty; replace it, or take it out of the data")
-    if head[:2] == _JPEG:
-        complete = _jpeg_is_complete(file, size)
-    elif head == _PNG:
-        complete = "IEND" in _png_chunks(file, size)
-    else:
-        return
-    if not complete:
-        raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
-
-
-def _jpeg_is_complete(file: BinaryIO, size: int) -> bool:
-    """Whether an end marker follows the first scan. Its header segments are skipped, because a thumbnail in them has its
-    own."""
-    at = 2
-    while at + 4 <= size:
-        file.seek(at)
-        head = file.read(4)
-        if head[0] != 0xFF:
-            return False
-        if head[1] == 0xFF:  # padding
-            at += 1
-            continue
-        if head[1] == 0xDA:  # start of scan; in what follows, FF D9 can only be the end
-            return _holds(file, b"\xff\xd9", at, size)
-        at += 2 + struct.unpack(">H", head[2:])[0]
-    return False
-
-
-def _holds(file: BinaryIO, marker: bytes, start: int, size: int) -> bool:
-    """Whether bytes are found behind `start`: near the end of the file, or else anywhere."""
-    for at in (max(start, size - _TAIL), start):
-        file.seek(at)
-        if marker in file.read():
-            return True
-    return False
-
-
-def _png_chunks(file: BinaryIO, size: int) -> set:
-    """Names of the chunks; that of the last one only if the file holds its 12 bytes around the content."""
-    names, at = set(), len(_PNG)
-    while at + 12 <= size and "IEND" not in names:
-        file.seek(at)
-        length, name = struct.unpack(">I4s", file.read(8))
-        at += 12 + length
-        names.add(name.decode("latin-1"))
-    return names
-
-
-def _is_turned(data: bytes | None) -> bool:
-    """Whether a JPEG's EXIF swaps its sides. One that cannot be read turns nothing, in OpenCV too."""
-    from PIL import Image
-
-    exif = Image.Exif()
-    try:
-        exif.load(data or b"")
-        return exif.get(0x0112, 1) in (5, 6, 7, 8)
-    except (SyntaxError, ValueError, TypeError, KeyError, struct.error):
-        return False

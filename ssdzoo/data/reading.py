@@ -4,25 +4,24 @@ A data set is named by a path, by a list of paths, or by paths with commas in be
 """
 
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 
-from ssdzoo.data.formats.annotation import make_record
-from ssdzoo.data.formats.coco import COCOReader
-from ssdzoo.data.formats.csv_table import CSVReader
-from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.recordio import RecordIOReader
-from ssdzoo.data.formats.splits import FRACTIONS, NoSplitError, match_split, parse_split, select_items
-from ssdzoo.data.formats.voc import VOCReader
-from ssdzoo.data.formats.yolo import YOLOReader
-from ssdzoo.data.record import ERROR, Dataset, Problem, Record
-from ssdzoo.errors import CallError, DataError
-
-FORMATS = {reader.format: reader for reader in (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader)}
-EXPECTED = (
-    "expected a Pascal VOC folder (Annotations/, JPEGImages/, ImageSets/Main/), a COCO .json or a folder with "
-    "annotations/instances_*.json, YOLO's data.yaml, MXNet's .rec or .lst, a .csv, or a folder with one of them"
+from ssdzoo.data.formats.read_records import read_records
+from ssdzoo.data.formats.recognize import open_readers
+from ssdzoo.data.formats.splits import (
+    FRACTIONS,
+    EmptySplitError,
+    NoObjectsError,
+    NoSplitError,
+    knows_split,
+    own_splits,
+    select_items,
 )
+from ssdzoo.data.record import ERROR, Dataset, Problem
+from ssdzoo.errors import DataError
+from ssdzoo.progress import Silent
+
 SHOWN = 5  # bad files that one error names
 
 
@@ -39,25 +38,17 @@ def class_names(path: str | Path | list, format: str | None = None) -> list:
 
 def split_names(path: str | Path | list, format: str | None = None) -> list:
     """Names of the splits of a data set; those that are drawn where it has none of its own."""
-    names = [name for reader in open_readers(path, format) for name in reader.splits() or sorted(FRACTIONS)]
+    names = [name for reader in open_readers(path, format) for name in own_splits(reader) or sorted(FRACTIONS)]
     return list(dict.fromkeys(names))
 
 
 def has_split(path: str | Path | list, split: str, format: str | None = None) -> bool:
     """Whether a data set has a split; "val" is there too where it is called val2017 or valid."""
-    return any(_has(reader, parse_split(split)[0]) for reader in open_readers(path, format))
+    return any(knows_split(reader, split) for reader in open_readers(path, format))
 
 
-def _has(reader: Reader, name: str) -> bool:
-    if not reader.splits():
-        return name in (*FRACTIONS, "trainval", "all")
-    try:
-        return bool(match_split(reader, name))
-    except NoSplitError:
-        return False
-
-
-def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None) -> Dataset:
+def load_dataset(path: str | Path | list, split: str, names: list | None = None, format: str | None = None,
+                 image_folder: str | Path | None = None, progress: Silent | None = None) -> Dataset:  # fmt: skip
     """One split of a data set.
 
     Args:
@@ -66,52 +57,46 @@ def load_dataset(path: str | Path | list, split: str, names: list | None = None,
             without it add nothing, which is reported as a problem.
         names: the classes in order; None takes all that the data set has.
         format: a name of FORMATS; None recognizes it from the path.
+        image_folder: where the images lie that the files of the data set name by paths or addresses; None looks around the files.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
-    Boxes without width or height are left out and reported as problems.
+    The annotations of a split with MANY images or more are believed about the sizes of their images, which are compared when the
+    images are decoded; those of a smaller one are compared here.
+
+    Boxes without width or height are left out, corners in the wrong order are swapped, and both are reported as problems.
 
     Raises:
-        CallError: an unknown format, a part of a split that cannot be read.
-        DataError: an unknown or empty split; annotations or images that cannot be read, a box outside of its image, a class
-            that is not in `names`: names the first few files and what to do.
+        CallError: an unknown format, a part of a split that cannot be read, an `image_folder` that is missing or of no use.
+        DataError: class ids without names joined to names; an unknown or empty split; annotations or images that cannot be read,
+            a box outside of its image, a class that is not in `names`: names the first few files and what to do. A split without
+            a single object.
     """
-    readers = open_readers(path, format)
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
     if names is None:
         names = united_names(readers, problems)
         raise_errors(problems)
-    records = list(read_records(readers, read_items(readers, split, problems), list(names), problems))
+    records = read_records(readers, read_items(readers, split, problems), list(names), problems, (progress or Silent()).images)
     raise_errors(problems)
+    if records and not has_objects(records):
+        raise NoObjectsError(f"{path}: {no_objects(split, len(records), problems)}")
     return Dataset(list(names), records, problems)
 
 
-def open_readers(path: str | Path | list, format: str | None = None) -> list:
-    """A reader for each path.
-
-    Raises:
-        CallError: an unknown format.
-        DataError: a path that is missing, or of no known format.
-    """
-    if format is not None and format not in FORMATS:
-        raise CallError(f"no format {format!r}; there are {', '.join(FORMATS)}")
-    return [_open(part, format) for part in _paths(path)]
+def has_objects(records: Sequence) -> bool:
+    """Whether any Record has an object that can be learned or found; crowds are none."""
+    return any(not record.crowd.all() for record in records)
 
 
-def _paths(path: str | Path | list) -> list:
-    if isinstance(path, (list, tuple)):
-        return [part for one in path for part in _paths(one)]
-    if "," in str(path) and not Path(path).exists():
-        return [Path(part.strip()) for part in str(path).split(",") if part.strip()]
-    return [Path(path)]
-
-
-def _open(path: Path, format: str | None) -> Reader:
-    if not path.exists():
-        raise DataError(f"{path}: no such data set")
-    for name, reader in FORMATS.items():
-        # A file that the user calls COCO's may have any suffix.
-        if format in (None, name) and (reader.recognizes(path) or (format == name and path.is_file())):
-            return reader(path)
-    raise DataError(f"{path}: not a data set{f' of format {format}' if format else ''}; {EXPECTED}")
+def no_objects(split: str, count: int, problems: list) -> str:
+    """What to say about a split of `count` images for which `has_objects` is False; `problems` are those of its boxes."""
+    images = f"its {count} images have" if count > 1 else "its only image has"
+    empty = sum(problem.kind == "degenerate box" for problem in problems)
+    why = f" ({empty} box{'es' * (empty > 1)} without width or height left out)" if empty else ""
+    return (
+        f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
+        "evaluated on: check the annotations"
+    )
 
 
 def united_names(readers: list, problems: list) -> list:
@@ -139,22 +124,10 @@ def read_items(readers: list, split: str, problems: list) -> list:
             missing.append((reader, error))
     if len(missing) == len(readers):
         raise missing[0][1]
-    for reader, _ in missing:
-        problems.append(Problem(reader.path, f"has no split {split!r}: adds nothing to it", "split"))
+    for reader, reason in missing:
+        what = "no images in" if isinstance(reason, EmptySplitError) else "no"
+        problems.append(Problem(reader.path, f"has {what} split {split!r}: adds nothing to it", "split"))
     return items
-
-
-def read_records(readers: list, items: list, names: list, problems: list) -> Iterator[Record]:
-    """Yields the Record of each (reader, item) that is not too broken for one; `problems` takes what is wrong."""
-    by_name = {name: i for i, name in enumerate(names)}
-    by_id = {str(i): i for i in range(len(names))}
-    ids = {id(reader): by_id if reader.nameless else by_name for reader in readers}
-    for reader, item in items:
-        annotation = reader.annotation(item)
-        if isinstance(annotation, Problem):
-            problems.append(annotation)
-        elif record := make_record(annotation, ids[id(reader)], problems):
-            yield record
 
 
 def raise_errors(problems: list) -> None:

@@ -32,7 +32,7 @@ def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str |
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model} is an ONNX file already")
     if isinstance(source, SymbolSource):
-        return to_onnx(source.symbol, source.params, _file(out, source.name), **{**_known(source), **options})
+        return to_onnx(source.symbol, source.arrays, _file(out, source.name), **{**_known(source, options), **options})
     with tempfile.TemporaryDirectory() as folder:
         symbol, params = source.network(ctx).export(Path(folder) / source.preset.name)
         return to_onnx(symbol, params, _file(out, source.preset.name), **{**_options(source.preset), **options})
@@ -43,8 +43,8 @@ def _file(out: str | Path, name: str) -> Path:
     return out if out.suffix == ".onnx" else out / f"{name}.onnx"
 
 
-def _known(source: SymbolSource) -> dict:
-    """What the sidecar of an exported model says about it, or else its name, if that is a preset's."""
+def _known(source: SymbolSource, options: dict) -> dict:
+    """What the user and the sidecar say about an exported model, or else its name, if that is a preset's."""
     if "backbone" in source.known:
         return _options(source.preset)
     named = {"base_size": find_preset(source.name).base_size} if source.name in list_models() and not source.sidecar else {}
@@ -52,7 +52,8 @@ def _known(source: SymbolSource) -> dict:
     return {
         "preset": source.name,
         "size": known.get("base_size"),
-        **{key: known[key] for key in ("classes", "mean", "std") if key in known},
+        "classes": known.get("classes"),
+        **({} if {"mean", "std"} <= options.keys() else dict(zip(("mean", "std"), source.normalization))),
     }
 
 

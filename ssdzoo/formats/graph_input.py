@@ -1,18 +1,21 @@
 """What the images that a symbol takes must look like: layout and range of values, read from its graph and its parameters."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ssdzoo.errors import ExportError
+from ssdzoo.errors import CallError, ExportError
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
+from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD, in_unit
 
 _BINARY = re.compile(r"(?:broadcast_|elemwise_|_)(r?)(add|plus|sub|minus|mul|div)(_?scalar)?")
 _KEEPS_VALUES = {"Cast", "cast", "amp_cast", "identity", "_copy", "BlockGrad", "stop_gradient"}
 _KEEPS_PARAMETER = _KEEPS_VALUES | {
     "Reshape", "reshape", "expand_dims", "broadcast_like", "broadcast_to", "broadcast_axis", "broadcast_axes",
 }  # fmt: skip
+MULTI_BOX_DETECTION = ("_contrib_MultiBoxDetection", "MultiBoxDetection")
 # What pixels are multiplied by at most, 1 / 58 or 1 / 255 in practice; normalized values are not made so small.
 _PIXEL_FACTOR = 0.1
 
@@ -26,16 +29,40 @@ class GraphInput:
         channels_last: it takes (B, H, W, 3), else (B, 3, H, W).
         white: the value of a white pixel, 255 or 1, where the graph takes images from 0 to that and normalizes them itself; None
             where it takes images that are normalized already.
+        multi_box: its detections come from MultiBoxDetection. Such graphs are of projects that do not share one normalization.
     """
 
     name: str
     channels_last: bool
     white: float | None
+    multi_box: bool = False
 
-    def normalization(self, mean: tuple, std: tuple) -> tuple:
+    @property
+    def needs_normalization(self) -> bool:
+        """Whether nothing but the user knows the mean and the std of its images."""
+        return self.multi_box and self.white is None
+
+    def normalization(self, mean: Sequence[float] | None, std: Sequence[float] | None, source: str = "the symbol") -> tuple:
         """(mean, std) that prepare RGB images in 0..1 for the graph as (image - mean) / std: the given ones, unless it normalizes
-        images itself."""
-        return (mean, std) if self.white is None else ((0.0,) * 3, (1 / self.white,) * 3)
+        images itself; of those that are None ImageNet's.
+
+        Args:
+            mean, std: three numbers each, in 0..1, or both of pixels 0..255 (`ssdzoo.preset.in_unit`). For a graph with
+                MultiBoxDetection a std of 1 is of pixels, because no such project scales them to 0..1.
+            source: of the graph, for messages.
+
+        Raises:
+            CallError: a graph with MultiBoxDetection of which one of them is not given; numbers of two units.
+        """
+        if self.white is not None:
+            return (0.0,) * 3, (1 / self.white,) * 3
+        if self.multi_box and (mean is None or std is None):
+            raise CallError(
+                f"{source}: a graph with MultiBoxDetection does not say how images are normalized: give mean= and std=, or write "
+                "both into its .toml. Models of mxnet-ssd take mean 123,117,104 and std 1, SageMaker's samples mean 0 and std 1"
+            )
+        pixels = self.multi_box and max(std or (0,)) >= 1
+        return in_unit(mean or IMAGENET_MEAN, std or IMAGENET_STD, source, pixels)
 
 
 def input_of(graph: SymbolGraph, params: dict) -> GraphInput:
@@ -75,7 +102,8 @@ def input_of(graph: SymbolGraph, params: dict) -> GraphInput:
             if not settled:
                 settled, white = _range(factor, offset)
         node = reader
-    return GraphInput(name, axes == [0, 3, 1, 2], white)
+    multi_box = any(node.op in MULTI_BOX_DETECTION for node in needed)
+    return GraphInput(name, axes == [0, 3, 1, 2], white, multi_box)
 
 
 def is_label(node: Node) -> bool:

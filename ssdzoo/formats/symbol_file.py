@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import ExportError
+from ssdzoo.formats.numpy_names import older_name
 
 _LONGEST = 10_000  # characters of an attribute; those of real ones are a list of anchor sizes at most
 
@@ -17,7 +18,7 @@ class Node:
 
     Attributes:
         index: its place in the file; the nodes of its inputs have smaller ones.
-        op: the operator, "null" for a variable.
+        op: the operator, "null" for a variable; one of the numpy interface by its older name (`ssdzoo.formats.numpy_names`).
         name: as in the file.
         attrs: {name: text}.
         inputs: ((node index, output number), ...).
@@ -106,7 +107,7 @@ def read_symbol(source: str | Path) -> SymbolGraph:
             raise ExportError(f"{name}: cannot be read as a symbol: {error}") from None
     try:
         return _graph(name, json.loads(text))
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
+    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise ExportError(f"{name}: not a symbol of MXNet ({type(error).__name__}: {error}); expected NAME-symbol.json") from None
 
 
@@ -135,8 +136,8 @@ def _node(name: str, index: int, fields: dict) -> Node:
         if subgraph["heads"]:
             _graph(name, subgraph)
     inputs = tuple(_entry(entry) for entry in fields["inputs"])
-    attrs = {str(key): str(value) for key, value in attrs.items()}
-    return Node(index, str(fields["op"]), str(fields["name"]), attrs, inputs, bool(fields.get("subgraphs")))
+    op, attrs = older_name(str(fields["op"]), {str(key): str(value) for key, value in attrs.items()})
+    return Node(index, op, str(fields["name"]), attrs, inputs, bool(fields.get("subgraphs")))
 
 
 def _entry(entry: list) -> tuple:

@@ -20,7 +20,7 @@ from ssdzoo.costs import with_some_classes
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import write_params
-from ssdzoo.model_source import NetworkSource, resolve
+from ssdzoo.model_source import NetworkSource, Numbers, resolve
 from ssdzoo.predict.load import load
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.runtime import gluoncv, mxnet, tune_cpu
@@ -37,7 +37,7 @@ class Subject(NamedTuple):
     """What is measured.
 
     Attributes:
-        model, weights: as `ssdzoo.predict.load.load` takes them.
+        model, weights, mean, std: as `ssdzoo.predict.load.load` takes them.
         name: of the preset, under which GluonCV may know the model, which is then a table with a parameter file; else None.
         trained: False for random weights.
     """
@@ -46,6 +46,8 @@ class Subject(NamedTuple):
     weights: str | Path | None = None
     name: str | None = None
     trained: bool = True
+    mean: Numbers | None = None
+    std: Numbers | None = None
 
 
 def runtimes(backends: list[str]) -> list[str]:
@@ -98,7 +100,7 @@ def benchmark(subject: Subject, images: list, backends: list[str], batches: Sequ
 def _write_int8(subject: Subject, images: list, out: Path) -> None:
     from ssdzoo.export.int8.quantize import quantize_onnx
 
-    detector = load(subject.model, "onnxruntime", weights=subject.weights)
+    detector = load(subject.model, "onnxruntime", weights=subject.weights, mean=subject.mean, std=subject.std)
     chosen = list(dict.fromkeys(images))[:_CALIBRATED]
     # Random weights do not show how many convolutions must stay in float.
     float_first = None if subject.trained else 1
@@ -134,7 +136,8 @@ def _measure(task: dict) -> dict | None:
     if task["runtime"] == GLUONCV:
         return _measure_gluoncv(task)
     tune_cpu()
-    detector = load(task["model"], task["runtime"].removesuffix(INT8), weights=task["weights"])
+    given = {key: task[key] for key in ("weights", "mean", "std")}
+    detector = load(task["model"], task["runtime"].removesuffix(INT8), **given)
     detector.batch_size = batch = task["batch"]
     images = task["images"]
     one = [detector.prepare(path)[1] for path in images[:batch]]
@@ -190,16 +193,17 @@ def _times(action: Callable, items: Iterable) -> list[float]:
     return times
 
 
-def find_subject(model: str | Path, folder: str | Path, weights: str | Path | None = None) -> Subject:
+def find_subject(model: str | Path, folder: str | Path, weights: str | Path | None = None, mean: Numbers | None = None,
+                 std: Numbers | None = None) -> Subject:  # fmt: skip
     """What a user calls a model: a table and a parameter file, written to `folder`, with random parameters for a preset without
     weights; or an exported model as it is.
 
     Raises:
         CallError: no such model.
     """
-    source = resolve(model, weights)
+    source = resolve(model, weights, mean, std)
     if not isinstance(source, NetworkSource):
-        return Subject(source.model)
+        return Subject(source.model, mean=mean, std=std)
     preset, trained, table = with_some_classes(source.preset), source.has_weights, Path(folder) / "model.toml"
     params = source.params if trained else _write_random(preset, Path(folder) / "random.params")
     write_text(table, preset.to_toml())

@@ -1,7 +1,7 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
 import platform
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from ssdzoo.files import file_hash
 from ssdzoo.machine import cores, processor, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import average_precision, detect_all, plain
-from ssdzoo.model_source import resolve
+from ssdzoo.model_source import Numbers, resolve
 from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
 from ssdzoo.progress import Silent
@@ -55,7 +55,7 @@ class Trial:
     """
 
     images: Images | None = None
-    records: list[Record] | None = None
+    records: Sequence[Record] | None = None
     score: float = 0.1
     tolerance: compare.Tolerance = field(default_factory=compare.Tolerance)
     worst: int = 6
@@ -98,21 +98,21 @@ class Certificate:
 
 
 def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
-              precision: str = "f32") -> Side:  # fmt: skip
+              precision: str = "f32", mean: Numbers | None = None, std: Numbers | None = None) -> Side:  # fmt: skip
     """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
-    source = resolve(model, weights)
+    source = resolve(model, weights, mean, std)
     detector = open_source(source, backend, ctx, precision)
     made = detector.backend.file  # an ONNX file that was made of it
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
 
-def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) -> Certificate:
+def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> Certificate:
     """Runs both models on the same images and compares what they find.
 
     Args:
         a, b: the model to trust, and the model to check.
         trial: the images, and what counts as the same.
-        progress: called with an iterable and the number of its items; returns an iterable of the same items.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Raises:
         CallError: other numbers of classes, videos.
@@ -120,7 +120,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Callable | None = None) ->
     """
     compare.check_classes(a.detector, b.detector)
     items, tolerance = trial.items(), trial.tolerance
-    found = [list(detect_all(side.detector, items, progress or Silent().images)) for side in (a, b)]
+    found = [list(detect_all(side.detector, items, (progress or Silent()).images, trial.records)) for side in (a, b)]
     limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
     matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {
@@ -152,7 +152,7 @@ def list_stills(images: Images) -> list[Image]:
     return items
 
 
-def _mean_ap(found: list, records: list | None, names: list) -> dict:
+def _mean_ap(found: list, records: Sequence | None, names: list) -> dict:
     if records is None:
         return {"not_compared": "the true boxes are not known"}
     a, b = (average_precision(side, records, names)["mAP"] for side in found)

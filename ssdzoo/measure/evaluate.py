@@ -1,7 +1,7 @@
 """Average precision and more of a detector on a data set."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.data import Dataset, load_dataset
-from ssdzoo.data.record import Record
+from ssdzoo.data.check.object_limit import too_many_objects
+from ssdzoo.data.loading.size_check import check_size
+from ssdzoo.data.record import Record, brief_problems
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.metrics import COCOMetrics, ConfusionMatrix, VOCMeanAP
 from ssdzoo.metrics.sizes import SIZES
+from ssdzoo.model_source import Numbers
 from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
 from ssdzoo.progress import Silent
@@ -36,7 +39,7 @@ class Evaluation:
     """
 
     names: list
-    records: list
+    records: Sequence[Record]
     found: list
     summary: dict
     curves: VOCMeanAP
@@ -54,20 +57,23 @@ def check_metric(metric: str) -> None:
 
 
 def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",
-             iou: float = 0.5, *, format: str | None = None, backend: str | None = None, weights: str | Path | None = None,
-             ctx: Any = None, progress: Silent | None = None) -> dict:  # fmt: skip
+             iou: float = 0.5, *, format: str | None = None, image_folder: str | Path | None = None,
+             backend: str | None = None, weights: str | Path | None = None, ctx: Any = None,
+             mean: Numbers | None = None, std: Numbers | None = None,
+             progress: Silent | None = None) -> dict:  # fmt: skip
     """Average precision of a model on a data set, in pixels of the original images.
 
     Args:
         model: a Detector, or what `ssdzoo.load` takes: a run folder, an exported model, an .onnx, the name of a preset.
         data: a Dataset of the same classes, or a path: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec
-            or .lst, or a .csv. Objects marked difficult and crowds are ignored.
+            or .lst, SageMaker's .manifest, or a .csv. Objects marked difficult and crowds are ignored.
         split: of a path: the images to evaluate on, such as "test" or "train[80%:]".
         metric: "voc07" (11 points) or "voc12" (area under the curve), both with the inclusive pixels of the devkit, or "coco"
             (the mean over IoU 0.50, 0.55, ... 0.95; see `ssdzoo.metrics.COCOMetrics.value`).
         iou: minimum IoU of a hit; "coco" has its own.
-        format: of the data: "voc", "coco", "yolo", "recordio" or "csv"; recognized by default.
-        backend, weights, ctx: of `ssdzoo.load`, where `model` is no Detector.
+        format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
+        image_folder: of a path: where the images lie that the data name by paths or addresses.
+        backend, weights, ctx, mean, std: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Returns:
@@ -84,16 +90,17 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     check_metric(metric)
     progress = progress or Silent()
     if isinstance(model, (str, Path)):
-        model = load(model, backend, ctx, weights)
+        model = load(model, backend, ctx, weights, mean=mean, std=std)
     if not isinstance(data, Dataset):
-        data = load_dataset(data, split, model.names, format)
-        for problem in data.problems:
-            progress.say(f"  {problem}")
-    found = detect_all(model, [record.image for record in data.records], progress.images)
+        data = load_dataset(data, split, model.names, format, image_folder, progress)
+        for line in brief_problems(data.problems):
+            progress.say(f"  {line}")
+        _say_too_many(model, data, progress)
+    found = detect_all(model, [record.image for record in data.records], progress.images, data.records)
     return average_precision(found, data.records, model.names, metric, iou)
 
 
-def average_precision(found: Iterable[Detections], records: list[Record], names: list, metric: str = "voc07",
+def average_precision(found: Iterable[Detections], records: Sequence[Record], names: list, metric: str = "voc07",
                       iou: float = 0.5) -> dict:  # fmt: skip
     """What `evaluate` returns, of the Detections of each Record."""
     scorer = COCOMetrics(names) if metric == "coco" else VOCMeanAP(names, iou, use_07=metric == "voc07", inclusive=True)
@@ -102,13 +109,21 @@ def average_precision(found: Iterable[Detections], records: list[Record], names:
     return scorer.value()
 
 
-def detect_all(detector: Detector, images: list, progress: Callable) -> Iterator[Detections]:
+def detect_all(detector: Detector, images: list, progress: Callable,
+               records: Sequence[Record] | None = None) -> Iterator[Detections]:  # fmt: skip
     """Yields the Detections of each image, down to the lowest score that the network gives.
 
     Args:
         progress: called with an iterable and the number of its items; returns an iterable of the same items.
+        records: of the images.
+
+    Raises:
+        DataError: an image has another size than its record.
     """
-    for _, found in progress(detector.stream(images, score=0.0), len(images)):
+    results = progress(detector.stream(images, score=0.0), len(images))
+    for i, (image, found) in enumerate(results):
+        if records is not None:
+            check_size(records[i], image)
         yield found
 
 
@@ -130,7 +145,9 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
     coco = COCOMetrics(names) if metric == "coco" else None
     started = time.perf_counter()
     images = [record.image for record in dataset.records]
-    found = list(detect_all(detector, images, (progress or Silent()).images))
+    progress = progress or Silent()
+    _say_too_many(detector, dataset, progress)
+    found = list(detect_all(detector, images, progress.images, dataset.records))
     seconds = time.perf_counter() - started
     for i, (record, detections) in enumerate(zip(dataset.records, found)):
         for scorer in (curves, confusion):
@@ -149,6 +166,11 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
         "images_per_s": round(len(found) / seconds, 2) if found else None,
     }
     return Evaluation(names, dataset.records, found, plain(summary), curves, confusion)
+
+
+def _say_too_many(detector: Detector, dataset: Dataset, progress: Silent) -> None:
+    if crowded := too_many_objects(dataset.records, detector.preset.post_nms, "the model"):
+        progress.say(f"  {crowded}: the others count as missed")
 
 
 def _add(scorer: Any, record: Record, found: Detections, image_id: int | None = None) -> None:

@@ -58,7 +58,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
                  predictors_pad: tuple = (1, 1), anchor_generator: type = SSDAnchorGenerator, shared_predictors: bool = False,
                  separable: bool = False, **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
-        self.classes = _class_names(classes)
+        self.classes = class_names(classes)
         self.base_size = tuple(np.broadcast_to(base_size, 2).tolist())
         self._map_shapes: dict[tuple, list | None] = {}
         with self.name_scope():
@@ -184,7 +184,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         Raises:
             CallError: a name or an index of the dict that is not there.
         """
-        old, new = self.classes, _class_names(classes)
+        old, new = self.classes, class_names(classes)
         kept = _kept_classes(old, new, reuse_weights)
         for predictor, generator in zip(self.class_predictors, self.anchor_generators):
             conv = predictor.replace(generator.num_depth * (len(new) + 1))
@@ -197,12 +197,19 @@ class SSDNetwork(mx.gluon.HybridBlock):
         self._clear_cached_op()
 
 
-def _class_names(classes: Iterable[str]) -> list[str]:
+def class_names(classes: Iterable[str]) -> list[str]:
+    """The names of the classes.
+
+    Raises:
+        CallError: no names, such as the number of the classes, or two that are equal.
+    """
     if isinstance(classes, str):
         raise CallError(f"classes is one string, {classes!r}, where a list of names is expected: [{classes!r}]")
+    if not isinstance(classes, Iterable):
+        raise CallError(f"classes={classes!r}: expected the names of the classes, such as ['cat', 'dog'], not their number")
     names = list(classes)
-    if not names or len(set(names)) < len(names):
-        raise CallError(f"class names must be a list of different names, got {names}")
+    if not names or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+        raise CallError(f"classes={names}: expected different names, such as ['cat', 'dog']")
     return names
 
 

@@ -1,7 +1,7 @@
 """The Detector: images of any size in, `Detections` in their pixels out, whatever runs the network."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob, has_magic
 from itertools import islice
@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ssdzoo import boxes as geometry
+from ssdzoo.data.formats.image_files import is_image
 from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, read_image
 from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
@@ -21,6 +22,7 @@ from ssdzoo.preset import Preset
 
 Image = str | Path | FilePart | np.ndarray
 Images = Image | Iterable
+OnError = Callable[[Image, DataError], None]
 
 READ_AHEAD = 8  # images that are decoded while the network works
 
@@ -65,12 +67,21 @@ class Detector:
         """
         return [detections for _, detections in self.stream(images, score)]
 
-    def stream(self, images: Images, score: float = 0.5) -> Iterator[tuple[np.ndarray, Detections]]:
-        """Yields (image (H, W, 3) uint8 RGB, Detections) of each of `images`, reading ahead while the network works."""
+    def stream(
+        self, images: Images, score: float = 0.5, on_error: OnError | None = None
+    ) -> Iterator[tuple[np.ndarray, Detections]]:
+        """Yields (image (H, W, 3) uint8 RGB, Detections) of each of `images`, reading ahead while the network works.
+
+        Args:
+            images, score: as when it is called.
+            on_error: called with an image that cannot be read and its DataError; then the image is left out. Without it the error
+                is raised.
+        """
         flying = getattr(self.backend, "in_flight", 1)
         with ThreadPoolExecutor(2) as readers:
             try:
-                batches = self._read(iter_images(images), readers, max(READ_AHEAD, flying * self.batch_size))
+                ahead = max(READ_AHEAD, flying * self.batch_size)
+                batches = self._read(iter_images(images), readers, ahead, on_error)
                 # One at a time runs in this thread: OpenMP starts threads for each new one, and leaves the old ones spinning.
                 outputs = self._fly(batches, flying) if flying > 1 else ((batch, self._run(batch)) for batch in batches)
                 for batch, found in outputs:
@@ -78,17 +89,33 @@ class Detector:
             finally:
                 readers.shutdown(cancel_futures=True)
 
-    def _read(self, items: Iterator, readers: ThreadPoolExecutor, ahead: int) -> Iterator[list]:
+    def _read(self, items: Iterator, readers: ThreadPoolExecutor, ahead: int, on_error: OnError | None) -> Iterator[list]:
         """Yields batches of prepared images, with that many in the making. This thread prepares the first one: where there is no
         other, none competes with a runtime whose threads spin while they wait."""
+
+        def prepared(item: Image, result: Callable) -> list:
+            try:
+                return [result()]
+            except DataError as error:
+                if on_error is None:
+                    raise
+                on_error(item, error)
+                return []
+
+        def submit(count: int) -> list:
+            return [(item, readers.submit(self.prepare, item)) for item in islice(items, count)]
+
         first = list(islice(items, 1))
-        waiting = deque(readers.submit(self.prepare, item) for item in islice(items, ahead))
-        batch = [self.prepare(item) for item in first]
-        while batch:
-            batch += [waiting.popleft().result() for _ in range(min(self.batch_size - len(batch), len(waiting)))]
-            waiting.extend(readers.submit(self.prepare, item) for item in islice(items, len(batch)))
-            yield batch
-            batch = [waiting.popleft().result()] if waiting else []
+        waiting = deque(submit(ahead))
+        batch = [image for item in first for image in prepared(item, lambda: self.prepare(first[0]))]
+        while batch or waiting:
+            while waiting and len(batch) < self.batch_size:
+                item, future = waiting.popleft()
+                waiting.extend(submit(1))
+                batch += prepared(item, future.result)
+            if batch:
+                yield batch
+            batch = []
 
     def _fly(self, batches: Iterator[list], flying: int) -> Iterator[tuple]:
         """Yields (batch, outputs) in order, with that many batches in the network at once."""
@@ -166,7 +193,7 @@ def list_images(images: Images) -> list[Image]:
         elif not isinstance(item, (str, Path)):
             raise CallError(f"an image is a path or an (H, W, 3) uint8 RGB array, not {type(item).__name__}")
         elif Path(item).is_dir():
-            files = sorted(p for p in Path(item).iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+            files = sorted(p for p in Path(item).iterdir() if is_image(p))
             if not files:
                 raise CallError(f"{item}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
             found += files

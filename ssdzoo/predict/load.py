@@ -6,7 +6,7 @@ from typing import Any
 
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.machine import import_package
-from ssdzoo.model_source import ModelSource, OnnxSource, SymbolSource, choose_backend, resolve
+from ssdzoo.model_source import ModelSource, Numbers, OnnxSource, SymbolSource, choose_backend, resolve
 from ssdzoo.predict.backends.onnxruntime import OnnxRuntimeBackend
 from ssdzoo.predict.backends.openvino import OpenVINOBackend, check_choices
 from ssdzoo.predict.detector import Detector
@@ -16,7 +16,8 @@ log = logging.getLogger("ssdzoo")
 
 
 def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
-         precision: str = "auto", mode: str = "latency") -> Detector:  # fmt: skip
+         precision: str = "auto", mode: str = "latency", mean: Numbers | None = None,
+         std: Numbers | None = None) -> Detector:  # fmt: skip
     """A Detector from anything that `ssdzoo.model_source.resolve` knows: a run folder, an exported model (GluonCV's too), an
     `.onnx`, a converted parameter file, or the name or table of a preset.
 
@@ -28,6 +29,7 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         weights: parameter file for a preset; without it the published weights are looked for.
         precision: of openvino: "f32", "bf16", or "auto": bf16 where the processor has it.
         mode: of openvino: "latency", or "throughput": several batches at once.
+        mean, std: of RGB in 0..1, for an exported model that does not say them, such as those of mxnet-ssd; see `resolve`.
 
     Raises:
         CallError: `model` is none of these; an unknown backend, precision or mode, or one of another backend.
@@ -38,7 +40,7 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
     check_choices(precision, mode)
     if backend != "openvino" and (precision == "bf16" or mode == "throughput"):
         raise CallError(f"{precision if precision == 'bf16' else mode} is openvino's alone: name it as the backend")
-    return open_source(resolve(model, weights), backend, ctx, precision, mode)
+    return open_source(resolve(model, weights, mean, std), backend, ctx, precision, mode)
 
 
 def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",

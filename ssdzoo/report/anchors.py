@@ -1,12 +1,10 @@
 """Prints how anchors fit objects, as tables."""
 
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from ssdzoo.anchors.recall import SIDES, THRESHOLDS
 from ssdzoo.measure.anchor_fit import Fit
-from ssdzoo.report.tables import make_table, print_examples, print_line, print_table
+from ssdzoo.report.tables import PlainTable, add_rows, make_table, print_examples, print_line, print_table
 
 WORTH_A_NOTE = 0.01  # share of objects that are too small for the finest feature map
 SIZES = {"small": "small, below 32x32", "medium": "medium, below 96x96", "large": "large"}
@@ -20,23 +18,27 @@ def print_fit(fit: Fit, data: str, split: str, console: Console) -> None:
     print_line(console, f"{data}, split {split}: {images}", "bold")
     print_line(console, f"now: {before['anchors']:,} anchors of {model.name}; proposed: {after['anchors']:,}", "bold")
     what = "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs"
-    print_table(console, _recall(before, after), f"{what}; sizes in the network's input")
+    print_table(console, _recall(before, after, console), f"{what}; sizes in the network's input")
     what = "objects whose best anchor is of that feature map, and the share of them with an IoU of at least 0.5"
     print_table(console, _levels(fit), what)
     _too_small(fit, console)
     _uncovered(fit, console)
 
 
-def _recall(before: dict, after: dict) -> Table:
+def _recall(before: dict, after: dict, console: Console) -> PlainTable:
     table = make_table("", "objects", "now 0.5", "0.6", "0.7", "IoU", "  proposed 0.5", "0.6", "0.7", "IoU")
+
+    def cells(label: str, old: dict, new: dict) -> list:
+        return [label, f"{old['objects']:,}", *_cells(old), *_cells(new)]
 
     def add(label: str, old: dict, new: dict, style: str | None = None) -> None:
         if old["objects"]:
-            table.add_row(label, f"{old['objects']:,}", *_cells(old), *_cells(new), style=style)
+            table.add_row(*cells(label, old, new), style=style)
 
     add("all objects", before["all"], after["all"], "bold")
-    for name in before["classes"]:
-        add(escape(name), before["classes"][name], after["classes"][name])
+    classes = {name: row for name, row in before["classes"].items() if row["objects"]}
+    rows = [cells(name, row, after["classes"][name]) for name, row in classes.items()]
+    add_rows(table, rows, console, [row["0.5"] for row in classes.values()])
     for size, label in SIZES.items():
         add(label, before["sizes"][size], after["sizes"][size])
         finer = [side for side in SIDES[size] if before["sides"][side]["objects"]]
@@ -49,7 +51,7 @@ def _cells(row: dict) -> list:
     return [f"{row[str(t)]:.1%}" for t in THRESHOLDS] + [f"{row['IoU']:.2f}"]
 
 
-def _levels(fit: Fit) -> Table:
+def _levels(fit: Fit) -> PlainTable:
     numbers = "objects", "0.5"
     table = make_table("feature map", "step", "per cell", *numbers, "  proposed", *numbers, "width x height (proposed)")
     table.columns[-1].justify = "left"

@@ -26,7 +26,7 @@ def coco_ids(data: str | Path | list, split: str, dataset: Dataset) -> tuple:
     whole = json.loads(path.read_text("utf-8-sig"))
     images = {Path(image["file_name"]).as_posix(): image["id"] for image in whole["images"]}
     categories = {category["name"]: category["id"] for category in whole["categories"]}
-    image_ids = [_by_tail(images, record.image) for record in dataset.records]
+    image_ids = [_by_tail(images, Path(str(record.image))) for record in dataset.records]
     category_ids = [categories.get(name) for name in dataset.names]
     integers = all(type(i) is int for i in image_ids + category_ids)  # not None, and nothing that COCO's tools refuse
     different = len(set(image_ids)) == len(image_ids) and len(set(category_ids)) == len(category_ids)

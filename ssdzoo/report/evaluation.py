@@ -16,7 +16,8 @@ PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # whose vers
 
 
 def write_evaluation(folder: str | Path, evaluation: Evaluation, about: dict, coco_ids: tuple | None = None) -> dict:
-    """Writes eval.json, pr.png, confusion.png, mistakes/ and mistakes.png, replacing those of an earlier evaluation.
+    """Writes eval.json, pr.png, confusion.png, mistakes/ and mistakes.png, replacing those of an earlier evaluation. The numbers
+    are written first, so that they are there whatever happens to the pictures.
 
     Args:
         folder: made where it is missing.
@@ -28,16 +29,15 @@ def write_evaluation(folder: str | Path, evaluation: Evaluation, about: dict, co
         What eval.json holds.
     """
     folder = Path(folder)
-    files = ["eval.json", "pr.png", "confusion.png"]
+    numbers = {**about, **evaluation.summary, "versions": versions(PACKAGES)}
+    coco = write_coco(folder, evaluation, *coco_ids) if coco_ids else []
+    write_text(folder / "eval.json", as_text({**numbers, "mistakes": [], "files": ["eval.json", *coco]}))
     plot_curves(folder / "pr.png", evaluation)
     plot_confusion(folder / "confusion.png", evaluation)
     confusion = evaluation.summary["confusion"]
     mistakes = write_mistakes(folder, evaluation, confusion["score"], confusion["iou"])
-    if mistakes:
-        files.append("mistakes.png")
-    if coco_ids:
-        files += write_coco(folder, evaluation, *coco_ids)
-    whole = {**about, **evaluation.summary, "versions": versions(PACKAGES), "mistakes": mistakes, "files": files}
+    files = ["eval.json", "pr.png", "confusion.png", *(["mistakes.png"] if mistakes else []), *coco]
+    whole = {**numbers, "mistakes": mistakes, "files": files}
     write_text(folder / "eval.json", as_text(whole))
     return whole
 

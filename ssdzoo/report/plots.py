@@ -17,18 +17,20 @@ from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.report.pictures import PALETTE, column_count
 
 INK, FAINT, GRID = "#222222", "#d0d0d0", "#ececec"
+CONFUSED = 60  # classes in the picture of the confusion matrix at most; it grows with their square
+PANELS = 80  # classes in the picture of the curves at most
 POINTS = 300  # of a drawn curve: more than its panel is wide in pixels
 DPI = 100
 
 
 def plot_curves(path: str | Path, evaluation: Evaluation) -> None:
     """Writes precision over recall as a .png: one panel per class, the other classes faint behind it, and a dot where F1 is
-    best, with its score.
+    best, with its score. Of more than PANELS classes those with the most objects are shown.
 
     Args:
         evaluation: an Evaluation.
     """
-    names = evaluation.names
+    names = _commonest(evaluation, PANELS)
     curves = [_thinned(*evaluation.curves.curve(name)[:2]) for name in names]
     columns = column_count(len(names), ceil(sqrt(len(names))) + 2)
     rows = max(1, -(-len(names) // columns))
@@ -52,10 +54,19 @@ def plot_curves(path: str | Path, evaluation: Evaluation) -> None:
     title = f"{summary['metric']} mAP {_number(summary['mAP'])}{over}"
     figure.text(left / width, 1 - 0.12 / height, title, fontsize=11, color=INK, va="top")
     below = f"curves at IoU {summary['iou']:g}; dot: best F1"
+    if len(names) < len(evaluation.names):
+        below += f"; the {len(names)} of {len(evaluation.names):,} classes with the most objects"
     figure.text(left / width, 1 - 0.33 / height, below, fontsize=9, color="#666666", va="top")
     figure.text((left + width - right) / 2 / width, 0.12 / height, "recall", fontsize=10, color=INK, ha="center")
     figure.text(0.12 / width, (bottom + height - top) / 2 / height, "precision", fontsize=10, color=INK, va="center", rotation=90)
     _save(figure, path)
+
+
+def _commonest(evaluation: Evaluation, limit: int) -> list[str]:
+    """At most `limit` names of classes, those with the most objects, in the order of the classes."""
+    counts = evaluation.summary["counts"]["by_class"]
+    common = set(sorted(evaluation.names, key=lambda name: -counts[name]["objects"])[:limit])
+    return [name for name in evaluation.names if name in common]
 
 
 def _panel(axis: Axes, evaluation: Evaluation, name: str, curves: list, index: int, small: bool) -> None:
@@ -105,24 +116,27 @@ def _thinned(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
 
 def plot_confusion(path: str | Path, evaluation: Evaluation) -> None:
     """Writes the confusion matrix as a .png: a row for each true class, a column for each predicted class. The shade of a cell is
-    its share of the row, the number its count."""
+    its share of the row, the number its count. Of more than CONFUSED classes the most confused ones are shown."""
     summary = evaluation.summary["confusion"]
     matrix, names = np.array(summary["matrix"]), summary["names"]
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)  # also of what is not shown
+    shown = most_confused(matrix, CONFUSED)
+    left_out = len(names) - len(shown)
+    matrix, share, names = matrix[np.ix_(shown, shown)], share[np.ix_(shown, shown)], [names[i] for i in shown]
     count = len(names)
     cell, size = (0.62, 10) if count <= 12 else (0.42, 8) if count <= 30 else (0.27, 6.5)
     figure = Figure(dpi=DPI)
     width, height = figure.get_size_inches()
     axis = figure.add_axes((0, 0, count * cell / width, count * cell / height))  # labels around it make the picture larger
-    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     axis.imshow(share, cmap=matplotlib.colormaps["Blues"], vmin=0, vmax=1.15)
     for row, column in zip(*np.nonzero(matrix)):
         text = str(matrix[row, column])
         color = "white" if share[row, column] > 0.55 else INK
         axis.text(column, row, text, ha="center", va="center", fontsize=size - max(0, len(text) - 3), color=color)
     axis.add_patch(Rectangle((count - 1.5, count - 1.5), 1, 1, facecolor="white", edgecolor=FAINT, hatch="////", linewidth=0))
-    shown = [_short(name, 22) for name in names]
-    axis.set_xticks(range(count), shown, rotation=90, fontsize=size, color=INK)
-    axis.set_yticks(range(count), shown, fontsize=size, color=INK)
+    labels = [_short(name, 22) for name in names]
+    axis.set_xticks(range(count), labels, rotation=90, fontsize=size, color=INK)
+    axis.set_yticks(range(count), labels, fontsize=size, color=INK)
     axis.xaxis.tick_top()
     edges = np.arange(count + 1) - 0.5
     axis.set_xticks(edges, minor=True)
@@ -134,7 +148,27 @@ def plot_confusion(path: str | Path, evaluation: Evaluation) -> None:
     below = f"predicted class\nscore ≥ {summary['score']:g}, IoU ≥ {summary['iou']:g}; shade: share of the row"
     axis.set_xlabel(below, fontsize=10, color=INK)
     axis.xaxis.set_label_position("bottom")
+    if left_out:
+        title = f"the {count - 1} most confused of {count - 1 + left_out:,} classes (eval.json has all)"
+        axis.set_title(title, fontsize=12, color=INK, pad=10)
     _save(figure, path, bbox_inches="tight", pad_inches=0.2)
+
+
+def most_confused(matrix: np.ndarray, limit: int) -> np.ndarray:
+    """Indices of at most `limit` classes, and of the background, in rising order: the classes with the most counts off the
+    diagonal in their row and column; those with other classes before those with the background.
+
+    Args:
+        matrix: (C + 1, C + 1) int, the background last.
+    """
+    classes = len(matrix) - 1
+    if classes <= limit:
+        return np.arange(classes + 1)
+    wrong = matrix - np.diag(np.diag(matrix))
+    with_all = (wrong.sum(axis=0) + wrong.sum(axis=1))[:classes]
+    with_classes = with_all - wrong[:classes, classes] - wrong[classes, :classes]
+    order = np.lexsort((-with_all, -with_classes))
+    return np.append(np.sort(order[:limit]), classes)
 
 
 def _short(name: str, limit: int) -> str:

@@ -2,18 +2,20 @@
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, DataError
 from ssdzoo.files import write_text
-from ssdzoo.predict.detector import Detector, list_images
+from ssdzoo.predict.detector import Detector, Image, OnError, list_images
+from ssdzoo.progress import Silent
 from ssdzoo.report.pictures import draw_detections, save_image
 
 
-def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Callable | None = None) -> list:
+def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Silent | None = None,
+                      on_error: OnError | None = None) -> list:  # fmt: skip
     """Writes each image with its boxes, and `detections.json` once all are done.
 
     Args:
@@ -22,7 +24,9 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
         out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it), and that
             of a video's frame the number of the frame after its name.
         score: minimum score of a detection.
-        progress: called with the iterable of results and their number; returns an iterable of the same items.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
+        on_error: called with an image or video that cannot be read and its DataError; the others are still written. Without it
+            the error is raised.
 
     Returns:
         What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
@@ -35,10 +39,14 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
     found = []
     sources: deque = deque()
     taken: set[str] = set()
-    results = detector.stream(_read_along(paths, sources), score)
-    if progress:
-        results = progress(results, sum(count_frames(path) if _is_video(path) else 1 for path in paths))
-    for image, detections in results:
+
+    def left_out(item: Image, error: DataError) -> None:
+        sources.remove((item, None))
+        if on_error:
+            on_error(item, error)
+
+    results = detector.stream(_read_along(paths, sources, on_error), score, left_out if on_error else None)
+    for image, detections in (progress or Silent()).images(results, sum(map(_count, paths))):
         path, frame = sources.popleft()
         picture = _free_name(path.stem if frame is None else f"{path.stem}_{frame:06d}", taken)
         save_image(out / picture, draw_detections(image, detections))
@@ -49,12 +57,25 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
     return found
 
 
-def _read_along(paths: list, sources: deque) -> Iterator:
+def _read_along(paths: list, sources: deque, on_error: OnError | None) -> Iterator:
     """Yields images and frames of videos; appends (path, number of the frame or None) of each to `sources`."""
     for path in paths:
-        for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
-            sources.append((path, number if _is_video(path) else None))
-            yield item
+        try:
+            for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
+                sources.append((path, number if _is_video(path) else None))
+                yield item
+        except DataError as error:  # of a video
+            if on_error is None:
+                raise
+            on_error(path, error)
+
+
+def _count(path: Path) -> int:
+    """The number of images of a path; 0 for a video that cannot be read, which is reported when its turn comes."""
+    try:
+        return count_frames(path) if _is_video(path) else 1
+    except DataError:
+        return 0
 
 
 def _is_video(path: Any) -> bool:

@@ -1,5 +1,7 @@
 """Augmented samples with their boxes, as a training gets them."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -14,7 +16,7 @@ CELL = 400  # pixels of a sample's longer side
 WIDEST = 6  # samples side by side
 
 
-def sample_grid(records: list, names: list, count: int, size: tuple, augment: str = "ssd", seed: int = 0) -> np.ndarray:
+def sample_grid(records: Sequence, names: list, count: int, size: tuple, augment: str = "ssd", seed: int = 0) -> np.ndarray:
     """(H, W, 3) uint8 RGB: a grid of augmented samples, of as many different images as there are.
 
     Args:

@@ -69,9 +69,7 @@ def launch(arguments: list, workers: int, servers: int, hosts: list | None = Non
     }  # fmt: skip
     if not hosts:
         common["DMLC_NODE_HOST"] = address
-        if not {"OMP_NUM_THREADS", "MXNET_ENGINE_TYPE"} & set(os.environ):
-            # As many threads as there are cores, together.
-            common.update(cpu_settings(max(1, cores() // workers)))
+        common.update(cpu_settings(max(1, cores() // workers)))  # as many threads as there are cores, together
     places = [None] * (servers + workers) if not hosts else [hosts[i % len(hosts)] for i in range(servers + workers)]
     command = [sys.executable, "-m", "ssdzoo", *arguments]
     started = []

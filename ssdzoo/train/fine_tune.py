@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.data import Dataset, class_names, has_split, load_dataset
+from ssdzoo.data.formats.splits import EmptySplitError
+from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent
@@ -18,21 +20,22 @@ from ssdzoo.zoo import find_preset
 
 def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: str | None = None, val_split: str | None = None,
               weights: str | Path | None = None, base_weights: str | Path | None = None, format: str | None = None,
-              ctx: Any = None, resume: bool = False, progress: Silent | None = None, **settings: Any,
-              ) -> TrainingResult:  # fmt: skip
+              image_folder: str | Path | None = None, ctx: Any = None, resume: bool = False, progress: Silent | None = None,
+              **settings: Any) -> TrainingResult:  # fmt: skip
     """Trains a model on a data set and keeps the best epoch in a run folder.
 
     Args:
         model: a preset's name (see `ssdzoo.list_models`) or the path of a table (`.toml`).
-        data: a Pascal VOC folder, COCO's json or folder, YOLO's data.yaml, MXNet's .rec or .lst, or a .csv. Several with commas
-            in between are joined.
+        data: the folder or the file that an annotation tool exported; see `ssdzoo.data.load_dataset`. Several with commas in
+            between are joined.
         out: the run folder, which must not hold a training yet.
         split: images to train on, such as "train" (the default) or "train[:80%]".
         val_split: images that choose the best epoch; by default "val" if there is such a split; "none" for none.
         weights: parameter file of a whole network to start from, or a run folder. Where the classes differ, those with equal
             names keep their weights.
         base_weights: parameter file of the backbone: .params, .pth, .safetensors or .h5.
-        format: of the data: "voc", "coco", "yolo", "recordio" or "csv"; recognized by default.
+        format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
+        image_folder: where the images lie that the data name by paths or addresses; by default, around the data.
         ctx: an mxnet context or a list of them, over which each batch is divided; by default the CPU.
         resume: continues the run in `out`, after any kind of end. Arguments that are not given are as they were.
         progress: shows the work: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
@@ -54,7 +57,10 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
         >>> result.best_mAP
         >>> ssdzoo.load(result.folder)("photo.jpg")
     """
-    own = dict(split=split, val_split=val_split, weights=weights, base_weights=base_weights, format=format)
+    own = {
+        "split": split, "val_split": val_split, "weights": weights, "base_weights": base_weights, "format": format,
+        "image_folder": image_folder,
+    }  # fmt: skip
     given = {"model": str(model), "data": data, "out": out, **{k: v for k, v in own.items() if v is not None}, **settings}
     arguments = resumed_arguments(given) if resume else Arguments.of(given)
     run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
@@ -113,16 +119,21 @@ def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingD
     if val_split is None and has_split(arguments.data, "val", arguments.format):
         val_split = "val"
     train = _load_split(arguments, arguments.split, names, progress)
-    if val_split in (None, "none"):
-        progress.say("no images to evaluate on (val_split=): the last epoch is kept as the best one")
-        return TrainingData(train)
-    return TrainingData(train, _load_split(arguments, val_split, names, progress))
+    if val_split not in (None, "none"):
+        try:
+            return TrainingData(train, _load_split(arguments, val_split, names, progress))
+        except EmptySplitError as error:
+            if arguments.val_split:  # asked for
+                raise
+            progress.say(f"  {error}")
+    progress.say("no images to evaluate on (val_split=): the last epoch is kept as the best one")
+    return TrainingData(train)
 
 
 def _load_split(arguments: Arguments, split: str, names: list, progress: Silent) -> Dataset:
-    dataset = load_dataset(arguments.data, split, names, arguments.format)
+    dataset = load_dataset(arguments.data, split, names, arguments.format, arguments.image_folder, progress)
     objects = sum(len(record.boxes) for record in dataset.records)
     progress.say(f"{arguments.data}, split {split}: {len(dataset)} images, {objects} objects")
-    for problem in dataset.problems:
-        progress.say(f"  {problem}")
+    for line in brief_problems(dataset.problems):
+        progress.say(f"  {line}")
     return dataset

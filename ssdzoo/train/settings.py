@@ -121,6 +121,7 @@ class Arguments:
         weights: parameter file of the whole network, or a run folder.
         base_weights: parameter file of the backbone.
         format: of the data; None recognizes it.
+        image_folder: where the images lie that the data name by paths or addresses; None looks around the data.
         settings: the rest.
 
     Raises:
@@ -135,6 +136,7 @@ class Arguments:
     weights: Path | None = None
     base_weights: Path | None = None
     format: str | None = None
+    image_folder: Path | None = None
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self):
@@ -152,7 +154,7 @@ class Arguments:
         unknown = next((name for name in arguments if name not in own + Settings.names()), None)
         if unknown:
             raise CallError(f"no setting {unknown!r}{did_you_mean(unknown, own + Settings.names())}")
-        as_paths = {"data", "out", "weights", "base_weights", "cache"}
+        as_paths = {"data", "out", "weights", "base_weights", "image_folder", "cache"}
         values: dict[str, Any] = {k: Path(v) if k in as_paths and v is not None else v for k, v in arguments.items()}
         settings = Settings(**{k: v for k, v in values.items() if k not in own})
         return cls(**{k: v for k, v in values.items() if k in own}, settings=settings)

@@ -221,7 +221,7 @@ def test_resume(trained):
         (
             ("eval", "RUN", "DATA", "--format", "tfrecord"),
             2,
-            "no format 'tfrecord'; there are voc, coco, yolo, recordio, csv, coco-results",
+            "no format 'tfrecord'; there are voc, coco, yolo, recordio, csv, labelme, sagemaker, coco-results",
         ),
         (("eval", "RUN", "DATA", "--format", "voc", "--format", "csv"), 2, "--format voc and csv: the data have one format"),
         (("eval", "RUN", "DATA", "--iou", "1.5"), 2, "--iou"),
@@ -278,7 +278,11 @@ def test_ctrl_c_while_an_object_is_deleted(monkeypatch):
         time.sleep(5)
 
     monkeypatch.setattr("ssdzoo.cli.models.list_models", work)
-    assert ssdzoo("models", status=130)[1] == "ssdzoo: stopped\n"
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
+    try:
+        assert ssdzoo("models", status=130)[1] == "ssdzoo: stopped\n"
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_a_truncated_image_stops_a_training_with_its_name(tmp_path):

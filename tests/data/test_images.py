@@ -1,6 +1,8 @@
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ssdzoo.data import images
-from ssdzoo.data.images import image_size, read_image
+from ssdzoo.data.images import decode_image, has_decoder, image_info, image_size, read_image, to_8_bits
 from ssdzoo.errors import DataError
 
 
@@ -53,13 +55,61 @@ def test_orientation_is_applied_to_image_and_size(tmp_path):
     assert image_size(tmp_path / "x.jpg") == (90, 60)
 
 
-def test_gray_alpha_and_16_bit(tmp_path):
+def test_gray_and_alpha(tmp_path):
     cv2.imwrite(str(tmp_path / "gray.png"), smooth()[..., 0])
     cv2.imwrite(str(tmp_path / "alpha.png"), np.dstack([smooth()[..., ::-1], np.full((60, 90), 128, np.uint8)]))
-    cv2.imwrite(str(tmp_path / "deep.png"), smooth()[..., ::-1].astype(np.uint16) * 257)
     np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), np.repeat(smooth()[..., :1], 3, 2))
     np.testing.assert_array_equal(read_image(tmp_path / "alpha.png"), smooth())
-    np.testing.assert_array_equal(read_image(tmp_path / "deep.png"), smooth())
+
+
+def deep():
+    """Smooth pixels that use all values of 8 bits."""
+    image = smooth()
+    image[0, 0, 0], image[-1, -1, -1] = 0, 255
+    return image
+
+
+@pytest.mark.parametrize("suffix", ["png", "tiff", "ppm"])
+@pytest.mark.parametrize("lowest, step", [(0, 257), (0, 1), (7000, 4), (65535 - 255, 1)])
+def test_16_bits_are_scaled_by_the_range_of_the_file(suffix, lowest, step, tmp_path):
+    """Of a 14-bit thermal photo that uses 1,000 values, 8 fixed bits would keep five shades."""
+    path = tmp_path / f"x.{suffix}"
+    cv2.imwrite(str(path), lowest + deep()[..., ::-1].astype(np.uint16) * step)
+    assert decode_image(path).dtype == np.uint16
+    np.testing.assert_array_equal(read_image(path), deep())
+
+
+def test_16_bits_of_other_layouts(tmp_path):
+    bgr = 1000 + deep()[..., ::-1].astype(np.uint16) * 3
+    alpha = np.dstack([bgr, np.full((60, 90), 65535, np.uint16)])
+    cv2.imwrite(str(tmp_path / "alpha.png"), alpha)  # transparency does not count for the range
+    np.testing.assert_array_equal(read_image(tmp_path / "alpha.png"), deep())
+    gray = deep()[..., 0].astype(np.uint16) * 2
+    gray[0, 1] = 510
+    cv2.imwrite(str(tmp_path / "gray.png"), gray)
+    np.testing.assert_array_equal(read_image(tmp_path / "gray.png"), np.repeat((gray // 2).astype(np.uint8)[..., None], 3, 2))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(gray).save(tmp_path / "turned.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "turned.png"), np.rot90(read_image(tmp_path / "gray.png"), -1))
+    assert image_info(tmp_path / "turned.png") == (90, 60, 6)
+
+
+@pytest.mark.parametrize("dtype, channels", [(np.int16, 1), (np.int16, 3), (np.int32, 1), (np.float32, 1), (np.float64, 1)])
+def test_other_depths_of_tiff(dtype, channels, tmp_path):
+    image = deep() if channels == 3 else np.repeat(deep()[..., 1:2], 3, 2)
+    values = 7 * image[..., ::-1][..., :channels].astype(dtype) - 300
+    cv2.imwrite(str(tmp_path / "x.tiff"), values / 16 if values.dtype.kind == "f" else values)
+    np.testing.assert_allclose(read_image(tmp_path / "x.tiff"), image * (255 / image.max()), atol=0.51)
+    assert image_size(tmp_path / "x.tiff") == (60, 90)
+
+
+def test_values_that_are_not_finite_and_images_of_one_value():
+    pixels = np.array([[[np.nan, np.inf, -np.inf], [-5, 0, 5]]], np.float32)
+    assert to_8_bits(pixels).tolist() == [[[0, 0, 0], [0, 128, 255]]]
+    assert to_8_bits(np.full((1, 1, 3), 7000, np.uint16)).tolist() == [[[0, 0, 0]]]
+    assert to_8_bits(np.full((1, 1, 3), np.nan, np.float32)).tolist() == [[[0, 0, 0]]]
+    assert to_8_bits(np.array([[[3, 4, 5]]], np.uint8)).tolist() == [[[3, 4, 5]]]
 
 
 @pytest.mark.parametrize("thumbnail", [False, True])
@@ -150,6 +200,8 @@ def test_size_is_the_shape_that_is_read(suffix, orientation, tmp_path):
     exif[0x0112] = orientation
     Image.fromarray(smooth()).save(tmp_path / f"x.{suffix}", exif=exif)
     assert image_size(tmp_path / f"x.{suffix}") == read_image(tmp_path / f"x.{suffix}").shape[:2]
+    if suffix in ("jpg", "png"):
+        assert image_info(tmp_path / f"x.{suffix}").orientation == orientation
 
 
 def test_size_of_a_png_whose_exif_comes_last(tmp_path):
@@ -195,10 +247,66 @@ def test_a_header_that_claims_too_many_pixels(tmp_path):
     parts = (b"IHDR" + struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0), b"IDAT" + zlib.compress(b"\0"), b"IEND")
     chunks = [struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts]
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-    with pytest.raises(DataError, match="x.png: not an image that OpenCV can decode"):
-        read_image(tmp_path / "x.png")
-    with pytest.raises(DataError, match="x.png: has too many pixels"):
-        image_size(tmp_path / "x.png")
+    for read in (read_image, image_size):
+        with pytest.raises(
+            DataError, match="x.png: 60000x60000 are too many pixels, OpenCV and the memory .* allow [0-9,]+ million"
+        ):
+            read(tmp_path / "x.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_size_of_a_huge_photo(tmp_path, monkeypatch):
+    """Pillow alone would warn from 90 million pixels on, and refuse 180."""
+    limit = Image.MAX_IMAGE_PIXELS
+    header = struct.pack("<IiiHHIIiiII", 40, 25000, 20000, 1, 24, 0, 0, 0, 0, 0, 0)  # 500 million pixels
+    (tmp_path / "x.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + header)
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", 25000, 20000, 8, 2, 0, 0, 0)
+    parts = b"".join(struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in (chunk, b"IEND"))
+    (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + parts)
+    monkeypatch.setattr(images, "max_pixels", lambda: 500_000_000)
+    for name in ("x.bmp", "x.png"):
+        assert image_size(tmp_path / name) == (20000, 25000)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff", "webp"])
+def test_one_limit_for_all_who_read_images(suffix, tmp_path, monkeypatch):
+    Image.fromarray(smooth()).save(tmp_path / f"x.{suffix}")
+    monkeypatch.setattr(images, "max_pixels", lambda: 90 * 60)
+    assert read_image(tmp_path / f"x.{suffix}").shape == (60, 90, 3)
+    monkeypatch.setattr(images, "max_pixels", lambda: 90 * 60 - 1)
+    for read in (read_image, image_size):
+        with pytest.raises(DataError, match="90x60 are too many pixels"):
+            read(tmp_path / f"x.{suffix}")
+
+
+def test_the_memory_sets_the_limit(monkeypatch):
+    assert 100_000_000 < images.memory() <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    images.max_pixels.cache_clear()
+    monkeypatch.setattr(images, "memory", lambda: 800_000_000)
+    assert images.max_pixels() == 100_000_000
+    images.max_pixels.cache_clear()
+    monkeypatch.setattr(images, "memory", lambda: None)
+    assert images.max_pixels() == 1 << 30
+    images.max_pixels.cache_clear()
+
+
+def test_names_that_are_no_text(tmp_path):
+    path = Path(os.fsdecode(bytes(tmp_path) + b"/\xff"))
+    for suffix, expected in (("bmp", True), ("gif", False)):
+        Image.fromarray(smooth()).save(path, suffix)
+        assert has_decoder(path) is expected
+    with pytest.raises(DataError, match="not an image"):
+        image_size(path)
+
+
+def test_a_format_that_opencv_lacks_is_named_before_a_training(tmp_path):
+    Image.fromarray(smooth()).save(tmp_path / "x.gif")
+    for read in (read_image, image_size):
+        with pytest.raises(
+            DataError, match="x.gif: not an image.*; .*convert it to JPEG or PNG if it is an image of another format"
+        ):
+            read(tmp_path / "x.gif")
 
 
 def test_a_jpeg_is_decoded_smaller_and_others_are_not(tmp_path):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ssdzoo.errors import ExportError
+from ssdzoo.errors import CallError, ExportError
 from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.symbol_file import read_symbol
 
@@ -98,6 +98,33 @@ def test_layout_and_range(steps, channels_last, white):
 ])  # fmt: skip
 def test_what_prepares_images(white, expected):
     assert GraphInput("data", False, white).normalization((0.5,) * 3, (0.2,) * 3) == expected
+
+
+MXNET_SSD = (123 / 255, 117 / 255, 104 / 255), (1 / 255,) * 3
+
+
+@pytest.mark.parametrize("mean, std, expected", [
+    ((123, 117, 104), (1, 1, 1), MXNET_SSD),
+    (*MXNET_SSD, MXNET_SSD),
+    ((0, 0, 0), (1, 1, 1), ((0, 0, 0), (1 / 255,) * 3)),  # nobody scaled images to 0..1 for such a graph
+    ((127.5,) * 3, (127.5,) * 3, ((0.5,) * 3, (0.5,) * 3)),
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))),
+])  # fmt: skip
+def test_what_prepares_images_of_a_multi_box_graph(mean, std, expected):
+    found = input_of(graph(layer="_contrib_MultiBoxDetection"), WEIGHTS)
+    assert found == GraphInput("data", False, None, multi_box=True) and found.needs_normalization
+    assert found.normalization(mean, std) == expected
+
+
+def test_a_multi_box_graph_without_mean_and_std():
+    found = GraphInput("data", False, None, multi_box=True)
+    for mean, std in ((None, None), ((0, 0, 0), None), (None, (1, 1, 1))):
+        with pytest.raises(CallError, match="x.json: .* give mean= and std=.* mean 123,117,104 and std 1, .*mean 0 and std 1"):
+            found.normalization(mean, std, "x.json")
+    with pytest.raises(CallError, match=r"mean \[0.5, 0.5, 0.5\] and std \[1, 1, 1\] are of two units"):
+        found.normalization((0.5,) * 3, (1, 1, 1))
+    assert GraphInput("data", False, 255.0, multi_box=True).normalization(None, None) == ((0, 0, 0), (1 / 255,) * 3)
+    assert GraphInput("data", False, None).normalization(None, None)[0] == (0.485, 0.456, 0.406)
 
 
 def test_a_layer_that_is_read_twice_ends_the_beginning():

@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,12 +17,13 @@ NAMES = ["cat", "dog", "owl"]
 class Found:
     """A detector that has found `boxes`, `scores`, `ids` in each image."""
 
-    def __init__(self, *images):
+    def __init__(self, *images, post_nms=100):
         self.names, self._images = NAMES, [Detections(*image, NAMES) for image in images]
+        self.preset = SimpleNamespace(post_nms=post_nms)
 
     def stream(self, images, score):
         assert score == 0 and len(images) == len(self._images)
-        return ((None, found) for found in self._images)
+        return ((np.zeros((400, 400, 3), np.uint8), found) for found in self._images)
 
 
 def record(boxes, ids, difficult=None, crowd=None):
@@ -74,6 +76,21 @@ def test_everything_about_an_example():
     assert summary["confusion"]["matrix"] == [[1, 0, 0, 0], [0, 0, 0, 1], [0] * 4, [3, 0, 0, 0]]
     assert summary["images_per_s"] > 0
     json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("post_nms, says", [(-1, False), (1, True), (2, False)])
+def test_more_objects_than_detections(post_nms, says):
+    lines = []
+
+    class Said(Silent):
+        def say(self, text):
+            lines.append(text)
+
+    boxes = [[0, 0, 9, 9], [20, 20, 40, 40], [0, 0, 90, 90]]
+    crowded = Dataset(NAMES, [record(boxes, [0, 1, 2], crowd=[0, 0, 1])], [])
+    evaluate_fully(Found(([], [], []), post_nms=post_nms), crowded, progress=Said())
+    start = "  1 image has more than 1 objects, up to 2 in x.jpg, but the model gives at most 1 detections for an image: raise"
+    assert [line.startswith(start) for line in lines] == [True] * says
 
 
 def test_the_short_way_gives_the_same():

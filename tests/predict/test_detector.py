@@ -45,8 +45,10 @@ def test_pixels_are_normalized():
 
 @pytest.mark.parametrize("batch_size", [1, 2, 5])
 def test_paths_folders_and_arrays(batch_size, tmp_path):
-    for name in ("b.png", "a.jpg", "notes.txt"):
-        cv2.imwrite(str(tmp_path / name), np.zeros((20, 30, 3))) if name != "notes.txt" else (tmp_path / name).write_text("")
+    for name in ("b.png", "a.jpg"):
+        cv2.imwrite(str(tmp_path / name), np.zeros((20, 30, 3)))
+    for name in ("notes.txt", "._a.jpg", "README"):  # the second is a Mac's own, in archives
+        (tmp_path / name).write_text("")
     detector = Detector(Fixed(), PRESET, batch_size)
     shapes = [image.shape[:2] for image, _ in detector.stream([tmp_path, np.zeros((9, 8, 3), np.uint8), tmp_path / "a.jpg"])]
     assert shapes == [(20, 30), (20, 30), (9, 8), (20, 30)]

@@ -1,18 +1,22 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ssdzoo.data.record import Dataset, Record
 from ssdzoo.detections import Detections
 from ssdzoo.measure.evaluate import evaluate_fully
+from ssdzoo.report import plots
 from ssdzoo.report.coco_results import coco_ids
 from ssdzoo.report.evaluation import as_text, write_evaluation
 from ssdzoo.report.pictures import PALETTE
-from ssdzoo.report.plots import plot_confusion, plot_curves
+from ssdzoo.report.plots import most_confused, plot_confusion, plot_curves
 
 
 class Random:
@@ -20,7 +24,7 @@ class Random:
 
     def __init__(self, folder, classes, count=6, seed=0):
         rng = np.random.default_rng(seed)
-        self.names = [f"class {i}" for i in range(classes)]
+        self.names, self.preset = [f"class {i}" for i in range(classes)], SimpleNamespace(post_nms=100)
         self.found, records = [], []
         for i in range(count):
             path = folder / f"{i:03d}.png"
@@ -35,7 +39,7 @@ class Random:
         self.data = Dataset(self.names, records, [])
 
     def stream(self, images, score):
-        return ((None, found) for found in self.found)
+        return ((cv2.imread(str(image)), found) for image, found in zip(images, self.found))
 
 
 def written(path):
@@ -183,3 +187,37 @@ def test_lists_of_numbers_take_one_line():
     text = as_text({"matrix": [[1, 20], [-3, 4.5e-07]], "names": ["a", "b, [1, 2]"], "empty": [], "none": [None]})
     assert ' "matrix": [\n  [1, 20],\n  [-3, 4.5e-07]\n ]' in text
     assert json.loads(text) == {"matrix": [[1, 20], [-3, 4.5e-07]], "names": ["a", "b, [1, 2]"], "empty": [], "none": [None]}
+
+
+def test_of_many_classes_the_most_confused_are_shown(tmp_path, monkeypatch):
+    """Class 4 is taken for class 1 twice, and 5 for 0 once; class 2 is missed nine times, and class 3 is right."""
+    matrix = np.zeros((7, 7), int)
+    matrix[4, 1], matrix[5, 0], matrix[2, 6], matrix[3, 3] = 2, 1, 9, 50
+    assert most_confused(matrix, 6).tolist() == [0, 1, 2, 3, 4, 5, 6]
+    assert most_confused(matrix, 5).tolist() == [0, 1, 2, 4, 5, 6]
+    assert most_confused(matrix, 2).tolist() == [1, 4, 6]
+    monkeypatch.setattr(plots, "CONFUSED", 3)
+    monkeypatch.setattr(plots, "PANELS", 2)
+    titles = []
+    monkeypatch.setattr(Axes, "set_title", lambda self, text, **kwargs: titles.append(text))
+    monkeypatch.setattr(Figure, "text", lambda self, x, y, text, **kwargs: titles.append(text))
+    detector = Random(tmp_path, 9)
+    evaluation = evaluate_fully(detector, detector.data)
+    for name, plot in (("confusion", plot_confusion), ("pr", plot_curves)):
+        plot(tmp_path / f"{name}.png", evaluation)
+    assert "the 3 most confused of 9 classes (eval.json has all)" in titles
+    assert any("the 2 of 9 classes with the most objects" in title for title in titles)
+
+
+def test_the_numbers_are_written_before_the_pictures(tmp_path, monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("ssdzoo.report.evaluation.plot_confusion", fail)
+    detector = Random(tmp_path, 2)
+    evaluation = evaluate_fully(detector, detector.data)
+    with pytest.raises(MemoryError):
+        write_evaluation(tmp_path / "out", evaluation, {}, coco_ids(tmp_path, "test", detector.data))
+    found = json.loads((tmp_path / "out" / "eval.json").read_text())
+    assert found["mAP"] == evaluation.summary["mAP"]
+    assert found["files"] == ["eval.json", "coco_results.json", "coco_annotations.json"]

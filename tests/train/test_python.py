@@ -44,7 +44,8 @@ def test_a_training_and_its_evaluation(table, data, tmp_path, capfd):
     test = load_dataset(data, "test", detector.names)
     one, other = ssdzoo.evaluate(detector, data, progress=Printed(every=0)), ssdzoo.evaluate(detector, test)
     assert repr(one) == repr(other) and set(one["AP"]) == set(detector.names)
-    assert capfd.readouterr().out.splitlines() == [f"{i}/4 images" for i in (1, 2, 3, 4)]
+    # They are loaded, then evaluated.
+    assert capfd.readouterr().out.splitlines() == 2 * [f"{i}/4 images" for i in (1, 2, 3, 4)]
     assert len(ssdzoo.evaluate(detector, data, metric="coco")["coco"]) == 12
 
 

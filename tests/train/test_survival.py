@@ -34,9 +34,12 @@ def arguments(folder, out, *options, workers=0, epochs=EPOCHS):
 
 
 def start(folder, out, **kwargs):
-    """The training in a process of its own."""
+    """The training in a process of its own. It hears Ctrl-C, also where the tests run in a shell's background."""
     command = [sys.executable, "-m", "ssdzoo", *map(str, arguments(folder, out, **kwargs))]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
 
 
 def files(folder):

@@ -1,18 +1,21 @@
 """Finds everything that is wrong with a data set, before it is trained on."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ssdzoo.data.check.decoding import decode_all
 from ssdzoo.data.check.duplicates import same_boxes, same_images
+from ssdzoo.data.check.object_limit import too_many_objects
 from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, split_table
-from ssdzoo.data.formats.splits import split_word
-from ssdzoo.data.reading import open_readers, read_items, read_records, split_names, united_names
+from ssdzoo.data.formats.annotation import turned, wrong_size
+from ssdzoo.data.formats.recognize import open_readers
+from ssdzoo.data.formats.splits import EmptySplitError, own_splits, split_word
+from ssdzoo.data.reading import has_objects, no_objects, read_items, read_records, split_names, united_names
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.progress import Silent
 
 STANDARD = ("train", "val", "test")
 COVERED = 0.5  # share of a class's objects below which its anchors are worth a warning
@@ -26,7 +29,7 @@ class DataCheck:
         data: the data set, as the user named it.
         formats: its format, one for each joined path.
         names: the classes.
-        records: {split: list of Record}, without what is too broken for one.
+        records: {split: Records}, without what is too broken for one.
         repeated: splits whose images are all in those before, such as trainval.
         problems: list of Problem, errors first.
         splits, classes, anchors: tables; see `ssdzoo.data.check.statistics`. `anchors` is None without a model.
@@ -62,34 +65,38 @@ class DataCheck:
 
 def check_dataset(path: str | Path | list, splits: list | None = None, format: str | None = None,
                   model: ModelAnchors | None = None, workers: int | None = None,
-                  progress: Callable | None = None) -> DataCheck:  # fmt: skip
+                  progress: Silent | None = None, image_folder: str | Path | None = None) -> DataCheck:  # fmt: skip
     """Checks splits of a data set.
 
     Args:
-        path, format: see `ssdzoo.data.load_dataset`.
+        path, format, image_folder: see `ssdzoo.data.load_dataset`.
         splits: names of splits; None takes all.
         model: whose anchors and classes are compared with the objects; None leaves that out.
         workers: processes that decode images; see `decode_all`.
-        progress: called with an iterable and the number of its items; returns an iterable of the same items.
+        progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Raises:
         CallError, DataError: a data set, format or split that is not there, so that there is nothing to check.
     """
-    progress = progress or (lambda results, count: results)
-    readers = open_readers(path, format)
+    progress = progress or Silent()
+    readers = open_readers(path, format, image_folder)
     problems: list[Problem] = []
     names = united_names(readers, problems)
     check = DataCheck(str(path), [reader.format for reader in readers], names)
     for split, items in _items(readers, path, splits, format, check, problems).items():
-        check.records[split] = list(progress(read_records(readers, items, names, problems), len(items)))
-    images = list({str(r.image): r.image for found in check.records.values() for r in found}.values())
-    decoded = dict(zip(map(str, images), progress(decode_all(images, workers), len(images))))
-    for image in images:
-        _, message, severity = decoded[str(image)]
-        problems += [Problem(image, message, "image", severity)] if message else []
+        check.records[split] = read_records(readers, items, names, problems, progress.images)
+    everywhere = check.records.values()
+    images = list({str(image): found.image(i) for found in everywhere for i, image in enumerate(found.images)}.values())
+    decoded = dict(zip(map(str, images), progress.images(decode_all(images, workers), len(images))))
+    if not any(problem.kind == "normalized boxes" for problem in problems):  # which explain where the objects are
+        problems += _no_objects(check.records, readers)
+    problems += image_problems(check.records, decoded, problems, readers[0].path)
     problems += same_images(check.records, {image: result.digest for image, result in decoded.items()})
     problems += same_boxes(check.records, names)
     problems += _class_problems(check.records, names, readers[0].path, model)
+    known = (model.post_nms, model.name) if model else ()
+    if crowded := too_many_objects((r for found in check.records.values() for r in found), *known):
+        problems.append(Problem(readers[0].path, crowded, "many objects"))
     check.splits, check.classes = split_table(check.records), class_table(check.records, names)
     if model:
         check.anchors = anchor_table(check.records, names, model)
@@ -112,7 +119,8 @@ def _items(readers, path, splits, format, check, problems):
             if len(known) == 1:
                 raise
             file, _, message = str(error).partition(": ")
-            problems.append(Problem(Path(file), message, "split", ERROR))
+            severity = _severity(split, readers) if isinstance(error, EmptySplitError) else ERROR
+            problems.append(Problem(Path(file), message, "split", severity))
             continue
         keys = {(id(reader), str(item)) for reader, item in items}
         if _rank(split) == len(STANDARD) and keys <= seen:
@@ -128,12 +136,48 @@ def _rank(split: str) -> int:
     return STANDARD.index(word) if word in STANDARD else len(STANDARD)
 
 
+def _severity(split: str, readers: list) -> str:
+    """Of a split without images or objects: a training goes on without val, where that was drawn, and needs no test."""
+    is_drawn = not any(map(own_splits, readers))
+    return WARNING if split_word(split) == "test" or (is_drawn and split_word(split) == "val") else ERROR
+
+
+def _no_objects(records: dict, readers: list) -> list[Problem]:
+    return [
+        Problem(readers[0].path, no_objects(split, len(found), []), "no objects", _severity(split, readers))
+        for split, found in records.items()
+        if len(found) and not has_objects(found)
+    ]
+
+
+def image_problems(records: dict, decoded: dict, known: list, path: Path) -> list[Problem]:
+    """What decoding showed: damage, sizes other than those that the annotations give, orientations, 16 bits."""
+    problems, deep = [], []
+    reported = {str(problem.path) for problem in known if problem.kind == "EXIF orientation"}
+    places = {str(image): (found, i) for found in records.values() for i, image in enumerate(found.images)}
+    for image, (found, i) in places.items():
+        result, size = decoded[image], tuple(found.sizes[i].tolist())
+        if result.message:
+            problems.append(Problem(found.image(i), result.message, "image", result.severity))
+        if result.size and result.size != size:
+            problems.append(wrong_size(found.image(i), size, result.size))
+        elif 2 <= result.orientation <= 4 and len(found[i].boxes) and image not in reported:
+            problems.append(turned(found.image(i), "both have the size that the annotation gives"))
+        if result.bits > 8:
+            deep.append(image)
+    if deep:
+        images = f"{len(deep)} images have" if len(deep) > 1 else "1 image has"
+        how = "each is scaled from its lowest to its highest value, in training and prediction alike"
+        problems.append(Problem(path, f"{images} more than 8 bits, such as {deep[0]}: {how}", "16 bits"))
+    return problems
+
+
 def _class_problems(records: dict, names: list, path: Path, model: ModelAnchors | None) -> list[Problem]:
     problems = [
         Problem(path, f"classes {a!r} and {b!r} differ in {difference} only: one class, or two?", "class names")
         for a, b, difference in similar_names(names)
     ]
-    counts = {split: Counter(i for r in found for i in r.class_ids.tolist()) for split, found in records.items()}
+    counts = {split: Counter(found.class_ids.tolist()) for split, found in records.items()}
     everywhere = sum(counts.values(), Counter())
     empty = [name for i, name in enumerate(names) if not everywhere[i]]
     if empty:

@@ -2,7 +2,6 @@
 
 import hashlib
 import multiprocessing
-import os
 import re
 import signal
 from collections.abc import Iterator
@@ -13,10 +12,10 @@ from typing import NamedTuple
 
 import cv2
 
-from ssdzoo.data.images import FilePart, read_image
+from ssdzoo.data.images import FilePart, decode_image, image_info
 from ssdzoo.data.record import ERROR, WARNING
 from ssdzoo.errors import DataError, SSDZooError
-from ssdzoo.machine import captured_stderr
+from ssdzoo.machine import captured_stderr, cores
 
 FEW = 100  # images that are decoded before a process has started
 _COMPLAINT = re.compile(r"(Corrupt JPEG data: .*|Premature end of JPEG.*|libpng (?:error|warning): .*|Invalid SOS.*)")
@@ -31,11 +30,17 @@ class Decoded(NamedTuple):
         digest: of its bytes, as hexadecimal digits; "" where they cannot be read.
         message: what is wrong with it, or None.
         severity: of that.
+        size: (height, width) of what is decoded; None where it cannot be.
+        bits: of a value, 8 or more.
+        orientation: see ImageInfo.
     """
 
     digest: str
     message: str | None = None
     severity: str = ERROR
+    size: tuple | None = None
+    bits: int = 8
+    orientation: int = 1
 
 
 def decode(image: Path | FilePart) -> Decoded:
@@ -49,29 +54,33 @@ def decode(image: Path | FilePart) -> Decoded:
     printed: list[bytes] = []
     try:
         with captured_stderr(printed):  # after an error libjpeg and libpng go on, and report it here alone
-            read_image(image)
+            pixels = decode_image(image, 8)
+        info = image_info(image)
     except DataError as error:
         return Decoded(digest, str(error).removeprefix(f"{image}: "))
+    found = Decoded(digest, None, ERROR, info[:2], 8 * pixels.dtype.itemsize, info.orientation)
     complaints = _COMPLAINT.findall(b"".join(printed).decode("utf-8", "replace"))
     if not complaints:
-        return Decoded(digest)
+        return found
     left = _LEFT_OVER.fullmatch(complaints[0])
     if left and int(left[1]) <= HARMLESS:
-        return Decoded(digest, f"{left[1]} bytes too many before its end marker: harmless if it looks right", WARNING)
-    return Decoded(digest, f"damaged, a part of it decodes to garbage ({complaints[0]}); replace it, or take it out of the data")
+        message = f"{left[1]} bytes too many before its end marker: harmless if it looks right"
+        return found._replace(message=message, severity=WARNING)
+    message = f"damaged, a part of it decodes to garbage ({complaints[0]}); replace it, or take it out of the data"
+    return found._replace(message=message)
 
 
 def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
     """Yields the result of `decode` for each image, in order.
 
     Args:
-        workers: processes; 0 works in this one, None takes one for each CPU where there are many images.
+        workers: processes; 0 works in this one, None takes one for each core where there are many images.
 
     Raises:
         SSDZooError: a process was killed.
     """
     if workers is None:
-        workers = min(os.cpu_count() or 1, 16) if len(images) > FEW else 0
+        workers = cores() if len(images) > FEW and cores() > 1 else 0
     if workers == 0:
         yield from map(decode, images)
         return

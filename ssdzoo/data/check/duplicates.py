@@ -9,13 +9,13 @@ def same_images(records: dict, digests: dict) -> list[Problem]:
     """Images that are there twice; in two splits, that is leakage.
 
     Args:
-        records: {split: list of Record}.
+        records: {split: Records}.
         digests: {image as text: digest of its bytes, or "" where they cannot be read}.
     """
     groups = defaultdict(list)
     for split, found in records.items():
-        for record in found:
-            groups[digests[str(record.image)] or str(record.image)].append((split, record.image))
+        for i, image in enumerate(found.images):
+            groups[digests[str(image)] or str(image)].append((split, found.image(i)))
     problems = []
     for (first_split, first), *others in groups.values():
         for split, image in others:
@@ -34,7 +34,7 @@ def same_boxes(records: dict, names: list) -> list[Problem]:
     """Boxes that an image has twice, of one class or of two.
 
     Args:
-        records: {split: list of Record}.
+        records: {split: Records}.
         names: the classes.
     """
     problems = []

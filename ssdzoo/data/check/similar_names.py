@@ -2,42 +2,64 @@
 
 import re
 from itertools import combinations
+from typing import NamedTuple
+
+from ssdzoo.data.formats.text_files import nfc
 
 LETTERS = 5  # of a word in which one letter more, less or other is a slip; car and cat are two classes
+# Between words; all other signs belong to the name: C and C++ are two classes, and so are + and -, 1.5 and 15.
+_SEPARATORS = re.compile(r"(?<=[^\W_])[\s_.'-]+(?=[^\W\d_])|(?<=[^\W\d_])[\s_.'-]+(?=[^\W_])")
+
+
+class _Forms(NamedTuple):
+    """A name as the comparisons need it: in lower case, without separators, in the singular, its words, and its other signs."""
+
+    lower: str
+    plain: str
+    singular: str
+    words: list
+    signs: str
+
+    @classmethod
+    def of(cls, name: str) -> "_Forms":
+        lower = nfc(name).lower()
+        plain = _SEPARATORS.sub("", lower)
+        return cls(lower, plain, _singular(plain), re.findall(r"[^\W_]+", lower), re.sub(r"[^\W_]|[\s_.'-]", "", lower))
 
 
 def similar_names(names: list) -> list:
-    """[(name, other name, what differs)]: letter case, spaces and hyphens, singular and plural, or one letter."""
+    """[(name, other name, what differs)]: Unicode's form, letter case, spaces and hyphens, singular and plural, or one letter.
+
+    A name of one character is a sign, which differs from all others.
+    """
     found = []
-    for a, b in combinations(names, 2):
-        plain_a, plain_b = _plain(a), _plain(b)
-        if a.lower() == b.lower():
-            found.append((a, b, "upper and lower case"))
-        elif plain_a == plain_b:
+    pairs = combinations([(name, _Forms.of(name)) for name in names if len(nfc(name)) > 1], 2)
+    for (a, one), (b, other) in pairs:
+        if one.lower == other.lower:
+            found.append((a, b, "upper and lower case" if nfc(a) != nfc(b) else "the form of Unicode (NFC or NFD)"))
+        elif one.plain == other.plain:
             found.append((a, b, "spaces, hyphens and case"))
-        elif _singular(plain_a) == _singular(plain_b):
+        elif one.singular == other.singular:
             found.append((a, b, "singular and plural"))
-        elif _one_letter(a.lower(), b.lower()):
+        elif one.signs == other.signs and _one_letter(one.words, other.words):
             found.append((a, b, "one letter"))
     return found
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.lower())
-
-
 def _singular(name: str) -> str:
     for ending, instead in (("ies", "y"), ("ches", "ch"), ("shes", "sh"), ("sses", "ss"), ("xes", "x"), ("s", "")):
-        if name.endswith(ending) and not name.endswith("ss") and len(name) > len(ending) + 1:
-            return name.removesuffix(ending) + instead
+        stem = name.removesuffix(ending)
+        if name.endswith(ending) and not name.endswith("ss") and len(stem) > 1 and stem[-1].isalpha():
+            return stem + instead
     return name
 
 
-def _one_letter(a: str, b: str) -> bool:
+def _one_letter(a: list, b: list) -> bool:
     """Whether one letter, of a word of LETTERS or more, makes the difference; another digit makes another class."""
-    words = [re.split(r"[\W_]+", name) for name in (a, b)]
-    different = [pair for pair in zip(*words) if pair[0] != pair[1]]
-    if len(words[0]) != len(words[1]) or len(different) != 1:
+    if len(a) != len(b):
+        return False
+    different = [pair for pair in zip(a, b) if pair[0] != pair[1]]
+    if len(different) != 1:
         return False
     x, y = different[0]
     same = next((i for i, (p, q) in enumerate(zip(x, y)) if p != q), min(len(x), len(y)))

@@ -7,6 +7,7 @@ import numpy as np
 from ssdzoo.anchors.objects import Objects, collect_objects
 from ssdzoo.anchors.recall import recall_by_size
 from ssdzoo.boxes import area
+from ssdzoo.data.check.object_limit import POST_NMS
 from ssdzoo.metrics.sizes import SIZES, within
 
 PERCENTILES = (5, 50, 95)
@@ -20,23 +21,25 @@ class ModelAnchors(NamedTuple):
         size: (height, width) of its input in pixels.
         levels: a `ssdzoo.anchors.levels.Level` for each feature map.
         classes: names that it was trained for; None for a model that takes any.
+        post_nms: maximum number of detections in an image; -1 for any.
     """
 
     name: str
     size: tuple
     levels: list
     classes: list | None = None
+    post_nms: int = POST_NMS
 
 
 def split_table(records: dict) -> dict:
-    """{split: {"images", "objects", "negatives" (images without objects), "difficult", "crowd"}} of {split: list of Record}."""
+    """{split: {"images", "objects", "negatives" (images without objects), "difficult", "crowd"}} of {split: Records}."""
     return {
         split: {
             "images": len(found),
-            "objects": sum(len(r.boxes) for r in found),
-            "negatives": sum(not len(r.boxes) for r in found),
-            "difficult": int(sum(r.difficult.sum() for r in found)),
-            "crowd": int(sum(r.crowd.sum() for r in found)),
+            "objects": len(found.boxes),
+            "negatives": int((np.diff(found.offsets) == 0).sum()),
+            "difficult": int(found.difficult.sum()),
+            "crowd": int(found.crowd.sum()),
         }
         for split, found in records.items()
     }
@@ -45,7 +48,7 @@ def split_table(records: dict) -> dict:
 def class_table(records: dict, names: list) -> dict:
     """{class: {"objects": {split: number}, "images": number of images with it, "share" of all objects, "width", "height" in
     pixels and "aspect" (width / height): 5th, 50th and 95th percentile, "sizes": {"small", "medium", "large": number}}}, of
-    {split: list of Record}; crowds are left out."""
+    {split: Records}; crowds are left out."""
     boxes, ids, images = _objects(records)
     splits = {split: _objects({split: found}).class_ids for split, found in records.items()}
     table = {}
@@ -68,7 +71,7 @@ def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
     """How well a model's anchors fit the objects, stretched to its input.
 
     Args:
-        records: {split: list of Record}.
+        records: {split: Records}.
         names: the classes.
 
     Returns:
@@ -81,7 +84,8 @@ def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
 
 def _objects(records: dict, size: tuple | None = None) -> Objects:
     """All objects but crowds; an image in two splits counts once."""
-    return collect_objects(list({str(r.image): r for found in records.values() for r in found}.values()), size)
+    places = {str(image): (split, i) for split, found in records.items() for i, image in enumerate(found.images)}
+    return collect_objects([records[split][i] for split, i in places.values()], size)
 
 
 def _percentiles(values: np.ndarray) -> list | None:

@@ -1,160 +1,188 @@
 """COCO's json: images, annotations with [x, y, width, height] boxes, categories."""
 
-import json
-from functools import lru_cache
+import os
+import re
 from pathlib import Path
-from typing import Any
+
+import numpy as np
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
+from ssdzoo.data.formats.coco_table import COCOTable, read_table
+from ssdzoo.data.formats.columns import Columns
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.text_files import brief, number, read_text
+from ssdzoo.data.formats.image_files import AmbiguousImageError, file_names, find_image
+from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 
 TRIED = 20  # images that are looked for to find the folder of the images
+PREFIXES = ("instances_", "person_keypoints_")
+# Each tool's own names for the one file of a split, which lies in a folder of its name, or of the whole data set: Roboflow's,
+# FiftyOne's, Label Studio's.
+_NAMES = ("_annotations.coco.json", "labels.json", "result.json")
+_OTHERS = {"captions_": "captions", "panoptic_": "panoptic segments", "stuff_": "stuff segments", "image_info_": "images alone"}
+_HEAD = 1 << 16  # bytes that are looked at
+_BEGIN = re.compile(rb'\s*\{\s*"(info|licenses|images|annotations|categories|type)"\s*:')
 
 
 class COCOReader(FilesReader):
-    """A json file, or a folder with annotations/instances_SPLIT.json or SPLIT/_annotations.coco.json; items are (file,
-    (folder of its images, number of the image in it)).
+    """A json file, or a folder with annotations/instances_SPLIT.json or one of the other usual names; items are (file, number of
+    the image in it).
 
     Categories become class ids from 0 in the order of their ids; those of equal names are one class.
     """
 
-    format, suffixes, prefix = "coco", (".json",), "instances_"
+    format, suffixes, prefix = "coco", (".json",), PREFIXES[0]
+    layout = "a COCO .json or a folder with annotations/instances_*.json"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
-        if self.path.is_dir() and self._files[0].name == "_annotations.coco.json":
+        for file in self._files:
+            if (what := _other(file)) and file.is_file():
+                raise DataError(f"{file}: COCO's {what}, which have no boxes; expected {_without(file)} or the like beside it")
+        if self.path.is_dir() and self._files[0].name in _NAMES and self._files[0].parent != self.path:
             self._splits = {file.parent.name: file for file in self._files}
+        self._folders: dict[Path, tuple] = {}
 
     @staticmethod
     def files_in(folder: Path) -> list:
-        patterns = "annotations/instances_*.json", "*/_annotations.coco.json", "_annotations.coco.json", "annotations/*.json"
-        return next((files for pattern in patterns if (files := sorted(folder.glob(pattern)))), [])
+        own = sorted((folder / "annotations").glob("*.json"))
+        named = [file for file in own if file.name.startswith("instances_")]
+        have = {file.name.removeprefix("instances_") for file in named}
+        named += [file for file in own if file.name.startswith(PREFIXES[1]) and file.name.removeprefix(PREFIXES[1]) not in have]
+        if named:
+            return named
+        for name in _NAMES:
+            files = sorted(folder.glob(f"*/{name}")) or sorted(folder.glob(name))
+            if found := [file for file in files if name == _NAMES[0] or _begins_well(file)]:
+                return found
+        others = [file for file in own if _other(file)]
+        usual = [file for file in own if file not in others and _begins_well(file)]
+        return usual or [file for file in sorted(folder.glob("*.json")) if not _other(file) and _begins_well(file)] or others
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        file = next(iter(sorted(path.glob("*.json"))), None)
+        return f'{file} is not COCO\'s json, which has "images", "annotations" and "categories"' if file else None
 
     def class_names(self, problems: list) -> list:
-        return list(dict.fromkeys(name for file in self._files for name in _parsed(file)["names"].values()))
+        return list(dict.fromkeys(name for file in self._files for name in read_table(file).names))
 
-    def places(self, file: Path, problems: list) -> list:
-        data = _parsed(file)
-        problems += data["problems"]
-        folder = _image_folder(file, data["images"]) if data["images"] else None
-        return [(folder, i) for i in range(len(data["images"]))]
+    def places(self, file: Path, problems: list) -> range:
+        table = read_table(file)
+        if table.strays:
+            problems.append(Problem(file, table.strays, "annotation", WARNING))
+        if table.images:
+            places = [self.image_folder] if self.image_folder else _usual_folders(file)
+            self._folders[file] = _image_folder(file, table.images, places)
+        return range(len(table.images))
 
     def annotation(self, item: tuple) -> ImageAnnotation | Problem:
-        file, (folder, index) = item
-        data = _parsed(file)
-        name, size, annotations = data["images"][index]
+        file, index = item
+        table = read_table(file)
         try:
-            image = path_inside(folder, name, f"{file}: an image's file_name")
+            image = self._image(file, table.images[index])
         except DataError as error:
             return Problem.of(error, file, "image")
-        return ImageAnnotation(image, file, [_object(each, data["names"], file, image) for each in annotations], size)
+        begin, end = table.offsets[index : index + 2].tolist()
+        size = tuple(table.sizes[index].tolist())
+        return ImageAnnotation(
+            image, file, [_object(table, i, file, image) for i in range(begin, end)], size if all(size) else None
+        )
+
+    def _image(self, file: Path, name: str) -> Path:
+        folder, is_flat = self._folders[file]
+        return find_image(folder, _last(name) if is_flat else name, f"{file}: an image's file_name")
+
+    def columns(self, items: list, ids: dict) -> Columns | None:
+        files = {file for file, _ in items}
+        if len(files) > 1:
+            return None
+        (file,) = files
+        table, chosen = read_table(file), np.array([index for _, index in items])
+        begins, counts = table.offsets[chosen], np.diff(table.offsets)[chosen]
+        rows = np.repeat(begins - np.cumsum(counts) + counts, counts) + np.arange(counts.sum())
+        boxes = table.boxes[rows]
+        boxes[:, 2:] += boxes[:, :2]
+        classes = np.array([*(ids.get(name, -1) for name in table.names), -1])[table.class_ids[rows]]
+        sizes = table.sizes[chosen]
+        usable = (sizes == np.floor(sizes)) & (sizes < 2**31)
+        names = file_names(self._folders[file][0])
+        images = [self._plain(file, table.images[index], names) for _, index in items]
+        no = np.zeros(len(rows), bool)
+        return Columns(images, np.where(usable, sizes, 0).astype(np.int64), counts, boxes, classes, no, table.crowd[rows], file)
+
+    def _plain(self, file: Path, name: str, names: frozenset) -> str | None:
+        """The path of an image, or None where it cannot be found; `names` are those of the files in its folder."""
+        folder, is_flat = self._folders[file]
+        if not is_flat and name in names:
+            return os.path.join(folder, name)
+        try:
+            return str(self._image(file, name))
+        except DataError:
+            return None
 
 
-def _image_folder(file: Path, images: list) -> Path:
-    """The folder that the file names of the images start from."""
-    split = file.stem.removeprefix("instances_")
+def _other(file: Path) -> str | None:
+    """What a file of COCO's holds that is no detection, by its name."""
+    return next((what for prefix, what in _OTHERS.items() if file.name.startswith(prefix)), None)
+
+
+def _without(file: Path) -> str:
+    return "instances_" + next(file.name.removeprefix(prefix) for prefix in _OTHERS if file.name.startswith(prefix))
+
+
+def _begins_well(file: Path) -> bool:
+    """Whether a json file begins as COCO's do, and is large or names their lists; it may hold anything else."""
+    try:
+        with open(file, "rb") as stream:
+            text = stream.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
+    except OSError:
+        return False
+    return bool(_BEGIN.match(text)) and (len(text) > 0.9 * _HEAD or (b'"images"' in text and b'"annotations"' in text))
+
+
+def _usual_folders(file: Path) -> list:
+    """The folders that the images of a json file may lie in."""
+    split = next((file.stem.removeprefix(prefix) for prefix in PREFIXES if file.stem.startswith(prefix)), file.stem)
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    places = [root / "images" / split, root / split, root / "images", file.parent / "images", file.parent, root]
-    places += [root / split / "images", root / "JPEGImages"]
-    names = [name for name, _, _ in images[:TRIED]]
-    hits = {place: sum(_is_there(place, name) for name in names) for place in dict.fromkeys(places)}
+    folders = [root / "images" / split, root / split, root / "images", file.parent / "images", file.parent / "data"]
+    return list(dict.fromkeys([*folders, file.parent, root, root / split / "images", root / "JPEGImages"]))
+
+
+def _image_folder(file: Path, images: list, places: list) -> tuple:
+    """(that of `places` which the file names of the images start from, whether only the last part of the names counts)."""
+    names = images[:TRIED]
+    hits = {(place, False): sum(_is_there(place, name) for name in names) for place in places}
+    if not any(hits.values()):  # the names are paths on another machine
+        hits |= {(place, True): sum(_is_there(place, _last(name)) for name in names) for place in places}
     best = max(hits, key=lambda place: hits[place])
     if not hits[best]:
-        looked = ", ".join(map(str, hits))
+        looked = ", ".join(map(str, places))
         raise DataError(f"{file}: no image such as {brief(names[0])} in {looked}; put the images in one of them")
     return best
 
 
+def _last(name: str) -> str:
+    return re.split(r"[/\\]", name)[-1]
+
+
 def _is_there(folder: Path, name: str) -> bool:
     try:
-        return path_inside(folder, name, "").exists()
+        return bool(find_image(folder, name, ""))
+    except AmbiguousImageError:
+        return True  # `find_image` says later which two there are
     except (DataError, OSError):
         return False
 
 
-def _parsed(file: Path) -> dict:
-    """{"names": {category id: name}, "images": [(file name, size or None, annotations)], "problems"} of a json file. An
-    annotation is (id, category id, bbox, whether it is a crowd)."""
-    try:
-        status = file.stat()
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror}") from None
-    return _parsed_once(file, status.st_mtime_ns, status.st_size)
-
-
-@lru_cache(maxsize=2)  # those of train and val: `annotation` asks for them image by image
-def _parsed_once(file: Path, *_: int) -> dict:
-    text = read_text(file)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not JSON: {error}") from None
-    for key in ("images", "annotations", "categories"):
-        rows = content.get(key) if isinstance(content, dict) else None
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise DataError(f"{file}: not COCO's json; expected a list of objects under {key!r}")
-    names, problems = _categories(content["categories"], file), []
-    images = _images(content["images"], file)
-    strays = []
-    for row in content["annotations"]:
-        image = images.get(_key(row.get("image_id")))
-        if image is None:
-            strays.append(row)
-        else:
-            image[2].append((_key(row.get("id")), _key(row.get("category_id")), row.get("bbox"), bool(row.get("iscrowd"))))
-    if strays:
-        about = f"annotation {brief(strays[0].get('id'))} of image {brief(strays[0].get('image_id'))}"
-        message = f"{len(strays)} annotations are of images that it does not list, such as {about}: left out"
-        problems.append(Problem(file, message, "annotation", WARNING))
-    return {"names": names, "images": list(images.values()), "problems": problems}
-
-
-def _categories(rows: list, file: Path) -> dict:
-    names: dict = {}
-    for row in rows:
-        name, key = row.get("name"), _key(row.get("id"))
-        if not isinstance(name, str) or not name.strip() or key is None:
-            found = f"id {brief(row.get('id'))} and name {brief(name)}"
-            raise DataError(f"{file}: a category has {found}; expected a number and a text")
-        if key in names:
-            raise DataError(f"{file}: category {brief(row['id'])} is there twice, as {names[key]!r} and {name!r}")
-        names[key] = name.strip()
-    return {key: names[key] for key in sorted(names, key=lambda k: (isinstance(k, str), k))}
-
-
-def _images(rows: list, file: Path) -> dict:
-    images: dict = {}
-    for row in rows:
-        key, name = _key(row.get("id")), row.get("file_name")
-        if key is None or not isinstance(name, str):
-            found = f"id {brief(row.get('id'))} and file_name {brief(name)}"
-            raise DataError(f"{file}: an image has {found}; expected a number and a text")
-        if key in images:
-            raise DataError(f"{file}: image {brief(row['id'])} is there twice, as {brief(images[key][0])} and {brief(name)}")
-        size = number(row.get("height")), number(row.get("width"))
-        images[key] = (name, size if min(size) > 0 else None, [])
-    return images
-
-
-def _key(value: Any) -> int | str | None:
-    """An id, which some files have as a text or as 1.0; None for a value that cannot be an id."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
-
-
-def _object(annotation: tuple, names: dict, file: Path, image: Path) -> AnnotatedObject | Problem:
-    key, category, bbox, crowd = annotation
-    where = f"annotation {brief(key)} of {image.name}"
-    if category not in names:
-        message = f"{where} has category_id {brief(category)}, which is not among its {len(names)} categories"
-        return Problem(file, message, "unknown class", ERROR)
-    if not isinstance(bbox, list) or len(bbox) != 4 or not all(isinstance(v, (int, float)) for v in bbox):
-        return Problem(file, f"{where} has no bbox of four numbers, but {brief(bbox)}", "no box", ERROR)
-    x, y, width, height = map(number, bbox)
+def _object(table: COCOTable, index: int, file: Path, image: Path) -> AnnotatedObject | Problem:
+    key = table.ids[index]
+    where = f"annotation {brief(int(key) if isinstance(key, np.integer) else key)} of {image.name}"
+    if index in table.wrong:
+        kind, message = table.wrong[index]
+        return Problem(file, f"{where} {message}", kind, ERROR)
+    x, y, width, height = table.boxes[index].tolist()
     shown = ", ".join(f"{v:g}" for v in (x, y, width, height))
-    return AnnotatedObject(names[category], (x, y, x + width, y + height), where, shown, crowd=crowd)
+    box, name = (x, y, x + width, y + height), table.names[table.class_ids[index]]
+    return AnnotatedObject(name, box, where, shown, crowd=bool(table.crowd[index]))

@@ -1,16 +1,18 @@
-"""A data set whose splits are annotation files: what the readers of COCO's json, of RecordIO and of tables share."""
+"""A data set whose splits are annotation files: what the readers of COCO's json, RecordIO, tables and manifests share."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssdzoo.data.formats.image_files import folders_in
+from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import name_files
+from ssdzoo.data.formats.splits import EmptySplitError, name_files, split_word
 from ssdzoo.data.record import ERROR
-from ssdzoo.errors import DataError
 
 
 class FilesReader(Reader):
-    """A file, or a folder with one for each split; items are (file, place in it).
+    """A file, or a folder with one for each split, each in a folder of its own or not (bananas_train/label.csv). Items are
+    (file, place in it).
 
     Attributes:
         suffixes: of the files, in lower case.
@@ -21,20 +23,44 @@ class FilesReader(Reader):
     suffixes: tuple = ()
     prefix = ""
     empty = "lists no images"
+    takes_image_folder = True
 
     def __init__(self, path: str | Path):
         super().__init__(path)
         self._files = self.files_in(self.path) if self.path.is_dir() else [self.path]
         self._splits = name_files(self._files, self.prefix)
+        if not self._files:
+            self._splits = self._split_folders(self.path)
+            self._files = list(self._splits.values())
+        self._finders: dict[Path, ImageFinder] = {}
 
     @classmethod
     def recognizes(cls, path: Path) -> bool:
-        return bool(cls.files_in(path)) if path.is_dir() else path.suffix.lower() in cls.suffixes
+        return bool(cls.files_in(path) or cls._split_folders(path)) if path.is_dir() else path.suffix.lower() in cls.suffixes
 
     @staticmethod
     def files_in(folder: Path) -> list:
         """The files of a data set in a folder, sorted; empty where there are none."""
         raise NotImplementedError
+
+    @classmethod
+    def _split_folders(cls, folder: Path) -> dict:
+        """{split: file} of the folders that are named after a split and hold one file."""
+        named = name_files(folders_in(folder))
+        return {split: files[0] for split, path in named.items() if split_word(split) and len(files := cls.files_in(path)) == 1}
+
+    def own_folders(self, file: Path) -> list:
+        """The folder of a file, and that of the whole data set."""
+        return list(dict.fromkeys([file.parent, self.path if self.path.is_dir() else file.parent]))
+
+    def finder(self, file: Path) -> ImageFinder:
+        """Finds the images that a file names: from its folder on, or from the folders of its split or of images in there."""
+        if file not in self._finders:
+            split = next((split_word(name) for name, one in self._splits.items() if one == file), None)
+            self._finders[file] = ImageFinder(
+                [self.image_folder] if self.image_folder else _folders(self.own_folders(file), split)
+            )
+        return self._finders[file]
 
     def places(self, file: Path, problems: list) -> Sequence:
         """Where each image is in a file."""
@@ -47,5 +73,15 @@ class FilesReader(Reader):
         files, known = self._files if split is None else [self._splits[split]], len(problems)
         items = [(file, place) for file in files for place in self.places(file, problems)]
         if not items and not any(problem.severity == ERROR for problem in problems[known:]):
-            raise DataError(f"{files[0]}: {self.empty}")
+            raise EmptySplitError(f"{files[0]}: {self.empty}")
         return items
+
+
+def _folders(bases: list, split: str | None) -> list:
+    """The folders that paths of images may start from, the most likely first."""
+    found = []
+    for base in bases:
+        for place in (base, base / "images", base / "JPEGImages"):
+            of_split = [path for path in folders_in(place) if split and split_word(path.name) == split]
+            found += [place, *of_split, *(path / "images" for path in of_split)]
+    return [folder for folder in dict.fromkeys(found) if folder.is_dir()] or bases

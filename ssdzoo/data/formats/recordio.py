@@ -19,15 +19,13 @@ import numpy as np
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
+from ssdzoo.data.formats.text_files import brief, class_id, number, read_class_list, read_text
 from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 
 MAGIC = 0xCED7230A
 HEADER = struct.Struct("<IfQQ")
-MOST_CLASSES = 10_000  # a larger id is damage, not a class
 
 
 class RecordIOReader(FilesReader):
@@ -38,12 +36,18 @@ class RecordIOReader(FilesReader):
     """
 
     format, suffixes, empty = "recordio", (".rec", ".lst", ".idx"), "contains no records"
+    layout = "MXNet's .rec or .lst"
 
     def __init__(self, path: str | Path):
         super().__init__(Path(path).with_suffix(".rec") if Path(path).suffix == ".idx" else path)
         first = self._files[0]
-        self._names = read_class_list(first.parent, f"{first.stem}.names", "classes.txt")
-        self.nameless = self._names is None
+        lists = [read_class_list(folder, f"{first.stem}.names", "classes.txt") for folder in self.own_folders(first)]
+        self._names = next(filter(None, lists), None)
+        self.takes_image_folder = first.suffix.lower() == ".lst"
+
+    @property
+    def nameless(self) -> bool:
+        return self._names is None
 
     @staticmethod
     def files_in(folder: Path) -> list:
@@ -56,7 +60,7 @@ class RecordIOReader(FilesReader):
         for item in self.items(None, problems):
             try:
                 labels, _, where = _read_item(*item)
-                largest = max([largest, *(int(row[0]) for row in _rows(labels, where) if _is_class(row[0]))])
+                largest = max([largest, *(i for row in _rows(labels, where) if (i := class_id(row[0])) is not None)])
             except DataError as error:
                 problems.append(Problem.of(error, item[0], "record"))
         return [str(i) for i in range(largest + 1)]
@@ -72,6 +76,8 @@ class RecordIOReader(FilesReader):
         try:
             labels, image, where = _read_item(*item)
             rows = _rows(labels, where)
+            if isinstance(image, str):
+                image = self.finder(item[0]).find(image, where)
         except DataError as error:
             return Problem.of(error, item[0], "record")
         short = where.removeprefix(f"{item[0]}: ")
@@ -140,7 +146,7 @@ def _payload(stream: BinaryIO, file: Path, at: int) -> tuple:
 
 
 def _read_item(file: Path, place: int | tuple) -> tuple:
-    """(labels, image, where they are in the file, for messages) of an item."""
+    """(labels, image, where they are in the file, for messages) of an item; the image is a FilePart, or the path of a .lst."""
     return _read_line(file, *place) if isinstance(place, tuple) else _read_record(file, place)
 
 
@@ -166,9 +172,7 @@ def _read_line(file: Path, line: int, text: str) -> tuple:
     labels = np.array([number(field) for field in fields[1:-1]])
     if len(fields) < 4 or np.isnan(labels).any():
         raise DataError(f"{where} is {brief(text)}; expected a number, labels and a path with tabs in between")
-    folders = (file.parent, file.parent / "images", file.parent / "JPEGImages")
-    images = [path_inside(folder, fields[-1].strip(), where) for folder in folders]
-    return labels, next((image for image in images if os.path.exists(image)), images[0]), where
+    return labels, fields[-1].strip(), where
 
 
 def _rows(labels: np.ndarray, where: str) -> np.ndarray:
@@ -183,15 +187,11 @@ def _rows(labels: np.ndarray, where: str) -> np.ndarray:
     return rows[rows[:, 0] != -1]
 
 
-def _is_class(value: float) -> bool:
-    return 0 <= value < MOST_CLASSES and value == int(value)
-
-
 def _object(row: np.ndarray, where: str, names: list | None, file: Path) -> AnnotatedObject | Problem:
-    if not _is_class(row[0]) or (names is not None and row[0] >= len(names)):
+    index = class_id(row[0])
+    if index is None or (names is not None and index >= len(names)):
         known = f"there are {len(names)} names" if names is not None else "expected 0, 1, 2, ..."
         return Problem(file, f"{where} has class {row[0]:g}; {known}", "unknown class", ERROR)
-    index = int(row[0])
     name = names[index] if names is not None else str(index)
     shown = ", ".join(f"{v:g}" for v in row[1:5])
     return AnnotatedObject(name, tuple(row[1:5]), where, shown, difficult=len(row) > 5 and row[5] == 1)

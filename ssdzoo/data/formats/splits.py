@@ -5,7 +5,8 @@
     train[:80%]      the first 80 % of its images, in a random order that never changes
     train[80%:]      the others
 
-A data set without splits has train, val and test of 80, 10 and 10 %, trainval, and all.
+A data set without splits has train, val and test of 80, 10 and 10 %, trainval, and all. One whose only split is called default,
+as in exports of CVAT, has none. Of fewer than 8 images, val or test may get none; train always has one.
 """
 
 import contextlib
@@ -18,11 +19,37 @@ from ssdzoo.errors import CallError, DataError
 
 FRACTIONS = {"train": (0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1)}  # of the images, where a data set has no splits
 _WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
+_UNDIVIDED = "default"  # the only split of what CVAT exports from a task that is not divided
 _PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*\]")
 
 
 class NoSplitError(DataError):
     """The data set is fine, but has no such split."""
+
+
+class EmptySplitError(NoSplitError):
+    """The split is there, but has no images, or no objects."""
+
+
+class NoObjectsError(EmptySplitError):
+    """The split has images, but not a single object."""
+
+
+def own_splits(reader: Reader) -> list:
+    """Names of the splits that a data set has itself; empty where they are drawn."""
+    names = reader.splits()
+    return [] if names == [_UNDIVIDED] else names
+
+
+def knows_split(reader: Reader, split: str) -> bool:
+    """Whether a data set has a split of this name; it may be empty."""
+    name, _, _ = parse_split(split)
+    if not own_splits(reader):
+        return name in (*FRACTIONS, "trainval", "all")
+    try:
+        return bool(match_split(reader, name))
+    except NoSplitError:
+        return False
 
 
 def select_items(reader: Reader, split: str, problems: list) -> list:
@@ -33,14 +60,11 @@ def select_items(reader: Reader, split: str, problems: list) -> list:
 
     Raises:
         CallError: a part that is not written as above.
-        NoSplitError: a split that is not there.
+        NoSplitError: a split that is not there, or has no images.
         DataError: what the reader raises; a part without an image.
     """
     name, low, high = parse_split(split)
-    if reader.splits():
-        items = [item for part in match_split(reader, name) for item in reader.items(part, problems)]
-    else:
-        items = _drawn(reader, name, problems)
+    items = _joined(reader, match_split(reader, name), problems) if own_splits(reader) else _drawn(reader, name, problems)
     if (low, high) == (0, 1) or not items:
         return items
     chosen = _part(items, low, high)
@@ -93,6 +117,19 @@ def name_files(files: list, prefix: str = "") -> dict:
     return dict(sorted(zip(names, files)))
 
 
+def _joined(reader: Reader, names: list, problems: list) -> list:
+    """The items of one split, or of several of which some may be empty."""
+    items, empty = [], []
+    for name in names:
+        try:
+            items += reader.items(name, problems)
+        except EmptySplitError as error:
+            empty.append(error)
+    if len(empty) == len(names):
+        raise empty[0]
+    return items
+
+
 def _part(items: list, low: float, high: float) -> list:
     """The items from one fraction to another of a random order that never changes."""
     order = np.random.default_rng(0).permutation(len(items))
@@ -100,13 +137,17 @@ def _part(items: list, low: float, high: float) -> list:
 
 
 def _drawn(reader: Reader, name: str, problems: list) -> list:
-    items = reader.items(None, problems)
-    if name == "all":
+    items = reader.items(_UNDIVIDED if reader.splits() else None, problems)
+    if name in ("all", _UNDIVIDED):
         return items
     if not items:
         return []
     wanted = ("train", "val") if name == "trainval" else (name,)
     chosen = [item for part, ends in FRACTIONS.items() if part in wanted for item in _part(items, *ends)]
+    if not chosen and name in FRACTIONS:
+        images = f"{len(items)} images, which are" if len(items) > 1 else "1 image, which is"
+        few = f"it is drawn from {images} too few; add images, or divide them yourself"
+        raise EmptySplitError(f"{reader.path}: no images in split {name!r}: {few}")
     if not chosen:
         known = f"{reader.undivided} there are {', '.join(FRACTIONS)}, trainval and all, drawn from {len(items)} images"
         raise NoSplitError(f"{reader.path}: no images in split {name!r}; {known}")

@@ -1,16 +1,19 @@
-"""Pascal VOC folders: Annotations/*.xml, ImageSets/Main/SPLIT.txt, JPEGImages/."""
+"""Pascal VOC: an .xml for each image."""
 
 import os
 import re
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException, ElementTree
 
-from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
-from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.text_files import brief
+from ssdzoo.data.formats.annotation import AnnotatedObject
+from ssdzoo.data.formats.per_image import FEW, AnnotationFile, PerImageReader, files_in, first_wrong
+from ssdzoo.data.formats.splits import EmptySplitError, split_word
+from ssdzoo.data.formats.text_files import brief, nfc
+from ssdzoo.data.formats.unread import outermost, unread_format
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -18,79 +21,100 @@ from ssdzoo.errors import DataError
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
-class VOCReader(Reader):
-    """A Pascal VOC folder; items are stems of annotations.
+class VOCReader(PerImageReader):
+    """A Pascal VOC folder: the original one, with lists of its splits in ImageSets/Main, or annotations beside the images.
 
     Coordinates in the files count from 1; one is subtracted from all four, as in GluonCV.
     """
 
-    format = "voc"
+    format, suffix, origin = "voc", ".xml", 1
+    layout = "a Pascal VOC folder (.xml in Annotations/ or beside the images)"
     undivided = "without ImageSets/Main"
 
     @staticmethod
-    def recognizes(path: Path) -> bool:
-        return (path / "Annotations").is_dir()
+    def is_annotation(path: Path) -> bool:
+        return outermost(path) in ("annotation", None)
+
+    @classmethod
+    def _is_there(cls, folder: Path, deep: bool) -> bool:
+        """In Annotations/, an .xml of any kind is meant to be Pascal VOC's, and reading it says what is wrong."""
+        if folder.name == "Annotations" and deep:
+            return any(unread_format(file) is None for file in islice(files_in(folder, cls.suffix, deep), FEW))
+        return super()._is_there(folder, deep)
+
+    @classmethod
+    def is_original(cls, path: Path) -> bool:
+        """Whether a folder has the Annotations/ of the original data set."""
+        return (path / "Annotations").is_dir() and cls.recognizes(path)
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        file = first_wrong(path, cls)
+        if file:
+            found = f"its outermost element is <{outermost(file)}>, expected <annotation>"
+            return f"{file} is no Pascal VOC annotation; {found}"
+        folder = path / "Annotations"
+        if folder.is_dir() and not any(folder.iterdir()):
+            return f"{folder} is empty: no annotations; expected .xml of Pascal VOC or .json of LabelMe"
+        return None
 
     def splits(self) -> list:
-        return sorted(self._lists())
-
-    def _lists(self) -> dict:
-        return {p.stem: p for p in (self.path / "ImageSets" / "Main").glob("*.txt")}
-
-    def class_names(self, problems: list) -> list:
-        names: set[str] = set()
-        for path in self._annotations():
-            try:
-                names.update((o.findtext("name") or "").strip() for o in _parse(path).iter("object"))
-            except DataError as error:
-                problems.append(Problem.of(error, path, "annotation"))
-        return sorted(names - {""})
-
-    def _annotations(self) -> list:
-        files = sorted((self.path / "Annotations").glob("*.xml"))
-        if not files:
-            raise DataError(f"{self.path}: no annotations; expected Annotations/*.xml, JPEGImages/ and ImageSets/Main/*.txt")
-        return files
-
-    def items(self, split: str | None, problems: list) -> list:
-        if split is None:
-            return [p.stem for p in self._annotations()]
-        path = self._lists()[split]
-        lines = [line.strip() for line in path.read_text("utf-8-sig", "replace").splitlines()]
-        stems = [self._stem(line) for line in lines if line]
-        if not stems:
-            raise DataError(f"{path}: the split is empty")
-        return stems
-
-    def _stem(self, line: str) -> str:
-        """The image that a line of a split names; in the lists of single classes, -1, 0 or 1 follows the name."""
-        if os.path.isfile(self.path / "Annotations" / f"{line}.xml"):
-            return line
-        return re.sub(r"\s+(-1|0|1)$", "", line)
-
-    def annotation(self, item: str) -> ImageAnnotation | Problem:
-        path = self.path / "Annotations" / f"{item}.xml"
-        try:
-            if "/" in item or "\\" in item:
-                raise DataError(f"{path}: a split names images, not paths")
-            tree = _parse(path)
-            image, size = self._image_of(path, tree), _size(path, tree)
-        except DataError as error:
-            return Problem.of(error, path, "annotation")
-        objects = [_object(element, number, path) for number, element in enumerate(tree.iter("object"), 1)]
-        return ImageAnnotation(image, path, objects, size)
+        return sorted(self._lists) or super().splits()
 
     @cached_property
-    def _images(self) -> dict:
-        files = (self.path / "JPEGImages").glob("*")
-        return {p.stem: p for p in files if p.suffix.lower() in IMAGE_SUFFIXES}
+    def _lists(self) -> dict:
+        """{split: its files}. VoTT writes lists of single classes only, such as cat_train.txt: together they are a split."""
+        files = sorted((self.path / "ImageSets" / "Main").glob("*.txt")) if "" in self._parts else []
+        lists = {file.stem: [file] for file in files if not file.name.startswith("._")}
+        words = {split_word(name) or name for name in lists}
+        for file in files:
+            split = _split_of_class(file.stem)
+            if split and split not in words:
+                lists.setdefault(split, []).append(file)
+        if "default" in lists and all(name == "default" or _split_of_class(name) == "default" for name in lists):
+            return {"default": lists["default"]}  # an export of CVAT
+        return lists
 
-    def _image_of(self, path: Path, tree: Element) -> Path:
-        named = Path((tree.findtext("filename") or "").strip()).stem
-        image = self._images.get(path.stem) or self._images.get(named)
-        if image is None:
-            raise DataError(f"{path}: its image JPEGImages/{path.stem}.jpg is missing")
-        return image
+    def items(self, split: str | None, problems: list) -> list:
+        if split not in self._lists:
+            return super().items(split, problems)
+        files = self._lists[split]
+        lines = [line.strip() for path in files for line in path.read_text("utf-8-sig", "replace").splitlines()]
+        stems = [self._stem(line) for line in lines if line]
+        if not stems:
+            raise EmptySplitError(f"{files[0]}: the split is empty")
+        # Lists of single classes repeat an image; one list that does so is reported by the check.
+        return [("", stem) for stem in (stems if len(files) == 1 else dict.fromkeys(stems))]
+
+    @cached_property
+    def _stems_by_name(self) -> dict:
+        return {nfc(stem): stem for stem in self.stems("")}
+
+    def _stem(self, line: str) -> str:
+        """The annotation that a line of a split names. In the lists of single classes, -1, 0 or 1 follows the name; VoTT's have
+        the names of images."""
+        name = re.sub(r"\s+(-1|0|1)$", "", line)
+        plain = name.strip('"').replace("\\", "/")
+        stem, suffix = os.path.splitext(plain)
+        texts = (line, name, plain, stem) if suffix.lower() in IMAGE_SUFFIXES else (line, name, plain)
+        return next((self._stems_by_name[nfc(each)] for each in texts if nfc(each) in self._stems_by_name), name)
+
+    def read(self, path: Path) -> AnnotationFile:
+        tree = _parse(path)
+        objects = [_object(element, number, path) for number, element in enumerate(tree.iter("object"), 1)]
+        return AnnotationFile((tree.findtext("filename") or "").strip(), _size(path, tree), objects)
+
+
+def _split_of_class(stem: str) -> str | None:
+    """The split of a list of a single class: "train" of cat_train; None for other lists."""
+    if split_word(stem):
+        return None
+    parts = stem.split("_")
+    return next((word for i in range(1, len(parts)) if (word := _word("_".join(parts[i:])))), None)
+
+
+def _word(name: str) -> str | None:
+    return "default" if name == "default" else split_word(name)
 
 
 def _size(path: Path, tree: Element) -> tuple | None:
@@ -120,7 +144,7 @@ def _parse(path: Path) -> Element:
 
 def _object(element: Element, number: int, path: Path) -> AnnotatedObject | Problem:
     where = f"object {number}"
-    name = (element.findtext("name") or "").strip()
+    name = nfc((element.findtext("name") or "").strip())
     if not name:
         return Problem(path, "an object without <name>", "annotation", ERROR)
     try:

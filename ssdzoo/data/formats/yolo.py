@@ -1,5 +1,4 @@
-"""YOLO's layout: a data.yaml, images, and for each image a text file with a line "class cx cy w h" for each object, in
-normalized coordinates.
+"""YOLO's data: images, and for each image a text file with a line "class cx cy w h" for each object, in normalized coordinates.
 
 A data.yaml may name any folders, also by absolute paths and `..`, because that is how it is used. What it names is only read as
 images and labels.
@@ -8,36 +7,50 @@ images and labels.
 import os
 from pathlib import Path
 
-import yaml
-
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
-from ssdzoo.data.formats.paths import images_below, path_inside
+from ssdzoo.data.formats.image_files import images_below, is_image, named_image
+from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import split_word
-from ssdzoo.data.formats.text_files import brief, number, read_class_list, read_text
+from ssdzoo.data.formats.splits import EmptySplitError, split_word
+from ssdzoo.data.formats.text_files import brief, nfc, number, read_text
+from ssdzoo.data.formats.yolo_layouts import LAYOUTS, find_layout, find_place, label_folder, unlike
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 
+_FAR_OUTSIDE = 0.05  # of the image: a coordinate that leaves it by more is not one that was rounded
+
 
 class YOLOReader(Reader):
-    """A data.yaml, or a folder with one; items are paths of images."""
+    """A data.yaml, Darknet's .data, or a folder with one of them or with a classes.txt; items are paths of images."""
 
-    format = "yolo"
+    format, layout = "yolo", "YOLO's data.yaml or obj.data, or a classes.txt beside images/ and labels/"
 
     def __init__(self, path: str | Path):
         super().__init__(path)
-        self._file = self.path if self.path.is_file() else _yaml_file(self.path) or self.path
-        self._table = _read_yaml(self._file)
+        self._file, layout = find_layout(self.path) or (self.path, LAYOUTS[0])
+        folder = self.path if self.path.is_dir() else self._file.parent
+        self._table = layout.read(self._file, folder)
         root = self._table.get("path")
-        given = self._file.parent / root if isinstance(root, str) and root else self._file.parent
+        given = folder / root if isinstance(root, str) and root else folder
         # A folder that is not there was written on another machine: the images lie beside the file then.
-        self._root = given if os.path.isdir(given) else self._file.parent
-        self._names = self._read_names()
+        self._root = given if os.path.isdir(given) else folder
+        self._has_names = True
+        self._names = self._read_names(layout.count_key)
+        self._keypoints = self._read_keypoints()
+        self._label_places: dict[str, list] = {}
 
     @staticmethod
     def recognizes(path: Path) -> bool:
-        return _yaml_file(path) is not None if path.is_dir() else path.suffix.lower() in (".yaml", ".yml")
+        return find_layout(path) is not None
+
+    @classmethod
+    def why_not(cls, path: Path) -> str | None:
+        return unlike(path)
+
+    @property
+    def nameless(self) -> bool:
+        return not self._has_names
 
     def splits(self) -> list:
         return [key for key, value in self._table.items() if isinstance(key, str) and split_word(key) and value]
@@ -45,19 +58,17 @@ class YOLOReader(Reader):
     def class_names(self, problems: list) -> list:
         return list(self._names)
 
-    def _read_names(self) -> list:
+    def _read_names(self, counted: str) -> list:
         names, count = self._table.get("names"), self._table.get("nc")
         if isinstance(names, dict):
             if sorted(names, key=str) != sorted(range(len(names)), key=str):
                 keys = ", ".join(brief(key) for key in list(names)[:5])
                 raise DataError(f"{self._file}: names has the ids {keys}; expected 0 to {len(names) - 1}, each once")
             names = [names[i] for i in range(len(names))]
-        if names is None:
-            names = read_class_list(self._file.parent, "classes.txt")
         if names is None and isinstance(count, int) and 0 < count < 100_000:
-            self.nameless = True
+            self._has_names = False
             names = [str(i) for i in range(count)]
-        names = [str(name) if type(name) is int else name for name in names] if isinstance(names, list) else None
+        names = [nfc(str(name)) if type(name) in (int, str) else name for name in names] if isinstance(names, list) else None
         for name in names or []:
             if not isinstance(name, str) or not name:
                 raise DataError(f"{self._file}: a class is called {brief(name)}; expected a text, in quotes if it is yes or no")
@@ -66,117 +77,159 @@ class YOLOReader(Reader):
         if len(set(names)) < len(names):
             raise DataError(f"{self._file}: class {next(n for n in names if names.count(n) > 1)!r} is there twice")
         if count is not None and count != len(names):
-            raise DataError(f"{self._file}: nc is {brief(count)}, but there are {len(names)} names")
+            raise DataError(f"{self._file}: {counted} is {brief(count)}, but there are {len(names)} names")
         return names
 
+    def _read_keypoints(self) -> tuple | None:
+        """(number of keypoints, numbers for each) behind the box of each object; None where there are none."""
+        shape = self._table.get("kpt_shape")
+        if shape is None:
+            return None
+        if not isinstance(shape, list) or [type(n) for n in shape] != [int, int] or shape[0] < 1 or shape[1] not in (2, 3):
+            raise DataError(f"{self._file}: kpt_shape is {brief(shape)}; expected [number of keypoints, 2 or 3]")
+        return tuple(shape)
+
     def items(self, split: str | None, problems: list) -> list:
-        if split is None:
+        if split not in self._table:
             raise DataError(f"{self._file}: names no images; expected train: FOLDER and val: FOLDER")
         value, known = self._table[split], len(problems)
+        about = f"{self._file}:" + (f" {split}:" if split else "")
         images = []
-        for text in value if isinstance(value, list) else [value]:
+        for text in self._values(split):
             if not isinstance(text, str):
                 raise DataError(f"{self._file}: {split} is {brief(text)}; expected a folder or a .txt file, or a list of them")
             images += self._images(self._place(text, split), problems)
         if not images and len(problems) == known:
-            raise DataError(f"{self._file}: {split}: no images in {brief(value)}")
-        if images and not any(os.path.isfile(label_path(image)) for image in images):
-            message = f"none of the {len(images)} images of {split} has labels, such as {label_path(images[0])}"
+            raise EmptySplitError(f"{about} no images in {brief(value)}")
+        stems: dict[str, Path] = {}
+        for image in images:
+            first = stems.setdefault(os.path.splitext(image)[0], image)
+            if first != image and os.path.exists(label := self._label(image)):
+                message = f"belongs to {first.name} and to {image.name}, two images of one name: keep one of them"
+                problems.append(Problem(label, message, "labels", ERROR))
+        if images and not any(os.path.isfile(self._label(image)) for image in images):
+            message = (
+                f"none of the {len(images)} images of {split or self.path.name} has labels, such as {self._label(images[0])}"
+            )
             problems.append(Problem(self._file, message, "labels", ERROR))
         return images
 
-    def _place(self, text: str, split: str) -> Path:
-        # Exports of Roboflow have ../train/images where train/images is meant.
-        for place in (self._root / text, self._file.parent / text.removeprefix("../")):
-            if os.path.exists(place):
-                return place
-        raise DataError(f"{self._file}: {split}: {self._root / text} is not there")
+    def _place(self, text: str, split: str | None) -> Path:
+        """What a split names.
+
+        Raises:
+            DataError: see `find_place`; or another split that is written otherwise leads there too.
+        """
+        folders, about = [self._root, self._file.parent], f"{self._file}:" + (f" {split}:" if split else "")
+        place = find_place(text, folders, about)
+        guessed = not os.path.exists(self._root / text)
+        for other, value in [(split, value) for split in self.splits() for value in self._values(split)] if guessed else []:
+            if isinstance(value, str) and value != text and _leads_to(value, folders) == place:
+                raise DataError(f"{about} {brief(text)} and {other}: {brief(value)} both lead to {place}; correct the paths")
+        return place
+
+    def _values(self, split: str | None) -> list:
+        """The folders and lists of a split, as they are written."""
+        value = self._table[split]
+        return value if isinstance(value, list) else [value]
 
     def _images(self, place: Path, problems: list) -> list:
         if place.is_dir():
             return images_below(place)
-        images = []
+        images, finder = [], ImageFinder([place.parent, self._root])
         for line_number, line in enumerate(read_text(place).splitlines(), 1):
             line = line.strip()
             if not line:
                 continue
             try:
-                images.append(self._listed(line, place, line_number))
+                images.append(self._listed(line, place, finder, f"{place}: line {line_number}"))
             except DataError as error:
                 problems.append(Problem.of(error, place, "image"))
         return images
 
-    def _listed(self, line: str, place: Path, line_number: int) -> Path:
-        """The image of a line: an absolute path, or one that starts from the list's folder or the data set's."""
-        where = f"{place}: line {line_number}"
-        if Path(line).suffix.lower() not in IMAGE_SUFFIXES:
+    def _listed(self, line: str, place: Path, finder: ImageFinder, where: str) -> Path:
+        """The image of a line: an absolute path, or one that starts from the list's folder or the data set's, or its end."""
+        known = Path(line).suffix.lower() in IMAGE_SUFFIXES
+        if not known and not is_image(place.parent / line) and not is_image(self._root / line):
             raise DataError(f"{where}: {brief(line)} is no image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        if os.path.isabs(line):
+        if os.path.isabs(line) and os.path.exists(line):
             return Path(line)
         beside = Path(os.path.normpath(place.parent / line))  # from lists/train.txt, ../images is inside the data set
         if beside.is_relative_to(os.path.normpath(self._root)) and os.path.exists(beside):
             return beside
-        paths = [path_inside(folder, line, where) for folder in (place.parent, self._root)]
-        return next((path for path in paths if os.path.exists(path)), paths[0])
+        return finder.find(line, where)
 
     def annotation(self, item: Path) -> ImageAnnotation:
-        path, objects = label_path(item), []
+        path, objects = self._label(item), []
         try:
             lines = read_text(path).splitlines() if os.path.lexists(path) else []
-            objects = [_object(line.split(), i, self._names, path) for i, line in enumerate(lines, 1) if line.strip()]
+            rows = [(i, line.split()) for i, line in enumerate(lines, 1) if line.strip()]
+            objects = [_object(fields, i, self._names, self._keypoints, path) for i, fields in rows]
         except DataError as error:
             objects = [Problem.of(error, path, "labels")]
         return ImageAnnotation(item, path, objects, normalized=True)
 
-
-def label_path(image: Path) -> Path:
-    """labels/x.txt for images/x.jpg, replacing the last folder of that name; x.txt beside the image where there is none."""
-    folders = list(image.parts[:-1])
-    if "images" in folders:
-        folders[-1 - folders[::-1].index("images")] = "labels"
-    return Path(*folders, f"{image.stem}.txt")
-
-
-def _yaml_file(folder: Path) -> Path | None:
-    """data.yaml, or the only .yaml file of a folder."""
-    files = sorted(p for p in folder.glob("*") if p.suffix.lower() in (".yaml", ".yml"))
-    named = [p for p in files if p.stem == "data"]
-    return named[0] if named else files[0] if len(files) == 1 else None
+    def _label(self, image: Path) -> Path:
+        """labels/x.txt for images/x.jpg; x.txt beside the image where its folder has no such parallel one."""
+        folder, name = os.path.split(image)
+        if folder not in self._label_places:
+            parallel = label_folder(image.parent)
+            self._label_places[folder] = [parallel] if parallel.is_dir() else [image.parent, parallel]
+        places, name = self._label_places[folder], f"{os.path.splitext(name)[0]}.txt"
+        for path in (os.path.join(place, name) for place in places):
+            if os.path.lexists(path):
+                return Path(path)
+        return next(filter(None, (named_image(place, name, str(image)) for place in places)), places[-1] / name)
 
 
-def _read_yaml(file: Path) -> dict:
-    text = read_text(file)
+def _leads_to(text: str, folders: list) -> Path | None:
     try:
-        # A few lines of references to references can expand to gigabytes, and no data.yaml needs one.
-        refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader))
-        table = None if refers else yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, TypeError, OverflowError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        reason = getattr(error, "problem", None) or (error if isinstance(error, ValueError) else type(error).__name__)
-        raise DataError(f"{file}: not YAML: {where}{reason}") from None
-    if refers:
-        raise DataError(f"{file}: contains references (*name), which are refused; write the values out")
-    if not isinstance(table, dict):
-        raise DataError(f"{file}: not a data.yaml; expected train:, val: and names:")
-    return table
+        return find_place(text, folders, "")
+    except DataError:
+        return None
 
 
-def _object(fields: list, line: int, names: list, path: Path) -> AnnotatedObject | Problem:
+def _object(fields: list, line: int, names: list, keypoints: tuple | None, path: Path) -> AnnotatedObject | Problem:
     where = f"line {line}"
     values = [number(field) for field in fields]
-    polygon = len(values) >= 7 and len(values) % 2 == 1
-    if any(v != v for v in values) or (len(values) != 5 and not polygon):
-        message = f"{where} is {brief(' '.join(fields))}; expected five numbers: class, center x, center y, width, height"
-        return Problem(path, message, "no box", ERROR)
+    if fault := _fault(values, keypoints):
+        return Problem(path, f"{where} is {brief(' '.join(fields))}; {fault}", "no box", ERROR)
     id_ = values[0]
     if not 0 <= id_ < len(names) or id_ != int(id_):
         message = f"{where} has class {brief(fields[0])}, but there are {len(names)} classes: 0 to {len(names) - 1}"
         return Problem(path, message, "unknown class", ERROR)
-    if polygon:  # an outline, as for segmentation
+    if len(values) == 5 or keypoints:
+        x, y, width, height = values[1:5]
+        box, shown = (x - width / 2, y - height / 2, x + width / 2, y + height / 2), values[1:5]
+    else:  # an outline, as for segmentation
         box = min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2])
-    else:
-        x, y, width, height = values[1:]
-        box = x - width / 2, y - height / 2, x + width / 2, y + height / 2
-    shown = ", ".join(f"{v:g}" for v in (box if polygon else values[1:]))
-    return AnnotatedObject(names[int(id_)], box, where, shown)
+        shown = list(box)
+    return AnnotatedObject(names[int(id_)], box, where, ", ".join(f"{v:g}" for v in shown))
+
+
+def _fault(values: list, keypoints: tuple | None) -> str | None:
+    """Why the numbers of a line are no box, no box with keypoints and no outline."""
+    count, five = len(values), "expected five numbers: class, center x, center y, width, height"
+    if any(v != v for v in values) or count < 5:
+        return five
+    if keypoints:
+        wanted = 5 + keypoints[0] * keypoints[1]
+        return (
+            None
+            if count == wanted
+            else f"{count} numbers; with kpt_shape {list(keypoints)} expected {wanted}: a box and its keypoints"
+        )
+    if count == 6:
+        return f"{five}. If the sixth is the confidence of a prediction, take it out"
+    hint = "If keypoints follow the box, say kpt_shape: [number, 2 or 3] in data.yaml"
+    if count % 2 == 0:
+        return f"{five}, or an outline: class and pairs of x, y. {hint}"
+    if count > 5 and _is_box(values[1:5]) and not all(-_FAR_OUTSIDE <= v <= 1 + _FAR_OUTSIDE for v in values[1:]):
+        return f"{count} numbers, but not an outline: it leaves the image. {hint}"
+    return None
+
+
+def _is_box(values: list) -> bool:
+    x, y, width, height = values
+    ends = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    return width > 0 and height > 0 and all(-_FAR_OUTSIDE <= v <= 1 + _FAR_OUTSIDE for v in ends)

@@ -17,6 +17,7 @@ import numpy as np
 from ssdzoo.data.images import read_image
 from ssdzoo.data.loading.resize_cache import ResizeCache
 from ssdzoo.data.loading.shared_memory import SharedImages
+from ssdzoo.data.loading.size_check import check_size
 from ssdzoo.data.loading.transforms import AUGMENTATIONS, Augmentation, draw_view, eval_transform, reduction, render_view
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import CallError, SSDZooError
@@ -69,11 +70,12 @@ class Preparation:
         if self.augmentation:
             rng = np.random.default_rng([self.seed, epoch, index + 1])
             drawn = draw_view(record.height, record.width, boxes, rng, self.augmentation)
-            image = self.cache.read(record) if self.cache else read_image(record.image, reduction(drawn.window, self.size))
+            smaller = 1 if self.cache else reduction(drawn.window, self.size)
+            image = self.cache.read(record) if self.cache else check_size(record, read_image(record.image, smaller), smaller)
             return render_view(image, (record.height, record.width), boxes, ids, drawn, self.size)
         # Every object stays: the evaluation counts those that are too small to learn, too.
         scale = np.array(self.size[::-1] * 2, np.float32) / np.array((record.width, record.height) * 2, np.float32)
-        return eval_transform(read_image(record.image), self.size), boxes * scale, ids
+        return eval_transform(check_size(record, read_image(record.image)), self.size), boxes * scale, ids
 
     def batch(self, epoch: int, indices: Sequence[int] | np.ndarray) -> Batch:
         return collate([self.sample(epoch, int(i)) for i in indices], indices)
@@ -136,7 +138,7 @@ class Loader:
         """Yields the batches of an epoch, from its batch `start` on.
 
         Raises:
-            DataError: an image that cannot be read.
+            DataError: an image that cannot be read, or has another size than its record.
             SSDZooError: a worker was killed.
         """
         parts = self._parts(number)[start:]

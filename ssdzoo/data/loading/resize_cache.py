@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from ssdzoo.data.images import FilePart, read_image
+from ssdzoo.data.loading.size_check import check_size
 from ssdzoo.data.record import Record
 from ssdzoo.files import replacing
 
@@ -30,12 +31,12 @@ class ResizeCache:
         """(H, W, 3) uint8 RGB: the record's image, or its smaller copy if that has at most half as many pixels.
 
         Raises:
-            DataError: an image that cannot be read.
+            DataError: an image that cannot be read, or has another size than the record.
             OSError: a copy that cannot be written.
         """
         scale = ENLARGED * max(self.size[0] / record.height, self.size[1] / record.width)
         if scale**2 > 0.5:
-            return read_image(record.image)
+            return check_size(record, read_image(record.image))
         path = self.path(record)
         if not path.is_file():
             self._write(path, record, scale)
@@ -46,12 +47,12 @@ class ResizeCache:
         image = record.image
         file, offset = (image.path, f" {image.offset}") if isinstance(image, FilePart) else (Path(image), "")
         status, place = file.stat(), f"{file.resolve()}{offset}"
-        key = f"{place} {status.st_size} {status.st_mtime_ns} {self.size}"
+        key = f"{place} {status.st_size} {status.st_mtime_ns} {self.size} {record.height}x{record.width}"
         return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jpg"
 
     def _write(self, path: Path, record: Record, scale: float) -> None:
         sides = max(1, round(record.width * scale)), max(1, round(record.height * scale))
-        image = cv2.resize(read_image(record.image), sides, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(check_size(record, read_image(record.image)), sides, interpolation=cv2.INTER_AREA)
         with replacing(path) as temporary:
             if not cv2.imwrite(str(temporary), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95]):
                 raise OSError(f"{path} could not be written: is the disk full?")

@@ -90,10 +90,10 @@ def where(call: OperatorCall) -> Value:
     return call.g.add("Where", call.g.add("Cast", condition, to=9), x, y)
 
 
-@translates("zeros_like", "ones_like")
+@translates("zeros_like", "ones_like", "_npi_full_like")
 def like(call: OperatorCall) -> Value:
-    zero = call.g.constant(np.zeros(1, np.float32) if call.node.op == "zeros_like" else np.ones(1, np.float32))
-    return call.g.add("Expand", zero, call.g.add("Shape", call.x))
+    value = {"zeros_like": 0.0, "ones_like": 1.0}.get(call.node.op, call.node.get("fill_value"))
+    return call.g.add("Expand", np.full(1, value, np.float32), call.g.add("Shape", call.x))
 
 
 @translates("_zeros", "_ones", "_full")

@@ -5,7 +5,7 @@ import numpy as np
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.candidates import find_candidates
 from ssdzoo.export.onnx.nms import LOWEST, apply_nms, gather_rows, top_k
-from ssdzoo.export.onnx.operator import OperatorCall, translates
+from ssdzoo.export.onnx.operator import Decoding, Nms, OperatorCall, translates
 
 NMS_OPERATORS = (
     "_contrib_box_nms", "_contrib_box_non_maximum_suppression", "_contrib_MultiBoxDetection", "MultiBoxDetection",
@@ -24,7 +24,7 @@ def box_decode(call: OperatorCall) -> Value:
     kind, limit = node.get("format", "corner"), float(node.get("clip", -1))
     call.need(kind in ("center", "corner"), f"format {kind!r}; there are center and corner")
     stds = [float(node.get(f"std{i}", 1.0)) for i in range(4)]
-    call.notes["decode"] = {"offsets": offsets, "anchors": (anchors, kind, None), "stds": stds, "clip": limit}
+    call.notes.decoding = Decoding(offsets, anchors, kind, None, stds)
     if kind == "center":
         center, size = split_columns(g, anchors, 2, 2)
     else:
@@ -74,7 +74,7 @@ def box_nms(call: OperatorCall) -> Value:
         ids = _column(g, rows, at["id"]) if at["id"] >= 0 else None
         boxes = g.add("Slice", rows, [at["box"]], [at["box"] + 4], [2])
     valid = g.add("Greater", scores, minimum)
-    call.notes["nms"] = {"thresh": thresh, "topk": topk, "valid_thresh": minimum, "classes": found and found.classes}
+    call.notes.nms = Nms(thresh, topk, minimum, found.classes if found else None)
     by_class = ids if not call.node.flag("force_suppress") else None
     return apply_nms(g, rows, boxes, by_class, valid, thresh, found.classes if found and found.ids is None else None)
 
@@ -128,8 +128,8 @@ def multi_box_detection(call: OperatorCall) -> Value:
     thresh, topk, minimum = float(get("nms_threshold", 0.5)), get("nms_topk", -1), float(get("threshold", 0.01))
     offsets = g.add("Reshape", offsets, [0, -1, 4])
     classes = scores.dims[1] - 1
-    call.notes["decode"] = {"offsets": offsets, "anchors": (anchors, "corner", call.image), "stds": stds, "clip": -1.0}
-    call.notes["nms"] = {"thresh": thresh, "topk": topk, "valid_thresh": minimum, "classes": classes, "normalized": True}
+    call.notes.decoding = Decoding(offsets, anchors, "corner", call.image, stds)
+    call.notes.nms = Nms(thresh, topk, minimum, classes, normalized=True)
     first, second = split_columns(g, anchors, 2, 2)
     center = g.add("Mul", g.add("Add", first, second), 0.5)
     boxes = _decode(g, offsets, center, g.add("Sub", second, first), stds)

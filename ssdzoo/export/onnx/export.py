@@ -16,7 +16,6 @@ from ssdzoo.files import replacing
 from ssdzoo.formats.graph_input import input_of
 from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import read_symbol
-from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.version import __version__
 from ssdzoo.zoo import default_class_names
 
@@ -26,7 +25,7 @@ _LARGEST = 2**31 - 2**20  # bytes; protobuf can't hold a message of 2 GiB
 
 def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path, *, size: Sequence[int] | None = None,
             dynamic_size: bool = False, opset: int = 17, raw: bool = False, with_preprocess: bool = False,
-            classes: Sequence[str] | None = None, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD,
+            classes: Sequence[str] | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
             preset: str = "", max_detections: int | None = None) -> Path:  # fmt: skip
     """Writes an exported SSD (of ssdzoo, GluonCV, or an older one with MultiBoxDetection) as ONNX; needs no mxnet.
 
@@ -45,7 +44,9 @@ def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path,
         dynamic_size: leaves them free although `size` says what the model is made for.
         opset: version of ONNX's operators, 13 or newer; the file gets the oldest IR version that holds it.
         classes: names; None takes those of VOC for 20 and those of COCO for 80, and else numbers them.
-        mean, std: of RGB in 0..1, for `with_preprocess` and for the metadata; not used where the symbol normalizes its input.
+        mean, std: of RGB in 0..1 (or both of pixels 0..255), for `with_preprocess` and for the metadata; ImageNet's by default,
+            and not used where the symbol normalizes its input. A symbol with MultiBoxDetection has no default: without them
+            the metadata say null.
         preset: name of the model's preset, for the metadata.
         max_detections: rows of the outputs; None for the symbol's own limit (100 in GluonCV's), or 100 where it has none.
 
@@ -55,14 +56,16 @@ def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path,
     Raises:
         ExportError: an operator that is not known (with its node and inputs), a file that is not a symbol, 2 GB or more.
         WeightsError: a parameter file that cannot be read.
-        CallError: an opset that this onnx does not have, or a wrong number of class names.
+        CallError: an opset that this onnx does not have, a wrong number of class names, or `with_preprocess` without mean and std
+            for a symbol with MultiBoxDetection.
     """
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise CallError(f"opset {opset}: expected {OLDEST_OPSET} to {newest} (the newest one that onnx {onnx.__version__} has)")
     graph, arrays = read_symbol(symbol_json), _arrays(params)
     taken = input_of(graph, arrays)
-    mean, std = taken.normalization(tuple(mean), tuple(std))
+    if with_preprocess or not (taken.needs_normalization and mean is std is None):
+        mean, std = taken.normalization(mean, std, graph.source)
     graph, arrays = fold_norms(graph, arrays)
     g = Builder(opset)
     images, fed, planes = interface.image_input(
@@ -99,8 +102,8 @@ class About:
 
     preset: str
     classes: Sequence | None
-    mean: Sequence[float]
-    std: Sequence[float]
+    mean: Sequence[float] | None
+    std: Sequence[float] | None
     size: Sequence[int] | None
     raw: bool
     preprocess: bool
@@ -108,21 +111,20 @@ class About:
 
 def _metadata(about: About, done: Translation, outputs: dict, source: str) -> dict:
     """{key: text} for the file; all but `producer` and `preset` are JSON."""
-    nms, decode = done.notes.get("nms", {}), done.notes.get("decode", {})
-    count = outputs["logits"][0].dims[2] - 1 if about.raw else nms["classes"]
+    nms, decoding, softmax = done.notes.nms, done.notes.decoding, done.notes.softmax
+    count = outputs["logits"][0].dims[2] - 1 if about.raw else nms and nms.classes
     if about.classes is not None and count is not None and len(about.classes) != count:
         raise CallError(f"{source}: {len(about.classes)} class names for a model of {count} classes")
     names = list(about.classes) if about.classes is not None else default_class_names(count or 0)
     values = {
         "classes": names,
-        "mean": list(map(float, about.mean)),
-        "std": list(map(float, about.std)),
+        **{name: value and list(map(float, value)) for name, value in (("mean", about.mean), ("std", about.std))},
         "size": list(about.size) if about.size else None,
-        "nms": {k: nms.get(k) for k in ("thresh", "topk", "valid_thresh")}
+        "nms": {k: getattr(nms, k, None) for k in ("thresh", "topk", "valid_thresh")}
         | {"post": None if about.raw else outputs["boxes"][1][1]},
-        "stds": decode.get("stds"),
+        "stds": decoding and decoding.stds,
         # The tensors of the head outputs: what comes before them may run in a low precision, what comes after may not.
-        "heads": [done.notes["softmax"][0][0].name, decode["offsets"].name] if decode and done.notes.get("softmax") else None,
+        "heads": [softmax[0][0].name, decoding.offsets.name] if decoding and softmax else None,
         "raw": about.raw,
         "preprocess": about.preprocess,
     }

@@ -15,7 +15,12 @@ DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit
 
 
 def image_input(
-    g: Builder, size: Sequence[int] | None, preprocess: bool, channels_last: bool, mean: Sequence[float], std: Sequence[float]
+    g: Builder,
+    size: Sequence[int] | None,
+    preprocess: bool,
+    channels_last: bool,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
 ) -> tuple:
     """Values of the model's input `images`, of what the symbol is fed, and of the same images as (B, 3, H, W) float32.
 
@@ -24,11 +29,12 @@ def image_input(
         preprocess: the model takes uint8 RGB images (B, H, W, 3), and prepares them as (image / 255 - mean) / std; else it takes
             (B, 3, H, W) float32, prepared.
         channels_last: the symbol takes (B, H, W, 3).
-        mean, std: of RGB in 0..1.
+        mean, std: of RGB in 0..1; they may be None without `preprocess`.
     """
     height, width = size or ("height", "width")
     g.at("preprocess")
     if preprocess:
+        assert mean and std
         images = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
         planes = g.add("Transpose", g.add("Cast", images, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
         # The same arithmetic as that of the Detector.
@@ -50,7 +56,7 @@ def detections(g: Builder, done: Translation, image: Value, graph: SymbolGraph, 
     """
     outputs, source = done.outputs, graph.source
     g.at("detections")
-    if "nms" not in done.notes:
+    if done.notes.nms is None:
         raise ExportError(
             f"{source}: neither box_nms nor MultiBoxDetection is in this symbol; export its head outputs with raw=, "
             "or export the network again with NMS"
@@ -64,7 +70,7 @@ def detections(g: Builder, done: Translation, image: Value, graph: SymbolGraph, 
         raise ExportError(
             f"{source}: its outputs {shapes} are neither (B, K, 6) nor ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4)"
         )
-    if done.notes["nms"].get("normalized"):
+    if done.notes.nms.normalized:
         found = g.add("GreaterOrEqual", ids, 0.0)
         boxes = g.add("Where", found, g.add("Mul", boxes, _pixels(g, image)), boxes)
     count = max_detections or _detection_limit(graph) or DEFAULT_DETECTIONS
@@ -104,20 +110,20 @@ def head_outputs(g: Builder, done: Translation, image: Value, source: str) -> di
         ExportError: a symbol that does not show which of its values they are.
     """
     g.at("heads")
-    decode, softmax = done.notes.get("decode"), done.notes.get("softmax", [])
-    if decode is None and len(done.outputs) == 3 and [o.dims[-1] for o in done.outputs[1:]] == [4, 4]:
+    decoding, softmax = done.notes.decoding, done.notes.softmax
+    if decoding is None and len(done.outputs) == 3 and [o.dims[-1] for o in done.outputs[1:]] == [4, 4]:
         logits, offsets, anchors = done.outputs
-    elif decode is None or len(softmax) != 1:
+    elif decoding is None or len(softmax) != 1:
         raise ExportError(
             f"{source}: its head outputs are not recognized: it has {len(softmax)} softmax nodes and "
-            f"{'a' if decode else 'no'} node that decodes boxes; one of each was expected"
+            f"{'a' if decoding else 'no'} node that decodes boxes; one of each was expected"
         )
     else:
         logits, axis = softmax[0]
         if axis == 1:
             logits = g.add("Transpose", logits, perm=[0, 2, 1])
-        offsets = decode["offsets"]
-        anchors = _center_form(g, *decode["anchors"])
+        offsets = decoding.offsets
+        anchors = _center_form(g, decoding.anchors, decoding.form, decoding.image)
     outputs = {"logits": logits, "offsets": offsets, "anchors": anchors}
     return {n: (v, ["batch" if n != "anchors" else 1, *(d or "anchors" for d in v.dims[1:])]) for n, v in outputs.items()}
 

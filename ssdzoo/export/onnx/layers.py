@@ -162,5 +162,5 @@ def softmax_output(call: OperatorCall) -> Value:
 
 def _noted_softmax(call: OperatorCall, axis: int) -> Value:
     """A softmax whose input may be the class logits; it is noted for the head outputs."""
-    call.notes.setdefault("softmax", []).append((call.x, axis))
+    call.notes.softmax.append((call.x, axis))
     return call.g.add("Softmax", call.x, axis=axis)

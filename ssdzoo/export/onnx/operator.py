@@ -1,13 +1,63 @@
 """What the translator of an operator is given, and the table of all translators."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 TRANSLATORS: dict[str, Callable] = {}  # operator -> function of an OperatorCall that returns a Value, or a tuple of them
+
+
+class Decoding(NamedTuple):
+    """How boxes are decoded.
+
+    Attributes:
+        offsets: box offsets (B, N, 4).
+        anchors: (1, N, 4).
+        form: of the anchors, "corner" or "center".
+        image: the network's input (B, 3, H, W), where the anchors are in normalized coordinates; else None.
+        stds: of the four offsets.
+    """
+
+    offsets: Value
+    anchors: Value
+    form: str
+    image: Value | None
+    stds: list[float]
+
+
+class Nms(NamedTuple):
+    """The limits of the NMS.
+
+    Attributes:
+        thresh: maximum IoU of two boxes that both stay.
+        topk: maximum number of candidates; -1 for all.
+        valid_thresh: minimum score.
+        classes: their number, or None where it is not known.
+        normalized: its boxes are in normalized coordinates.
+    """
+
+    thresh: float
+    topk: int
+    valid_thresh: float
+    classes: int | None
+    normalized: bool = False
+
+
+@dataclass
+class Notes:
+    """What translators find out about the detection, for the outputs and the metadata.
+
+    Attributes:
+        softmax: (input, axis) of each softmax; the input may be the class logits.
+    """
+
+    decoding: Decoding | None = None
+    nms: Nms | None = None
+    softmax: list[tuple[Value, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -21,7 +71,7 @@ class OperatorCall:
         graph: the symbol.
         values: {(node index, output number): Value} of all nodes before it.
         image: the network's input (B, 3, H, W).
-        notes: what translators find out about the detection, for the outputs and the metadata: "decode", "nms", "softmax".
+        notes: what translators find out about the detection; they write into it.
     """
 
     g: Builder
@@ -30,7 +80,7 @@ class OperatorCall:
     graph: SymbolGraph
     values: dict
     image: Value
-    notes: dict
+    notes: Notes
 
     @property
     def x(self) -> Value:

@@ -92,8 +92,22 @@ def split(call: OperatorCall) -> tuple[Value, ...]:
     count, axis = call.node.get("num_outputs"), call.node.get("axis", 1)
     size = call.x.dims[axis]
     call.need(isinstance(size, int) and size % count == 0, f"axis {axis} of size {size} does not split into {count} parts")
-    parts = call.g.add("Split", call.x, [size // count] * count, axis=axis, outputs=count)
-    parts = parts if count > 1 else (parts,)
+    return _parts(call, axis, [size // count] * count)
+
+
+@translates("_split_v2")
+def split_at(call: OperatorCall) -> tuple[Value, ...]:
+    """Into equal sections, or at the indices where parts begin; the first part begins at 0."""
+    sections, axis = call.node.get("sections", 0), call.node.get("axis", 0) % call.x.rank
+    size = call.x.dims[axis]
+    call.need(isinstance(size, int), f"axis {axis} of an unknown size is not split")
+    begins = [size // sections * i for i in range(sections)] or [int(i) for i in call.node.numbers("indices")]
+    return _parts(call, axis, [end - begin for begin, end in zip(begins, [*begins[1:], size])])
+
+
+def _parts(call: OperatorCall, axis: int, sizes: list) -> tuple[Value, ...]:
+    parts = call.g.add("Split", call.x, sizes, axis=axis, outputs=len(sizes))
+    parts = parts if len(sizes) > 1 else (parts,)
     if call.node.flag("squeeze_axis"):
         parts = tuple(call.g.add("Squeeze", part, [axis]) for part in parts)
     return parts

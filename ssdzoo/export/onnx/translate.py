@@ -8,17 +8,17 @@ from onnx.shape_inference import InferenceError
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx import arithmetic, boxes, layers, shapes  # noqa: F401  they fill TRANSLATORS
 from ssdzoo.export.onnx.builder import Builder, Value
-from ssdzoo.export.onnx.operator import TRANSLATORS, OperatorCall, describe
+from ssdzoo.export.onnx.operator import TRANSLATORS, Notes, OperatorCall, describe
 from ssdzoo.formats.graph_input import is_label
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 
 @dataclass(frozen=True)
 class Translation:
-    """The outputs of a symbol as [Value], and the notes of its translators (see `OperatorCall`)."""
+    """The outputs of a symbol as [Value], and the notes of its translators."""
 
     outputs: list
-    notes: dict
+    notes: Notes
 
 
 def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Value, image: Value) -> Translation:
@@ -34,7 +34,7 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
         ExportError: an operator that is not known, a parameter that is missing or does not fit; names the node and its inputs.
     """
     values: dict = {}
-    notes: dict = {}
+    notes = Notes()
     needed = graph.ancestors()
     for node in graph.nodes:
         if node.index not in needed:

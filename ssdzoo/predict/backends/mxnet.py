@@ -10,6 +10,7 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.machine import package_version
 from ssdzoo.model_source import SymbolSource
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
+from ssdzoo.preset import Preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.symbol_preset import parse_symbol
 
@@ -18,7 +19,8 @@ class MXNetBackend:
     """Runs a Gluon network, an SSD or an exported symbol, on the first context of its parameters; see `protocol.Backend`.
 
     Args:
-        net: called with images (B, 3, H, W) float32, it gives class ids, scores and boxes.
+        net: called with images (B, 3, H, W) float32, it gives class ids, scores and boxes; or, as MultiBoxDetection does, rows of
+            these with boxes in normalized coordinates.
         channels_last: it takes (B, H, W, 3) float32 instead.
     """
 
@@ -31,7 +33,10 @@ class MXNetBackend:
         self.runtime = f"mxnet {package_version('mxnet')}"
 
     def __call__(self, images: np.ndarray) -> tuple:
-        return tuple(output.asnumpy() for output in self._net(self._array(images)))
+        outputs = self._net(self._array(images))
+        if isinstance(outputs, (list, tuple)):
+            return tuple(output.asnumpy() for output in outputs)
+        return _split_rows(outputs.asnumpy(), *images.shape[2:])
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         if not hasattr(self._net, "head_outputs"):
@@ -43,6 +48,14 @@ class MXNetBackend:
         if self._channels_last:
             images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         return mxnet().nd.array(images, ctx=self._context)
+
+
+def _split_rows(rows: np.ndarray, height: int, width: int) -> tuple:
+    """Class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) in pixels of the best rows (B, N, 6), at most as many as an ONNX
+    file of the same graph gives. Rows that NMS dropped lie between the others, with an id of -1."""
+    order = np.argsort(np.where(rows[..., 0] < 0, np.inf, -rows[..., 1]), axis=1, kind="stable")[:, : Preset.post_nms]
+    rows = np.take_along_axis(rows, order[..., None], 1)
+    return rows[..., :1], rows[..., 1:2], rows[..., 2:] * np.array([width, height] * 2, np.float32)
 
 
 def symbol_block(source: SymbolSource, ctx: Any = None) -> Any:

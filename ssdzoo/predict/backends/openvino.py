@@ -9,7 +9,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.formats.onnx_metadata import read_metadata
-from ssdzoo.machine import import_package
+from ssdzoo.machine import cores, import_package
 from ssdzoo.predict.backends.onnx_outputs import detections_of, head_names
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 
@@ -63,7 +63,8 @@ class OpenVINOBackend:
         return ("bf16" if has_bf16 else "f32") if precision == "auto" else precision
 
     def _compile(self, model: Any, precision: str, mode: str = "latency") -> Any:
-        hints = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": precision}
+        # It knows the cores that it may run on, but not the quota of a container.
+        hints = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": cores()}
         return self._core.compile_model(model, "CPU", hints)
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,16 +1,22 @@
 import json
+from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from ssdzoo.anchors.levels import Level
-from ssdzoo.data.check.check_dataset import check_dataset
+from ssdzoo.data.check.check_dataset import check_dataset, image_problems
+from ssdzoo.data.check.decoding import decode
 from ssdzoo.data.check.similar_names import similar_names
 from ssdzoo.data.check.statistics import ModelAnchors
+from ssdzoo.data.record import Records
 from ssdzoo.errors import CallError, DataError
+from ssdzoo.progress import Silent
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.data.formats.written import NAMES, OBJECTS, WRITERS, write
-from tests.shared import shared_path
+from tests.shared import BCCD, shared_path
 
 CAT = ("cat", 11, 21, 31, 41)
 
@@ -80,11 +86,12 @@ def test_processes_find_the_same(tmp_path, capfd):
         path.write_bytes(path.read_bytes()[:2000] + b"\xff\xd9")
     counts = []
 
-    def progress(results, count):
-        counts.append(count)
-        return results
+    class Counting(Silent):
+        def images(self, results, count):
+            counts.append(count)
+            return results
 
-    reports = [check_dataset(root, workers=workers, progress=progress) for workers in (0, 2)]
+    reports = [check_dataset(root, workers=workers, progress=Counting()) for workers in (0, 2)]
     assert reports[0].to_dict() == reports[1].to_dict() and len(reports[0].errors) == 2
     assert counts == [4, 4] * 2 and capfd.readouterr().err == ""
 
@@ -163,6 +170,22 @@ def test_names_of_classes_and_their_balance(tmp_path):
         ("10", "11", None),
         ("type a", "type b", None),
         ("left arm", "right arm", None),
+        ("+", "-", None),
+        ("C", "C++", None),
+        ("c#", "c++", None),
+        ("A+", "A-", None),
+        ("1", "2", None),
+        ("<", ">", None),
+        ("1.5", "15", None),
+        ("1-5", "15", None),
+        ("10", "10s", None),
+        ("a", "A", None),  # letters of an alphabet
+        ("helmet+", "helmat-", None),
+        ("St. Bernard", "st bernard", "spaces, hyphens and case"),
+        ("type-1", "type 1", "spaces, hyphens and case"),
+        ("1 way", "1-way", "spaces, hyphens and case"),
+        ("caf\u00e9", "cafe\u0301", "the form of Unicode (NFC or NFD)"),
+        ("caf\u00e9", "Cafe\u0301", "upper and lower case"),
     ],
 )
 def test_similar_names(a, b, difference):
@@ -217,6 +240,98 @@ def test_splits_that_cannot_be_read(tmp_path):
     assert list(check_dataset(root, ["train", "train[:100%]"], workers=0).splits) == ["train", "train[:100%]"]
 
 
+def test_a_split_without_a_single_object(tmp_path):
+    annotations = {"a": xml([CAT]), "b": xml([]), "c": xml([("cat", 5, 5, 5, 9)])}
+    report = checked(tmp_path, annotations, {"train": ["a"], "val": ["b", "c"], "test": ["b"], "trainval": ["a", "b", "c"]})
+    message = "split {!r}: its {} not a single object, and images without objects alone can be neither trained nor evaluated on"
+    assert [(p.severity, p.message.split(":")[0:2]) for p in report.problems if p.kind == "no objects"] == [
+        ("error", message.format("val", "2 images have").split(":")),
+        ("warning", message.format("test", "only image has").split(":")),
+    ]
+
+
+def test_few_images(tmp_path):
+    """Of three images without splits, train gets two, val one, and test none; a training does without val."""
+    annotations = {"a": xml([CAT]), "b": xml([CAT]), "c": xml([CAT])}
+    root = write_voc(tmp_path / "three", annotations)
+    report = check_dataset(root, workers=0)
+    assert {split: row["images"] for split, row in report.splits.items()} == {"train": 2, "val": 1} and report.errors == []
+    assert [(p.kind, p.severity) for p in report.problems] == [("split", "warning")]
+    assert "no images in split 'test': it is drawn from 3 images, which are too few" in report.problems[0].message
+    only = next(iter(report.records["val"])).image.stem
+    (root / "Annotations" / f"{only}.xml").write_text(xml([]))
+    assert [(p.kind, p.severity) for p in check_dataset(root, workers=0).problems] == [
+        ("split", "warning"),
+        ("no objects", "warning"),
+    ]
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for split, stems in {"train": "a\nb\nc", "test": ""}.items():
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text(stems)
+    assert [(p.kind, p.severity) for p in check_dataset(root, workers=0).problems] == [("split", "warning")]
+
+
+def turn(path, orientation):
+    """Gives an image an orientation."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.open(path).save(path, exif=exif)
+
+
+def test_images_that_exif_turns(tmp_path):
+    unsized = xml([CAT], size=(0, 0))
+    annotations = {"a": unsized, "b": unsized, "c": xml([CAT], size=(80, 100)), "d": xml([CAT]), "e": xml([], size=(0, 0))}
+    root = write_voc(tmp_path / "d", annotations, {"train": list(annotations)})
+    for stem, orientation in {"b": 6, "c": 6, "d": 3, "e": 6}.items():
+        turn(root / "JPEGImages" / f"{stem}.jpg", orientation)
+    report = check_dataset(root, workers=0)
+    assert [(p.path.stem, p.kind, p.severity) for p in report.problems] == [
+        ("b", "EXIF orientation", "warning"),
+        ("d", "EXIF orientation", "warning"),  # upside down it has the same size
+    ]
+    assert "and its annotation does not give its size: boxes are taken in the turned image" in report.problems[0].message
+    assert "and both have the size that the annotation gives" in report.problems[1].message
+    assert [(r.height, r.width) for r in report.records["train"]] == [(80, 100), (100, 80), (100, 80), (80, 100), (100, 80)]
+
+
+def test_images_of_16_bits(tmp_path):
+    root = write_voc(tmp_path / "d", {s: xml([CAT]) for s in "abc"}, {"train": list("abc")}, suffix=".png")
+    for seed, stem in enumerate("ac"):
+        cv2.imwrite(str(root / "JPEGImages" / f"{stem}.png"), np.random.default_rng(seed).integers(0, 9999, (80, 100), np.uint16))
+    (problem,) = check_dataset(root, workers=0).problems
+    assert (problem.kind, problem.severity, problem.path) == ("16 bits", "warning", root)
+    assert problem.message == (
+        f"2 images have more than 8 bits, such as {root}/JPEGImages/a.png: each is scaled from its lowest to its highest value, "
+        "in training and prediction alike"
+    )
+
+
+@pytest.mark.parametrize("post_nms, count", [(None, 100), (130, 130), (-1, 300)])
+def test_more_objects_than_detections(post_nms, count, tmp_path):
+    def boxes(number):
+        return xml([("cat", 1 + n % 90, 1 + n % 70, 4 + n % 90, 3 + n % 70 + n // 630) for n in range(number)])
+
+    level = Level((1, 1), np.array([[20.0, 20.0]]), (60, 40))
+    model = ModelAnchors("m", (80, 100), [level], None, post_nms) if post_nms else None
+    for folder, number in (("good", count), ("bad", count + 1)):
+        root = write_voc(tmp_path / folder, {"a": boxes(3), "b": boxes(number)}, {"train": ["a", "b"]})
+        found = told(check_dataset(root, workers=0, model=model), "many objects")
+        assert len(found) == (folder == "bad" and post_nms != -1)
+    if post_nms != -1:
+        assert found[0][1].startswith(
+            f"1 image has more than {count} objects, up to {count + 1} in {root}/JPEGImages/b.jpg, but "
+            f"{'m' if model else 'a model'} gives at most {count} detections for an image: raise post_nms"
+        )
+
+
+def test_a_size_that_the_image_does_not_have_is_found_by_decoding(tmp_path):
+    """A reader may believe the size that an annotation gives."""
+    record = next(iter(checked(tmp_path, {"a": xml([CAT])}).records["train"]))
+    wrong, result = replace(record, height=100, width=80), decode(record.image)
+    for given, expected in ((record, []), (wrong, ["its annotation says 80x100, it is 100x80: an annotation of another image"])):
+        found = image_problems({"train": Records.of(given)}, {str(record.image): result}, [], tmp_path)
+        assert [p.message.split(",")[0] + "," + p.message.split(",")[1] for p in found] == expected
+
+
 def test_nothing_that_can_be_used(tmp_path):
     model = ModelAnchors("m", (9, 9), [Level((1, 1), np.ones((3, 2)), (9, 9))])
     report = checked(tmp_path, {"a": xml([("cat", 1, 1, 900, 9)], size=(9, 9))}, model=model)
@@ -233,14 +348,12 @@ def test_crowds_do_not_count_as_objects_of_a_size(tmp_path):
     assert report.splits["train2017"]["crowd"] == 1 and report.classes["ant"]["width"] is None
 
 
-def test_blood_cells_have_two_degenerate_boxes():
-    report = check_dataset(shared_path("data/bccd"), workers=0)
-    assert report.errors == [] and report.repeated == ["trainval"]
-    assert [(p.path.stem, p.kind) for p in report.warnings] == [
-        ("BloodImage_00343", "degenerate box"),
-        ("BloodImage_00338", "degenerate box"),
-    ]
-    assert {split: row["images"] for split, row in report.splits.items()} == {"train": 205, "val": 87, "test": 72}
+def test_blood_cells_have_a_degenerate_box():
+    report = check_dataset(BCCD, workers=0)
+    assert report.errors == [] and report.repeated == []
+    assert [(p.path.stem, p.kind) for p in report.warnings] == [("BloodImage_00338", "degenerate box")]
+    assert {split: row["images"] for split, row in report.splits.items()} == {"train": 4, "val": 2, "test": 3}
+    assert {split: row["objects"] for split, row in report.splits.items()} == {"train": 44, "val": 21, "test": 30}
 
 
 def test_everyday_photos_have_nothing():

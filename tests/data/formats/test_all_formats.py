@@ -43,13 +43,60 @@ def test_every_format_keeps_to_the_same_rules(kind, tmp_path):
     objects = {"a": [(0, 8, 8, 8, 40), (1, 8, 8, 8.5, 40)], "b": [(2, 100, 8, 128.5, 65)], "c": [(0, 3, 3, 9, 9)]}
     data = load_dataset(write(kind, tmp_path / "good", objects), "train", NAMES)
     assert [r.boxes.tolist() for r in data.records] == [[[8, 8, 8.5, 40]], [[100, 8, 128, 64]], [[3, 3, 9, 9]]]
-    assert len(data.problems) == 1 and "has no width or no height: left out" in str(data.problems[0])
+    assert [p.kind for p in data.problems] == ["degenerate box", "tiny box"]
+    assert "has no width or no height: left out" in str(data.problems[0])
+    assert "(bee): box (" in str(data.problems[1]) and "is less than one pixel wide or high" in str(data.problems[1])
     objects["b"] = [(2, 100, 8, 130, 64)]
     with pytest.raises(DataError, match=r"\(cow\): box \(.*\) is outside of the 128x64 image"):
         load_dataset(write(kind, tmp_path / "bad", objects), "train", NAMES)
     with pytest.raises(DataError, match="is of class '?(cow|2)"):
         load_dataset(tmp_path / "good", "train", ["ant", "bee"])
     assert load_dataset(tmp_path / "good", "train", ["cow", "bee", "ant"])[1].class_ids.tolist() == [0]
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_corners_in_the_wrong_order_are_swapped(kind, tmp_path):
+    objects = {"a": [(0, 40, 48, 8, 16), (1, 40, 16, 8, 48), (1, 8, 48, 40, 16), (2, 8, 16, 40, 48)]}
+    data = load_dataset(write(kind, tmp_path / "d", objects), "train", NAMES)
+    assert data[0].boxes.tolist() == [[8, 16, 40, 48]] * 4 and data[0].class_ids.tolist() == [0, 1, 1, 2]
+    if kind == "labelme":  # its corners are in the order in which they were drawn
+        assert data.problems == []
+        return
+    assert [(p.kind, p.severity) for p in data.problems] == [("swapped corners", "warning")] * 3
+    assert "(ant): box (" in str(data.problems[0]) and "has its corners in the wrong order" in str(data.problems[0])
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_split_without_a_single_object_is_refused(kind, tmp_path):
+    objects = {"a": [], "b": [(0, 8, 8, 8, 40)], "c": [(1, 3, 3, 9, 9)]}
+    assert sum(len(record.boxes) for record in load_dataset(write(kind, tmp_path / "good", objects), "train", NAMES)) == 1
+    objects["c"] = []
+    left_out = r"d: split 'train': its 3 images have not a single object \(1 box without width or height left out\), and"
+    with pytest.raises(DataError, match=left_out):
+        load_dataset(write(kind, tmp_path / "d", objects), "train", NAMES)
+
+
+NORMALIZED = {"a": [(0, 0.25, 0.25, 0.75, 0.5), (1, 0.5, 0, 1, 1)], "b": [(2, 0, 0.125, 0.5, 0.75)], "c": []}
+
+
+@pytest.mark.parametrize("kind, first", [("voc", -1), ("coco", 0), ("csv", 0)])
+def test_normalized_coordinates_where_pixels_belong(kind, first, tmp_path):
+    """Pascal VOC's writer adds 1 to each number."""
+    objects = {name: [(i, *(v + first for v in box)) for i, *box in rows] for name, rows in NORMALIZED.items()}
+    message = f"(train.csv|json|d): all 3 boxes lie within 0 and 1, .* but the format {kind} has pixels: multiply x by the width"
+    with pytest.raises(DataError, match=message) as error:
+        load_dataset(write(kind, tmp_path / "d", objects), "train", NAMES)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_normalized_coordinates_in_one_of_two_files(tmp_path):
+    objects = {"a": [(i, *(v - 1 for v in box)) for i, *box in NORMALIZED["a"]], "b": [(1, 8, 16, 40, 48), (1, -1, -1, 0, 0)]}
+    with pytest.raises(DataError, match="a.xml: all 2 boxes lie within 0 and 1") as error:
+        load_dataset(write("voc", tmp_path / "d", objects), "train", NAMES)
+    assert len(str(error.value).splitlines()) == 1
+    data = load_dataset(write("voc", tmp_path / "good", {"a": objects["a"][:1], "b": objects["b"]}), "train", NAMES)
+    assert [record.boxes.tolist() for record in data.records] == [[], [[8, 16, 40, 48]]]  # slips of the hand in a corner
+    assert [p.kind for p in data.problems] == ["degenerate box"] * 2
 
 
 def test_joined_data_sets(tmp_path):
@@ -67,6 +114,31 @@ def test_joined_data_sets(tmp_path):
     (second / "annotations" / "instances_train2017.json").write_text("{")
     with pytest.raises(DataError, match="instances_train2017.json: not JSON"):
         class_names([first, second])
+
+
+@pytest.mark.parametrize("kind", ["lst", "recordio", "csv", "yolo"])
+def test_class_ids_without_names_are_joined_to_no_names(kind, tmp_path):
+    """Class 0 of the one would become the first class of the other."""
+    named, ids = write("voc", tmp_path / "named"), write(kind, tmp_path / "ids")
+    if kind == "csv":
+        table = (ids / "train.csv").read_text()
+        for i, name in enumerate(NAMES):
+            table = table.replace(f",{name}\n", f",{i}\n")
+        (ids / "train.csv").write_text(table)
+    elif kind == "yolo":
+        (ids / "data.yaml").write_text("train: images/train\nnc: 3\n")
+    else:
+        (ids / "classes.txt").unlink()
+    assert class_names(ids) == ["0", "1", "2"]
+    for paths in ([named, ids], [ids, named]):
+        message = f"{ids}: holds class ids without names, and cannot be joined to {named}, which has .* in {ids}/classes.txt"
+        for call in (lambda p: class_names(p), lambda p: load_dataset(p, "train"), lambda p: load_dataset(p, "train", NAMES)):
+            with pytest.raises(DataError, match=message):
+                call(paths)
+    assert load_dataset(ids, "train", ["x", "y", "z"])[0].class_ids.tolist() == [0, 2]  # alone, with the names of a model
+    assert load_dataset([ids, ids], "train").names == ["0", "1", "2"]
+    (ids / "classes.txt").write_text("\n".join(NAMES))
+    assert [r.class_ids.tolist() for r in load_dataset([named, ids], "train").records[::4]] == [[0, 2], [0, 2]]
 
 
 def test_a_joined_data_set_without_the_split_adds_nothing(tmp_path):

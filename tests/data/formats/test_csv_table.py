@@ -2,6 +2,7 @@ import pytest
 
 from ssdzoo.data import class_names, load_dataset
 from ssdzoo.errors import DataError
+from tests.data.formats.exported import check_export, write_files
 from tests.data.formats.written import write_csv, write_images
 
 HEADER = "image,xmin,ymin,xmax,ymax,class\n"
@@ -40,7 +41,8 @@ def test_names_beside_the_table(tmp_path):
     "text, message",
     [
         ("image,x,y,w,h,class\na.png,1,2,3,4,cat\n", "line 1 is 'image,x,y,w,h,class', without 'xmin'; expected image,xmin"),
-        (HEADER.replace(",", ";"), "not a data set"),
+        (HEADER.replace(",", ";"), "lists no images"),
+        (HEADER.replace(",", " "), "not a data set"),
         (HEADER + "a.png,1,2,3,cat\n", "line 2 has 5 fields, line 1 names 6"),
         (HEADER + "a.png,1,2,x,4,cat\n", "line 2: box '1,2,x,4' is not four numbers"),
         (HEADER + "a.png,1,2,,4,cat\n", "line 2: box '1,2,,4' is not four numbers"),
@@ -62,3 +64,85 @@ def test_names_beside_the_table(tmp_path):
 def test_wrong_tables(text, message, tmp_path):
     with pytest.raises(DataError, match=message):
         load_dataset(table(tmp_path, text), "train")
+
+
+TENSORFLOW = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,80,dog,20,30,80,70\n"
+D2L = "img_name,label,xmin,ymin,xmax,ymax\n"
+RETINANET = "{0}/a.jpg,20,30,80,70,dog\n{0}/b.jpg,,,,,\n"
+DOG = {"a.jpg": "dog"}
+
+
+@pytest.mark.parametrize("files, splits", [
+    ({"labels.csv": TENSORFLOW, "a.jpg": 1}, {"all": DOG}),
+    ({"train_labels.csv": TENSORFLOW, "images/train/a.jpg": 1}, {"train": DOG}),
+    ({f"{s}/_annotations.csv": TENSORFLOW for s in ("train", "valid")} | {"train/a.jpg": 1, "valid/a.jpg": 2},
+     {"train": DOG, "valid": DOG}),  # Roboflow
+    ({"labels.csv": "image_path,xmin,ymin,xmax,ymax,label\nimgs/a.jpg,20,30,80,70,dog", "imgs/a.jpg": 1}, {"all": DOG}),
+    ({"t.csv": "x1,y1,x2,y2,filename,label\n20,30,80,70,a.jpg,dog\n,,,,b.jpg,", "JPEGImages/a.jpg": 1, "JPEGImages/b.jpg": 2},
+     {"all": {**DOG, "b.jpg": None}}),
+    ({"t.csv": "image;xmin;ymin;xmax;ymax;class\na.jpg;20;30;80;70;dog\n", "a.jpg": 1}, {"all": DOG}),
+    ({"t.csv": "image\txmin\tymin\txmax\tymax\tclass\na.jpg\t20\t30\t80\t70\tdog\n", "a.jpg": 1}, {"all": DOG}),
+    ({"train.csv": RETINANET.format("imgs"), "classes.csv": "dog,0\n", "imgs/a.jpg": 1, "imgs/b.jpg": 2},
+     {"train": {**DOG, "b.jpg": None}}),
+    ({"train.csv": RETINANET.format("/home/ann/imgs"), "imgs/a.jpg": 1, "b.jpg": 2}, {"train": {**DOG, "b.jpg": None}}),
+])  # fmt: skip
+def test_tables_as_they_are_exported(files, splits, tmp_path):
+    check_export(write_files(tmp_path / "d", files), splits)
+
+
+def test_bananas(tmp_path):
+    """The data set of Dive into Deep Learning."""
+    files = {f"bananas_{s}/label.csv": D2L + "0.png,0,20,30,80,70\n1.png,0,20,30,80,70\n" for s in ("train", "val")}
+    files |= {f"bananas_{s}/images/{i}.png": i + 2 * len(s) for s in ("train", "val") for i in (0, 1)}
+    data = write_files(tmp_path / "banana-detection", files)
+    check_export(data, {s: {"0.png": "0", "1.png": "0"} for s in ("train", "val")}, ["0"])
+    check_export(data / "bananas_val", {"all": {"0.png": "0", "1.png": "0"}}, ["0"])
+    assert load_dataset(data, "train", ["banana"])[0].class_ids.tolist() == [0]  # the names of a model
+    (data / "classes.txt").write_text("banana\n")
+    check_export(data, {s: {"0.png": "banana", "1.png": "banana"} for s in ("train", "val")}, ["banana"])
+
+
+def test_classes_that_are_numbers(tmp_path):
+    rows = D2L + "a.jpg,0,20,30,80,70\na.jpg,2.0,1,2,3,4\n"
+    data = write_files(tmp_path / "d", {"t.csv": rows, "a.jpg": 1})
+    assert class_names(data) == ["0", "1", "2"] and load_dataset(data, "all")[0].class_ids.tolist() == [0, 2]
+    with pytest.raises(DataError, match="is of class '2', which is not among 0, 1"):
+        load_dataset(data, "all", ["cat", "dog"])
+    (data / "classes.txt").write_text("cat\ndog\n")
+    with pytest.raises(DataError, match="line 3 has class '2.0', but there are 2 names: 0 to 1"):
+        load_dataset(data, "all")
+    (data / "classes.txt").write_text("2.0\n0\n")  # then they are names
+    assert load_dataset(data, "all")[0].class_ids.tolist() == [1, 0]
+    (data / "classes.txt").unlink()
+    (data / "t.csv").write_text(rows + "a.jpg,dog,1,2,3,4\n")
+    assert class_names(data) == ["0", "2.0", "dog"]
+
+
+@pytest.mark.parametrize("classes, names", [("cat,0\ndog,1\n", ["cat", "dog"]), ("name,id\ndog,0\ncat,1\n", ["dog", "cat"])])
+def test_a_table_of_classes_is_a_list_and_no_data_set(classes, names, tmp_path):
+    files = {"annotations.csv": RETINANET.format("imgs"), "classes.csv": classes, "imgs/a.jpg": 1, "imgs/b.jpg": 2}
+    data = write_files(tmp_path / "d", files)
+    check_export(data, {"all": {**DOG, "b.jpg": None}}, names)
+    for wrong in ("cat,0\ndog,2\n", "cat,0\ncat,1\n", "cat\n", "cat,0\ndog,0\n"):
+        (data / "classes.csv").write_text(wrong)
+        with pytest.raises(DataError, match="classes.csv: not a list of classes; expected lines of name,id with ids from 0 to"):
+            class_names(data)
+
+
+def test_a_claimed_size_is_checked(tmp_path):
+    data = write_files(tmp_path / "d", {"t.csv": TENSORFLOW.replace("100,80", "80,100"), "a.jpg": 1})
+    with pytest.raises(DataError, match="t.csv: says 80x100, the image of .*a.jpg is 100x80"):
+        load_dataset(data, "all")
+    (data / "t.csv").write_text(TENSORFLOW.replace("100,80", "60,40"))  # of the box
+    check_export(data, {"all": DOG})
+
+
+def test_images_of_two_folders_do_not_become_one(tmp_path):
+    rows = "".join(f"/home/ann/{folder}/a.jpg,20,30,80,70,dog\n" for folder in ("day", "night"))
+    data = write_files(tmp_path / "d", {"t.csv": rows, "a.jpg": 1})
+    with pytest.raises(
+        DataError, match=f"line 2: '/home/ann/night/a.jpg' and '/?home/ann/day/a.jpg' both lead to {data}/a.jpg; put"
+    ):
+        load_dataset(data, "all")
+    write_files(data, {"night/a.jpg": 2, "day/a.jpg": 3})
+    assert [r.image.parent.name for r in load_dataset(data, "all").records] == ["day", "night"]

@@ -1,4 +1,4 @@
-"""The same images and objects written in each of the five formats."""
+"""The same images and objects written in each format."""
 
 import json
 import struct
@@ -140,8 +140,18 @@ def write_lst(root, objects=OBJECTS):
     return root
 
 
+def write_labelme(root, objects=OBJECTS):
+    write_images(root / "train", objects)
+    for name, rows in objects.items():
+        shapes = [{"label": NAMES[i], "points": [[x1, y1], [x2, y2]], "shape_type": "rectangle"} for i, x1, y1, x2, y2 in rows]
+        table = {"shapes": shapes, "imagePath": f"{name}.png", "imageHeight": HEIGHT, "imageWidth": WIDTH}
+        (root / "train" / f"{name}.json").write_text(json.dumps(table))
+    return root
+
+
 WRITERS = {
     "voc": write_voc, "coco": write_coco, "yolo": write_yolo, "recordio": write_recordio, "lst": write_lst, "csv": write_csv,
+    "labelme": write_labelme,
 }  # fmt: skip
 
 

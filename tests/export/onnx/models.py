@@ -113,3 +113,29 @@ def run_symbol(symbol, opset=17, dims=None, fold=False, **arrays):
     model = g.model({f"out{i}": (v, [None] * v.rank) for i, v in enumerate(done.outputs)}, {}, "")
     onnx.checker.check_model(model, full_check=True)
     return expected, list(run_onnx(model, data).values())
+
+
+def older_symbol(classes=3):
+    """An SSD as mxnet-ssd built it in 2016: MultiBoxPrior, softmax over channels, MultiBoxDetection."""
+    data, maps = mx.sym.var("data"), []
+    x = data
+    for i, filters in enumerate((8, 16, 16)):
+        x = mx.sym.Convolution(x, kernel=(3, 3), pad=(1, 1), stride=(2, 2), num_filter=filters, name=f"conv{i}")
+        x = mx.sym.Activation(mx.sym.BatchNorm(x, name=f"bn{i}"), act_type="relu")
+        x = mx.sym.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="max", pooling_convention="full")
+        maps.append(x)
+    maps[1] = mx.sym.broadcast_mul(mx.sym.L2Normalization(maps[1], mode="channel"), mx.sym.var("scale", shape=(1, 16, 1, 1)))
+    logits, offsets, anchors = [], [], []
+    for i, x in enumerate(maps[1:]):
+        for what, width, rows in (("cls", classes + 1, logits), ("loc", 4, offsets)):
+            y = mx.sym.Convolution(x, kernel=(3, 3), pad=(1, 1), num_filter=4 * width, name=f"{what}{i}")
+            rows.append(mx.sym.Flatten(mx.sym.transpose(y, axes=(0, 2, 3, 1))))
+        sizes = (0.2 + 0.3 * i, 0.3 + 0.3 * i)
+        anchors.append(mx.sym.Flatten(mx.sym.contrib.MultiBoxPrior(x, sizes=sizes, ratios=(1, 2, 0.5))))
+    logits = mx.sym.reshape(mx.sym.concat(*logits, dim=1), shape=(0, -1, classes + 1))
+    scores = mx.sym.SoftmaxActivation(mx.sym.transpose(logits, axes=(0, 2, 1)), mode="channel")
+    anchors = mx.sym.reshape(mx.sym.concat(*anchors, dim=1), shape=(0, -1, 4))
+    return mx.sym.contrib.MultiBoxDetection(
+        scores, mx.sym.concat(*offsets, dim=1), anchors, name="detection", nms_threshold=0.5, nms_topk=400,
+        force_suppress=False, variances=(0.1, 0.1, 0.2, 0.2),
+    )  # fmt: skip

@@ -19,7 +19,7 @@ from ssdzoo.predict.backends.openvino import OpenVINOBackend
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset
-from tests.export.onnx.models import assert_same_detections, pair, photos, run_mxnet, run_onnx, trained_looking
+from tests.export.onnx.models import assert_same_detections, older_symbol, pair, photos, run_mxnet, run_onnx, trained_looking
 from tests.networks import as_numpy, small_network
 
 mx = mxnet()
@@ -188,32 +188,6 @@ def test_gluoncv_export_block(small, tmp_path):
     assert json.loads(values["mean"]) == [0, 0, 0] and json.loads(values["std"]) == [1 / 255] * 3
 
 
-def older_symbol(classes=3):
-    """An SSD as mxnet-ssd built it in 2016: MultiBoxPrior, softmax over channels, MultiBoxDetection."""
-    data, maps = mx.sym.var("data"), []
-    x = data
-    for i, filters in enumerate((8, 16, 16)):
-        x = mx.sym.Convolution(x, kernel=(3, 3), pad=(1, 1), stride=(2, 2), num_filter=filters, name=f"conv{i}")
-        x = mx.sym.Activation(mx.sym.BatchNorm(x, name=f"bn{i}"), act_type="relu")
-        x = mx.sym.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="max", pooling_convention="full")
-        maps.append(x)
-    maps[1] = mx.sym.broadcast_mul(mx.sym.L2Normalization(maps[1], mode="channel"), mx.sym.var("scale", shape=(1, 16, 1, 1)))
-    logits, offsets, anchors = [], [], []
-    for i, x in enumerate(maps[1:]):
-        for what, width, rows in (("cls", classes + 1, logits), ("loc", 4, offsets)):
-            y = mx.sym.Convolution(x, kernel=(3, 3), pad=(1, 1), num_filter=4 * width, name=f"{what}{i}")
-            rows.append(mx.sym.Flatten(mx.sym.transpose(y, axes=(0, 2, 3, 1))))
-        sizes = (0.2 + 0.3 * i, 0.3 + 0.3 * i)
-        anchors.append(mx.sym.Flatten(mx.sym.contrib.MultiBoxPrior(x, sizes=sizes, ratios=(1, 2, 0.5))))
-    logits = mx.sym.reshape(mx.sym.concat(*logits, dim=1), shape=(0, -1, classes + 1))
-    scores = mx.sym.SoftmaxActivation(mx.sym.transpose(logits, axes=(0, 2, 1)), mode="channel")
-    anchors = mx.sym.reshape(mx.sym.concat(*anchors, dim=1), shape=(0, -1, 4))
-    return mx.sym.contrib.MultiBoxDetection(
-        scores, mx.sym.concat(*offsets, dim=1), anchors, name="detection", nms_threshold=0.5, nms_topk=400,
-        force_suppress=False, variances=(0.1, 0.1, 0.2, 0.2),
-    )  # fmt: skip
-
-
 def test_an_older_ssd(tmp_path):
     symbol, rng = older_symbol(), np.random.default_rng(0)
     images = rng.normal(size=(2, 3, 96, 128)).astype(np.float32)
@@ -237,6 +211,10 @@ def test_an_older_ssd(tmp_path):
     raw = run_onnx(to_onnx(text, {**arrays, **auxiliary}, tmp_path / "raw.onnx", raw=True), images)
     assert raw["logits"].shape[2] == 4 and raw["offsets"].shape == raw["logits"].shape[:2] + (4,)
     assert raw["anchors"][0, 0, 2:].tolist() == pytest.approx([0.2 * 96, 0.2 * 96])
+    with pytest.raises(CallError, match="does not say how images are normalized: give mean= and std="):
+        to_onnx(text, {**arrays, **auxiliary}, tmp_path / "pixels.onnx", with_preprocess=True)
+    values = {p.key: p.value for p in onnx.load(tmp_path / "raw.onnx").metadata_props}
+    assert values["mean"] == values["std"] == "null"
     # Files of MXNet 0.8 call the attributes `param`, and don't list the running mean and variance.
     old = json.loads(text)
     for node in old["nodes"]:

@@ -1,0 +1,89 @@
+"""Finding images by paths that were written elsewhere: from another folder, on another machine, or in a bucket."""
+
+import os
+import re
+from pathlib import Path
+
+from ssdzoo.data.formats.image_files import AmbiguousImageError, find_image
+from ssdzoo.data.formats.text_files import brief
+from ssdzoo.errors import DataError
+
+_ROOT = re.compile(r"^([A-Za-z]:|[A-Za-z][\w+.-]+://|[/\\])")  # of a path on Windows, of an address, of other paths
+
+
+def path_tails(text: str) -> list:
+    """The ends of a path or an address, the longest first: "x/train/a.jpg", "train/a.jpg" and "a.jpg" of "/x/train/a.jpg". Both
+    kinds of slashes separate."""
+    parts: list[str] = []
+    for part in _ROOT.sub("", text.replace("\\", "/"), count=1).split("/"):
+        if part == "..":
+            parts = parts[:-1]
+        elif part not in ("", "."):
+            parts.append(part)
+    return ["/".join(parts[i:]) for i in range(len(parts))]
+
+
+class ImageFinder:
+    """Finds the images that one file of a data set names.
+
+    Each of its folders is searched for the path as it is, then for the path without its first part, and so on down to the bare
+    name. So "/home/ann/cells/train/a.jpg" and "s3://cells/train/a.jpg" are train/a.jpg if it is there, or else a.jpg.
+
+    Args:
+        folders: that the paths may start from, the most likely first.
+    """
+
+    def __init__(self, folders: list):
+        self._folders = folders
+        self._texts: dict[str, tuple] = {}
+        self._existing: dict[str, list] = {}
+
+    def find(self, text: str, where: str) -> Path:
+        """The image of a path.
+
+        Args:
+            where: the file and the place in it, with which errors begin.
+
+        Raises:
+            DataError: see `find_image`; or two paths that end in the same image because their folders are not there.
+        """
+        tails = path_tails(text)
+        path, tail = self._found(text, tails, where)
+        whole = tails[0] if tails else text
+        other, other_tail = self._texts.setdefault(str(path), (whole, tail))
+        # Images of two folders may have one name: then neither path may lose its folder.
+        if other != whole and (tail != whole or other_tail != other):
+            raise DataError(
+                f"{where}: {brief(text)} and {brief(other)} both lead to {path}; put the images into folders as their paths say"
+            )
+        return path
+
+    def _found(self, text: str, tails: list, where: str) -> tuple:
+        """(path, the end of the text that led to it); exact paths come before those that differ in suffix or spelling."""
+        if tails:
+            name = os.path.basename(tails[0])
+            for place, begin in self._places(os.path.dirname(tails[0])):
+                if os.path.isfile(path := os.path.join(place, name)):
+                    return Path(path), begin + name
+        for tail in [text, *tails]:
+            for folder in self._folders:
+                try:
+                    return find_image(folder, tail, where), tail
+                except AmbiguousImageError:
+                    raise
+                except DataError:
+                    continue
+        if _ROOT.match(text):
+            looked = ", ".join(map(str, self._folders))
+            raise DataError(
+                f"{where}: {brief(text)} leads out of {looked}, and no image of its name is there; "
+                "put it there, or name the folder of the images with image_folder="
+            )
+        return find_image(self._folders[0], text, where), text  # says what is wrong
+
+    def _places(self, folder: str) -> list:
+        """(path, end of the folder that led there) of all places where the images of a folder may be, the longest end first."""
+        if folder not in self._existing:
+            found = [(base / end, f"{end}/" if end else "") for end in [*path_tails(folder), ""] for base in self._folders]
+            self._existing[folder] = [(str(place), end) for place, end in found if place.is_dir()]
+        return self._existing[folder]
