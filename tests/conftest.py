@@ -17,7 +17,9 @@ runtime.tune_cpu()
 os.environ["SSDZOO_OFFLINE"] = "1"
 _cache = tempfile.TemporaryDirectory()
 os.environ["SSDZOO_CACHE"] = _cache.name
-for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME"):
+for variable in ("TORCH_HOME", "HF_HOME", "KERAS_HOME"):  # no files of the user's
+    os.environ[variable] = f"{_cache.name}/{variable}"
+for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME", "HF_HUB_CACHE"):
     os.environ.pop(variable, None)
 
 # They begin first, so that no core is left alone with one of them at the end.

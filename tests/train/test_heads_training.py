@@ -32,7 +32,7 @@ def test_a_training(row, tmp_path):
     (tmp_path / "table.toml").write_text(preset.to_toml())
     arguments = dict(
         model=tmp_path / "table.toml", data=data, out=tmp_path / "run", epochs=2, batch_size=4, workers=0, eval_every=1,
-        freeze=1, clip_norm=1.0,
+        freeze=1, clip_norm=1.0, base_weights="none",
     )  # fmt: skip
     progress, result = train(arguments)
     assert np.isfinite(progress.losses).all() and len(progress.losses) == 4 and 0 <= result.rows[-1]["mAP"] <= 1
