@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ssdzoo.errors import SSDZooError, WeightsError
+from ssdzoo.errors import WeightsError
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.torch_file import read_state_dict
 
@@ -80,15 +80,12 @@ def read_hdf5(path: str | Path, wanted: Callable[[str], bool]) -> dict:
 
     Raises:
         WeightsError: missing or damaged; a data set that is stored in another file, is compressed, or is not floating point.
-        SSDZooError: h5py is not installed.
     """
     path = Path(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such file")
-    try:
-        import h5py
-    except ImportError:
-        raise SSDZooError(f"{path}: reading it needs h5py: pip install 'ssdzoo[keras]'") from None
+    import h5py
+
     arrays = {}
 
     def visit(name, item):

@@ -140,7 +140,6 @@ def _saved(net, path):
 )
 def test_keras_mobilenets(model, file, alpha, publish, tmp_path):
     """Equal to a network without a limit at 6, and with MXNet's padding."""
-    pytest.importorskip("h5py", reason="needs the extra `keras`")
     arrays = keras_files.mobilenet(alpha)
     publish(file, keras_files.write_keras(tmp_path / "x.h5", arrays))
     padding = 2 * np.array(IMAGENET_MEAN) - 1
@@ -150,7 +149,6 @@ def test_keras_mobilenets(model, file, alpha, publish, tmp_path):
 
 @pytest.mark.long
 def test_keras_resnet(publish, tmp_path):
-    pytest.importorskip("h5py", reason="needs the extra `keras`")
     arrays = keras_files.resnet(keras_files.BLOCKS[50])
     publish("resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5", keras_files.write_keras(tmp_path / "x.h5", arrays))
     padding = 255 * np.array(IMAGENET_MEAN)[::-1] - keras_files.RESNET_MEAN

@@ -10,7 +10,6 @@ from tests.weights.importers import keras_files
 from tests.weights.importers.keras_files import mobilenet, mobilenet_features, resnet, resnet_features, write_keras
 from tests.weights.outputs import pixels
 
-pytest.importorskip("h5py", reason="needs the extra `keras`")
 mx = mxnet()
 vision = mx.gluon.model_zoo.vision
 MEAN = 255 * np.array(IMAGENET_MEAN)
