@@ -1,8 +1,18 @@
 """The errors that ssdzoo raises on purpose. Each message names the file, the value and the remedy."""
 
+from typing import Any
+
+from ssdzoo.quote import message
+
 
 class SSDZooError(Exception):
-    """The work failed; the command line prints the message without a traceback and exits with 1."""
+    """The work failed; the command line prints the message without a traceback and exits with 1.
+
+    Whatever a file or a path holds, the message can be printed: control characters are escaped, and very long lines are cut.
+    """
+
+    def __init__(self, *args: Any):
+        super().__init__(*(message(value) if isinstance(value, str) else value for value in args))
 
 
 class CallError(SSDZooError, ValueError):

@@ -1,10 +1,82 @@
-"""Files: written so that a reader sees the old one or the new one and never half of one, and hashed."""
+"""Files: users' ones opened and read with care, others written so that a reader never sees half of one."""
 
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
+
+from ssdzoo.machine import memory
+
+MOST_TEXT = 1 << 30  # bytes of a text file, which is read as a whole
+EXPANSION = 32  # that text may grow when it becomes Python's objects: 2 bytes of a line, or of {} in JSON, become 64
+_BLOCK = 1 << 24
+_READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_file(path: str | Path) -> BufferedReader:
+    """Opens a file that a user names, to be read as bytes. Links are followed.
+
+    Every file of a user is opened here. What is no regular file is refused at once: a FIFO would wait for a writer, and a device
+    has no end.
+
+    Raises:
+        OSError: missing, may not be read, or a folder (IsADirectoryError), FIFO, device or socket; `strerror` says which.
+    """
+    try:
+        _refuse_special(os.stat(path), path)
+        # It may have been replaced by a FIFO in between, which O_NONBLOCK does not wait for.
+        descriptor = os.open(path, _READ)
+    except ValueError:  # a path with a zero byte, or with half a character that is no byte either
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+    try:
+        _refuse_special(os.fstat(descriptor), path)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _refuse_special(status: os.stat_result, path: str | Path) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind != stat.S_IFREG:
+        number = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL  # of EISDIR, OSError makes an IsADirectoryError
+        why = os.strerror(number) if kind == stat.S_IFDIR else f"{_KINDS.get(kind, 'something else')}, not a file"
+        raise OSError(number, why, str(path))
+
+
+def read_whole(path: str | Path, limit: int = MOST_TEXT, is_utf8: bool = True) -> bytes:
+    """The content of a text file that a user names: JSON, XML, YAML, TOML, CSV or lines.
+
+    It is refused at its first zero byte, which no text in UTF-8 has: so a file of 40 GB without content takes no time.
+
+    Args:
+        limit: maximum size in bytes; in any case the memory divided by EXPANSION.
+        is_utf8: False takes single zero bytes, as in UTF-16, but not eight of them.
+
+    Raises:
+        OSError: see `open_file`; a zero byte, or more bytes than `limit` (`strerror` says so).
+    """
+    limit = min(limit, (memory() or limit * EXPANSION) // EXPANSION)
+    blocks, size, zeros = [], 0, b"\0" if is_utf8 else bytes(8)
+    with open_file(path) as file:
+        while block := file.read(_BLOCK if size else min(_BLOCK, 4096)):
+            if (zero := block.find(zeros)) >= 0:
+                raise OSError(errno.EILSEQ, f"not {'UTF-8 ' if is_utf8 else ''}text: byte {size + zero} is zero", str(path))
+            size += len(block)
+            if size > limit:
+                raise OSError(errno.EFBIG, f"too large: text files of up to {limit >> 20:,} MiB are read", str(path))
+            blocks.append(block)
+    return b"".join(blocks)
 
 
 @contextmanager
@@ -14,6 +86,8 @@ def replacing(path: str | Path) -> Iterator[Path]:
     The folder is made where it is missing; after an error nothing is left behind.
     """
     path = Path(path)
+    if "\0" in str(path):  # libraries in C would write a file of the name up to there
+        raise OSError(errno.EINVAL, "no file can have this name", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays at the end, because writers choose the format by it.
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
@@ -53,7 +127,7 @@ def file_hash(path: str | Path, algorithm: str = "sha256") -> str:
         OSError: it cannot be read.
     """
     digest = hashlib.new(algorithm)
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         while piece := file.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()

@@ -37,7 +37,7 @@ def recall_table(objects: Objects, names: list, levels: list) -> dict:
     return {
         "anchors": sum(each.total for each in levels),
         "all": _row(best),
-        "classes": {name: _row(best[objects.class_ids == i]) for i, name in enumerate(names)},
+        "classes": {name: _row(best[mine]) for name, mine in zip(names, objects.of_classes(len(names)))},
         "sizes": {size: _row(best[within(areas, size)]) for size in SIZES},
         "sides": {name: _row(best[(areas >= low**2) & (areas < high**2)]) for name, (low, high) in sides.items()},
         "levels": [{**_about(each), **_row(best[level == i])} for i, each in enumerate(levels)],
@@ -56,10 +56,14 @@ def recall_by_size(objects: Objects, names: list, levels: list) -> dict:
 
     def shares(chosen: np.ndarray) -> dict:
         row = _row(best[chosen])
-        return {"all": row["0.5"], **{size: _row(best[chosen & of])["0.5"] for size, of in sizes.items()}, "IoU": row["IoU"]}
+        return {
+            "all": row["0.5"],
+            **{size: _row(best[chosen[of[chosen]]])["0.5"] for size, of in sizes.items()},
+            "IoU": row["IoU"],
+        }
 
-    every = np.ones(len(best), bool)
-    return {"classes": {name: shares(objects.class_ids == i) for i, name in enumerate(names)}, "all": shares(every)}
+    classes = {name: shares(mine) for name, mine in zip(names, objects.of_classes(len(names)))}
+    return {"classes": classes, "all": shares(np.arange(len(best)))}
 
 
 def _about(level: Level) -> dict:

@@ -5,6 +5,7 @@ from typing import Annotated, Optional
 
 from ssdzoo.cli.options import argument, option
 from ssdzoo.errors import CallError
+from ssdzoo.files import read_whole
 
 _HOSTS = (
     "A file with one machine per line, reached by ssh without a password, with this folder and this Python. Without it all "
@@ -33,7 +34,7 @@ def launch(
 
 def _read_hosts(path: Path) -> list:
     try:
-        text = path.read_text("utf-8")
+        text = read_whole(path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise CallError(f"--hosts {path}: cannot be read as a list of machines: {reason}") from None

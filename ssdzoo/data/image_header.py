@@ -1,6 +1,7 @@
 """What the first bytes of an image file say, without decoding it: its size, its orientation, and whether its end is there."""
 
 import io
+import re
 import struct
 import threading
 import warnings
@@ -13,6 +14,15 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # of the markers C0 to CF, those that begin no frame
 _ORIENTATION = 0x0112
+_MOST_STEPS = 1 << 17  # segments of a JPEG or chunks of a PNG that are looked at; a file of zeros has as many as bytes
+_MOST_EXIF = 1 << 20  # bytes
+_MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # behind coded pixels
+# Formats that Pillow does not know, but OpenCV: Radiance's HDR, and the newest of the netpbm.
+_LINES = (
+    re.compile(rb"#\?R.*?\n[-+]Y (?P<height>\d{1,9}) [-+]X (?P<width>\d{1,9})\n", re.DOTALL),
+    re.compile(rb"P[Ff]\s+(?P<width>\d{1,9})\s+(?P<height>\d{1,9})\s"),
+    re.compile(rb"P7\s(?=.*?WIDTH\s+(?P<width>\d{1,9})\s)(?=.*?HEIGHT\s+(?P<height>\d{1,9})\s)", re.DOTALL),
+)
 _pillow = threading.Lock()
 
 
@@ -48,10 +58,23 @@ def is_jpeg(data: bytes) -> bool:
     return data[:2] == _JPEG
 
 
+def count_scans(data: bytes, most: int) -> int:
+    """The number of scans of a JPEG, at least where it is more than `most`; each may hold all pixels."""
+    if data.count(b"\xff\xda") <= most:
+        return 0  # in its segments there may be some that are none, but not fewer
+    at, count = 2, 0
+    while (match := _MARKER.search(data, at)) and match[1] != b"\xd9":
+        count += match[1] == b"\xda"
+        at = match.end() + max(2, int.from_bytes(data[match.end() : match.end() + 2], "big"))
+    return count
+
+
 def _read_jpeg(file: BinaryIO, size: int) -> Header:
     """Its end marker counts only behind the first scan: a thumbnail in the header segments has its own."""
     at, height, width, exif = 2, 0, 0, b""
-    while at + 4 <= size:
+    for _ in range(_MOST_STEPS):
+        if at + 4 > size:
+            break
         file.seek(at)
         head = file.read(4)
         if head[0] != 0xFF:
@@ -67,7 +90,7 @@ def _read_jpeg(file: BinaryIO, size: int) -> Header:
             frame = file.read(5)
             height, width = struct.unpack(">HH", frame[1:]) if len(frame) == 5 else (0, 0)
         elif marker == 0xE1 and (part := file.read(length - 2 if length > 2 else 0))[:6] == b"Exif\0\0":
-            exif += part[6:] if exif else part
+            exif += (part[6:] if exif else part) if len(exif) < _MOST_EXIF else b""
         at += 2 + length
     return Header("jpeg", height, width, is_complete=False)
 
@@ -85,13 +108,15 @@ def _read_png(file: BinaryIO, size: int) -> Header:
     """Its last chunk counts only if the file holds the 12 bytes around the content."""
     height = width = 0
     exif, name, at = b"", b"", len(_PNG)
-    while at + 12 <= size and name != b"IEND":
+    for _ in range(_MOST_STEPS):
+        if at + 12 > size or name == b"IEND":
+            break
         file.seek(at)
         length, name = struct.unpack(">I4s", file.read(8))
-        if name == b"IHDR" and length >= 8:
+        if name == b"IHDR" and length >= 8 and at + 16 <= size:
             width, height = struct.unpack(">II", file.read(8))
         elif name == b"eXIf":
-            exif = b"Exif\0\0" + file.read(length)
+            exif = b"Exif\0\0" + file.read(min(length, _MOST_EXIF))
         at += 12 + length
     return Header("png", height, width, _orientation(exif), name == b"IEND")
 
@@ -104,7 +129,10 @@ def _read_other(file: BinaryIO) -> Header | None:
         with _any_size(), Image.open(file) as image:
             return Header("other", image.height, image.width, _valid(image.getexif().get(_ORIENTATION, 1)))
     except (OSError, SyntaxError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, struct.error):
-        return None
+        file.seek(0)
+        head = file.read(_TAIL)
+    match = next(filter(None, (pattern.match(head) for pattern in _LINES)), None)
+    return Header("other", int(match["height"]), int(match["width"])) if match else None
 
 
 @contextmanager

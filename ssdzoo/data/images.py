@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,12 +11,18 @@ from typing import BinaryIO, NamedTuple
 import cv2
 import numpy as np
 
-from ssdzoo.data.image_header import Header, is_jpeg, read_header
-from ssdzoo.errors import DataError
+from ssdzoo.data.image_header import Header, count_scans, is_jpeg, read_header
+from ssdzoo.errors import CallError, DataError
+from ssdzoo.files import open_file
 from ssdzoo.machine import memory
+from ssdzoo.quote import brief
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 OPENCV_PIXELS = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)  # as OpenCV reads it when it is imported
+MOST_PIXELS = 1 << 28  # 16,384 x 16,384; `SSDZOO_MAX_PIXELS` sets another limit
+MOST_SCANS = 100  # of a JPEG; cameras and programs write 10 to 20, and each takes as long as decoding a whole image
+SCANNED_PIXELS = 1 << 32  # pixels times scans of a JPEG: about half a minute
+FILE_BYTES_PER_PIXEL = 4  # of an image's file, for the pixels that an image may have
 _CONVERT = "replace it, convert it to JPEG or PNG if it is an image of another format, or take it out of the data"
 ROWS = 256  # that are scaled at once, to spare memory
 BYTES_PER_PIXEL = 8  # the decoded image, its copy in RGB, and the file
@@ -52,7 +59,7 @@ class FilePart:
 
     def read(self) -> bytes:
         """The image's bytes; fewer where the file ends before the part does."""
-        with open(self.path, "rb") as file:
+        with open_file(self.path) as file:
             left = file.seek(0, io.SEEK_END) - self.offset
             file.seek(self.offset)
             data = file.read(max(0, min(self.size, left)))
@@ -94,8 +101,10 @@ def read_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
 def decode_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
     """The pixels as the file has them, (H, W, 3) BGR of any dtype, turned; arguments and errors are those of `read_image`."""
     with _opened(path) as file:
+        header = _checked_header(path, file)
+        file.seek(0)
         data = file.read()
-    _checked_header(path, io.BytesIO(data))
+    _check_scans(path, data, header)
     pixels, flags = np.frombuffer(data, np.uint8), _FLAGS[reduction if is_jpeg(data) else 1]
     image = _decoded(pixels, flags)
     if image is None:  # one channel of 32 or 64 bits has no color in OpenCV
@@ -123,6 +132,23 @@ def to_8_bits(pixels: np.ndarray) -> np.ndarray:
             values = (pixels[i : i + ROWS].astype(type_) - type_(low)) * type_(255 / (high - low))
             result[i : i + ROWS] = np.nan_to_num(np.rint(values), nan=0, posinf=0, neginf=0)
     return result
+
+
+def encode_image(image: np.ndarray, suffix: str, quality: int = 92) -> bytes:
+    """The content of an image's file. `cv2.imwrite` would end the process where a path is not UTF-8.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+        suffix: ".jpg" or ".png".
+        quality: of a JPEG, 0 to 100.
+
+    Raises:
+        DataError: larger than the format allows: 65,535 pixels in a JPEG.
+    """
+    try:
+        return cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    except cv2.error:
+        raise DataError(f"an image of {image.shape[1]}x{image.shape[0]} cannot be written as {suffix}") from None
 
 
 def image_size(path: str | Path | FilePart) -> tuple:
@@ -154,34 +180,68 @@ def image_info(path: str | Path | FilePart) -> ImageInfo:
 
 
 def has_decoder(path: str | Path) -> bool:
-    """Whether OpenCV knows the format of a file, by its content."""
+    """Whether OpenCV knows the format of a file, by its content; False for what is no regular file."""
     try:
-        str(path).encode()
-    except UnicodeEncodeError:  # a name with bytes that are no UTF-8 would end the process within OpenCV
-        return _decoded(np.fromfile(path, np.uint8), cv2.IMREAD_REDUCED_COLOR_8) is not None
-    return bool(cv2.haveImageReader(str(path)))
+        with open_file(path) as file:
+            # A name with bytes that are not UTF-8 would end the process within OpenCV.
+            name = str(path) if _is_utf8(path) else f"/dev/fd/{file.fileno()}"
+            return bool(cv2.haveImageReader(name))
+    except OSError:
+        return False
+
+
+def _is_utf8(path: str | Path) -> bool:
+    return not re.search("[\ud800-\udfff]", str(path))
 
 
 @lru_cache
 def max_pixels() -> int:
-    """The number of pixels that an image may have: as many as OpenCV decodes, or as the memory holds."""
+    """The number of pixels that an image may have: MOST_PIXELS or what the environment variable `SSDZOO_MAX_PIXELS` says, but no
+    more than OpenCV decodes and the memory holds.
+
+    Raises:
+        CallError: the variable is not a whole number.
+    """
+    wanted = os.environ.get("SSDZOO_MAX_PIXELS", "").strip() or str(MOST_PIXELS)
+    if not re.fullmatch("[0-9]{1,18}", wanted) or not int(wanted):
+        raise CallError(
+            f"SSDZOO_MAX_PIXELS is {brief(wanted)}; expected the maximum number of pixels of an image, such as 500000000"
+        )
     bytes_ = memory()
-    return min(OPENCV_PIXELS, bytes_ // BYTES_PER_PIXEL if bytes_ else OPENCV_PIXELS)
+    return min(int(wanted), OPENCV_PIXELS, bytes_ // BYTES_PER_PIXEL if bytes_ else OPENCV_PIXELS)
 
 
 def _checked_header(path: str | Path | FilePart, file: BinaryIO) -> Header | None:
-    if file.seek(0, io.SEEK_END) == 0:
+    size = file.seek(0, io.SEEK_END)
+    if size == 0:
         raise DataError(f"{path}: the file is empty; replace it, or take it out of the data")
+    if size > max_pixels() * FILE_BYTES_PER_PIXEL:
+        raise DataError(
+            f"{path}: {size >> 20:,} MiB are too many for an image, {_limit(max_pixels() * FILE_BYTES_PER_PIXEL >> 20, 'MiB')}"
+        )
     header = read_header(file)
     if header and not header.is_complete:
         raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
     if header and header.height * header.width > max_pixels():
-        limit = f"OpenCV and the memory of this machine allow {max_pixels() // 10**6:,} million"
-        raise DataError(
-            f"{path}: {header.width}x{header.height} are too many pixels, {limit}; cut the image into tiles, make it smaller, or "
-            "take it out of the data"
-        )
+        raise DataError(f"{path}: {header.width}x{header.height} are too many pixels, {_limit(max_pixels() // 10**6, 'million')}")
     return header
+
+
+def _limit(count: int, unit: str) -> str:
+    what = "cut the image into tiles, make it smaller, or take it out of the data"
+    if max_pixels() == MOST_PIXELS:
+        return f"the limit is {count:,} {unit}; {what}, or set SSDZOO_MAX_PIXELS to more than {MOST_PIXELS}"
+    return f"OpenCV and the memory of this machine, or SSDZOO_MAX_PIXELS, allow {count:,} {unit}; {what}"
+
+
+def _check_scans(path: str | Path | FilePart, data: bytes, header: Header | None) -> None:
+    """Refuses a JPEG of so many scans that it would be decoded for minutes."""
+    if not is_jpeg(data) or not header:
+        return
+    pixels = header.height * header.width
+    most = min(MOST_SCANS, SCANNED_PIXELS // max(1, pixels))
+    if (count := count_scans(data, most)) > most:
+        raise DataError(f"{path}: a JPEG of {count} scans; up to {most} are decoded at its size: {_CONVERT}")
 
 
 def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
@@ -197,10 +257,8 @@ def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 def _opened(path):
     try:
-        return io.BytesIO(path.read()) if isinstance(path, FilePart) else open(path, "rb")
+        return io.BytesIO(path.read()) if isinstance(path, FilePart) else open_file(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; fix it, or take it out of the data") from None
-    except ValueError:
-        raise DataError(f"{str(path)!r}: no such image, a file's name holds no zero bytes") from None

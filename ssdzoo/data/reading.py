@@ -21,6 +21,7 @@ from ssdzoo.data.formats.splits import (
 from ssdzoo.data.record import ERROR, Dataset, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.progress import Silent
+from ssdzoo.quote import brief
 
 SHOWN = 5  # bad files that one error names
 
@@ -105,7 +106,7 @@ def united_names(readers: list, problems: list) -> list:
     for reader in readers:
         for name in reader.class_names(problems):
             if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
-                problems.append(Problem(reader.path, f"class {name!r} holds control characters", "class names", ERROR))
+                problems.append(Problem(reader.path, f"class {brief(name)} holds control characters", "class names", ERROR))
             names.setdefault(name)
     return list(names)
 

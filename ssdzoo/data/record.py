@@ -9,6 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from ssdzoo.data.images import FilePart
+from ssdzoo.quote import message
 
 ERROR, WARNING = "error", "warning"
 SHOWN = 5  # problems of one kind that are shown before a training or an evaluation
@@ -59,7 +60,7 @@ class Problem:
     severity: str = WARNING
 
     def __str__(self):
-        return f"{self.path}: {self.message}"
+        return message(f"{self.path}: {self.message}")
 
     @classmethod
     def of(cls, error: Exception, path: Path | FilePart, kind: str) -> "Problem":

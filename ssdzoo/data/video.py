@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 
 from ssdzoo.errors import DataError
+from ssdzoo.files import open_file
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
 
@@ -15,7 +16,7 @@ def video_frames(path: str | Path) -> Iterator[np.ndarray]:
     """Yields the frames of a video, (H, W, 3) uint8 RGB.
 
     Raises:
-        DataError: missing, or not a video that OpenCV can decode.
+        DataError: missing, or no such video, or not one that OpenCV can decode.
     """
     reader, count = _open(path), 0
     while (frame := reader.read()[1]) is not None:
@@ -31,6 +32,15 @@ def count_frames(path: str | Path) -> int:
 
 
 def _open(path):
+    try:
+        open_file(path).close()
+        str(path).encode()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such video") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeEncodeError:  # OpenCV would end the process
+        raise DataError(f"{path}: the name of this video is not UTF-8; rename it") from None
     reader = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     if not reader.isOpened():
         raise DataError(f"{path}: no such video, or not one that OpenCV can decode")

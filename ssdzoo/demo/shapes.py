@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from ssdzoo.boxes import iou
+from ssdzoo.data.images import encode_image
 from ssdzoo.errors import CallError
 
 # Each class with its texture and its hue in degrees: a small network learns them from a few hundred images, from scratch.
@@ -67,8 +68,7 @@ def _write_all(building: Path, counts: dict, seed: int) -> None:
 
 def _write(folder: Path, stem: str, image: np.ndarray, boxes: np.ndarray, names: list[str]) -> None:
     path = folder / "JPEGImages" / f"{stem}.jpg"
-    if not cv2.imwrite(str(path), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92]):
-        raise OSError(f"{path} could not be written: is the disk full?")
+    path.write_bytes(encode_image(image, ".jpg"))
     height, width = image.shape[:2]
     objects = "".join(
         f"<object><name>{escape(name)}</name><difficult>0</difficult><bndbox><xmin>{x1 + 1:g}</xmin><ymin>{y1 + 1:g}</ymin>"
@@ -187,5 +187,5 @@ def draw_jpegs(folder: str | Path, count: int = 8) -> Path:
     for i in range(count):
         picture = draw_scene(np.random.default_rng(i))[0]
         large = cv2.resize(picture, (640, 480), interpolation=cv2.INTER_CUBIC)
-        cv2.imwrite(str(Path(folder) / f"{i}.jpg"), large[..., ::-1])
+        Path(folder, f"{i}.jpg").write_bytes(encode_image(large, ".jpg", 95))
     return Path(folder)

@@ -4,6 +4,8 @@ import re
 import zipfile
 from pathlib import Path
 
+from ssdzoo.files import open_file
+
 # An ONNX model begins with the version of its format (field 1) and another field. A .caffemodel of since 2014 begins with its
 # layers (field 100), or with its name (field 1) and then those.
 _ONNX = re.compile(rb"\x08[\x01-\x1f][\x12\x1a\x22\x28\x32\x3a\x42]")
@@ -23,7 +25,7 @@ def file_kind(path: str | Path) -> str:
     """
     by_suffix = _SUFFIXES.get(Path(path).suffix.lower(), "params")
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             start = file.read(150)
     except OSError:
         return by_suffix

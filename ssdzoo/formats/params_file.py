@@ -28,7 +28,8 @@ from typing import NoReturn
 import numpy as np
 
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.files import replacing
+from ssdzoo.files import open_file, replacing
+from ssdzoo.quote import brief
 
 FILE_MAGIC = 0x112
 _V1, _V2, _V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
@@ -53,7 +54,7 @@ def read_params(path: str | Path) -> dict:
     """
     path = Path(path)
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return read_stream(file, os.fstat(file.fileno()).st_size, path)
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such parameter file") from None
@@ -178,7 +179,7 @@ def _read_names(reader: _Reader, count: int) -> list:
         except UnicodeDecodeError as error:
             reader.fail(at + 8, f"name {i} is not UTF-8: {error.reason}")
         if name in names:
-            reader.fail(at + 8, f"the name {name!r} is there twice")
+            reader.fail(at + 8, f"the name {brief(name)} is there twice")
         names[name] = i
     return list(names)
 
@@ -195,9 +196,9 @@ def write_params(path: str | Path, arrays: dict) -> None:
     arrays = {name: np.asarray(array) for name, array in arrays.items()}
     for name, array in arrays.items():
         if not isinstance(name, str) or name != name.encode(errors="replace").decode():
-            raise CallError(f"{path}: the name of an array must be text, not {name!r}")
+            raise CallError(f"{path}: the name of an array must be text, not {brief(name)}")
         if array.dtype.newbyteorder("<") not in _FLAGS:
-            raise CallError(f"{path}: array {name!r} is {array.dtype}; the format has {_NAMES}")
+            raise CallError(f"{path}: array {brief(name)} is {array.dtype}; the format has {_NAMES}")
     magic = _V3 if any(array.ndim == 0 for array in arrays.values()) else _V2
     with replacing(path) as temporary, open(temporary, "wb") as file:
         file.write(struct.pack("<QQQ", FILE_MAGIC, 0, len(arrays)))

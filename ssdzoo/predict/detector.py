@@ -1,5 +1,6 @@
 """The Detector: images of any size in, `Detections` in their pixels out, whatever runs the network."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -192,17 +193,17 @@ def list_images(images: Images) -> list[Image]:
             found.append(item)
         elif not isinstance(item, (str, Path)):
             raise CallError(f"an image is a path or an (H, W, 3) uint8 RGB array, not {type(item).__name__}")
-        elif Path(item).is_dir():
+        elif os.path.isdir(item):
             files = sorted(p for p in Path(item).iterdir() if is_image(p))
             if not files:
                 raise CallError(f"{item}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
             found += files
-        elif not Path(item).exists() and has_magic(str(item)):
+        elif not os.path.exists(item) and has_magic(str(item)):
             files = sorted(map(Path, glob(str(item), recursive=True)))
             if not files:
                 raise CallError(f"{item}: no file matches this pattern")
             found += files
-        elif not Path(item).exists() and Path(item).suffix.lower() not in VIDEO_SUFFIXES:
+        elif not os.path.exists(item) and Path(item).suffix.lower() not in VIDEO_SUFFIXES:
             raise DataError(f"{item}: no such image or folder")
         else:
             found.append(Path(item))

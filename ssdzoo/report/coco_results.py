@@ -1,6 +1,7 @@
 """Detections and objects in COCO's json layout (cocodataset.org, "Data Format" and "Results Format"), for other tools."""
 
 import json
+import os
 from pathlib import Path
 
 from ssdzoo import boxes as geometry
@@ -38,7 +39,7 @@ def _annotations(data: str | Path | list, split: str) -> Path | None:
     paths = [data] if isinstance(data, (str, Path)) else list(data)
     folder = Path(paths[0])
     places = folder, folder / "annotations" / f"instances_{split}.json", folder / split / "_annotations.coco.json"
-    found = [path for path in places if path.suffix == ".json" and path.is_file()]
+    found = [path for path in places if path.suffix == ".json" and os.path.isfile(path)]
     return found[0] if found and len(paths) == 1 else None
 
 

@@ -11,15 +11,20 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from PIL.ImageFont import FreeTypeFont
 
+from ssdzoo.data.images import encode_image
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.files import replacing
+from ssdzoo.quote import short
 
 # Twelve colors that can be told apart on photos; a class keeps its color from picture to picture.
 PALETTE = (
     (230, 60, 60), (60, 140, 240), (60, 180, 75), (255, 165, 30), (160, 80, 220), (30, 190, 200), (240, 80, 190), (150, 200, 40),
     (150, 90, 50), (90, 90, 200), (250, 210, 40), (0, 130, 110),
 )  # fmt: skip
+
+
+LONGEST_NAME = 100  # characters of a name that are drawn
 
 
 def draw_detections(image: np.ndarray, detections: Detections, min_score: float = 0.0, *, scores: bool = True) -> np.ndarray:
@@ -101,6 +106,7 @@ def _pad(font: FreeTypeFont) -> int:
 
 def _fit(draw: ImageDraw.ImageDraw, name: str, score: str, font: FreeTypeFont, width: int) -> str:
     """Name and score; the name is shortened where the image is too narrow for both."""
+    name = short(name, LONGEST_NAME)
     text, kept = name + score, len(name)
     while kept and draw.textlength(text, font=font) + 2 * _pad(font) > width:
         kept -= 1
@@ -198,6 +204,6 @@ def save_image(path: str | Path, image: np.ndarray) -> None:
     if not str(path).lower().endswith((".png", ".jpg", ".jpeg")):
         raise CallError(f"{path}: a picture is saved as .png or .jpg")
     _check_image(image)
+    data = encode_image(image, Path(path).suffix.lower())
     with replacing(path) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92]):
-            raise OSError(f"{path} could not be written: is the disk full?")
+        temporary.write_bytes(data)

@@ -10,8 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ssdzoo.quote import message, short
+
+WIDEST = 200  # characters of a cell
 EXAMPLES = 10  # of one kind that are shown; --json has all
 MANY = 100  # rows of a table for classes that a terminal shows; of more it shows ENDS at both ends
+MOST = 2000  # that a file or a pipe gets: a table of more takes rich minutes
 ENDS = 30
 
 
@@ -29,7 +33,7 @@ class PlainTable(Table):
 
 
 def _plain(text: Any) -> Any:
-    return Text(text) if isinstance(text, str) else text
+    return Text(short(text, WIDEST)) if isinstance(text, str) else text
 
 
 def make_console(**settings: Any) -> Console:
@@ -46,14 +50,14 @@ def make_table(*columns: str) -> PlainTable:
 
 
 def add_rows(table: Table, rows: list, console: Console, worth: Iterable | None = None) -> None:
-    """Adds a row for each class; of more than MANY on a terminal only the first and the last ones.
+    """Adds a row for each class; of more than MANY on a terminal, or MOST elsewhere, only the first and the last ones.
 
     Args:
         rows: the cells of each.
         worth: a number for each row, or None. Where rows are left out, the others are sorted by it, so that the worst and the
             best are shown, and none without a number.
     """
-    if len(rows) > MANY and console.is_terminal:
+    if len(rows) > (MANY if console.is_terminal else MOST):
         chosen = rows
         if worth is not None:
             chosen = [rows[i] for _, i in sorted((value, i) for i, value in enumerate(worth) if value is not None)]
@@ -65,7 +69,7 @@ def add_rows(table: Table, rows: list, console: Console, worth: Iterable | None 
 
 def print_line(console: Console, text: str, style: str | None = None) -> None:
     """Prints a text as it is: nothing in it is markup, and numbers get no colors."""
-    console.print(Text(text, style or ""))
+    console.print(Text(message(text), style or ""))
 
 
 def print_table(console: Console, table: Table, note: str) -> None:
@@ -80,6 +84,6 @@ def print_examples(console: Console, title: str, style: str, examples: Iterable,
     console.print()
     print_line(console, title, style)
     for example in islice(examples, EXAMPLES):
-        console.print(Text(f"  {example}"), soft_wrap=True)
+        console.print(Text(message(f"  {example}")), soft_wrap=True)
     if count > EXAMPLES:
         print_line(console, f"  ... and {count - EXAMPLES:,} more (--json lists all)", "dim")

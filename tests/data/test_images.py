@@ -11,7 +11,7 @@ from PIL import Image
 
 from ssdzoo.data import images
 from ssdzoo.data.images import decode_image, has_decoder, image_info, image_size, read_image, to_8_bits
-from ssdzoo.errors import DataError
+from ssdzoo.errors import CallError, DataError
 
 
 def smooth(height=60, width=90):
@@ -188,7 +188,7 @@ def test_little_of_a_large_file_is_read(tmp_path, monkeypatch):
             taken.append(super().read(size))
             return taken[-1]
 
-    monkeypatch.setattr(images, "open", lambda path, mode: Counting(path, mode), raising=False)
+    monkeypatch.setattr(images, "open_file", Counting)
     image_size(path)
     assert 0 < sum(map(len, taken)) < 100_000
 
@@ -249,7 +249,7 @@ def test_a_header_that_claims_too_many_pixels(tmp_path):
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     for read in (read_image, image_size):
         with pytest.raises(
-            DataError, match="x.png: 60000x60000 are too many pixels, OpenCV and the memory .* allow [0-9,]+ million"
+            DataError, match="x.png: 60000x60000 are too many pixels, the limit is 268 million; .* set SSDZOO_MAX_PIXELS"
         ):
             read(tmp_path / "x.png")
 
@@ -287,7 +287,15 @@ def test_the_memory_sets_the_limit(monkeypatch):
     assert images.max_pixels() == 100_000_000
     images.max_pixels.cache_clear()
     monkeypatch.setattr(images, "memory", lambda: None)
-    assert images.max_pixels() == 1 << 30
+    assert images.max_pixels() == 1 << 28
+    images.max_pixels.cache_clear()
+    monkeypatch.setenv("SSDZOO_MAX_PIXELS", "2000000000")
+    assert images.max_pixels() == 1 << 30  # OpenCV's
+    images.max_pixels.cache_clear()
+    monkeypatch.setenv("SSDZOO_MAX_PIXELS", "many")
+    with pytest.raises(CallError, match="SSDZOO_MAX_PIXELS is 'many'; expected"):
+        images.max_pixels()
+    monkeypatch.delenv("SSDZOO_MAX_PIXELS")
     images.max_pixels.cache_clear()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from ssdzoo.data.check.decoding import decode_all
 from ssdzoo.data.check.duplicates import same_boxes, same_images
 from ssdzoo.data.check.object_limit import too_many_objects
-from ssdzoo.data.check.similar_names import similar_names
+from ssdzoo.data.check.similar_names import COMPARED, similar_names
 from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, split_table
 from ssdzoo.data.formats.annotation import turned, wrong_size
 from ssdzoo.data.formats.recognize import open_readers
@@ -16,6 +16,7 @@ from ssdzoo.data.reading import has_objects, no_objects, read_items, read_record
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.progress import Silent
+from ssdzoo.quote import brief
 
 STANDARD = ("train", "val", "test")
 COVERED = 0.5  # share of a class's objects below which its anchors are worth a warning
@@ -174,9 +175,12 @@ def image_problems(records: dict, decoded: dict, known: list, path: Path) -> lis
 
 def _class_problems(records: dict, names: list, path: Path, model: ModelAnchors | None) -> list[Problem]:
     problems = [
-        Problem(path, f"classes {a!r} and {b!r} differ in {difference} only: one class, or two?", "class names")
+        Problem(path, f"classes {brief(a)} and {brief(b)} differ in {difference} only: one class, or two?", "class names")
         for a, b, difference in similar_names(names)
     ]
+    if len(names) > COMPARED:
+        message = f"has {len(names):,} classes; of these the first {COMPARED:,} were compared for names that mean the same"
+        problems.append(Problem(path, message, "many classes"))
     counts = {split: Counter(found.class_ids.tolist()) for split, found in records.items()}
     everywhere = sum(counts.values(), Counter())
     empty = [name for i, name in enumerate(names) if not everywhere[i]]
@@ -188,17 +192,20 @@ def _class_problems(records: dict, names: list, path: Path, model: ModelAnchors 
         if new:
             problems.append(Problem(path, f"no objects of {_listed(new)} in train: cannot be learned", "class balance"))
     if model and model.classes and not set(names) <= set(model.classes):
-        strange = [name for name in names if name not in model.classes]
+        known = set(model.classes)
+        strange = [name for name in names if name not in known]
         problems.append(Problem(path, f"{model.name} does not know {_listed(strange)}", "unknown class"))
     return problems
 
 
 def _listed(names: list) -> str:
-    shown = ", ".join(map(repr, names[:10]))
+    shown = ", ".join(map(brief, names[:10]))
     return f"{len(names)} classes: {shown}, ..." if len(names) > 10 else shown
 
 
 def _poorly_covered(table: dict, path: Path) -> list[Problem]:
     low = {name: row["all"] for name, row in table["classes"].items() if row["all"] is not None and row["all"] < COVERED}
     why = f"have an anchor of {table['model']} at IoU 0.5: the others are hard to learn"
-    return [Problem(path, f"only {share:.0%} of the objects of class {name!r} {why}", "anchors") for name, share in low.items()]
+    return [
+        Problem(path, f"only {share:.0%} of the objects of class {brief(name)} {why}", "anchors") for name, share in low.items()
+    ]

@@ -12,9 +12,10 @@ from typing import NamedTuple
 
 import cv2
 
-from ssdzoo.data.images import FilePart, decode_image, image_info
+from ssdzoo.data.images import FILE_BYTES_PER_PIXEL, FilePart, decode_image, image_info, max_pixels
 from ssdzoo.data.record import ERROR, WARNING
 from ssdzoo.errors import DataError, SSDZooError
+from ssdzoo.files import open_file
 from ssdzoo.machine import captured_stderr, cores
 
 FEW = 100  # images that are decoded before a process has started
@@ -46,11 +47,9 @@ class Decoded(NamedTuple):
 def decode(image: Path | FilePart) -> Decoded:
     """Reads and decodes an image as a training would."""
     try:
-        data = image.read() if isinstance(image, FilePart) else image.read_bytes()
+        digest = _digest(image)
     except OSError as error:
         return Decoded("", f"cannot be read: {error.strerror}")
-    digest = hashlib.blake2b(data, digest_size=16).hexdigest()
-    del data
     printed: list[bytes] = []
     try:
         with captured_stderr(printed):  # after an error libjpeg and libpng go on, and report it here alone
@@ -68,6 +67,19 @@ def decode(image: Path | FilePart) -> Decoded:
         return found._replace(message=message, severity=WARNING)
     message = f"damaged, a part of it decodes to garbage ({complaints[0]}); replace it, or take it out of the data"
     return found._replace(message=message)
+
+
+def _digest(image: Path | FilePart) -> str:
+    """Of an image's bytes. Of a file that no image has the size of, reading it takes long and its digest is not needed."""
+    if isinstance(image, FilePart):
+        return hashlib.blake2b(image.read(), digest_size=16).hexdigest()
+    if image.stat().st_size > max_pixels() * FILE_BYTES_PER_PIXEL:
+        return ""
+    digest = hashlib.blake2b(digest_size=16)
+    with open_file(image) as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
 
 
 def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from ssdzoo.data.formats.text_files import nfc
 
+COMPARED = 1000  # names of which each is compared with all others
+SHOWN = 1000  # pairs
 LETTERS = 5  # of a word in which one letter more, less or other is a slip; car and cat are two classes
 # Between words; all other signs belong to the name: C and C++ are two classes, and so are + and -, 1.5 and 15.
 _SEPARATORS = re.compile(r"(?<=[^\W_])[\s_.'-]+(?=[^\W\d_])|(?<=[^\W\d_])[\s_.'-]+(?=[^\W_])")
@@ -30,11 +32,14 @@ class _Forms(NamedTuple):
 def similar_names(names: list) -> list:
     """[(name, other name, what differs)]: Unicode's form, letter case, spaces and hyphens, singular and plural, or one letter.
 
-    A name of one character is a sign, which differs from all others.
+    A name of one character is a sign, which differs from all others. Of many names the first COMPARED are compared, and the first
+    SHOWN pairs are returned.
     """
-    found = []
-    pairs = combinations([(name, _Forms.of(name)) for name in names if len(nfc(name)) > 1], 2)
+    found: list[tuple] = []
+    pairs = combinations([(name, _Forms.of(name)) for name in names[:COMPARED] if len(nfc(name)) > 1], 2)
     for (a, one), (b, other) in pairs:
+        if len(found) == SHOWN:
+            break
         if one.lower == other.lower:
             found.append((a, b, "upper and lower case" if nfc(a) != nfc(b) else "the form of Unicode (NFC or NFD)"))
         elif one.plain == other.plain:

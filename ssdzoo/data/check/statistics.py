@@ -50,21 +50,23 @@ def class_table(records: dict, names: list) -> dict:
     pixels and "aspect" (width / height): 5th, 50th and 95th percentile, "sizes": {"small", "medium", "large": number}}}, of
     {split: Records}; crowds are left out."""
     boxes, ids, images = _objects(records)
-    splits = {split: _objects({split: found}).class_ids for split, found in records.items()}
-    table = {}
-    for i, name in enumerate(names):
-        mine = boxes[ids == i]
-        width, height = (mine[:, 2:] - mine[:, :2]).T
-        table[name] = {
-            "objects": {split: int((found == i).sum()) for split, found in splits.items()},
-            "images": len(np.unique(images[ids == i])),
-            "share": round(len(mine) / max(1, len(ids)), 4),
-            "width": _percentiles(width),
-            "height": _percentiles(height),
-            "aspect": _percentiles(width / height),
-            "sizes": {size: int(within(area(mine), size).sum()) for size in SIZES},
+    count = len(names)
+    splits = {split: np.bincount(_objects({split: found}).class_ids, minlength=count) for split, found in records.items()}
+    width, height = (boxes[:, 2:] - boxes[:, :2]).T
+    ranges = [_percentiles(values, ids, count) for values in (width, height, width / height)]
+    sizes = {size: np.bincount(ids[within(area(boxes), size)], minlength=count) for size in SIZES}
+    in_images = np.bincount(np.unique(np.stack([ids, images]), axis=1)[0], minlength=count)
+    totals = np.bincount(ids, minlength=count)
+    return {
+        name: {
+            "objects": {split: int(found[i]) for split, found in splits.items()},
+            "images": int(in_images[i]),
+            "share": round(int(totals[i]) / max(1, len(ids)), 4),
+            **{key: values[i] for key, values in zip(("width", "height", "aspect"), ranges)},
+            "sizes": {size: int(found[i]) for size, found in sizes.items()},
         }
-    return table
+        for i, name in enumerate(names)
+    }
 
 
 def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
@@ -88,5 +90,17 @@ def _objects(records: dict, size: tuple | None = None) -> Objects:
     return collect_objects([records[split][i] for split, i in places.values()], size)
 
 
-def _percentiles(values: np.ndarray) -> list | None:
-    return [round(float(v), 2) for v in np.percentile(values, PERCENTILES)] if len(values) else None
+def _percentiles(values: np.ndarray, ids: np.ndarray, count: int) -> list:
+    """The PERCENTILES of the values (M,) of each of `count` classes, interpolated; None for a class without any."""
+    ordered = values[np.lexsort((values, ids))].astype(np.float64)
+    totals = np.bincount(ids, minlength=count)
+    begins = np.cumsum(totals) - totals
+    places = np.outer(np.maximum(totals - 1, 0), np.array(PERCENTILES) / 100)
+    low = np.floor(places).astype(np.int64)
+    high = np.minimum(low + 1, np.maximum(totals - 1, 0)[:, None])
+    if not len(ordered):
+        return [None] * count
+    last = len(ordered) - 1
+    first, second = (ordered[np.minimum(begins[:, None] + place, last)] for place in (low, high))
+    found = np.round(first + (second - first) * (places - low), 2).tolist()
+    return [row if total else None for row, total in zip(found, totals.tolist())]

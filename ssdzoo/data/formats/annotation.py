@@ -1,17 +1,21 @@
 """One image as its annotation has it, and how it becomes a record: the checks that hold for every format are here."""
 
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ssdzoo.data.formats.box_checks import FAULTS, are_normalized, check_boxes
-from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.images import FilePart, ImageInfo
 from ssdzoo.data.record import ERROR, Problem, Record
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief, short
 from ssdzoo.suggest import did_you_mean
+
+LISTED = 20  # known classes that a message lists
+SUGGESTIONS = 1000  # problems up to which near names are looked for: that takes milliseconds each
 
 
 class AnnotatedObject(NamedTuple):
@@ -79,16 +83,20 @@ def make_record(annotation: ImageAnnotation, info: ImageInfo | DataError, ids: d
         problems.append(turned(annotation.image, "its annotation does not give its size"))
     problems += [o for o in annotation.objects if isinstance(o, Problem)]
     objects = [o for o in annotation.objects if isinstance(o, AnnotatedObject)]
-    boxes, faults = check_boxes(annotation.raw_boxes() * ((width, height) * 2 if annotation.normalized else 1), height, width)
+    with np.errstate(over="ignore"):
+        raw = annotation.raw_boxes() * ((width, height) * 2 if annotation.normalized else 1)
+    boxes, faults = check_boxes(raw, height, width)
     kept = []
     for i, (found, number) in enumerate(zip(objects, faults.tolist())):
         if found.name not in ids:
-            message = f"{found.where} {_unknown(found.name, list(ids))}"
+            message = f"{found.where} {_unknown(found.name, ids, len(problems) < SUGGESTIONS)}"
             problems.append(Problem(annotation.source, message, "unknown class", ERROR))
             continue
         fault = FAULTS.get(number)
         if fault:
-            message = f"{found.where} ({found.name}): box ({found.shown}) {fault.message.format(width=width, height=height)}"
+            message = (
+                f"{found.where} ({short(found.name)}): box ({found.shown}) {fault.message.format(width=width, height=height)}"
+            )
             problems.append(Problem(annotation.source, message, fault.kind, fault.severity))
         if fault is None or fault.is_kept:
             kept.append(i)
@@ -119,9 +127,11 @@ def turned(image: Path | FilePart, why: str) -> Problem:
     return Problem(image, f"is turned by its EXIF orientation, and {why}: {frame}", "EXIF orientation")
 
 
-def _unknown(name: str, names: list) -> str:
-    known = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    return f"is of class {brief(name)}, which is not among {known or 'no classes'}{did_you_mean(name, names)}"
+def _unknown(name: str, names: dict, suggests: bool) -> str:
+    known = ", ".join(map(short, islice(names, LISTED)))
+    known += f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    near = did_you_mean(name, names) if suggests else ""
+    return f"is of class {brief(name)}, which is not among {known or 'no classes'}{near}"
 
 
 class PixelCheck:

@@ -11,9 +11,10 @@ from ssdzoo.data.formats.coco_table import COCOTable, read_table
 from ssdzoo.data.formats.columns import Columns
 from ssdzoo.data.formats.files_reader import FilesReader
 from ssdzoo.data.formats.image_files import AmbiguousImageError, file_names, find_image
-from ssdzoo.data.formats.text_files import brief
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.files import open_file
+from ssdzoo.quote import brief
 
 TRIED = 20  # images that are looked for to find the folder of the images
 PREFIXES = ("instances_", "person_keypoints_")
@@ -38,9 +39,9 @@ class COCOReader(FilesReader):
     def __init__(self, path: str | Path):
         super().__init__(path)
         for file in self._files:
-            if (what := _other(file)) and file.is_file():
+            if (what := _other(file)) and os.path.isfile(file):
                 raise DataError(f"{file}: COCO's {what}, which have no boxes; expected {_without(file)} or the like beside it")
-        if self.path.is_dir() and self._files[0].name in _NAMES and self._files[0].parent != self.path:
+        if os.path.isdir(self.path) and self._files[0].name in _NAMES and self._files[0].parent != self.path:
             self._splits = {file.parent.name: file for file in self._files}
         self._folders: dict[Path, tuple] = {}
 
@@ -135,7 +136,7 @@ def _without(file: Path) -> str:
 def _begins_well(file: Path) -> bool:
     """Whether a json file begins as COCO's do, and is large or names their lists; it may hold anything else."""
     try:
-        with open(file, "rb") as stream:
+        with open_file(file) as stream:
             text = stream.read(_HEAD).removeprefix(b"\xef\xbb\xbf")
     except OSError:
         return False

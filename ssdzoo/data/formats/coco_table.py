@@ -9,9 +9,10 @@ import msgspec
 import numpy as np
 
 from ssdzoo.data.formats.json_lists import list_pieces
-from ssdzoo.data.formats.text_files import brief, nfc, number, read_text
+from ssdzoo.data.formats.text_files import nfc, number, read_text
 from ssdzoo.data.index import load_index, save_index
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief
 
 KEYS = ("images", "annotations", "categories")
 
@@ -202,7 +203,7 @@ def _categories(rows: list, file: Path) -> dict:
             found = f"id {brief(row.get('id'))} and name {brief(name)}"
             raise DataError(f"{file}: a category has {found}; expected a number and a text")
         if key in names:
-            raise DataError(f"{file}: category {brief(row['id'])} is there twice, as {names[key]!r} and {name!r}")
+            raise DataError(f"{file}: category {brief(row['id'])} is there twice, as {brief(names[key])} and {brief(name)}")
         names[key] = nfc(name.strip())
     return {key: names[key] for key in sorted(names, key=lambda k: (isinstance(k, str), k))}
 

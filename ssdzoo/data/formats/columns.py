@@ -71,12 +71,15 @@ def collect_columns(annotations: Sequence[ImageAnnotation | Problem], infos: lis
         objects += annotation.objects
         if annotation.normalized:
             scales[i] = size[::-1]
-    boxes = np.array([each.box for each in objects], np.float64).reshape(-1, 4)
+    with np.errstate(over="ignore"):  # boxes of 1e308 are found to be no boxes
+        boxes = np.array([each.box for each in objects], np.float64).reshape(-1, 4) * np.tile(
+            np.repeat(scales, counts, axis=0), 2
+        )
     return Columns(
         images,
         known,
         counts,
-        boxes * np.tile(np.repeat(scales, counts, axis=0), 2),
+        boxes,
         np.array([ids.get(each.name, -1) for each in objects], np.int64),
         np.array([each.difficult for each in objects], bool),
         np.array([each.crowd for each in objects], bool),

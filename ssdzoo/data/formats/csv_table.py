@@ -2,14 +2,16 @@
 
 import csv
 import io
+import os
 from functools import cached_property
 from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.text_files import brief, class_id, nfc, number, read_class_list, read_head, read_text
+from ssdzoo.data.formats.text_files import class_id, nfc, number, read_class_list, read_head, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief
 
 # How programs call the columns; of two that mean the same, the first in this order is read.
 COLUMNS = {
@@ -48,14 +50,16 @@ class CSVReader(FilesReader):
     @staticmethod
     def files_in(folder: Path) -> list:
         """Those that begin like a table of objects; a .csv may hold anything else."""
-        files = [file for file in sorted(folder.glob("*.csv")) if file.name not in _CLASS_TABLES and file.is_file()]
+        files = [file for file in sorted(folder.glob("*.csv")) if file.name not in _CLASS_TABLES and os.path.isfile(file)]
         return [file for file in files if _begins_well(file)]
 
     @cached_property
     def _listed(self) -> list | None:
         folders = self.own_folders(self._files[0])
         lists = [read_class_list(folder, "classes.txt") for folder in folders]
-        lists += [_read_class_table(folder / name) for folder in folders for name in _CLASS_TABLES if (folder / name).is_file()]
+        lists += [
+            _read_class_table(folder / name) for folder in folders for name in _CLASS_TABLES if os.path.isfile(folder / name)
+        ]
         return next(filter(None, lists), None)
 
     @cached_property
@@ -76,7 +80,7 @@ class CSVReader(FilesReader):
 
     @classmethod
     def why_not(cls, path: Path) -> str | None:
-        files = sorted(path.glob("*.csv")) if path.is_dir() else [path] if path.name in _CLASS_TABLES else []
+        files = sorted(path.glob("*.csv")) if os.path.isdir(path) else [path] if path.name in _CLASS_TABLES else []
         file = next((file for file in files if file.name not in _CLASS_TABLES), None)
         if file:
             line = read_head(file, 1000).partition("\n")[0].strip()

@@ -1,5 +1,6 @@
 """A data set whose splits are annotation files: what the readers of COCO's json, RecordIO, tables and manifests share."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class FilesReader(Reader):
 
     def __init__(self, path: str | Path):
         super().__init__(path)
-        self._files = self.files_in(self.path) if self.path.is_dir() else [self.path]
+        self._files = self.files_in(self.path) if os.path.isdir(self.path) else [self.path]
         self._splits = name_files(self._files, self.prefix)
         if not self._files:
             self._splits = self._split_folders(self.path)
@@ -36,7 +37,9 @@ class FilesReader(Reader):
 
     @classmethod
     def recognizes(cls, path: Path) -> bool:
-        return bool(cls.files_in(path) or cls._split_folders(path)) if path.is_dir() else path.suffix.lower() in cls.suffixes
+        return (
+            bool(cls.files_in(path) or cls._split_folders(path)) if os.path.isdir(path) else path.suffix.lower() in cls.suffixes
+        )
 
     @staticmethod
     def files_in(folder: Path) -> list:
@@ -51,7 +54,7 @@ class FilesReader(Reader):
 
     def own_folders(self, file: Path) -> list:
         """The folder of a file, and that of the whole data set."""
-        return list(dict.fromkeys([file.parent, self.path if self.path.is_dir() else file.parent]))
+        return list(dict.fromkeys([file.parent, self.path if os.path.isdir(self.path) else file.parent]))
 
     def finder(self, file: Path) -> ImageFinder:
         """Finds the images that a file names: from its folder on, or from the folders of its split or of images in there."""
@@ -84,4 +87,4 @@ def _folders(bases: list, split: str | None) -> list:
         for place in (base, base / "images", base / "JPEGImages"):
             of_split = [path for path in folders_in(place) if split and split_word(path.name) == split]
             found += [place, *of_split, *(path / "images" for path in of_split)]
-    return [folder for folder in dict.fromkeys(found) if folder.is_dir()] or bases
+    return [folder for folder in dict.fromkeys(found) if os.path.isdir(folder)] or bases

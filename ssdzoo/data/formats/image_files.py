@@ -12,9 +12,10 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from ssdzoo.data.formats.paths import path_inside
-from ssdzoo.data.formats.text_files import brief, nfc
+from ssdzoo.data.formats.text_files import nfc
 from ssdzoo.data.images import IMAGE_SUFFIXES, has_decoder
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief
 
 _NOT_IMAGES = frozenset({".xml", ".json", ".jsonl", ".txt", ".csv", ".yaml", ".yml", ".md", ".rec", ".idx", ".lst", ".names"})
 

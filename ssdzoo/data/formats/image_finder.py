@@ -5,22 +5,24 @@ import re
 from pathlib import Path
 
 from ssdzoo.data.formats.image_files import AmbiguousImageError, find_image
-from ssdzoo.data.formats.text_files import brief
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief
 
+DEEPEST = 30  # parts of a path; each end of it is looked for in every folder
 _ROOT = re.compile(r"^([A-Za-z]:|[A-Za-z][\w+.-]+://|[/\\])")  # of a path on Windows, of an address, of other paths
 
 
 def path_tails(text: str) -> list:
     """The ends of a path or an address, the longest first: "x/train/a.jpg", "train/a.jpg" and "a.jpg" of "/x/train/a.jpg". Both
-    kinds of slashes separate."""
+    kinds of slashes separate. Of a path of more than DEEPEST parts, the whole and the shorter ends."""
     parts: list[str] = []
     for part in _ROOT.sub("", text.replace("\\", "/"), count=1).split("/"):
         if part == "..":
             parts = parts[:-1]
         elif part not in ("", "."):
             parts.append(part)
-    return ["/".join(parts[i:]) for i in range(len(parts))]
+    starts = range(len(parts)) if len(parts) <= DEEPEST else [0, *range(len(parts) - DEEPEST, len(parts))]
+    return ["/".join(parts[i:]) for i in starts]
 
 
 class ImageFinder:
@@ -85,5 +87,5 @@ class ImageFinder:
         """(path, end of the folder that led there) of all places where the images of a folder may be, the longest end first."""
         if folder not in self._existing:
             found = [(base / end, f"{end}/" if end else "") for end in [*path_tails(folder), ""] for base in self._folders]
-            self._existing[folder] = [(str(place), end) for place, end in found if place.is_dir()]
+            self._existing[folder] = [(str(place), end) for place, end in found if os.path.isdir(place)]
         return self._existing[folder]

@@ -7,7 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ssdzoo.files import open_file
+
 BLOCK = 1 << 22  # bytes that are read at a time
+MOST = 1 << 28  # bytes of one element, or outside of the lists
 _STEPS = np.zeros(256, np.int8)  # what a character adds to the depth of brackets; a quote, which adds nothing, is 2
 _STEPS[list(b"[{")], _STEPS[list(b"]}")], _STEPS[ord('"')] = 1, -1, 2
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -20,12 +23,14 @@ def list_pieces(file: Path) -> Iterator[tuple[str, bytes]]:
     The text of a piece need not be JSON; everything outside of the lists is checked.
 
     Raises:
-        ValueError: not a JSON object.
+        ValueError: not a JSON object, or one with an element of more than MOST bytes.
         OSError: the file cannot be read.
     """
     text, depth, key, rest = b"", 0, None, bytearray()  # `rest` is the object without the content of its lists
-    with open(file, "rb") as stream:
+    with open_file(file) as stream:
         while block := stream.read(max(BLOCK, len(text))):
+            if b"\0" in block or len(text) + len(rest) > MOST:
+                raise ValueError("not JSON")
             text += block
             places, depths = _brackets(text, depth)
             low = np.flatnonzero(depths <= 2)  # behind each of them, an element or a list begins or has ended

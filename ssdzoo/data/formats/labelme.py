@@ -8,10 +8,12 @@ from typing import Any
 
 from ssdzoo.data.formats.annotation import AnnotatedObject
 from ssdzoo.data.formats.per_image import AnnotationFile, PerImageReader
-from ssdzoo.data.formats.text_files import brief, nfc, number, read_head, read_text
+from ssdzoo.data.formats.text_files import nfc, number, read_head, read_text
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief, short
 
+MOST_JSON = 1 << 28  # bytes of an annotation, which may contain its image
 _WITHOUT_AREA = ("point", "points", "line", "linestrip")
 
 
@@ -31,7 +33,7 @@ class LabelMeReader(PerImageReader):
         return re.search(r'"shapes"\s*:\s*\[|"imageData"\s*:', read_head(path)) is not None
 
     def read(self, path: Path) -> AnnotationFile:
-        text = read_text(path)
+        text = read_text(path, MOST_JSON)
         try:
             table = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -50,11 +52,16 @@ def _object(shape: dict, index: int, path: Path) -> AnnotatedObject | Problem:
     if not isinstance(label, str) or not label.strip():
         return Problem(path, f"{where} has the label {brief(label)}; expected a text", "annotation", ERROR)
     if kind in _WITHOUT_AREA:
-        return Problem(path, f"{where} ({label}) is a {kind}, which has no box: left out", "no box", WARNING)
+        return Problem(path, f"{where} ({short(label)}) is a {short(kind)}, which has no box: left out", "no box", WARNING)
     box = _box(shape.get("points"), kind)
     if box is None:
         found = brief(shape.get("points"))
-        return Problem(path, f"{where} ({label}) is a {kind} with the points {found}; expected pairs of numbers", "no box", ERROR)
+        return Problem(
+            path,
+            f"{where} ({short(label)}) is a {short(kind)} with the points {found}; expected pairs of numbers",
+            "no box",
+            ERROR,
+        )
     shown = ", ".join(f"{v:g}" for v in box)
     return AnnotatedObject(nfc(label.strip()), box, where, shown, shape.get("difficult") is True)
 

@@ -4,8 +4,8 @@ import ntpath
 import os
 from pathlib import Path
 
-from ssdzoo.data.formats.text_files import brief
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief
 
 
 def path_inside(folder: Path, text: str, where: str) -> Path:
@@ -15,7 +15,7 @@ def path_inside(folder: Path, text: str, where: str) -> Path:
     Raises:
         DataError: an absolute path, or one that leaves the folder by `..`; begins with `where`.
     """
-    plain = text.replace("\\", "/") if "\\" in text and not (folder / text).is_file() else text
+    plain = text.replace("\\", "/") if "\\" in text and not os.path.isfile(folder / text) else text
     relative = os.path.normpath(plain)
     if relative == "." or "\0" in text:
         raise DataError(f"{where}: {brief(text)} names no image")

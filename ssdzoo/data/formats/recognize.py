@@ -47,7 +47,7 @@ def open_readers(path: str | Path | list, format: str | None = None, image_folde
         _refuse_mixed_names(readers)
     if image_folder is not None:
         takers = [reader for reader in readers if reader.takes_image_folder]
-        if not Path(image_folder).is_dir():
+        if not os.path.isdir(image_folder):
             raise CallError(f"image_folder={image_folder}: no such folder")
         if not takers:
             raise CallError(
@@ -63,7 +63,7 @@ def _refuse_mixed_names(readers: list) -> None:
     ids, names = ([reader for reader in readers if reader.nameless is nameless] for nameless in (True, False))
     if ids and names:
         path = ids[0].path
-        place = (path if path.is_dir() else path.parent) / "classes.txt"
+        place = (path if os.path.isdir(path) else path.parent) / "classes.txt"
         message = f"holds class ids without names, and cannot be joined to {names[0].path}, which has names"
         raise DataError(f"{path}: {message}; list the names of its classes in {place}, one a line, in the order of their ids")
 
@@ -71,16 +71,16 @@ def _refuse_mixed_names(readers: list) -> None:
 def _paths(path: str | Path | list) -> list:
     if isinstance(path, (list, tuple)):
         return [part for one in path for part in _paths(one)]
-    if "," in str(path) and not Path(path).exists():
+    if "," in str(path) and not os.path.exists(path):
         return [Path(part.strip()) for part in str(path).split(",") if part.strip()]
     return [Path(path)]
 
 
 def _open(path: Path, format: str | None) -> Reader:
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f"{path}: no such data set")
     readers = [FORMATS[format]] if format else list(_READERS)
-    unread = (unread_format(path) or _of_one_image(path)) if path.is_file() and not format else None
+    unread = (unread_format(path) or _of_one_image(path)) if os.path.isfile(path) and not format else None
     found = _found(path, readers) if not unread else []
     if len(found) > 1:
         names = ", ".join(str(place) for place, _ in found[:SHOWN]) + (", ..." if len(found) > SHOWN else "")
@@ -88,7 +88,7 @@ def _open(path: Path, format: str | None) -> Reader:
     if found:
         place, reader = found[0]
         return reader(place)
-    if format and path.is_file():  # a file that the user calls COCO's may have any suffix
+    if format and os.path.isfile(path):  # a file that the user calls COCO's may have any suffix
         return FORMATS[format](path)
     named = f" of format {format}" if format else ""
     raise DataError(f"{path}: not a data set{named}; {unread or _reason(path, readers)}")
@@ -126,7 +126,7 @@ def _has_images(folder: Path) -> bool:
 
 def _reason(path: Path, readers: list) -> str:
     """Why none of the readers takes a path, and what to do."""
-    if path.is_dir() and (unread := unread_format(path)):
+    if os.path.isdir(path) and (unread := unread_format(path)):
         return unread
     looked = [path, *folders_in(path)[:SHOWN]]
     if below := [str(place) for place in looked[1:] if _reader_of(place, readers)]:
@@ -136,7 +136,7 @@ def _reason(path: Path, readers: list) -> str:
         return "; ".join(list(dict.fromkeys(reasons))[:2])
     expected = "expected " + ", ".join(reader.layout for reader in FORMATS.values() if reader in readers)
     expected += ", or a folder with one of them" if len(readers) > 1 else ""
-    return f"{_contents(path)}; {expected}" if path.is_dir() else expected
+    return f"{_contents(path)}; {expected}" if os.path.isdir(path) else expected
 
 
 def _contents(folder: Path) -> str:

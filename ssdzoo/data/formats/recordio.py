@@ -19,10 +19,12 @@ import numpy as np
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.text_files import brief, class_id, number, read_class_list, read_text
+from ssdzoo.data.formats.text_files import class_id, number, read_class_list, read_text
 from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.files import open_file
+from ssdzoo.quote import brief
 
 MAGIC = 0xCED7230A
 HEADER = struct.Struct("<IfQQ")
@@ -115,7 +117,7 @@ def _scan(file: Path, problems: list) -> list:
 
 def _opened(file: Path) -> BinaryIO:
     try:
-        return open(file, "rb")
+        return open_file(file)
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror}") from None
 
@@ -124,7 +126,7 @@ def _payload(stream: BinaryIO, file: Path, at: int) -> tuple:
     """((begin of a record's payload, its holes, its end), its size, begin of the next record), in bytes."""
     begin, holes, size = at + 8, [], os.fstat(stream.fileno()).st_size
     while True:
-        stream.seek(at)
+        stream.seek(min(at, size))  # an index may have any number, which no file reaches
         head = stream.read(8)
         if len(head) < 8:
             raise DataError(f"{file}: byte {at}: truncated, the file ends at byte {size}")

@@ -8,15 +8,18 @@ each that has the keys file, image_size, annotations and categories ([{"class_id
 """
 
 import json
+import os
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.text_files import brief, class_id, nfc, number, read_class_list, read_head, read_text
+from ssdzoo.data.formats.text_files import class_id, nfc, number, read_class_list, read_head, read_text
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief
 
 _TYPE = "groundtruth/object-detection"
 _PATTERNS = ("*.manifest", "*.jsonl", "manifests/output/*.manifest", "*_annotation")
@@ -59,7 +62,7 @@ class SageMakerReader(FilesReader):
 
     def places(self, file: Path, problems: list) -> list:
         if file not in self._rows:
-            self._rows[file] = _read_folder(file) if file.is_dir() else _read_manifest(file)
+            self._rows[file] = _read_folder(file) if os.path.isdir(file) else _read_manifest(file)
         rows, found = self._rows[file]
         problems += found
         return rows
@@ -75,9 +78,8 @@ class SageMakerReader(FilesReader):
         for row in (row for file in self._files for row in self.places(file, [])):
             for id_, name in row.names.items():
                 if names.setdefault(id_, name) != name:
-                    raise DataError(
-                        f"{row.where} calls class {id_} {name!r}, others call it {names[id_]!r}; expected one name for each id"
-                    )
+                    two = f"{brief(name)}, others call it {brief(names[id_])}"
+                    raise DataError(f"{row.where} calls class {id_} {two}; expected one name for each id")
         if not names:
             listed = [read_class_list(folder, "classes.txt") for folder in self.own_folders(self._files[0])]
             names = dict(enumerate(next(filter(None, listed), [])))
@@ -129,7 +131,7 @@ class SageMakerReader(FilesReader):
 
 def _begins_well(path: Path) -> bool:
     """Whether a file is a manifest of objects, or a folder holds annotations."""
-    if path.is_dir():
+    if os.path.isdir(path):
         first = next(path.glob("*.json"), None)
         return first is not None and all(key in read_head(first) for key in ('"file"', '"image_size"'))
     return '"source-ref"' in read_head(path)
@@ -152,7 +154,7 @@ def _read_manifest(file: Path) -> tuple:
         if not _is_labels(line.get(attribute)):
             # Not an image without objects: nobody has labeled it, or the labeling failed.
             reason = about.get("failure-reason")
-            message = f"line {i} has no labels {attribute!r}{f' ({brief(reason)})' if reason else ''}: left out"
+            message = f"line {i} has no labels {brief(attribute)}{f' ({brief(reason)})' if reason else ''}: left out"
             problems.append(Problem(file, message, "no labels", WARNING))
             continue
         names = about.get("class-map")
@@ -174,9 +176,8 @@ def _attribute(lines: list, file: Path) -> str:
     if not found:
         raise DataError(f"{file}: no labels of boxes; {_EXPECTED}")
     if len(found) > 1 and len(adjusted) != 1:
-        raise DataError(
-            f"{file}: boxes under {' and '.join(map(repr, found))}; keep the labels of one job, and take the others out"
-        )
+        several = " and ".join(map(brief, islice(found, 5)))
+        raise DataError(f"{file}: boxes under {several}; keep the labels of one job, and take the others out")
     return adjusted[0] if len(found) > 1 else next(iter(found))
 
 

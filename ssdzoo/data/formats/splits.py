@@ -16,7 +16,9 @@ import numpy as np
 
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.errors import CallError, DataError
+from ssdzoo.quote import short
 
+LISTED = 20  # splits that a message lists
 FRACTIONS = {"train": (0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1)}  # of the images, where a data set has no splits
 _WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
 _UNDIVIDED = "default"  # the only split of what CVAT exports from a task that is not divided
@@ -92,11 +94,12 @@ def match_split(reader: Reader, wanted: str) -> list:
         return [wanted]
     found = [name for name in names if split_word(name) and split_word(name) == split_word(wanted)]
     if len(found) > 1:
-        raise NoSplitError(f"{reader.path}: {wanted!r} may be {' or '.join(found)}: name one of them")
+        raise NoSplitError(f"{reader.path}: {wanted!r} may be {' or '.join(map(short, found[:LISTED]))}: name one of them")
     if not found and wanted == "trainval":
         return [name for part in ("train", "val") for name in match_split(reader, part)]
     if not found:
-        raise NoSplitError(f"{reader.path}: no split {wanted!r}; there are {', '.join(names)}")
+        known = ", ".join(map(short, names[:LISTED])) + ", ..." * (len(names) > LISTED)
+        raise NoSplitError(f"{reader.path}: no split {wanted!r}; there are {known}")
     return found
 
 

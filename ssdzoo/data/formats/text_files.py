@@ -1,20 +1,16 @@
-"""Small text files, and values of files as messages show them."""
+"""Small text files, and the names and numbers in them."""
 
+import errno
+import io
+import os
 import unicodedata
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import DataError
-
-
-def brief(value: Any, limit: int = 60) -> str:
-    """A value of a file as a message shows it: short and on one line, whatever the file contains."""
-    if isinstance(value, (list, tuple, dict, set)):
-        return f"a {type(value).__name__} of {len(value)}"
-    if isinstance(value, int) and value.bit_length() > 64:
-        return f"a number of {value.bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= limit else text[:limit] + "..."
+from ssdzoo.files import MOST_TEXT, open_file, read_whole
+from ssdzoo.quote import brief
 
 
 def nfc(text: str) -> str:
@@ -44,26 +40,39 @@ def number(value: Any) -> float:
         return float("nan")
 
 
-def read_text(path: Path) -> str:
-    """The text of a small file in UTF-8.
+def read_text(path: Path, limit: int = MOST_TEXT) -> str:
+    """The text of a small file in UTF-8, of at most `limit` bytes.
 
     Raises:
-        DataError: missing, unreadable, or not UTF-8.
+        DataError: missing, unreadable, too large, no regular file, or not UTF-8; see `ssdzoo.files.read_whole`.
     """
     try:
-        return path.read_text("utf-8-sig")
+        return io.TextIOWrapper(io.BytesIO(read_whole(path, limit)), "utf-8-sig").read()
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        is_content = error.errno in (errno.EILSEQ, errno.EFBIG)
+        raise DataError(f"{path}: {'' if is_content else 'cannot be read: '}{error.strerror}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 text, from byte {error.start} on; save it as UTF-8") from None
+
+
+def read_lines(path: Path) -> list:
+    """The lines of a list in UTF-8; other bytes in it become U+FFFD, and a name that holds them is not found.
+
+    Raises:
+        DataError: see `read_text`.
+    """
+    try:
+        return read_whole(path).decode("utf-8-sig", "replace").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_head(path: Path, size: int = 65536) -> str:
     """The begin of a file, `size` bytes as text, by which its format is recognized; "" where it cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             data = file.read(size)
     except OSError:
         return ""
@@ -77,12 +86,18 @@ def read_class_list(folder: Path, *names: str) -> list | None:
     Raises:
         DataError: no names in it, or one twice.
     """
-    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    path = next((folder / name for name in names if os.path.isfile(folder / name)), None)
     if path is None:
         return None
     lines = [nfc(line.strip()) for line in read_text(path).splitlines()]
     classes = [line for line in lines if line]
-    twice = sorted({name for name in classes if classes.count(name) > 1})
-    if twice or not classes:
-        raise DataError(f"{path}: " + (f"class {twice[0]!r} is there twice" if twice else "no class names; expected one a line"))
+    if not classes:
+        raise DataError(f"{path}: no class names; expected one a line")
+    if twice := repeated(classes):
+        raise DataError(f"{path}: class {brief(twice)} is there twice")
     return classes
+
+
+def repeated(names: list) -> str | None:
+    """The first of the names, by the alphabet, that is there twice; None where none is."""
+    return min((name for name, count in Counter(names).items() if count > 1), default=None)

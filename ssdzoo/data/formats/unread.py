@@ -25,11 +25,11 @@ def outermost(path: Path) -> str | None:
 def unread_format(path: Path) -> str | None:
     """Names the format of a file, or of the files in a folder, if it is one of those here, and the command that converts it; None
     for others."""
-    files = [path] if path.is_file() else _few_files(path)
+    files = [path] if os.path.isfile(path) else _few_files(path)
     for file in files:
         for name, (suffix, words, is_it) in _FORMATS.items():
             if re.search(suffix, file.name.lower()) and is_it(file):
-                folder = path if path.is_dir() else path.parent
+                folder = path if os.path.isdir(path) else path.parent
                 command = f"datum convert -i {shlex.quote(str(folder))} -if {name} -f coco -o NEW -- --save-media"
                 extras = "cli,tf" if name == "tf_detection_api" else "cli"
                 how = f"convert it to COCO's format (pip install 'datumaro[{extras}]') and name NEW: `{command}`"
@@ -75,7 +75,7 @@ def _is_open_images(file: Path) -> bool:
 _FORMATS: dict[str, tuple[str, str, Callable[[Path], bool]]] = {
     "cvat": (r"\.xml$", "CVAT's xml", _is_cvat),
     "kitti": (r"\.txt$", "a label file of KITTI", _is_kitti),
-    "tf_detection_api": (r"\.(tf)?record(-\d+-of-\d+)?$", "a TFRecord", Path.is_file),
+    "tf_detection_api": (r"\.(tf)?record(-\d+-of-\d+)?$", "a TFRecord", os.path.isfile),
     "vott_json": (r"\.(json|vott)$", "VoTT's json", _is_vott),
     "open_images": (r"\.csv$", "a table of Open Images", _is_open_images),
 }

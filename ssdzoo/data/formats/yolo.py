@@ -12,11 +12,12 @@ from ssdzoo.data.formats.image_files import images_below, is_image, named_image
 from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import EmptySplitError, split_word
-from ssdzoo.data.formats.text_files import brief, nfc, number, read_text
+from ssdzoo.data.formats.text_files import nfc, number, read_text, repeated
 from ssdzoo.data.formats.yolo_layouts import LAYOUTS, find_layout, find_place, label_folder, unlike
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief, short
 
 _FAR_OUTSIDE = 0.05  # of the image: a coordinate that leaves it by more is not one that was rounded
 
@@ -29,7 +30,7 @@ class YOLOReader(Reader):
     def __init__(self, path: str | Path):
         super().__init__(path)
         self._file, layout = find_layout(self.path) or (self.path, LAYOUTS[0])
-        folder = self.path if self.path.is_dir() else self._file.parent
+        folder = self.path if os.path.isdir(self.path) else self._file.parent
         self._table = layout.read(self._file, folder)
         root = self._table.get("path")
         given = folder / root if isinstance(root, str) and root else folder
@@ -75,7 +76,7 @@ class YOLOReader(Reader):
         if not names:
             raise DataError(f"{self._file}: no class names; expected names: [first, second] or names: {{0: first, 1: second}}")
         if len(set(names)) < len(names):
-            raise DataError(f"{self._file}: class {next(n for n in names if names.count(n) > 1)!r} is there twice")
+            raise DataError(f"{self._file}: class {brief(repeated(names))} is there twice")
         if count is not None and count != len(names):
             raise DataError(f"{self._file}: {counted} is {brief(count)}, but there are {len(names)} names")
         return names
@@ -97,7 +98,9 @@ class YOLOReader(Reader):
         images = []
         for text in self._values(split):
             if not isinstance(text, str):
-                raise DataError(f"{self._file}: {split} is {brief(text)}; expected a folder or a .txt file, or a list of them")
+                raise DataError(
+                    f"{self._file}: {short(split)} is {brief(text)}; expected a folder or a .txt file, or a list of them"
+                )
             images += self._images(self._place(text, split), problems)
         if not images and len(problems) == known:
             raise EmptySplitError(f"{about} no images in {brief(value)}")
@@ -134,7 +137,7 @@ class YOLOReader(Reader):
         return value if isinstance(value, list) else [value]
 
     def _images(self, place: Path, problems: list) -> list:
-        if place.is_dir():
+        if os.path.isdir(place):
             return images_below(place)
         images, finder = [], ImageFinder([place.parent, self._root])
         for line_number, line in enumerate(read_text(place).splitlines(), 1):
@@ -174,7 +177,7 @@ class YOLOReader(Reader):
         folder, name = os.path.split(image)
         if folder not in self._label_places:
             parallel = label_folder(image.parent)
-            self._label_places[folder] = [parallel] if parallel.is_dir() else [image.parent, parallel]
+            self._label_places[folder] = [parallel] if os.path.isdir(parallel) else [image.parent, parallel]
         places, name = self._label_places[folder], f"{os.path.splitext(name)[0]}.txt"
         for path in (os.path.join(place, name) for place in places):
             if os.path.lexists(path):

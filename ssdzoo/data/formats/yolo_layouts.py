@@ -13,11 +13,13 @@ import yaml
 from ssdzoo.data.formats.image_files import is_image
 from ssdzoo.data.formats.image_finder import path_tails
 from ssdzoo.data.formats.splits import split_word
-from ssdzoo.data.formats.text_files import brief, read_class_list, read_head, read_text
+from ssdzoo.data.formats.text_files import read_class_list, read_head, read_text
 from ssdzoo.errors import DataError
+from ssdzoo.quote import brief
 
 # The loader in C, where PyYAML has it: the other takes minutes for a file of many brackets.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+MOST_YAML = 1 << 24  # bytes
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "*/_darknet.labels", "*/classes.txt", "labels/*/classes.txt")
 _SPLIT_FOLDERS = ("images/{}", "{}/images", "{}")  # of a data set without a file that names them
 _FOLDERS = ("images", "data", "obj_train_data", ".")
@@ -44,7 +46,7 @@ def find_layout(path: Path) -> tuple[Path, Layout] | None:
 
 def unlike(path: Path) -> str | None:
     """What a folder that is of no layout lacks, in words of an error; None where it has nothing of YOLO's."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return None
     for pattern, why in (
         ("*.y*ml", "does not name classes or a split, as data.yaml does"),
@@ -87,9 +89,9 @@ def find_place(text: str, folders: list, where: str) -> Path:
 
 def _yaml_file(path: Path) -> Path | None:
     """data.yaml, or the only .yaml file of a folder that names classes or a split."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path if path.suffix.lower() in (".yaml", ".yml") else None
-    files = sorted(p for p in path.glob("*") if p.suffix.lower() in (".yaml", ".yml") and p.is_file())
+    files = sorted(p for p in path.glob("*") if p.suffix.lower() in (".yaml", ".yml") and os.path.isfile(p))
     named = [p for p in files if p.stem == "data"] or [p for p in files if _names_data(p)]
     return named[0] if named and (len(named) == 1 or named[0].stem == "data") else None
 
@@ -99,7 +101,7 @@ def _names_data(file: Path) -> bool:
 
 
 def _read_yaml(file: Path, folder: Path) -> dict:
-    text = read_text(file)
+    text = read_text(file, MOST_YAML)
     try:
         # A few lines of references to references can expand to gigabytes, and no data.yaml needs one.
         refers = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=_LOADER))
@@ -120,10 +122,12 @@ def _read_yaml(file: Path, folder: Path) -> dict:
 
 def _darknet_file(path: Path) -> Path | None:
     """obj.data, or the only .data file of a folder."""
-    if not path.is_dir():
+    if not os.path.isdir(path):
         return path if path.suffix.lower() == ".data" else None
     files = sorted(
-        p for p in path.glob("*.data") if p.is_file() and re.search(r"^\s*(train|valid|names)\s*=", read_head(p), re.MULTILINE)
+        p
+        for p in path.glob("*.data")
+        if os.path.isfile(p) and re.search(r"^\s*(train|valid|names)\s*=", read_head(p), re.MULTILINE)
     )
     named = [p for p in files if p.stem == "obj"] or files
     return named[0] if len(named) == 1 else None
@@ -146,13 +150,13 @@ def _read_darknet(file: Path, folder: Path) -> dict:
 
 def _class_list(path: Path) -> Path | None:
     """The list of classes of a folder of images with labels, where no file says where they are."""
-    if not path.is_dir() or not any(_is_labeled(path / place) for place in _places(path).values()):
+    if not os.path.isdir(path) or not any(_is_labeled(path / place) for place in _places(path).values()):
         return None
     return next(_class_lists(path), None)
 
 
 def _class_lists(folder: Path) -> Iterator[Path]:
-    return (file for pattern in _CLASS_LISTS for file in sorted(folder.glob(pattern)) if file.is_file())
+    return (file for pattern in _CLASS_LISTS for file in sorted(folder.glob(pattern)) if os.path.isfile(file))
 
 
 def _read_folders(file: Path, folder: Path) -> dict:
@@ -167,11 +171,11 @@ def _places(folder: Path) -> dict:
     """{split: folder of its images, from that of the data set on}."""
     for pattern in _SPLIT_FOLDERS:
         inside = folder / pattern.partition("{}")[0]
-        names = sorted(p.name for p in inside.glob("*") if split_word(p.name) and p.is_dir())
+        names = sorted(p.name for p in inside.glob("*") if split_word(p.name) and os.path.isdir(p))
         places = {name: pattern.format(name) for name in names}
         if any(_is_labeled(folder / place) for place in places.values()):
             return places
-    return {None: next((place for place in _FOLDERS if (folder / place).is_dir()), ".")}
+    return {None: next((place for place in _FOLDERS if os.path.isdir(folder / place)), ".")}
 
 
 def _is_labeled(folder: Path) -> bool:
@@ -179,7 +183,7 @@ def _is_labeled(folder: Path) -> bool:
     labels = label_folder(folder)
     if labels != folder and next(labels.rglob("*.txt"), None):
         return True
-    names = os.listdir(folder) if folder.is_dir() else []
+    names = os.listdir(folder) if os.path.isdir(folder) else []
     texts = {name[:-4] for name in names if name.endswith(".txt")}
     return bool(texts) and any(Path(name).stem in texts and is_image(folder / name) for name in names)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ssdzoo.data.images import FilePart, read_image
+from ssdzoo.data.images import FilePart, encode_image, read_image
 from ssdzoo.data.loading.size_check import check_size
 from ssdzoo.data.record import Record
 from ssdzoo.files import replacing
@@ -48,11 +48,10 @@ class ResizeCache:
         file, offset = (image.path, f" {image.offset}") if isinstance(image, FilePart) else (Path(image), "")
         status, place = file.stat(), f"{file.resolve()}{offset}"
         key = f"{place} {status.st_size} {status.st_mtime_ns} {self.size} {record.height}x{record.width}"
-        return self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.jpg"
+        return self.folder / f"{hashlib.sha256(key.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}.jpg"
 
     def _write(self, path: Path, record: Record, scale: float) -> None:
         sides = max(1, round(record.width * scale)), max(1, round(record.height * scale))
         image = cv2.resize(check_size(record, read_image(record.image)), sides, interpolation=cv2.INTER_AREA)
         with replacing(path) as temporary:
-            if not cv2.imwrite(str(temporary), image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95]):
-                raise OSError(f"{path} could not be written: is the disk full?")
+            temporary.write_bytes(encode_image(image, ".jpg", 95))

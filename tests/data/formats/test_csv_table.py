@@ -55,7 +55,7 @@ def test_names_beside_the_table(tmp_path):
         (HEADER + "/etc/passwd,1,2,30,4,cat\n", "line 2: '/etc/passwd' leads out of"),
         (HEADER + ",1,2,30,4,cat\n", "line 2: '' names no image"),
         (HEADER + "train.csv,1,2,30,4,cat\n", "train.csv: not an image"),
-        (HEADER + "a\0.png,1,2,30,4,cat\n", "names no image|not a table"),
+        (HEADER + "a\0.png,1,2,30,4,cat\n", "not UTF-8 text: byte 33 is zero"),
         (HEADER + "a.png,1,2,30,4," + "c" * 200_000, "not a table: field larger than"),
         (HEADER.encode() + b"a.png,1,2,30,4,\xff\n", "train.csv: not UTF-8 text, from byte 47 on"),
         (HEADER, "lists no images"),
