@@ -94,8 +94,8 @@ def get_ssd(name: str | None, base_size: int | Sequence[int], features: Any, fil
         ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
         root: folder of the published weights.
         kwargs: of `SSDNetwork`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
-            `dilation` of a VGG's conv6; GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, as far as they ask for nothing
-            but the usual.
+            `dilation` of a VGG's conv6; GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, which change nothing, as in
+            GluonCV's presets.
 
     Raises:
         CallError: arguments that don't fit together; names what was expected.
@@ -121,10 +121,12 @@ def _check_context(ctx: Any) -> None:
 
 def _assemble(name, base_size, features, filters, sizes, ratios, steps, classes, norm_layer=None, norm_kwargs=None,
               minimal_opset=None, **kwargs):  # fmt: skip
-    """The network without weights. `minimal_opset` chose in GluonCV which operators decode the boxes, with equal results."""
-    if norm_layer not in (None, mx.gluon.nn.BatchNorm) or norm_kwargs:
-        arguments = f"norm_layer={norm_layer} with norm_kwargs={norm_kwargs}"
-        raise CallError(f"{arguments}: the backbones have nn.BatchNorm as it is, and no other")
+    """The network without weights. `minimal_opset` chose in GluonCV which operators decode the boxes, with equal results;
+    `norm_layer` and `norm_kwargs` are for layers that none of its presets has: there, too, each keeps its own norms."""
+    if norm_layer not in (None, mx.gluon.nn.BatchNorm, mx.gluon.contrib.nn.SyncBatchNorm):
+        raise CallError(f"norm_layer={norm_layer}: expected nn.BatchNorm or SyncBatchNorm; the backbones keep their own norms")
+    if not isinstance(norm_kwargs, (dict, type(None))):
+        raise CallError(f"norm_kwargs={norm_kwargs!r}: expected a dict, such as {{'num_devices': 4}}")
     extractor = {k: kwargs.pop(k) for k in _EXTRACTOR_ARGS if k in kwargs}
     if "separable" in kwargs:  # the predictors and the appended convolutions alike
         extractor["separable"] = kwargs["separable"]

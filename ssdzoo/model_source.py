@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,6 +33,7 @@ class _Source:
 
     Attributes:
         model: str, as the user named it.
+        name: str, what files that are made from it are called.
         preset: Preset, with the classes, and the mean and std of the input.
         files: list of the files that it is read from, the weights first.
     """
@@ -97,6 +99,12 @@ class NetworkSource(_Source):
     preset: Preset
     weights: Path | None = None
     table: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Of a run, that of its folder: the presets of two runs may have one name."""
+        folder = Path(self.model)
+        return (Path(os.path.abspath(folder)).name if self.table == folder / "model.toml" else "") or self.preset.name
 
     @property
     def has_weights(self) -> bool:
@@ -231,6 +239,10 @@ class OnnxSource(_Source):
     model: str
     path: Path
     given: tuple | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
 
     @property
     def files(self) -> list[Path]:

@@ -4,6 +4,12 @@ import time
 from collections.abc import Iterable, Iterator
 
 
+def counted(number: int, noun: str) -> str:
+    """A number and its noun: "1 image", "1,200 images", "2 classes"."""
+    plural = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{plural}"
+
+
 class Silent:
     """Shows nothing. The base of everything that shows something."""
 

@@ -8,7 +8,10 @@ import sys
 import warnings
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -40,7 +43,8 @@ SPIN_COUNT = "10000"
 
 
 def prepare() -> None:
-    """Makes `import mxnet` work with numpy 1.23 to 1.26 and on Python 3.12; doing it again changes nothing."""
+    """Makes `import mxnet` work with numpy 1.23 to 1.26 and on Python 3.12, and `import gluoncv` beside torch 2; doing it again
+    changes nothing."""
     for name, builtin in _NUMPY_ALIASES.items():
         # vars(), because asking numpy for a dropped alias warns or raises.
         if name not in vars(np):
@@ -53,6 +57,40 @@ def prepare() -> None:
                 import setuptools  # noqa: F401
             except ImportError:
                 pass
+    if not any(isinstance(finder, _GluonCVCheck) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _GluonCVCheck())
+    if _CHECK in sys.modules:  # of an import that was refused before
+        _without_torch(sys.modules[_CHECK])
+
+
+_CHECK = "gluoncv.check"
+
+
+class _GluonCVCheck(MetaPathFinder):
+    """Finds the module in which gluoncv checks the versions of mxnet and torch, so that it goes without torch.
+
+    It refuses to be imported where there is a torch of version 2, which its MXNet models don't need. Torch itself stays as it is,
+    imported before or not.
+    """
+
+    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname, path) if fullname == _CHECK else None
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_change(module: ModuleType) -> None:
+                execute(module)
+                _without_torch(module)
+
+            spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
+        return spec
+
+
+def _without_torch(check: ModuleType) -> None:
+    def refuse(*_: Any) -> None:
+        raise ImportError("ssdzoo imports gluoncv for its MXNet models, without torch")
+
+    check._require_pytorch_version = refuse  # type: ignore[attr-defined]
 
 
 def __getattr__(name: str) -> Any:
@@ -92,25 +130,12 @@ def gluoncv() -> Any:
     """
     mxnet()
     try:
-        with warnings.catch_warnings(), _without_torch():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import gluoncv as module
-    except (ImportError, OSError, AttributeError) as error:
+    except (ImportError, OSError, AttributeError, RuntimeError) as error:
         raise SSDZooError(f"gluoncv can't be imported ({error}): pip install gluoncv==0.10.5.post0") from error
     return module
-
-
-@contextmanager
-def _without_torch():
-    """Hides torch: gluoncv refuses to be imported where there is a torch of version 2, which its MXNet models don't need."""
-    hidden = sys.modules.get("torch")
-    sys.modules["torch"] = None
-    try:
-        yield
-    finally:
-        del sys.modules["torch"]
-        if hidden is not None:
-            sys.modules["torch"] = hidden
 
 
 @contextmanager

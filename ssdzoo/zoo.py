@@ -89,4 +89,6 @@ def _unknown(name: str, key: str) -> str:
         return f"{name}: this file is no model; expected a preset's name, a table (.toml), a run folder, or an exported model"
     if "/" in name or name.endswith((".onnx", ".params", ".json")):
         return f"{name}: no such run folder or exported model"
+    if key.endswith("_int8") and key.removesuffix("_int8") in _zoo():
+        return f"no model {name!r}: `ssdzoo quantize` makes an int8 model of {key.removesuffix('_int8')} with weights of yours"
     return f"no model {name!r}" + (near_models(key) or "; `ssdzoo models` lists them")

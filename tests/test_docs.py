@@ -79,6 +79,8 @@ def run_command(words: list[str], whole: bool) -> None:
             assert set(names.split(",")) <= extras(), f"setup.cfg has no extra {names}"
         return
     assert program == "ssdzoo", f"how to run {program!r} is not known here: write <!-- not run: REASON --> before the block"
+    if arguments[0] == "export":
+        remove(Path(arguments[arguments.index("--out") + 1]))
     if arguments[0] == "train" and "--resume" not in arguments:
         remove(Path(arguments[arguments.index("--out") + 1]))
         arguments += [] if whole else SHORT

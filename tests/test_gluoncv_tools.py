@@ -50,6 +50,17 @@ def test_the_training_transform_and_loss(net):
     assert np.isfinite(sums[0].asscalar()) and sums[0].asscalar() > 0
 
 
+def test_the_target_generator(net):
+    from gluoncv.model_zoo.ssd.target import SSDTargetGenerator
+
+    with mx.autograd.train_mode():
+        logits, _, anchors = net(mx.nd.zeros((1, 3, 300, 300)))
+    boxes, ids = mx.nd.array(LABEL[None, :, :4]), mx.nd.array(LABEL[None, :, 4:5])
+    class_targets, box_targets, _ = SSDTargetGenerator()(anchors, logits, boxes, ids)
+    assert class_targets.shape == anchors.shape[:2] and float((class_targets > 0).sum().asscalar()) > 0
+    assert box_targets.shape == anchors.shape
+
+
 def test_its_metric_agrees_with_ours():
     from gluoncv.utils.metrics.voc_detection import VOC07MApMetric
 

@@ -58,6 +58,14 @@ def test_runs_and_converted_files(folder):
         assert source.has_weights and source.network().classes == ["a", "b", "c"]
 
 
+def test_what_files_made_from_a_model_are_called(folder, monkeypatch):
+    names = {model: resolve(folder / model).name for model in ("run", "converted.params", "converted.toml", "exported", "x.onnx")}
+    assert names == {"run": "run", "converted.params": NAME, "converted.toml": NAME, "exported": NAME, "x.onnx": "x"}
+    assert resolve(NAME, folder / "run").name == NAME
+    monkeypatch.chdir(folder / "run")
+    assert resolve(".").name == resolve("../run/").name == "run"
+
+
 @pytest.mark.parametrize("name", ["", f"/{NAME}", f"/{NAME}-symbol.json", f"/{NAME}-0000.params"])
 def test_an_exported_model_by_each_of_its_names(name, folder):
     source = resolve(f"{folder}/exported{name}")

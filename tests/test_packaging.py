@@ -11,14 +11,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    source = folder / "source"  # a copy, because a build writes into its source
+def copy_source(source):
+    """A build writes into its source."""
     for name in ("ssdzoo", "presets"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
+    return source
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    source = copy_source(folder / "source")
     command = [
         sys.executable,
         "-m",
@@ -58,3 +63,20 @@ print(len(ssdzoo.list_models()), *places)
 """
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "49 site/ssdzoo site/ssdzoo/presets"
+
+
+def test_an_editable_install_works_in_the_folder_above_the_clone(tmp_path):
+    source = copy_source(tmp_path / "ssdzoo")
+    build = "import sys\nfrom setuptools import build_meta\nprint(build_meta.build_editable(sys.argv[1]))"
+    done = subprocess.run([sys.executable, "-c", build, str(tmp_path)], cwd=source, capture_output=True, text=True, check=True)
+    zipfile.ZipFile(tmp_path / done.stdout.split()[-1]).extractall(tmp_path / "site")
+    code = f"""
+import site, sys
+before = list(sys.path)
+site.addsitedir({str(tmp_path / "site")!r})
+sys.path[1:] = [p for p in sys.path if p not in before] + before[1:]  # before what is installed here
+import ssdzoo
+print(ssdzoo.__file__, len(ssdzoo.list_models()), ssdzoo.Detections.__name__)
+"""
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.split() == [str(source / "ssdzoo" / "__init__.py"), "49", "Detections"]

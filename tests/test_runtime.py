@@ -1,7 +1,6 @@
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 
 import pytest
 
@@ -23,8 +22,6 @@ def python(code, **environment):
 
 @pytest.mark.parametrize("modules", ["ssdzoo, mxnet", "ssdzoo, gluoncv"])
 def test_imports_say_nothing(modules):
-    if "gluoncv" in modules and find_spec("torch"):
-        pytest.skip("gluoncv refuses the torch that is installed here, unless ssdzoo imports it")
     assert python(f"import {modules}") == ("", "")
 
 
@@ -52,15 +49,52 @@ print(ssdzoo.list_models()[0], "mxnet" in sys.modules)
     assert python(code)[0] == "ssd_300_mobilenet0.25_coco False"
 
 
-def test_gluoncv_imports_beside_a_torch_that_it_refuses(tmp_path):
-    (tmp_path / "torch.py").write_text("__version__ = '2.13.0'\nclass Tensor: ...")
-    code = f"""
-import sys
-sys.path.insert(0, {str(tmp_path)!r})
-import ssdzoo, torch
-print(ssdzoo.runtime.gluoncv().__name__, sys.modules["torch"] is torch)
+REFUSAL = """
+def _require_pytorch_version(*versions):
+    import torch
+    raise RuntimeError(f"Legacy torch=={torch.__version__} detected")
 """
-    assert python(code) == ("gluoncv True", "")
+CHECKED = """
+from .check import _require_pytorch_version
+try:
+    _require_pytorch_version("1", "2")
+except ImportError:
+    pass
+"""
+
+
+@pytest.fixture
+def strict_gluoncv(tmp_path):
+    """A folder with a torch and a gluoncv that refuses it as the real one does, and is quick."""
+    (tmp_path / "gluoncv").mkdir()
+    (tmp_path / "gluoncv" / "check.py").write_text(REFUSAL)
+    checked = (
+        "from .check import _require_pytorch_version\ntry:\n    _require_pytorch_version('1', '2')\nexcept ImportError:\n    pass"
+    )
+    (tmp_path / "gluoncv" / "__init__.py").write_text(checked)
+    (tmp_path / "torch.py").write_text("__version__ = '2.13.0'\nclass Tensor: ...")
+    return f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\n"
+
+
+@pytest.mark.parametrize("modules", ["torch, ssdzoo, gluoncv", "ssdzoo, torch, gluoncv", "ssdzoo, gluoncv, torch"])
+def test_gluoncv_imports_beside_a_torch_that_it_refuses(modules, strict_gluoncv):
+    code = f"{strict_gluoncv}import {modules}\nprint(gluoncv.__name__, torch.Tensor.__name__, sys.modules['torch'] is torch)"
+    assert python(code) == ("gluoncv Tensor True", "")
+
+
+def test_a_gluoncv_that_has_refused_torch_is_imported_after_ssdzoo(strict_gluoncv):
+    refused = "try:\n    import gluoncv\nexcept RuntimeError as error:\n    print(error)\n"
+    code = f"{strict_gluoncv}{refused}import ssdzoo, gluoncv\nprint(gluoncv.__name__)"
+    assert python(code) == ("Legacy torch==2.13.0 detected\ngluoncv", "")
+
+
+def test_torch_works_beside_gluoncv():
+    pytest.importorskip("torch")
+    code = """
+import ssdzoo, gluoncv, torch, scipy.stats
+print(torch.nn.Linear(2, 1)(torch.zeros(3, 2)).shape, scipy.stats.norm.cdf(0), ssdzoo.runtime.gluoncv() is gluoncv)
+"""
+    assert python(code) == ("torch.Size([3, 1]) 0.5 True", "")
 
 
 def test_public_names():

@@ -176,3 +176,9 @@ def test_files_that_are_no_tables(tmp_path):
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(CallError, match="binary.toml: cannot be read"):
         find_preset(tmp_path / "binary.toml")
+
+
+@pytest.mark.parametrize("name", ["ssd_300_vgg16_atrous_voc_int8", "ssd_512_mobilenet1_0_voc_int8"])
+def test_int8_names_of_gluoncv_point_to_quantize(name):
+    with pytest.raises(CallError, match=f"no model '{name}': `ssdzoo quantize` makes an int8 model of ssd_"):
+        find_preset(name)

@@ -8,6 +8,7 @@ from ssdzoo.anchors.objects import Objects
 from ssdzoo.anchors.recall import THRESHOLDS
 from ssdzoo.boxes import listed_shapes
 from ssdzoo.errors import CallError
+from ssdzoo.progress import counted
 
 RESTARTS = 10
 LIMIT = 32  # anchors in a grid cell, on average over the feature maps
@@ -39,7 +40,8 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
         CallError: `count` is less than the number of levels, or more than 32 times that.
     """
     if count is not None and count < len(levels):
-        raise CallError(f"{count} anchors are too few: the model has {len(levels)} feature maps, and each needs at least one")
+        anchors = f"{counted(count, 'anchor')} {'is' if count == 1 else 'are'}"
+        raise CallError(f"{anchors} too few: the model has {counted(len(levels), 'feature map')}, and each needs at least one")
     if count is not None and count > LIMIT * len(levels):
         raise CallError(f"{count} anchors are too many: at most {LIMIT} for each of the model's {len(levels)} feature maps")
     rng = np.random.default_rng(seed)

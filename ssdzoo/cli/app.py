@@ -8,7 +8,7 @@ from importlib import import_module
 
 import typer
 
-from ssdzoo.cli.messages import Verb, show_log
+from ssdzoo.cli.messages import Verb, show_log, stopped_notes
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.version import __version__
 
@@ -49,18 +49,44 @@ def options(
 def main(arguments: list | None = None) -> None:
     """Runs the command line; exits with 0 when done, 1 when the work failed, 2 when the call was wrong."""
     usual, sys.unraisablehook = sys.unraisablehook, _repeat_interrupt
+    usual_handlers = _catch_signals()
+    _received.clear()
     try:
         app(args=arguments, prog_name="ssdzoo")
     except SSDZooError as error:
         _fail(error, 2 if isinstance(error, CallError) else 1)
     except SystemExit as error:
         if error.code == 130:  # typer's answer to Ctrl-C, which says nothing
-            print("ssdzoo: stopped", file=sys.stderr)
+            status = 128 + (_received or [signal.SIGINT])[0]
+            if "DMLC_ROLE" in os.environ:  # of `ssdzoo launch`, which says it
+                sys.exit(status)
+            print("; ".join(["ssdzoo: stopped", *stopped_notes()]), file=sys.stderr)
+            sys.exit(status)
         raise
     except OSError as error:
         _fail(error, 1)
     finally:
         sys.unraisablehook = usual
+        for number, handler in usual_handlers.items():
+            signal.signal(number, handler)
+
+
+_received: list[int] = []  # signals that ended the work as Ctrl-C does
+
+
+def _catch_signals() -> dict:
+    """Has what ends a process by default (timeout, docker stop, a closed terminal) end it as Ctrl-C does, so that its own
+    processes end with it and leave nothing behind. Returns the handlers to put back."""
+
+    def interrupt(number: int, _: object) -> None:
+        _received.append(number)
+        raise KeyboardInterrupt
+
+    # A process of `ssdzoo launch` may wait for another one inside of mxnet, where it hears nothing.
+    if threading.current_thread() is not threading.main_thread() or "DMLC_ROLE" in os.environ:
+        return {}
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return {n: signal.signal(n, interrupt) for n in numbers if signal.getsignal(n) is signal.SIG_DFL}
 
 
 def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:

@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.options import Json, argument, option
+from ssdzoo.cli.options import FORCE, Json, argument, option
+from ssdzoo.progress import counted
 
 _OLD = (
     ".params in any naming of GluonCV's; .pth or .safetensors of torchvision's ssd300_vgg16 or of ssd.pytorch; or .caffemodel "
@@ -20,7 +21,7 @@ def convert(
     classes: Annotated[
         Optional[str], option("Names of the classes, separated by commas, where the model has none.", metavar="A,B,...")
     ] = None,
-    force: Annotated[bool, option("Replace existing files.", "--force")] = False,
+    force: Annotated[bool, FORCE] = False,
     as_json: Json = False,
 ) -> None:
     """Check a file of weights against a model, and write it as a parameter file of ssdzoo."""
@@ -32,7 +33,8 @@ def convert(
         print(json.dumps(asdict(done), indent=1, default=str))
         return
     changes = f"{done.renamed} renamed" + (f", {done.cast} cast to float32" if done.cast else "")
-    print(f"{done.model}, {len(done.classes)} classes: {done.parameters} parameters, all shapes fit; {changes}")
+    size = f"{counted(len(done.classes), 'class')}: {counted(done.parameters, 'parameter')}"
+    print(f"{done.model}, {size}, all shapes fit; {changes}")
     print(f"{done.source}  sha256 {done.source_hash}")
     print(f"{done.target}  sha256 {done.target_hash}")
     print(f"{done.sidecar}  classes, mean, std, input size")

@@ -29,7 +29,10 @@ def launch(
         command = [*command, "--kvstore", "dist_sync"]
     from ssdzoo.train.distributed import launch as start
 
-    start(command, workers, servers, _read_hosts(hosts) if hosts else None)
+    try:
+        start(command, workers, servers, _read_hosts(hosts) if hosts else None)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command with --resume at its end continues the training") from None
 
 
 def _read_hosts(path: Path) -> list:

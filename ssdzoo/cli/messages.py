@@ -11,6 +11,14 @@ from ssdzoo.errors import SSDZooError
 
 # The context of the verb that runs, or None.
 _context = ContextVar("context", default=None)
+_notes: list[str] = []
+
+
+def stopped_notes() -> list[str]:
+    """What the interrupted verb said about how to go on."""
+    notes = [note for note in _notes if note]
+    _notes.clear()
+    return notes
 
 
 class Verb(TyperCommand):
@@ -22,6 +30,9 @@ class Verb(TyperCommand):
             return super().invoke(ctx)
         except SSDZooError as error:
             error.args = (as_flags(str(error)),)
+            raise
+        except KeyboardInterrupt as error:  # typer ends the program without its text
+            _notes[:] = [as_flags(str(error))]
             raise
         finally:
             _context.reset(token)

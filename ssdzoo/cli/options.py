@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from copy import copy
 from io import TextIOWrapper
 from pathlib import Path
@@ -97,6 +98,16 @@ def check_folder(out: Path | None) -> None:
     """Before the work, not after it."""
     if out and out.exists() and not out.is_dir():
         raise CallError(f"--out {out} is a file: name a folder")
+
+
+FORCE = option("Replace existing files.", "--force")
+
+
+def check_files(files: Iterable[Path], force: bool) -> None:
+    """Refuses to replace what is there, before the work."""
+    taken = [] if force else [file for file in files if file.exists()]
+    if taken:
+        raise CallError(f"{taken[0]} is there already: choose another folder with --out, or replace it with --force")
 
 
 def prepare(gpus: str | None, mxnet: bool = True) -> list | None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare
 from ssdzoo.errors import DataError
+from ssdzoo.progress import counted
 
 
 def predict(
@@ -42,8 +43,7 @@ def predict(
         print(json.dumps(found, indent=1))
     else:
         objects = sum(len(image["detections"]) for image in found)
-        print(f"{objects} objects in {len(found)} images: {out}/detections.json and the pictures beside it")
+        print(f"{counted(objects, 'object')} in {counted(len(found), 'image')}: {out}/detections.json and the pictures beside it")
     if failed:
-        raise DataError(
-            f"{len(failed)} of {len(found) + len(failed)} images could not be read; {out}/detections.json has the others"
-        )
+        share = f"{len(failed)} of {counted(len(found) + len(failed), 'image')}"
+        raise DataError(f"{share} could not be read; {out}/detections.json has the others")

@@ -5,8 +5,23 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 from ssdzoo.cli.compare import show_certificate
-from ssdzoo.cli.options import PARTS, Format, ImageFolder, Json, Mean, Model, Std, Weights, check_folder, option, prepare
+from ssdzoo.cli.options import (
+    FORCE,
+    PARTS,
+    Format,
+    ImageFolder,
+    Json,
+    Mean,
+    Model,
+    Std,
+    Weights,
+    check_files,
+    check_folder,
+    option,
+    prepare,
+)  # fmt: skip
 from ssdzoo.errors import CallError
+from ssdzoo.progress import counted
 
 _IMAGES = "Folder of images like those of later use, to calibrate on."
 _DATA = "A data set with true boxes: its mAP decides."
@@ -30,12 +45,17 @@ def quantize(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    force: Annotated[bool, FORCE] = False,
     as_json: Json = False,
 ) -> None:
     """Write an int8 ONNX model calibrated on images, and compare it with the float one; exit status 1 where it loses too much."""
     if images is None and data is None:
         raise CallError("name images to calibrate on with --images, or a data set with --data")
     check_folder(out)
+    from ssdzoo.model_source import resolve
+
+    path = out / f"{resolve(model, weights, mean, std).name}-int8.onnx"
+    check_files([path], force)
     contexts = prepare(None, not model.endswith(".onnx"))
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.export.int8.quantize import quantize_onnx
@@ -45,7 +65,6 @@ def quantize(
     side = open_side(model, "onnxruntime", contexts, weights, mean=mean, std=std)
     before = side.detector.backend.file
     assert before  # onnxruntime runs a file
-    path = out / f"{side.detector.preset.name}-int8.onnx"
     names = side.detector.names
     records = load_data(data, split, names, format, image_folder).records if data else None
     chosen = _spread(images or _training_images(data, names, format, image_folder), count)
@@ -55,7 +74,8 @@ def quantize(
     sizes = [Path(file).stat().st_size / 1e6 for file in (before, path)]
     int8 = done["convolutions"] - done["float"]
     print(
-        f"{path}: {int8} of {done['convolutions']} convolutions in int8, calibrated on {len(chosen)} images; signal to noise "
+        f"{path}: {int8} of {counted(done['convolutions'], 'convolution')} in int8, calibrated on "
+        f"{counted(len(chosen), 'image')}; signal to noise "
         f"of the logits {done['logits_db']} dB; {sizes[0]:.2f} MB before, {sizes[1]:.2f} MB now",
         file=sys.stderr,
     )

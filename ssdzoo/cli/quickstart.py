@@ -5,9 +5,11 @@ from typing import Annotated
 
 from ssdzoo.cli.options import Gpus, option, prepare
 
+_OUT = "Folder for all files; an earlier quickstart there is replaced, or goes on where it was stopped."
+
 
 def quickstart(
-    out: Annotated[Path, option("Folder for all files; an earlier quickstart there is replaced.")] = Path("quickstart"),
+    out: Annotated[Path, option(_OUT)] = Path("quickstart"),
     epochs: Annotated[int, option("Passes over the training images.", min=1)] = 64,
     gpus: Gpus = None,
 ) -> None:
@@ -16,5 +18,8 @@ def quickstart(
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.demo.quickstart import run_quickstart
 
-    with WorkProgress() as progress:
-        run_quickstart(out, epochs, contexts, progress)
+    try:
+        with WorkProgress() as progress:
+            run_quickstart(out, epochs, contexts, progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("the same command goes on where it stopped") from None

@@ -3,6 +3,7 @@
 import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ssdzoo.predict.load import load
 from ssdzoo.progress import Silent
 from ssdzoo.report.pictures import draw_detections, picture_grid, save_image
 from ssdzoo.train.fine_tune import fine_tune
+from ssdzoo.train.run import Run
 
 # A table as a user would write one. An input of 160 pixels is five times as fast as one of 300, and a training from scratch needs
 # many steps.
@@ -33,7 +35,8 @@ PICTURES = 9
 
 
 def run_quickstart(out: str | Path, epochs: int, contexts: list | None, progress: Silent) -> dict:
-    """Does all of it in the folder `out`, which may hold an earlier quickstart: that is replaced.
+    """Does all of it in the folder `out`. An earlier quickstart there is replaced; one that was stopped while it trained, or
+    later, goes on.
 
     Returns:
         {"mAP", "training_s", "picture"}.
@@ -43,17 +46,19 @@ def run_quickstart(out: str | Path, epochs: int, contexts: list | None, progress
         SSDZooError: the exported model gives other detections than the trained one.
     """
     out = Path(out)
-    _clear(out)
-    progress.say(f"1. drawing a data set of textured shapes in {out / 'data'}")
-    data = write_shapes(out / "data")
-    table = out / "quickstart.toml"
-    write_text(table, TABLE)
+    data, table = out / "data", out / "quickstart.toml"
+    going_on = _is_stopped(out, epochs)
+    if going_on:
+        progress.say(f"1. {out} holds a quickstart that was stopped: it goes on")
+    else:
+        _clear(out)
+        progress.say(f"1. drawing a data set of textured shapes in {data}")
+        write_shapes(data)
+        write_text(table, TABLE)
     progress.say(f"2. training a small SSD, described in {table}")
     started = time.perf_counter()
-    fine_tune(
-        table, data, out / "run", base_weights="none", ctx=contexts, progress=progress, epochs=epochs, lr=0.01, augment="light",
-        eval_every=10,
-    )  # fmt: skip
+    settings: dict[str, Any] = {"epochs": epochs, "lr": 0.01, "augment": "light", "eval_every": 10, "base_weights": "none"}
+    fine_tune(table, data, out / "run", ctx=contexts, progress=progress, resume=going_on, **settings)
     seconds = time.perf_counter() - started
     progress.say("3. evaluating on the test split")
     detector = load(out / "run", ctx=contexts)
@@ -67,6 +72,14 @@ def run_quickstart(out: str | Path, epochs: int, contexts: list | None, progress
     export_model(trained.network(contexts), trained.preset, out / "export")
     picture = _predict(detector, load(out / "export", ctx=contexts), test, out, progress)
     return {"mAP": result["mAP"], "training_s": seconds, "picture": picture}
+
+
+def _is_stopped(out: Path, epochs: int) -> bool:
+    """Whether `out` holds a quickstart that began to train, is not finished, and has no more epochs than are wanted."""
+    run, table = Run(out / "run"), out / "quickstart.toml"
+    if (out / "quickstart.png").exists() or not (run.folder / "model.toml").is_file() or not table.is_file():
+        return False
+    return table.read_text("utf-8") == TABLE and (not run.has_state or run.state()["epoch"] <= epochs)
 
 
 def _clear(out: Path) -> None:

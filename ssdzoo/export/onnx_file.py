@@ -16,7 +16,7 @@ def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str |
 
     Args:
         model: what `ssdzoo.model_source.resolve` takes, or what it gives.
-        out: the file, or a folder, in which it gets the model's name.
+        out: the file, or a folder, in which it gets the name of the run or of the model.
         weights: parameter file for a preset.
         ctx: context of a network that is built first.
         options: of `to_onnx`.
@@ -32,14 +32,15 @@ def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str |
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model} is an ONNX file already")
     if isinstance(source, SymbolSource):
-        return to_onnx(source.symbol, source.arrays, _file(out, source.name), **{**_known(source, options), **options})
+        return to_onnx(source.symbol, source.arrays, onnx_file(out, source.name), **{**_known(source, options), **options})
     source = source.located()
     with tempfile.TemporaryDirectory() as folder:
         symbol, params = source.network(ctx).export(Path(folder) / source.preset.name)
-        return to_onnx(symbol, params, _file(out, source.preset.name), **{**_options(source.preset), **options})
+        return to_onnx(symbol, params, onnx_file(out, source.name), **{**_options(source.preset), **options})
 
 
-def _file(out: str | Path, name: str) -> Path:
+def onnx_file(out: str | Path, name: str) -> Path:
+    """The file that `export_onnx` writes: `out`, or `out/NAME.onnx`."""
     out = Path(out)
     return out if out.suffix == ".onnx" else out / f"{name}.onnx"
 

@@ -8,9 +8,9 @@ from ssdzoo.network import SSD
 from ssdzoo.preset import Preset
 
 
-def export_model(net: SSD, preset: Preset, folder: str | Path) -> Path:
-    """Exports an SSD into `folder` under its preset's name, with the sidecar; returns the path without suffix."""
-    path = Path(folder) / preset.name
+def export_model(net: SSD, preset: Preset, folder: str | Path, name: str | None = None) -> Path:
+    """Exports an SSD into `folder` under `name` (by default its preset's), with the sidecar; returns the path without suffix."""
+    path = Path(folder) / (name or preset.name)
     net.export(path)
     write_text(f"{path}.toml", preset.to_toml())
     return path

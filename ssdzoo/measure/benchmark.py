@@ -20,6 +20,7 @@ from ssdzoo.costs import with_some_classes
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import write_params
+from ssdzoo.machine import package_version
 from ssdzoo.model_source import NetworkSource, Numbers, resolve
 from ssdzoo.predict.load import load
 from ssdzoo.preset import Preset, read_preset
@@ -178,7 +179,12 @@ def _measure_gluoncv(task: dict) -> dict | None:
     net_times = _times(lambda _: detect(first), range(max(5, len(task["images"]))))
     image_times = _times(lambda path: detect(prepare(path)), task["images"])
     rate = len(image_times) / sum(image_times)
-    return {"net": net_times, "image": image_times, "images_per_s": rate, "version": f"gluoncv {gcv.__version__}"}
+    return {
+        "net": net_times,
+        "image": image_times,
+        "images_per_s": rate,
+        "version": f"gluoncv {package_version('gluoncv') or gcv.__version__}",
+    }
 
 
 def _times(action: Callable, items: Iterable) -> list[float]:

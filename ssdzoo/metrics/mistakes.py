@@ -36,7 +36,8 @@ class Mistake:
 def find_mistakes(image: int, detections: Detections, record: Any, score: float = 0.5, iou: float = 0.5) -> list[Mistake]:
     """The mistakes in one image.
 
-    missed: an object without a detection. classification error: a detection of an object with the wrong class. localization
+    missed: an object without a detection. classification error: a detection of an object with the wrong class,
+    also beside a right one. localization
     error: a detection that overlaps a free object of its class, but by less than `iou`. duplicate: a second detection of an
     object. background: any other detection that matches no object.
 
@@ -71,6 +72,8 @@ def find_mistakes(image: int, detections: Detections, record: Any, score: float 
             free[near.argmax()] = False
         elif taken.max(initial=0) >= iou:
             add("duplicate", n, int(taken.argmax()))
+        elif overlaps[n].max(initial=0) >= iou:  # of an object of another class, which a right detection has found
+            add("classification error", n, int(overlaps[n].argmax()))
         else:
             add("background", n, None)
     shares = geometry.area(record.boxes) / max(1, record.height * record.width)

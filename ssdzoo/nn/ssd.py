@@ -105,9 +105,14 @@ class SSDNetwork(mx.gluon.HybridBlock):
         """Number of classes, without the background."""
         return len(self.classes)
 
-    nms_thresh = property(lambda self: self.detect.nms_thresh)
-    nms_topk = property(lambda self: self.detect.nms_topk)
-    post_nms = property(lambda self: self.detect.post_nms)
+    # Also set before or after `hybridize`.
+    nms_thresh = property(lambda self: self.detect.nms_thresh, lambda self, value: self._change_nms(nms_thresh=value))
+    nms_topk = property(lambda self: self.detect.nms_topk, lambda self, value: self._change_nms(nms_topk=value))
+    post_nms = property(lambda self: self.detect.post_nms, lambda self, value: self._change_nms(post_nms=value))
+
+    def _change_nms(self, **changed: Any) -> None:
+        kept = {name: getattr(self, name) for name in ("nms_thresh", "nms_topk", "post_nms")}
+        self.set_nms(**{**kept, **changed})
 
     def set_nms(self, nms_thresh: float = 0.45, nms_topk: int = 400, post_nms: int = 100) -> None:
         """Sets the NMS (see `Detect`), before or after `hybridize`."""

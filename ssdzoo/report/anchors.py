@@ -4,6 +4,7 @@ from rich.console import Console
 
 from ssdzoo.anchors.recall import SIDES, THRESHOLDS
 from ssdzoo.measure.anchor_fit import Fit
+from ssdzoo.progress import counted
 from ssdzoo.report.tables import PlainTable, add_rows, make_table, print_examples, print_line, print_table
 
 WORTH_A_NOTE = 0.01  # share of objects that are too small for the finest feature map
@@ -14,7 +15,7 @@ def print_fit(fit: Fit, data: str, split: str, console: Console) -> None:
     """Prints a comparison of anchors; `data` and `split` name the images."""
     (model, _), (before, after) = fit.presets, fit.tables
     height, width = model.base_size
-    images = f"{len(fit.dataset)} images, {before['all']['objects']:,} objects, stretched to {width}x{height}"
+    images = f"{counted(len(fit.dataset), 'image')}, {counted(before['all']['objects'], 'object')}, stretched to {width}x{height}"
     print_line(console, f"{data}, split {split}: {images}", "bold")
     print_line(console, f"now: {before['anchors']:,} anchors of {model.name}; proposed: {after['anchors']:,}", "bold")
     what = "share of the objects with an anchor of at least that IoU, and the mean of their best IoUs"
@@ -70,7 +71,8 @@ def _too_small(fit: Fit, console: Console) -> None:
     if count >= WORTH_A_NOTE * objects:
         step = max(fit.levels[0][0].steps)
         console.print()
-        what = f"{count:,} objects ({count / objects:.1%}) are too small for the finest feature map (step {step:.1f} pixels):"
+        found = f"{counted(count, 'object')} ({count / objects:.1%}) {'is' if count == 1 else 'are'}"
+        what = f"{found} too small for the finest feature map (step {step:.1f} pixels):"
         remedy = "no anchor covers them at every position. Take a model with a finer feature map (_s8) or a larger input."
         print_line(console, f"{what} {remedy}")
 

@@ -80,7 +80,7 @@ def verdict(summary: dict) -> str:
     """One line: passed or failed, and within which tolerance."""
     limits = summary["tolerance"]
     if limits["map"] is not None or limits["agreement"] is not None:
-        parts = [] if limits["map"] is None else [f"mAP within {limits['map']:g}"]
+        parts = [] if limits["map"] is None else [f"mAP not lower by more than {limits['map']:g}"]
         parts += [] if limits["agreement"] is None else [f"at least {limits['agreement']:g} of the detections agree"]
         within = ", ".join(parts)
     else:
@@ -112,6 +112,8 @@ def page(certificate: Certificate) -> str:
 {figures}
 <h2>Where this was measured</h2>
 {_table([(name, "not installed" if value is None else str(value)) for name, value in kept.items()])}
+<h2>The files</h2>
+{_files(summary)}
 </body></html>
 """
 
@@ -122,12 +124,19 @@ def _table(pairs: list) -> str:
 
 
 def _models(summary: dict) -> str:
-    lines = "<tr><th></th><th>model</th><th>runtime</th><th>files, SHA-256</th></tr>\n"
+    lines = "<tr><th></th><th>model</th><th>runtime</th></tr>\n"
     for side in ("a", "b"):
-        about, file = summary[side], '<div class="file">{}<br><code>{}</code></div>'
-        files = "".join(file.format(escape(f["path"]), escape(f["sha256"])) for f in about["files"])
-        cells = side.upper(), escape(about["model"]), escape(about["runtime"]), files
+        cells = side.upper(), escape(summary[side]["model"]), escape(summary[side]["runtime"])
         lines += f"<tr><td>{'</td><td>'.join(cells)}</td></tr>"
+    return f"<table>{lines}</table>"
+
+
+def _files(summary: dict) -> str:
+    lines = "<tr><th></th><th>files, SHA-256</th></tr>\n"
+    for side in ("a", "b"):
+        file = '<div class="file">{}<br><code>{}</code></div>'
+        files = "".join(file.format(escape(f["path"]), escape(f["sha256"])) for f in summary[side]["files"])
+        lines += f"<tr><td>{side.upper()}</td><td>{files}</td></tr>"
     return f"<table>{lines}</table>"
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.machine import cores
+from ssdzoo.progress import counted
 from ssdzoo.runtime import cpu_settings
 
 _SERVE = [sys.executable, "-c", "from ssdzoo.runtime import mxnet; mxnet()"]
@@ -61,7 +62,7 @@ def launch(arguments: list, workers: int, servers: int, hosts: list | None = Non
         SSDZooError: a process failed or was killed; the others have been stopped.
     """
     if workers < 1 or servers < 1:
-        raise CallError(f"{workers} workers and {servers} servers: expected one of each, or more")
+        raise CallError(f"{counted(workers, 'worker')} and {counted(servers, 'server')}: expected one of each, or more")
     address = _own_address(hosts[0]) if hosts else "127.0.0.1"
     common = {
         "DMLC_PS_ROOT_URI": address, "DMLC_PS_ROOT_PORT": str(_free_port()),
@@ -71,12 +72,14 @@ def launch(arguments: list, workers: int, servers: int, hosts: list | None = Non
         common["DMLC_NODE_HOST"] = address
         common.update(cpu_settings(max(1, cores() // workers)))  # as many threads as there are cores, together
     places = [None] * (servers + workers) if not hosts else [hosts[i % len(hosts)] for i in range(servers + workers)]
+    # Only what trains has an engine of its own: the others would announce it.
+    quiet = {k: v for k, v in common.items() if k != "MXNET_ENGINE_TYPE"}
     command = [sys.executable, "-m", "ssdzoo", *arguments]
     started = []
     try:
-        started.append(Process("the scheduler", _start(_SERVE, {**common, "DMLC_ROLE": "scheduler"}, None)))
+        started.append(Process("the scheduler", _start(_SERVE, {**quiet, "DMLC_ROLE": "scheduler"}, None)))
         for i, place in enumerate(places[:servers]):
-            started.append(Process(f"server {i}", _start(_SERVE, {**common, "DMLC_ROLE": "server"}, place)))
+            started.append(Process(f"server {i}", _start(_SERVE, {**quiet, "DMLC_ROLE": "server"}, place)))
         for i, place in enumerate(places[servers:]):
             started.append(Process(f"worker {i}", _start(command, {**common, "DMLC_ROLE": "worker"}, place)))
         _wait(started[: 1 + servers], started[1 + servers :])

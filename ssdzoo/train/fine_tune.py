@@ -9,11 +9,12 @@ from ssdzoo.data.formats.splits import EmptySplitError
 from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.preset import Preset, read_preset
-from ssdzoo.progress import Silent
+from ssdzoo.progress import Silent, counted
 from ssdzoo.runtime import contexts
 from ssdzoo.train.engine import start_engine
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import Arguments
+from ssdzoo.train.starting_weights import check_backbone_file
 from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
 from ssdzoo.zoo import find_preset
 
@@ -78,11 +79,13 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
     arguments = replace(arguments, settings=arguments.settings.completed(preset))
+    if arguments.base_weights and not going_on:
+        check_backbone_file(arguments.base_weights)
     datasets = _load_data(arguments, names, progress)
     saved = run.last_files(run.state())["params"] if going_on else None
     ctx = contexts() if ctx is None else ctx if isinstance(ctx, list) else [ctx]
     engine, story = start_engine(arguments, preset, ctx, store, saved)
-    progress.say(f"{preset.name}: {len(names)} classes ({', '.join(names)}); {story}")
+    progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     trainer = Trainer(engine, datasets, run, arguments.settings, progress)
     if going_on:
         trainer.resume()
@@ -135,7 +138,7 @@ def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingD
 def _load_split(arguments: Arguments, split: str, names: list, progress: Silent) -> Dataset:
     dataset = load_dataset(arguments.data, split, names, arguments.format, arguments.image_folder, progress)
     objects = sum(len(record.boxes) for record in dataset.records)
-    progress.say(f"{arguments.data}, split {split}: {len(dataset)} images, {objects} objects")
+    progress.say(f"{arguments.data}, split {split}: {counted(len(dataset), 'image')}, {counted(objects, 'object')}")
     for line in brief_problems(dataset.problems):
         progress.say(f"  {line}")
     return dataset

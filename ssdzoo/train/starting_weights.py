@@ -5,13 +5,34 @@ from typing import Any
 
 from ssdzoo.build import get_model
 from ssdzoo.errors import WeightsError
+from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.network import SSD
 from ssdzoo.preset import Preset
+from ssdzoo.progress import counted
 from ssdzoo.train.settings import RANDOM
 from ssdzoo.weights.file_classes import class_count, find_params, known_classes
 from ssdzoo.weights.matching import load_backbone, load_published_backbone
 from ssdzoo.weights.published import ROOT, sources_of
 from ssdzoo.weights.sources import find_source
+
+_SUFFIXES = (".params", ".pth", ".safetensors", ".h5", ".onnx", ".npz")
+
+
+def check_backbone_file(path: str | Path) -> None:
+    """Before the data are read, what is no file of a backbone.
+
+    Raises:
+        WeightsError: a missing file, a run folder, or the parameter file of a detector.
+    """
+    path = Path(path)
+    if path.suffix in _SUFFIXES and not path.is_file() and not find_source(str(path)):
+        raise WeightsError(f"base_weights={path}: no such file")
+    if path.is_dir() or (path.suffix == ".params" and path.is_file() and _is_detector(path)):
+        raise WeightsError(f"base_weights={path}: holds a whole detector and not a backbone: start from it with weights={path}")
+
+
+def _is_detector(path: Path) -> bool:
+    return any(name.split(":")[-1].startswith(("class_predictors.", "ssd0_convpredictor")) for name in read_network_params(path))
 
 
 def load_for_classes(preset: Preset, path: str | Path, ctx: Any) -> tuple[SSD, str]:
@@ -35,7 +56,7 @@ def load_for_classes(preset: Preset, path: str | Path, ctx: Any) -> tuple[SSD, s
     if classes is not None and len(classes) != count:
         classes = None
     if classes is None and count == len(wanted):
-        story = f"{path} does not name its {count} classes: taken to be {', '.join(wanted)}"
+        story = f"{path} does not name its {counted(count, 'class')}: taken to be {', '.join(wanted)}"
         return get_model(preset, ctx=ctx, pretrained=path), story
     names = classes or [f"unknown {i}" for i in range(count)]
     net = get_model(preset.with_classes(names), ctx=ctx, pretrained=path)

@@ -15,7 +15,7 @@ from ssdzoo.errors import SSDZooError
 from ssdzoo.measure.evaluate import evaluate
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
-from ssdzoo.progress import Silent
+from ssdzoo.progress import Silent, counted
 from ssdzoo.train.curves import Curves
 from ssdzoo.train.failed_step import FailedStep
 from ssdzoo.train.run import Run
@@ -149,7 +149,22 @@ class Trainer:
         self.engine.load(self.run.last_arrays(state), self.updates)
 
     def fit(self) -> TrainingResult:
-        """Trains to the last epoch, or until patience ends."""
+        """Trains to the last epoch, or until patience ends.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C; says how to go on.
+        """
+        try:
+            self._fit()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._how_to_go_on()) from None
+        return TrainingResult(self.run.folder, self.rows, self.best_map)
+
+    def _how_to_go_on(self) -> str:
+        done = self.run.state()["epoch"] if self.run.has_state else 0
+        return f"{self.run.folder} keeps {counted(done, 'epoch')} of {self.settings.epochs}: continue with resume=True"
+
+    def _fit(self) -> None:
         with self.loader, closing(self.curves) if self.curves else nullcontext():
             while self.epoch < self.settings.epochs and not self._patience_ended():
                 row = self._train_epoch()
@@ -161,7 +176,6 @@ class Trainer:
                 if self.curves:
                     self.curves.add(row)
         self.engine.finish()
-        return TrainingResult(self.run.folder, self.rows, self.best_map)
 
     def _patience_ended(self) -> bool:
         scores = [row["mAP"] for row in self.rows if row["mAP"] is not None]
@@ -169,7 +183,7 @@ class Trainer:
             return False
         since = len(scores) - 1 - int(np.nanargmax(scores)) if not np.isnan(scores).all() else len(scores)
         if since >= self.settings.patience:
-            self.progress.say(f"no better mAP in {since} evaluations: the training ends here (patience=)")
+            self.progress.say(f"no better mAP in {counted(since, 'evaluation')}: the training ends here (patience=)")
             return True
         return False
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -204,7 +205,7 @@ def test_evaluation_of_an_exported_model_writes_where_it_is_told(trained, tmp_pa
 
 def test_export_and_predict(trained):
     ssdzoo("export", trained / "run", "--out", trained / "export")
-    assert sorted(p.name for p in (trained / "export").iterdir()) == ["table-0000.params", "table-symbol.json", "table.toml"]
+    assert sorted(p.name for p in (trained / "export").iterdir()) == ["run-0000.params", "run-symbol.json", "run.toml"]
     pictures = trained / "pictures"
     image = trained / "data" / "JPEGImages" / "test_0000.jpg"
     answers = [
@@ -220,6 +221,27 @@ def test_export_and_predict(trained):
         assert a["class"] == b["class"] and a["score"] == pytest.approx(b["score"], abs=1e-4)
         np.testing.assert_allclose(a["box"], b["box"], atol=0.05)
     assert json.loads((pictures / "1" / "detections.json").read_text()) == answers[1]
+
+
+def test_exports_replace_each_other_only_if_told_to(trained, tmp_path):
+    for name in ("a", "b"):  # of one table
+        (tmp_path / name).mkdir()
+        for file in ("model.toml", "best.params"):
+            shutil.copy(trained / "run" / file, tmp_path / name)
+        ssdzoo("export", tmp_path / name, "--out", tmp_path / "out")
+    names = [f"{name}{end}" for name in "ab" for end in ("-0000.params", "-symbol.json", ".toml")]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+    (tmp_path / "out" / "a-0000.params").write_bytes(b"other")
+    _, shown = ssdzoo("export", tmp_path / "a", "--out", tmp_path / "out", status=2)
+    path = tmp_path / "out" / "a-symbol.json"
+    assert shown == f"ssdzoo: {path} is there already: choose another folder with --out, or replace it with --force\n"
+    assert (tmp_path / "out" / "a-0000.params").read_bytes() == b"other"
+    ssdzoo("export", tmp_path / "a", "--out", tmp_path / "out", "--force")
+    assert (tmp_path / "out" / "a-0000.params").stat().st_size > 1000
+    for out in (tmp_path / "out", tmp_path / "out" / "x.onnx"):
+        (tmp_path / "out" / ("a.onnx" if out.is_dir() else out.name)).write_bytes(b"other")
+        _, shown = ssdzoo("export", tmp_path / "a", "--out", out, "--format", "onnx", status=2)
+        assert ".onnx is there already" in shown
 
 
 def test_resume(trained):

@@ -10,6 +10,7 @@ from ssdzoo.boxes import iou
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.measure.compare import Tolerance, check_classes, judge, match_detections, summarize
+from ssdzoo.report.certificate import verdict
 
 NAMES = ("a", "b")
 
@@ -106,6 +107,11 @@ def test_what_falls_off_the_end_is_not_missing():
 
 def compared(a, b, score=0.1, **values):
     return {**summarize([match_detections(a, b, score)], NAMES, NAMES), "mAP": {"loss": 0.0}, **values}
+
+
+def test_a_limit_of_map_is_one_of_its_loss():
+    summary = {"tolerance": {"map": 0.05, "agreement": None}, "passed": True}
+    assert verdict(summary) == "PASSED: mAP not lower by more than 0.05"
 
 
 def test_the_verdict_at_its_limits():

@@ -55,3 +55,11 @@ def test_the_worst_of_all_kinds_are_chosen():
         ("duplicate", 1),
     ]  # fmt: skip
     assert worst([], 7) == [] and len(worst(pile(KINDS[0], 9), 24)) == 9
+
+
+def test_a_wrong_class_beside_a_right_detection_is_a_confusion():
+    found = Detections([place(0), place(0, 2)], [0.9, 0.8], [0, 1], ["nine", "ten"])
+    only = find_mistakes(0, found, record([place(0)], [0]))
+    assert [(m.kind, m.detection, m.object) for m in only] == [("classification error", 1, 0)]
+    far = Detections([place(0), place(0, 30)], [0.9, 0.8], [0, 1], ["nine", "ten"])
+    assert [m.kind for m in find_mistakes(0, far, record([place(0)], [0]))] == ["background"]

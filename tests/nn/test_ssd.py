@@ -205,10 +205,22 @@ def test_arguments_of_gluoncv():
     net = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", predictors_kernel=(1, 1), predictors_pad=(0, 0), **names)
     assert net.class_predictors[0].predictor.weight.shape == (84, 128, 1, 1)
     assert net.anchor_generators[0].anchors.shape == (1, 1, 64, 64, 16)
-    with pytest.raises(CallError, match="norm_layer=.*SyncBatchNorm"):
-        ssdzoo.get_model(
-            "ssd_300_mobilenet0.25_voc", norm_layer=mx.gluon.contrib.nn.SyncBatchNorm, norm_kwargs={"num_devices": 2}
-        )
+    sync = mx.gluon.contrib.nn.SyncBatchNorm
+    kwargs = {"num_devices": 2, "use_global_stats": True}
+    same = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", norm_layer=sync, norm_kwargs=kwargs)
+    assert len(same.collect_params().keys()) == len(net.collect_params().keys())  # as in GluonCV, the norms stay as they are
+    with pytest.raises(CallError, match="norm_layer=.*InstanceNorm.*: expected nn.BatchNorm or SyncBatchNorm"):
+        ssdzoo.get_model("ssd_300_mobilenet0.25_voc", norm_layer=mx.gluon.nn.InstanceNorm)
+    with pytest.raises(CallError, match="norm_kwargs=4: expected a dict"):
+        ssdzoo.get_model("ssd_300_mobilenet0.25_voc", norm_kwargs=4)
+
+
+def test_nms_is_set_by_attribute_after_hybridize():
+    net = small_network()
+    net.hybridize()
+    assert net(images())[0].shape == (2, 100, 1)
+    net.post_nms, net.nms_thresh = 7, 0.3
+    assert (net.nms_thresh, net.nms_topk, net.post_nms) == (0.3, 400, 7) and net(images())[0].shape == (2, 7, 1)
 
 
 def test_unknown_backbones_and_layers():

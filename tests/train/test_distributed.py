@@ -62,7 +62,7 @@ def test_two_workers_train_like_one_with_twice_the_batch_until_one_is_killed(arg
 
 
 def test_impossible_launches(tmp_path):
-    with pytest.raises(CallError, match="0 workers and 1 servers"):
+    with pytest.raises(CallError, match="0 workers and 1 server:"):
         launch(["train"], 0, 1)
 
 

@@ -1,5 +1,6 @@
 """Trainings that are killed, or whose disk is full."""
 
+import json
 import resource
 import signal
 import subprocess
@@ -34,7 +35,7 @@ def arguments(folder, out, *options, workers=0, epochs=EPOCHS):
 
 
 def start(folder, out, **kwargs):
-    """The training in a process of its own. It hears Ctrl-C, also where the tests run in a shell's background."""
+    """The training in a process of its own. It hears what ends it, also where the tests run in a shell's background."""
     command = [sys.executable, "-m", "ssdzoo", *map(str, arguments(folder, out, **kwargs))]
     return subprocess.Popen(
         command, cwd=Path(__file__).parents[2], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
@@ -107,15 +108,20 @@ def test_a_full_disk_loses_nothing_that_was_saved(folder, limit, monkeypatch):
     assert_resumes(folder, out)
 
 
-def test_ctrl_c_stops_cleanly(folder):
-    process = start(folder, "stopped", workers=2, epochs=500)
-    while not (folder / "stopped" / "last" / "state.json").exists():
+@pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_what_ends_a_process_stop_cleanly(folder, sign, status):
+    out = folder / f"stopped{status}"
+    process = start(folder, out.name, workers=2, epochs=500)
+    while not (out / "last" / "state.json").exists():
         assert process.poll() is None
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) >= 2
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sign)
     _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130 and errors.splitlines()[-1] == "ssdzoo: stopped" and "Traceback" not in errors
+    assert process.returncode == status and "Traceback" not in errors and "leaked" not in errors
+    done = json.loads((out / "last" / "state.json").read_text())["epoch"]
+    epochs = "1 epoch" if done == 1 else f"{done} epochs"
+    assert errors.splitlines()[-1] == f"ssdzoo: stopped; {out} keeps {epochs} of 500: continue with --resume"
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline

@@ -125,7 +125,10 @@ def test_the_command_writes_a_certificate(model, tmp_path, capsys):
     found = json.loads((tmp_path / "certificate.json").read_text())
     assert found["images"] == 3 and found["b"]["model"].endswith("-int8.onnx") and found["detections"]["matched"] > 20
     with pytest.raises(SystemExit) as stopped:
-        main([*arguments, "--count", "3", "--float-first", "0", "--agreement", "1"])
+        main(arguments)
+    assert stopped.value.code == 2 and "float-int8.onnx is there already" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--count", "3", "--float-first", "0", "--agreement", "1", "--force"])
     assert stopped.value.code == 1 and "of the detections agree, at least 1 should" in capsys.readouterr().out
 
 
