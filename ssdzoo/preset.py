@@ -3,7 +3,7 @@
 A user's table, and the `model.toml` of a run, hold the fields of one model at the top level. `presets/README.md` describes them.
 """
 
-import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -13,6 +13,8 @@ from typing import Any
 import tomli_w
 
 from ssdzoo.errors import CallError
+from ssdzoo.files import read_whole
+from ssdzoo.quote import brief, short
 from ssdzoo.suggest import did_you_mean
 
 if sys.version_info >= (3, 11):
@@ -23,6 +25,14 @@ else:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _POSITIVE = "positive numbers"
+_MOST_PIXELS = 4096  # of a side of the input
+_MOST_CHANNELS = 1 << 16
+_MOST_VALUES = 10_000  # of a list: as many as there may be classes
+_MOST_BOXES = 1_000_000  # that NMS may take or give
+_MOST_BYTES = 4 << 20  # of a table
+# A key of very many parts, for which tomllib takes the square of their number.
+_LONG_KEY = re.compile(r"""(?:["']?[\w-]{1,100}["']?\s{0,9}\.\s{0,9}){32}""")
+_SMALLEST, _LARGEST = 1e-9, 1e9  # of numbers that are none of these
 _NETWORK_FIELDS = (  # which `get_ssd` takes under the same name
     "features", "filters", "sizes", "ratios", "steps", "nms_thresh", "nms_topk", "post_nms", "shared_predictors", "separable",
 )  # fmt: skip
@@ -90,7 +100,9 @@ def backbone_classifier(backbone: str) -> str:
 
 def _list(value: Any, test: Callable[[Any], Any], count: int | None = None) -> bool:
     """Whether it is a list of values that pass a test, of `count` of them where that is given."""
-    return isinstance(value, (list, tuple)) and all(map(test, value)) and (count is None or len(value) == count)
+    if not isinstance(value, (list, tuple)) or len(value) > _MOST_VALUES:
+        return False
+    return all(map(test, value)) and (count is None or len(value) == count)
 
 
 def _numbers(value: Any) -> bool:
@@ -101,20 +113,26 @@ def _lists(value: Any) -> bool:
     return bool(value) and _list(value, lambda numbers: numbers and _numbers(numbers))
 
 
-def _real(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def is_real(value: Any) -> bool:
+    """Whether it is a number of a size that arithmetic in float32 can take."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
 def _number(value: Any) -> bool:
-    return _real(value) and value > 0
+    return is_real(value) and value >= _SMALLEST
 
 
 def _integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _count(value: Any) -> bool:
-    return _integer(value) and value > 0
+def _up_to(most: int) -> Callable[[Any], bool]:
+    return lambda value: _integer(value) and 0 < value <= most
+
+
+def _limit(value: Any) -> bool:
+    """Whether it is a maximum number of boxes; one that is not positive sets no limit."""
+    return _integer(value) and -_MOST_BOXES <= value <= _MOST_BOXES
 
 
 def _name(value: Any) -> bool:
@@ -133,32 +151,35 @@ def _flag(value: Any) -> bool:
 _CHECKS = {
     "name": (_name, "a name"),
     "backbone": (_name, "the name of a backbone"),
-    "base_size": (lambda v: _list(v, _count, 2), "pixels, one whole number or [height, width]"),
+    "base_size": (
+        lambda v: _list(v, _up_to(_MOST_PIXELS), 2),
+        f"pixels, one whole number or [height, width], from 1 to {_MOST_PIXELS}",
+    ),
     "sizes": (
         lambda v: _lists(v) or (_numbers(v) and len(v) > 1 and list(v) == sorted(v)),
         f"rising {_POSITIVE}, in pixels, or a list of {_POSITIVE} for each feature map",
     ),
     "ratios": (_lists, f"a list of {_POSITIVE} for each feature map, each beginning with 1 unless sizes are lists"),
     "features": (_names, "names of layers"),
-    "filters": (lambda v: _list(v, _count), "whole numbers of channels"),
+    "filters": (lambda v: _list(v, _up_to(_MOST_CHANNELS)), f"whole numbers of channels, from 1 to {_MOST_CHANNELS}"),
     "steps": (
         lambda v: _list(v, lambda step: _number(step) or _list(step, _number, 2)),
         f"{_POSITIVE}, in pixels, or [vertical, horizontal] pairs",
     ),
-    "classes": (lambda v: _names(v) and len(set(v)) == len(v), "different names"),
+    "classes": (lambda v: _names(v) and len(set(v)) == len(v), f"different names, at most {_MOST_VALUES}"),
     "anchor_generator": (lambda v: v in ("ssd", "lite"), '"ssd" or "lite"'),
     "predictor_kernel": (lambda v: _integer(v) and v in (1, 3), "1 or 3"),
-    "min_depth": (_count, "a whole number of channels"),
+    "min_depth": (_up_to(_MOST_CHANNELS), f"a whole number of channels, from 1 to {_MOST_CHANNELS}"),
     "reduce_ratio": (_number, "a positive number"),
-    "mean": (lambda v: _list(v, _real, 3), "three numbers"),
+    "mean": (lambda v: _list(v, is_real, 3), "three numbers"),
     "std": (lambda v: _list(v, _number, 3), f"three {_POSITIVE}"),
-    "nms_thresh": (_real, "a number"),
-    "nms_topk": (_integer, "a whole number"),
-    "post_nms": (_integer, "a whole number"),
+    "nms_thresh": (is_real, "a number"),
+    "nms_topk": (_limit, f"a whole number, at most {_MOST_BOXES}"),
+    "post_nms": (_limit, f"a whole number, at most {_MOST_BOXES}"),
     "class_loss": (lambda v: v in ("ohem", "focal"), '"ohem" or "focal"'),
     "shared_predictors": (_flag, "true or false"),
     "separable": (_flag, "true or false"),
-    "dilation": (_count, "a whole number, 6 or 1"),
+    "dilation": (_up_to(64), "a whole number, 6 or 1"),
 }
 assert set(_CHECKS) == {f.name for f in fields(Preset)}
 
@@ -173,14 +194,24 @@ def check_fields(table: dict, where: str) -> dict:
     for field in table:
         if field not in _CHECKS:
             hint = did_you_mean(field, _CHECKS) or f"; the fields are {', '.join(_CHECKS)}"
-            raise CallError(f"{where}: unknown field {field!r}{hint}")
+            raise CallError(f"{where}: unknown field {brief(field)}{hint}")
     if _integer(table.get("base_size")):
         table["base_size"] = [table["base_size"]] * 2
     for field, value in table.items():
+        if isinstance(value, (list, tuple)) and len(value) > _MOST_VALUES:
+            raise CallError(f"{where}: field {field!r} has {len(value)} values; at most {_MOST_VALUES} are read")
         test, expected = _CHECKS[field]
         if not test(value):
-            raise CallError(f"{where}: field {field!r} is {value!r}; expected {expected}")
+            raise CallError(f"{where}: field {field!r} is {_shown(value)}; expected {expected}")
     return {k: _frozen(v) for k, v in table.items()}
+
+
+def _shown(value: Any) -> str:
+    """A value as a message shows it."""
+    try:
+        return short(repr(value), 200)
+    except (ValueError, RecursionError):  # a number of 5,000 digits, or lists in lists
+        return brief(value)
 
 
 def check_preset(table: dict, where: str) -> Preset:
@@ -250,7 +281,7 @@ def read_toml(path: str | Path) -> dict:
         CallError: the file can't be read, or is not TOML.
     """
     try:
-        text = Path(path).read_text("utf-8")
+        text = read_whole(path, _MOST_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CallError(f"{path}: cannot be read as a table: {getattr(error, 'strerror', None) or error}") from None
     return parse_toml(text, path)
@@ -258,10 +289,14 @@ def read_toml(path: str | Path) -> dict:
 
 def parse_toml(text: str, file: str | Path) -> dict:
     """The table in a text; `file` names it in errors."""
+    if _LONG_KEY.search(text):
+        raise CallError(f"{file}: not a table: one of its keys has 32 parts or more, as a.b.c has three")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise CallError(f"{file}: not a TOML file: {error}") from None
+    except ValueError as error:  # TOMLDecodeError, or a number of more than 4,300 digits
+        raise CallError(f"{file}: not a TOML file: {short(error, 200)}") from None
+    except RecursionError:
+        raise CallError(f"{file}: not a TOML file that can be read: it is nested too deeply") from None
 
 
 def _plain(value: Any) -> Any:

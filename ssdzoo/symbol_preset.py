@@ -1,54 +1,23 @@
 """The preset of an exported SSD without a sidecar, such as GluonCV's: input size, classes and normalization, from its graph."""
 
-import json
+import importlib.util
 import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from ssdzoo.errors import CallError, ExportError, WeightsError
-from ssdzoo.formats.graph_input import GraphInput, input_of
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.formats.graph_input import MULTI_BOX_DETECTION, NMS_OPERATORS, GraphInput, input_of
 from ssdzoo.formats.params_file import strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph
 from ssdzoo.preset import Preset
+from ssdzoo.symbol_mxnet import check_shapes, parse_symbol
 from ssdzoo.zoo import default_class_names
 
+_MOST_CLASSES = 10_000
 _MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
-
-
-def parse_symbol(graph: SymbolGraph) -> Any:
-    """The mxnet Symbol of a graph that `read_symbol` read from a file. A softmax with labels is one without.
-
-    Raises:
-        ExportError: it has an operator that mxnet lacks, one with impossible arguments, or an output that its node lacks.
-    """
-    from ssdzoo.runtime import mx
-
-    try:
-        symbol = mx.sym.load_json(_without_labels(graph))
-    except mx.base.MXNetError as error:
-        raise ExportError(f"{graph.source}: doesn't load: {str(error).strip().splitlines()[-1]}") from None
-    names = symbol.get_internals().list_outputs()
-    for index, number in graph.outputs:
-        node = graph.nodes[index]
-        # mxnet reads beyond its memory where it looks for an output that is not there.
-        if number and number >= sum(name.startswith(f"{node.name}_output") for name in names):
-            raise ExportError(f"{graph.source}: {node} has no output {number}")
-    return symbol
-
-
-def _without_labels(graph: SymbolGraph) -> str:
-    """The text of a graph's file. A prediction has no labels, so a SoftmaxOutput over the channels becomes a softmax."""
-    text = Path(graph.source).read_text("utf-8")
-    losses = [node for node in graph.nodes if node.op in ("SoftmaxOutput", "Softmax") and node.flag("multi_output")]
-    if not losses:
-        return text
-    whole = json.loads(text)
-    for node in losses:
-        first = whole["nodes"][node.index]["inputs"][:1]
-        whole["nodes"][node.index] = {"op": "softmax", "name": node.name, "attrs": {"axis": "1"}, "inputs": first}
-    return json.dumps(whole)
 
 
 def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
@@ -75,9 +44,13 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
     arrays = {strip_prefix(name): array for name, array in arrays.items()}
     anchors = {int(m[1]): name for name, a in arrays.items() if (m := re.search(r"(?:^|_)anchor_(\d+)$", name)) and a.ndim == 5}
     taken = input_of(graph, arrays)
-    if not anchors and not taken.multi_box:
-        raise WeightsError(f"{path}: not an SSD of GluonCV's: no array anchor_0 among its parameters")
-    if not any("softmax" in node.op.lower() for node in graph.nodes):
+    detects = any(node.op in NMS_OPERATORS for node in graph.nodes)
+    if not anchors and not detects:
+        raise WeightsError(
+            f"{path}: not an SSD of GluonCV's: no array anchor_0 among its parameters, and no detector of others: neither "
+            "box_nms nor MultiBoxDetection in its graph"
+        )
+    if not detects and not any("softmax" in node.op.lower() for node in graph.nodes):
         raise WeightsError(
             f"{path}: its outputs are the head outputs of a training graph, not detections: export it in GluonCV after a call "
             "outside of autograd.record(), or convert its parameter file"
@@ -92,24 +65,53 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
         "mean": mean,
         "std": std,
     }
-    count = _count_classes(graph, len(known.get("classes", ())) if taken.multi_box else 0)
-    if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
-        raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
     if "base_size" not in fields:
         fields["base_size"] = _input_size(graph, arrays, [anchors[i] for i in sorted(anchors)], taken)
+    count = _count_classes(graph, arrays, known, taken, bool(anchors))
+    if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
+        raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
     return Preset(**fields)
 
 
-def _count_classes(graph: SymbolGraph, known: int) -> int:
-    """Without the background: of the logits (B, N, C + 1), or else `known`. The box offsets are (B, N, 4)."""
+def _count_classes(graph: SymbolGraph, arrays: dict, known: dict, taken: GraphInput, ours: bool) -> int:
+    """Without the background. The class logits of GluonCV's and ssdzoo's networks are reshaped to (B, N, C + 1), and the box
+    offsets to (B, N, 4). Of other graphs the classes are those of MultiBoxDetection's scores (B, C + 1, N), or what `known` says.
+
+    Args:
+        ours: it is GluonCV's or ssdzoo's.
+    """
+    detection = next((node for node in graph.nodes if node.op in MULTI_BOX_DETECTION), None)
+    if not ours and detection and "base_size" in known and importlib.util.find_spec("mxnet"):
+        scores = graph.producer(detection, 0), detection.inputs[0][1]
+        shape = _shape_of(graph, scores, arrays, known["base_size"], taken)
+        if shape and len(shape) == 3 and shape[1] > 1:
+            return shape[1] - 1
     shapes = [node.numbers("shape") for node in graph.nodes if node.op in ("Reshape", "reshape")]
     widths = [shape[2] for shape in shapes if len(shape) == 3 and shape[:2] == [0, -1] and shape[2] > 0]
-    others = {width for width in widths if width != 4} or set(widths)
-    if len(others) == 1 and min(others) > 1:
-        return others.pop() - 1
-    if known:
-        return known
+    others = {width for width in widths if width != 4} or set(widths if ours else ())
+    named = len(known.get("classes") or ())
+    if not ours and named and (taken.multi_box is False or len(others) != 1):
+        return named
+    if len(others) == 1 and 1 < min(others) <= _MOST_CLASSES:
+        return int(others.pop()) - 1
+    if not ours:
+        path = Path(graph.source)
+        raise WeightsError(f"{path}: its classes can't be counted: write classes = [NAMES] into {sidecar_of(path)}")
     raise WeightsError(f"{graph.source}: its classes can't be counted: no class logits (B, N, classes + 1) in it")
+
+
+def sidecar_of(symbol: Path) -> Path:
+    """The path of the sidecar of a symbol's file."""
+    return symbol.with_name(symbol.name.removesuffix("-symbol.json") + ".toml")
+
+
+def _shape_of(graph: SymbolGraph, output: tuple, arrays: dict, size: tuple, taken: GraphInput) -> tuple | None:
+    """The shape of an output (node, number) for one image of `size`; None where it can't be told."""
+    node, number = output
+    part = replace(graph, outputs=[(node.index, number)], raw={**graph.raw, "heads": [[node.index, number, 0]]})
+    symbol = parse_symbol(part)
+    known = {name: arrays[name].shape for name in symbol.list_inputs() if name in arrays}
+    return check_shapes(symbol, graph.source, **known, **{taken.name: image_shape(size, taken)})[0]
 
 
 def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInput) -> tuple:
@@ -134,9 +136,8 @@ def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInp
         if all(side for _, side in best):
             return best[0][1], best[1][1]
     path = Path(graph.source)
-    sidecar = path.with_name(path.name.removesuffix("-symbol.json") + ".toml")
     raise WeightsError(
-        f"{path}: its input size can't be inferred from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar}"
+        f"{path}: its input size can't be inferred from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar_of(path)}"
     )
 
 
@@ -151,7 +152,12 @@ def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, taken
     maps = mx.sym.Group([internals[f"{name}_output"] for name in slices])
     known = {name: arrays[name].shape for name in maps.list_inputs() if name in arrays}
     try:
-        _, shapes, _ = maps.infer_shape_partial(**{taken.name: (1, *size, 3) if taken.channels_last else (1, 3, *size)}, **known)
+        _, shapes, _ = maps.infer_shape_partial(**{taken.name: image_shape(size, taken)}, **known)
     except mx.base.MXNetError:
         return nothing
     return np.array([shape[2:4] for shape in shapes]) if all(len(shape) == 5 for shape in shapes) else nothing
+
+
+def image_shape(size: Sequence[int], taken: GraphInput) -> tuple:
+    """The shape of one image of `size` (H, W), as a graph takes it."""
+    return (1, *size, 3) if taken.channels_last else (1, 3, *size)

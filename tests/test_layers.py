@@ -28,6 +28,7 @@ LAYERS = (
     "nn",
     "network",
     "build",
+    "symbol_mxnet",
     "symbol_preset",
     "costs convert model_source",
     "export.onnx export.int8",

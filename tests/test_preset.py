@@ -66,6 +66,15 @@ def test_a_table_that_lists_its_anchors(tmp_path):
         ({"shared_predictors": 1}, "field 'shared_predictors' is 1; expected true or false"),
         ({"dilation": 0}, "field 'dilation' is 0; expected a whole number, 6 or 1"),
         ({"sizes": None}, "field 'sizes' is missing"),
+        ({"base_size": 1_000_000}, r"field 'base_size' is \[1000000, 1000000\]; expected pixels, .* from 1 to 4096"),
+        (
+            {"filters": [1 << 63]},
+            r"field 'filters' is \[9223372036854775808\]; expected whole numbers of channels, from 1 to 65536",
+        ),
+        ({"post_nms": 1 << 40}, "field 'post_nms' is 1099511627776; expected a whole number, at most 1000000"),
+        ({"nms_thresh": 10**400}, "field 'nms_thresh' is 1000000.*; expected a number"),
+        ({"nms_topk": 10**5000}, "field 'nms_topk' is a number of 16610 bits; expected a whole number"),
+        ({"classes": ["a"] * 10_001}, "field 'classes' has 10001 values; at most 10000 are read"),
     ],
 )
 def test_a_wrong_row_names_file_field_and_value(change, message):
@@ -89,3 +98,18 @@ def test_mean_and_std_of_pixels(tmp_path):
     table.write_text(replace(preset, mean=(123, 117, 104)).to_toml())
     with pytest.raises(CallError, match=r"x.toml: mean \[123, 117, 104\] and std \[0.229, 0.224, 0.225\] are of two units"):
         read_preset(table)
+
+
+@pytest.mark.parametrize("text, message", [
+    ("x = " + "[" * 20_000, "nested too deeply|not a TOML file"),
+    ("x = " + "{a=" * 5_000, "nested too deeply|not a TOML file"),
+    ("base_size = " + "9" * 5_000, "not a TOML file"),
+    ("a." * 50_000 + "a = 1", "one of its keys has 32 parts or more"),
+    ("\0", "x.toml: cannot be read as a table: not UTF-8 text"),
+])  # fmt: skip
+def test_hostile_text_is_refused_in_a_line(text, message, tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(text)
+    with pytest.raises(CallError, match=message) as caught:
+        read_preset(path)
+    assert len(str(caught.value)) < 400

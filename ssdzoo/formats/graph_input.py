@@ -9,6 +9,7 @@ import numpy as np
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD, in_unit
+from ssdzoo.quote import brief
 
 _BINARY = re.compile(r"(?:broadcast_|elemwise_|_)(r?)(add|plus|sub|minus|mul|div)(_?scalar)?")
 _KEEPS_VALUES = {"Cast", "cast", "amp_cast", "identity", "_copy", "BlockGrad", "stop_gradient"}
@@ -16,6 +17,8 @@ _KEEPS_PARAMETER = _KEEPS_VALUES | {
     "Reshape", "reshape", "expand_dims", "broadcast_like", "broadcast_to", "broadcast_axis", "broadcast_axes",
 }  # fmt: skip
 MULTI_BOX_DETECTION = ("_contrib_MultiBoxDetection", "MultiBoxDetection")
+BOX_NMS = ("_contrib_box_nms", "_contrib_box_non_maximum_suppression")
+NMS_OPERATORS = (*BOX_NMS, *MULTI_BOX_DETECTION)
 # What pixels are multiplied by at most, 1 / 58 or 1 / 255 in practice; normalized values are not made so small.
 _PIXEL_FACTOR = 0.1
 
@@ -87,10 +90,11 @@ def input_of(graph: SymbolGraph, params: dict) -> GraphInput:
     """
     needed = [graph.nodes[index] for index in sorted(graph.ancestors())]
     name = _data_variable(graph, needed, params)
-    node = next(node for node in needed if node.name == name)
+    node = next(node for node in needed if node.op == "null" and node.name == name)
     factor, offset, axes, white = 1.0, 0.0, [0, 1, 2, 3], None
-    settled = False
-    while (reader := _only_reader(needed, node)) is not None:
+    settled, readers = False, _readers(needed)
+    while len(found := readers.get(node.index, [])) == 1:  # one that is read twice has two ranges
+        reader = found[0]
         order = [0, 3, 1, 2] if reader.op == "_image_to_tensor" else reader.numbers("axes") if reader.op == "transpose" else []
         if sorted(order) == [0, 1, 2, 3]:
             axes = [axes[i] for i in order]
@@ -116,14 +120,22 @@ def _data_variable(graph: SymbolGraph, needed: list, params: dict) -> str:
     if "data" in free:
         return "data"
     if len(free) != 1:
-        raise ExportError(f"{graph.source}: the inputs without parameters are {free}; one, `data`, was expected")
+        raise ExportError(f"{graph.source}: the inputs without parameters are {_some(free)}; one, `data`, was expected")
     return free[0]
 
 
-def _only_reader(needed: list, node: Node) -> Node | None:
-    """The one node that reads another; None where it is read twice or never."""
-    readers = [n for n in needed for index, _ in n.inputs if index == node.index]
-    return readers[0] if len(readers) == 1 else None
+def _some(names: list) -> str:
+    """The first of some names."""
+    return f"[{', '.join(map(brief, names[:5]))}{f' and {len(names) - 5} more' if len(names) > 5 else ''}]"
+
+
+def _readers(needed: list) -> dict[int, list]:
+    """{index of a node: the nodes that read it}."""
+    readers: dict[int, list] = {}
+    for node in needed:
+        for index, _ in node.inputs:
+            readers.setdefault(index, []).append(node)
+    return readers
 
 
 def _step(graph: SymbolGraph, node: Node, before: Node, params: dict) -> tuple | None:

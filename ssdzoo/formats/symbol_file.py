@@ -7,9 +7,26 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import ExportError
+from ssdzoo.files import read_whole
 from ssdzoo.formats.numpy_names import older_name
+from ssdzoo.quote import brief, short
 
 _LONGEST = 10_000  # characters of an attribute; those of real ones are a list of anchor sizes at most
+_MOST_NODES = 20_000  # of a graph; one with a thousand classes has 4,000
+_MOST_BYTES = 64 << 20  # of a file
+_KINDS = ("param", "attr", "attrs")  # where the attributes of a node lay in MXNet 0.7, 0.8 and from 1.0 on
+# Numbers that mxnet divides by, allocates or loops over without a look: (minimum, maximum) by the attribute's name.
+_POSITIVE = "kernel stride dilate num_group num_filter num_hidden num_args num_outputs scale"
+_COUNTS = "pad adj pad_width sections nsize reps depth block_size"
+_INTEGERS = (
+    "axis axes dim dim1 dim2 lhs_axes rhs_axes begin end step coord_start shape score_index id_index background_id topk nms_topk "
+    "post_nms k target_shape size"
+)
+_RANGES = {
+    **dict.fromkeys(_POSITIVE.split(), (1, 1 << 16)),
+    **dict.fromkeys(_COUNTS.split(), (0, 1 << 16)),
+    **dict.fromkeys(_INTEGERS.split(), (-(1 << 31), (1 << 31) - 1)),
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +57,12 @@ class Node:
         if len(text) > _LONGEST:
             raise ExportError(f"{self}: attribute {key!r} has {len(text)} characters; at most {_LONGEST} are read")
         try:
-            return ast.literal_eval(text)
+            value = ast.literal_eval(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return {"true": True, "false": False}.get(text, text)
+        if any(isinstance(number, int) and number.bit_length() > 64 for number in _flat(value)):
+            raise ExportError(f"{self}: attribute {key!r} is {short(text)}; numbers have at most 64 bits")
+        return value if isinstance(value, (int, float, str, tuple, list)) else text
 
     def flag(self, key: str, default: bool = False) -> bool:
         """The value of an attribute that says yes or no; old files write 0 and 1."""
@@ -53,11 +73,11 @@ class Node:
         value = self.get(key, default)
         values = list(value) if isinstance(value, (list, tuple)) else [value]
         if not all(isinstance(v, (int, float)) for v in values):
-            raise ExportError(f"{self}: attribute {key!r} is {self.attrs[key]!r}; numbers were expected")
+            raise ExportError(f"{self}: attribute {key!r} is {brief(self.attrs.get(key))}; numbers were expected")
         return values
 
     def __str__(self) -> str:
-        return f"node {self.name!r} ({self.op})"
+        return f"node {brief(self.name)} ({short(self.op)})"
 
 
 @dataclass(frozen=True)
@@ -68,14 +88,18 @@ class SymbolGraph:
         source: the path of its file, for messages.
         nodes: [Node] in the order of the file.
         outputs: [(node index, output number)].
+        raw: the JSON of the file, as far as mxnet reads it, with every value of the right type.
     """
 
     source: str
     nodes: list
     outputs: list
+    raw: dict
 
     def producer(self, node: Node, number: int) -> Node:
         """The node that computes the input `number` of a node."""
+        if number >= len(node.inputs):
+            raise ExportError(f"{self.source}: {node} has {len(node.inputs)} inputs; at least {number + 1} were expected")
         return self.nodes[node.inputs[number][0]]
 
     def ancestors(self) -> set:
@@ -95,20 +119,28 @@ def read_symbol(source: str | Path) -> SymbolGraph:
     Files of MXNet 0.7 to 1.9 are read: the attributes of a node lay in `param` or `attr` before they lay in `attrs`.
 
     Raises:
-        ExportError: missing, not a symbol, or one that points at nodes or outputs that are not there; mxnet reads beyond its
-            memory where some of these do.
+        ExportError: missing, not a symbol, one that points at nodes that are not there, or one with impossible numbers in its
+            attributes; mxnet reads beyond its memory, or ends the process, where some of these do.
     """
     text, name = str(source), "the symbol"
     if not text.lstrip().startswith("{"):
         name = text
         try:
-            text = Path(source).read_text("utf-8")
+            text = read_whole(source, _MOST_BYTES).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ExportError(f"{name}: cannot be read as a symbol: {error}") from None
+            why = getattr(error, "strerror", None) or error
+            raise ExportError(f"{name}: cannot be read as a symbol: {why}") from None
     try:
         return _graph(name, json.loads(text))
-    except (ValueError, SyntaxError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as error:
-        raise ExportError(f"{name}: not a symbol of MXNet ({type(error).__name__}: {error}); expected NAME-symbol.json") from None
+    except ExportError:
+        raise
+    except KeyError as error:
+        reason = f"it has no {error}"
+    except RecursionError:
+        reason = "it is nested too deeply"
+    except (ValueError, SyntaxError, TypeError, IndexError, AttributeError, OverflowError, MemoryError) as error:
+        reason = str(error) or type(error).__name__
+    raise ExportError(f"{name}: not a symbol of MXNet ({short(reason, 200)}); expected NAME-symbol.json")
 
 
 def _graph(name: str, data: dict) -> SymbolGraph:
@@ -117,32 +149,83 @@ def _graph(name: str, data: dict) -> SymbolGraph:
     Raises:
         ValueError, KeyError, TypeError, IndexError, AttributeError: it is damaged.
     """
-    nodes = [_node(name, index, fields) for index, fields in enumerate(data["nodes"])]
-    outputs = [_entry(entry) for entry in data["heads"]]
+    if len(data["nodes"]) > _MOST_NODES:
+        raise ValueError(f"it has {len(data['nodes'])} nodes; at most {_MOST_NODES} are read")
+    raws = [_raw_node(name, fields) for fields in data["nodes"]]
+    nodes = [_node(index, fields) for index, fields in enumerate(raws)]
+    heads = [_entry(entry) for entry in data["heads"]]
     for node in nodes:
-        for index, _ in node.inputs:
+        for index, number in node.inputs:
             if not 0 <= index < node.index:
                 raise ValueError(f"{node} takes its input from node {index}, which is not before it")
-    if not outputs or not all(0 <= index < len(nodes) for index, _ in outputs):
-        raise ValueError(f"its outputs {outputs} are not among its {len(nodes)} nodes")
-    if not all(0 <= int(index) < len(nodes) for index in data.get("arg_nodes", [])):
+            if number and nodes[index].op == "null":
+                raise ValueError(f"{node} takes output {number} of {nodes[index]}, which has one")
+        if node.op == "null" and node.inputs:
+            raise ValueError(f"{node} is a variable with inputs")
+        _check_attributes(node)
+    if not heads or not all(0 <= index < len(nodes) for index, _ in heads):
+        raise ValueError(f"its outputs {brief(str(heads))} are not among its {len(nodes)} nodes")
+    if not all(0 <= _integer(index) < len(nodes) for index in data.get("arg_nodes", [])):
         raise ValueError(f"one of its arguments is not among its {len(nodes)} nodes")
-    return SymbolGraph(name, nodes, outputs)
+    raw = {
+        "nodes": raws,
+        "arg_nodes": [node.index for node in nodes if node.op == "null"],
+        "heads": [[*head, 0] for head in heads],
+    }
+    version = data.get("attrs", {}).get("mxnet_version")
+    if version is not None:
+        raw["attrs"] = {"mxnet_version": ["int", _integer(version[1])]}
+    return SymbolGraph(name, nodes, heads, raw)
 
 
-def _node(name: str, index: int, fields: dict) -> Node:
-    attrs = {**fields.get("param", {}), **fields.get("attr", {}), **fields.get("attrs", {})}
-    for subgraph in fields.get("subgraphs", []):
-        if subgraph["heads"]:
-            _graph(name, subgraph)
-    inputs = tuple(_entry(entry) for entry in fields["inputs"])
-    op, attrs = older_name(str(fields["op"]), {str(key): str(value) for key, value in attrs.items()})
-    return Node(index, op, str(fields["name"]), attrs, inputs, bool(fields.get("subgraphs")))
+def _raw_node(name: str, fields: dict) -> dict:
+    """The JSON of a node, of the types that mxnet reads."""
+    raw: dict = {"op": _text(fields["op"]), "name": _text(fields["name"])}
+    for kind in _KINDS:
+        if kind in fields:
+            raw[kind] = {_text(key): _text(str(value)) for key, value in fields[kind].items()}
+    raw["inputs"] = [[*_entry(entry), 0] for entry in fields["inputs"]]
+    parts = [_graph(name, part).raw if part["heads"] else part for part in fields.get("subgraphs", [])]
+    return {**raw, "subgraphs": parts} if parts else raw
+
+
+def _node(index: int, raw: dict) -> Node:
+    attrs = {key: value for kind in _KINDS for key, value in raw.get(kind, {}).items()}
+    op, attrs = older_name(raw["op"], attrs)
+    return Node(index, op, raw["name"], attrs, tuple((i, n) for i, n, _ in raw["inputs"]), "subgraphs" in raw)
+
+
+def _check_attributes(node: Node) -> None:
+    """Refuses numbers that mxnet does not check before it divides by them or allocates them."""
+    if node.op == "null":
+        return
+    for key in _RANGES.keys() & node.attrs.keys():
+        low, high = _RANGES[key]
+        value = node.get(key)
+        for number in _flat(value):
+            if isinstance(number, (int, float)) and not low <= number <= high:
+                raise ValueError(f"{node}: attribute {key!r} is {short(node.attrs[key])}; expected {low} to {high}")
+
+
+def _flat(value: Any) -> list:
+    return [number for item in value for number in _flat(item)] if isinstance(value, (tuple, list)) else [value]
 
 
 def _entry(entry: list) -> tuple:
     """(node index, output number) of an input or an output."""
-    index, number = int(entry[0]), int(entry[1]) if len(entry) > 1 else 0
+    index, number = _integer(entry[0]), _integer(entry[1]) if len(entry) > 1 else 0
     if number < 0:
         raise ValueError(f"there is no output {number} of a node")
     return index, number
+
+
+def _integer(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) >= 1 << 31:
+        raise ValueError(f"{brief(value)} stands where a number of a node or an output was expected")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{brief(value)} stands where a name or an attribute was expected")
+    return value

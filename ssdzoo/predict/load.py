@@ -65,7 +65,8 @@ def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None
 
     if isinstance(source, SymbolSource):
         preset = source.preset  # before mxnet reads the file: it checks the graph
-        return Detector(MXNetBackend(symbol_block(source, ctx), source.input.channels_last), preset)
+        taken = source.input
+        return Detector(MXNetBackend(symbol_block(source, ctx), taken.channels_last, taken.multi_box), preset)
     return Detector(MXNetBackend(source.network(ctx)), source.preset)
 
 

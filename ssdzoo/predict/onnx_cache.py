@@ -22,10 +22,11 @@ def cached_onnx(source: ModelSource, ctx: Any = None) -> Path:
     path = _folder(source.files[0].parent) / f"{source.digest(__version__)[:16]}.onnx"
     if path.is_file():
         return path
-    size: dict[str, Any] = {}
-    if isinstance(source, SymbolSource) and "base_size" not in source.known and "mxnet" in installed_backends():
-        size = {"size": source.preset.base_size}  # a Detector needs it, and mxnet finds it out
-    return export_onnx(source, path, ctx=ctx, **size)
+    found: dict[str, Any] = {}
+    is_whole = not isinstance(source, SymbolSource) or {"base_size", "classes"} <= source.known.keys()
+    if not is_whole and "mxnet" in installed_backends():  # which finds out what a Detector needs
+        found = {"size": source.preset.base_size, "classes": source.preset.classes}
+    return export_onnx(source, path, ctx=ctx, **found)
 
 
 def _folder(beside: Path) -> Path:

@@ -93,7 +93,7 @@ def where(call: OperatorCall) -> Value:
 @translates("zeros_like", "ones_like", "_npi_full_like")
 def like(call: OperatorCall) -> Value:
     value = {"zeros_like": 0.0, "ones_like": 1.0}.get(call.node.op, call.node.get("fill_value"))
-    return call.g.add("Expand", np.full(1, value, np.float32), call.g.add("Shape", call.x))
+    return call.g.shaped("Expand", np.full(1, value, np.float32), call.x)
 
 
 @translates("_zeros", "_ones", "_full")
@@ -123,6 +123,15 @@ def reduce(call: OperatorCall) -> Value:
     if op == "ReduceSum" or call.g.opset >= 18:  # from where on the axes are an input
         return call.g.add(op, call.x, axes, keepdims=keep)
     return call.g.add(op, call.x, axes=axes, keepdims=keep)
+
+
+@translates("argmax", "argmin")
+def arg_reduce(call: OperatorCall) -> Value:
+    """The index of the first maximum or minimum along an axis, a float32 as in MXNet."""
+    axis = call.node.get("axis")
+    call.need(isinstance(axis, int), f"axis {axis}; one axis was expected")
+    keep = int(call.node.flag("keepdims"))
+    return call.g.add("Cast", call.g.add(f"Arg{call.node.op[3:].capitalize()}", call.x, axis=axis, keepdims=keep), to=1)
 
 
 @translates("_image_to_tensor")

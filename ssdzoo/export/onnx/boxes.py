@@ -6,10 +6,7 @@ from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.candidates import find_candidates
 from ssdzoo.export.onnx.nms import LOWEST, apply_nms, gather_rows, top_k
 from ssdzoo.export.onnx.operator import Decoding, Nms, OperatorCall, translates
-
-NMS_OPERATORS = (
-    "_contrib_box_nms", "_contrib_box_non_maximum_suppression", "_contrib_MultiBoxDetection", "MultiBoxDetection",
-)  # fmt: skip
+from ssdzoo.formats.graph_input import BOX_NMS, MULTI_BOX_DETECTION
 
 
 def split_columns(g: Builder, x: Value, *sizes: int) -> tuple[Value, ...]:
@@ -45,7 +42,7 @@ def _decode(g: Builder, offsets: Value, center: Value, size: Value, stds: list, 
     return g.add("Concat", g.add("Sub", middle, half), g.add("Add", middle, half), axis=-1)
 
 
-@translates(*NMS_OPERATORS[:2])
+@translates(*BOX_NMS)
 def box_nms(call: OperatorCall) -> Value:
     """Rows (B, K, W) that NMS keeps, -1 after them. K is `topk`, not the number of candidates: after it MXNet's rows are -1."""
     g, get = call.g, call.node.get
@@ -74,7 +71,9 @@ def box_nms(call: OperatorCall) -> Value:
         ids = _column(g, rows, at["id"]) if at["id"] >= 0 else None
         boxes = g.add("Slice", rows, [at["box"]], [at["box"] + 4], [2])
     valid = g.add("Greater", scores, minimum)
-    call.notes.nms = Nms(thresh, topk, minimum, found.classes if found else None)
+    before = call.notes.nms  # a MultiBoxDetection, whose boxes go through another NMS
+    known = found.classes if found else before and before.classes
+    call.notes.nms = Nms(thresh, topk, minimum, known, normalized=bool(before and before.normalized))
     by_class = ids if not call.node.flag("force_suppress") else None
     return apply_nms(g, rows, boxes, by_class, valid, thresh, found.classes if found and found.ids is None else None)
 
@@ -118,7 +117,7 @@ def _centers(g: Builder, count: Value, step: float, offset: float) -> Value:
     return g.add("Mul", g.add("Add", cell, float(offset)), step)
 
 
-@translates(*NMS_OPERATORS[2:])
+@translates(*MULTI_BOX_DETECTION)
 def multi_box_detection(call: OperatorCall) -> Value:
     """Rows (B, K, 6) of class id, score and normalized corners that NMS keeps, -1 after them. MXNet leaves the rows that it drops
     in between, with an id of -1. An anchor has one class only: that of its highest score."""
@@ -127,6 +126,7 @@ def multi_box_detection(call: OperatorCall) -> Value:
     stds = [float(v) for v in call.node.numbers("variances", (0.1, 0.1, 0.2, 0.2))]
     thresh, topk, minimum = float(get("nms_threshold", 0.5)), get("nms_topk", -1), float(get("threshold", 0.01))
     offsets = g.add("Reshape", offsets, [0, -1, 4])
+    call.need(isinstance(scores.dims[1], int), f"scores of shape {scores.dims}; the number of classes must be known")
     classes = scores.dims[1] - 1
     call.notes.decoding = Decoding(offsets, anchors, "corner", call.image, stds)
     call.notes.nms = Nms(thresh, topk, minimum, classes, normalized=True)

@@ -9,6 +9,8 @@ from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from ssdzoo.quote import brief
+
 _FOLD = 1 << 24  # elements of a constant that is computed here; a larger one is left to the runtime
 _PROPAGATE = 1024  # elements of a constant whose values take part in the inference of shapes
 
@@ -24,8 +26,13 @@ class Value:
     @property
     def dims(self) -> list:
         """The size of each axis: a number, a name such as "batch", or None."""
+        if not self.type.tensor_type.HasField("shape"):
+            raise ValueError(f"the number of axes of {brief(self.name)} is not known before the model runs")
         shape = self.type.tensor_type.shape
         return [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in shape.dim]
+
+    def __str__(self) -> str:
+        return str(self.dims) if self.type.tensor_type.HasField("shape") else "unknown"
 
     @property
     def rank(self) -> int:
@@ -47,6 +54,7 @@ class Builder:
         self._constants: dict[str, np.ndarray] = {}
         self._small: dict[tuple, Value] = {}
         self._names: set[str] = set()
+        self._counts: dict[str, int] = {}  # how often a name was wanted
         self._prefix = ""
 
     def at(self, name: str) -> None:
@@ -103,6 +111,14 @@ class Builder:
             return self.constant(np.array([dim], np.int64))
         return self.add("Gather", self.add("Shape", value), np.array([axis % value.rank], np.int64), axis=0)
 
+    def shaped(self, op: str, value: Any, like: Value) -> Value:
+        """A value that "Expand" or "Reshape" brings to the shape of another one, whose axes it keeps by number or by name."""
+        result = self.add(op, value, self.add("Shape", like))
+        if result.array is not None:
+            return result
+        # Shape inference does not know sizes that come from a Shape, only how many there are.
+        return Value(result.name, helper.make_tensor_type_proto(result.type.tensor_type.elem_type, like.dims))
+
     def model(self, outputs: dict, metadata: dict, doc: str) -> onnx.ModelProto:
         """The model of the given outputs {name: (Value, dims)}; what they don't depend on is left out."""
         kept, needed = self._needed(outputs)
@@ -143,9 +159,9 @@ class Builder:
         return self.constant(array.astype(np.int64) if array.dtype == int else array)
 
     def _unique(self, name: str) -> str:
-        candidate, count = name, 1
+        candidate = name
         while candidate in self._names:
-            count += 1
+            count = self._counts[name] = self._counts.get(name, 1) + 1
             candidate = f"{name}_{count}"
         self._names.add(candidate)
         return candidate

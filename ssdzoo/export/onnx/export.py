@@ -16,6 +16,7 @@ from ssdzoo.files import replacing
 from ssdzoo.formats.graph_input import input_of
 from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import read_symbol
+from ssdzoo.quote import short
 from ssdzoo.version import __version__
 from ssdzoo.zoo import default_class_names
 
@@ -83,7 +84,11 @@ def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path,
             f"{out}: the weights are {g.constant_bytes(outputs) / 1e9:.1f} GB, and an ONNX file holds less than 2 GB"
         )
     model = g.model(outputs, metadata, _doc(outputs, images))
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # of onnx's own types, which share no base
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise ExportError(f"{graph.source}: makes no ONNX model that is right: {short(lines[0], 200)}") from error
     with replacing(out) as temporary:
         onnx.save_model(model, str(temporary))
     return Path(out)

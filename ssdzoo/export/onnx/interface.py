@@ -6,9 +6,9 @@ import numpy as np
 from onnx import TensorProto
 
 from ssdzoo.errors import ExportError
-from ssdzoo.export.onnx.boxes import NMS_OPERATORS
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.translate import Translation
+from ssdzoo.formats.graph_input import NMS_OPERATORS
 from ssdzoo.formats.symbol_file import SymbolGraph
 
 DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit

@@ -87,6 +87,16 @@ def _check_full(call: OperatorCall, kernel: list, strides: list, pads: list) -> 
         call.need(not beyond, f"kernel {k}, stride {s} and pad {p} with the full convention pool pixels beyond the image")
 
 
+@translates("Pad", "pad")
+def pad(call: OperatorCall) -> Value:
+    """MXNet gives (begin, end) of each axis, ONNX first all begins."""
+    mode, widths = call.node.get("mode", "constant"), [int(n) for n in call.node.numbers("pad_width")]
+    call.need(mode in ("constant", "edge", "reflect"), f"mode {mode!r}; there are constant, edge and reflect")
+    call.need(len(widths) == 2 * call.x.rank, f"pad_width {widths}; two numbers for each of {call.x.rank} axes were expected")
+    value = [float(call.node.get("constant_value", 0))] if mode == "constant" else []
+    return call.g.add("Pad", call.x, widths[::2] + widths[1::2], *(np.array(v, np.float32) for v in value), mode=mode)
+
+
 @translates("Activation")
 def activation(call: OperatorCall) -> Value:
     kinds = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softrelu": "Softplus", "softsign": "Softsign"}
@@ -157,7 +167,7 @@ def softmax_output(call: OperatorCall) -> Value:
     if channel or call.node.flag("preserve_shape"):
         return _noted_softmax(call, 1 if channel else call.x.rank - 1)
     flat = call.g.add("Softmax", call.g.add("Flatten", call.x, axis=1), axis=1)
-    return call.g.add("Reshape", flat, call.g.add("Shape", call.x))
+    return call.g.shaped("Reshape", flat, call.x)
 
 
 def _noted_softmax(call: OperatorCall, axis: int) -> Value:

@@ -85,6 +85,7 @@ class OperatorCall:
     @property
     def x(self) -> Value:
         """The first input."""
+        self.need(bool(self.inputs), "it has no input")
         return self.inputs[0]
 
     def need(self, ok: bool, what: str) -> None:
@@ -107,5 +108,5 @@ def translates(*ops: str) -> Callable:
 
 def describe(graph: SymbolGraph, node: Node) -> str:
     """A node for an error message: name, operator, and where its inputs come from."""
-    sources = ", ".join(f"{graph.nodes[i].name!r} ({graph.nodes[i].op})" for i, _ in node.inputs)
-    return f"{node} with inputs {sources or 'none'}"
+    sources = ", ".join(str(graph.nodes[i]).removeprefix("node ") for i, _ in node.inputs[:8])
+    return f"{node} with inputs {sources or 'none'}{' ...' if len(node.inputs) > 8 else ''}"

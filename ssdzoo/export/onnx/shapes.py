@@ -157,13 +157,13 @@ def broadcast_to(call: OperatorCall) -> Value:
 @translates("broadcast_like")
 def broadcast_like(call: OperatorCall) -> Value:
     call.need(not call.node.numbers("lhs_axes"), "lhs_axes is not translated")
-    return call.g.add("Expand", call.x, call.g.add("Shape", call.inputs[1]))
+    return call.g.shaped("Expand", call.x, call.inputs[1])
 
 
 @translates("reshape_like")
 def reshape_like(call: OperatorCall) -> Value:
     call.need(call.node.get("lhs_begin") is None, "lhs_begin is not translated")
-    return call.g.add("Reshape", call.x, call.g.add("Shape", call.inputs[1]))
+    return call.g.shaped("Reshape", call.x, call.inputs[1])
 
 
 @translates("tile")

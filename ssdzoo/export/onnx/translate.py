@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from onnx.shape_inference import InferenceError
 
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx import arithmetic, boxes, layers, shapes  # noqa: F401  they fill TRANSLATORS
@@ -11,6 +10,7 @@ from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.operator import TRANSLATORS, Notes, OperatorCall, describe
 from ssdzoo.formats.graph_input import is_label
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
+from ssdzoo.quote import brief, short
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,16 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
         if node.op == "null":
             values[node.index, 0] = fed if node.name == data else _parameter(g, node, params)
             continue
+        missing = [(i, n) for i, n in node.inputs if (i, n) not in values]
+        if missing:
+            raise ExportError(f"{graph.source}: {graph.nodes[missing[0][0]]} has no output {missing[0][1]}, which {node} takes")
         inputs = [values[key] for key in node.inputs] + _implied(g, node, params)
         results = _translate_node(OperatorCall(g, node, inputs, graph, values, image, notes))
         for number, result in enumerate(results if isinstance(results, tuple) else (results,)):
             values[node.index, number] = result
+    for index, number in graph.outputs:
+        if (index, number) not in values:
+            raise ExportError(f"{graph.source}: {graph.nodes[index]} has no output {number}")
     return Translation([values[output] for output in graph.outputs], notes)
 
 
@@ -57,18 +63,20 @@ def _translate_node(call: OperatorCall) -> Value | tuple[Value, ...]:
     if translator is None:
         raise ExportError(
             f"{call.graph.source}: {describe(call.graph, call.node)}: this operator is not known here; "
-            f"its attributes are {call.node.attrs}"
+            f"its attributes are {short(call.node.attrs, 200)}"
         )
     try:
         return translator(call)
     except ExportError:
         raise
-    # A wrong file: a missing attribute, a text in place of a number, shapes that don't fit.
-    except (ValueError, TypeError, KeyError, IndexError, RuntimeError, ZeroDivisionError, InferenceError) as error:
-        reason = str(error).strip().splitlines()
-        shapes = [v.dims if v is not None else None for v in call.inputs]
+    # A wrong file: a missing attribute, a text in place of a number, shapes that don't fit. onnx and protobuf have types of error
+    # of their own for these, which share no base.
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        reason = short(lines[-1] if lines else repr(error), 200)
+        shapes = ", ".join(str(v) for v in call.inputs)
         raise ExportError(
-            f"{call.graph.source}: {describe(call.graph, call.node)} of shapes {shapes}: {reason[-1] if reason else error!r}"
+            f"{call.graph.source}: {describe(call.graph, call.node)} of shapes [{short(shapes, 200)}]: {reason}"
         ) from error
 
 
@@ -76,7 +84,9 @@ def _parameter(g: Builder, node: Node, params: dict) -> Value | None:
     if node.name not in params:
         if is_label(node):
             return None  # of a loss; its translator does not read it
-        raise ExportError(f"parameter {node.name!r} is missing; the file holds {', '.join(list(params)[:3])} ...")
+        raise ExportError(
+            f"parameter {brief(node.name)} is missing; the file holds {short(', '.join(list(params)[:3]), 200)} ..."
+        )
     array = np.asarray(params[node.name])
     if array.dtype.kind == "f":
         array = array.astype(np.float32)

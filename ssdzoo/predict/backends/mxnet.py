@@ -6,37 +6,49 @@ from typing import Any
 
 import numpy as np
 
-from ssdzoo.errors import WeightsError
+from ssdzoo.errors import ExportError, WeightsError
 from ssdzoo.machine import package_version
 from ssdzoo.model_source import SymbolSource
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.symbol_preset import parse_symbol
+from ssdzoo.symbol_mxnet import check_shapes, parse_symbol, reason
+from ssdzoo.symbol_preset import image_shape
 
 
 class MXNetBackend:
     """Runs a Gluon network, an SSD or an exported symbol, on the first context of its parameters; see `protocol.Backend`.
 
     Args:
-        net: called with images (B, 3, H, W) float32, it gives class ids, scores and boxes; or, as MultiBoxDetection does, rows of
-            these with boxes in normalized coordinates.
+        net: called with images (B, 3, H, W) float32, it gives class ids, scores and boxes, or rows of these.
         channels_last: it takes (B, H, W, 3) float32 instead.
+        normalized: its boxes are in normalized coordinates, as those of MultiBoxDetection are; else in pixels.
+
+    Raises:
+        ExportError: when it is called, and mxnet can't run the network.
     """
 
     file: Path | None = None
     in_flight = 1
 
-    def __init__(self, net: Any, channels_last: bool = False):
-        self._net, self._channels_last = net, channels_last
+    def __init__(self, net: Any, channels_last: bool = False, normalized: bool = False):
+        self._net, self._channels_last, self._normalized = net, channels_last, normalized
         self._context = next(iter(net.collect_params().values())).list_ctx()[0]
         self.runtime = f"mxnet {package_version('mxnet')}"
 
     def __call__(self, images: np.ndarray) -> tuple:
-        outputs = self._net(self._array(images))
-        if isinstance(outputs, (list, tuple)):
-            return tuple(output.asnumpy() for output in outputs)
-        return _split_rows(outputs.asnumpy(), *images.shape[2:])
+        try:
+            outputs = self._net(self._array(images))
+            if isinstance(outputs, (list, tuple)):
+                ids, scores, boxes = (output.asnumpy() for output in outputs)
+            else:
+                ids, scores, boxes = _split_rows(outputs.asnumpy())
+        except mxnet().base.MXNetError as error:
+            raise ExportError(f"mxnet can't run the network: {reason(error)}") from None
+        if self._normalized:
+            height, width = images.shape[2:]
+            boxes = np.where(ids >= 0, boxes * np.array([width, height] * 2, np.float32), boxes)
+        return ids, scores, boxes
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         if not hasattr(self._net, "head_outputs"):
@@ -50,12 +62,12 @@ class MXNetBackend:
         return mxnet().nd.array(images, ctx=self._context)
 
 
-def _split_rows(rows: np.ndarray, height: int, width: int) -> tuple:
-    """Class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) in pixels of the best rows (B, N, 6), at most as many as an ONNX
-    file of the same graph gives. Rows that NMS dropped lie between the others, with an id of -1."""
+def _split_rows(rows: np.ndarray) -> tuple:
+    """Class ids (B, K, 1), scores (B, K, 1) and boxes (B, K, 4) of the best rows (B, N, 6), at most as many as an ONNX file of
+    the same graph gives. Rows that NMS dropped lie between the others, with an id of -1."""
     order = np.argsort(np.where(rows[..., 0] < 0, np.inf, -rows[..., 1]), axis=1, kind="stable")[:, : Preset.post_nms]
     rows = np.take_along_axis(rows, order[..., None], 1)
-    return rows[..., :1], rows[..., 1:2], rows[..., 2:] * np.array([width, height] * 2, np.float32)
+    return rows[..., :1], rows[..., 1:2], rows[..., 2:]
 
 
 def symbol_block(source: SymbolSource, ctx: Any = None) -> Any:
@@ -63,6 +75,7 @@ def symbol_block(source: SymbolSource, ctx: Any = None) -> Any:
 
     Raises:
         WeightsError: one of the files is damaged, or they don't fit together.
+        ExportError: a graph that mxnet can't run, or one whose outputs are no detections.
     """
     mx, arrays = mxnet(), source.arrays
     symbol_file, params_file = source.symbol, source.params.name
@@ -70,16 +83,37 @@ def symbol_block(source: SymbolSource, ctx: Any = None) -> Any:
         with warnings.catch_warnings():
             # It asks for the type of the data, and then takes that of the parameters.
             warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
-            block = mx.gluon.SymbolBlock(parse_symbol(source.graph), [mx.sym.var(source.input.name)])
+            symbol = parse_symbol(source.graph)
+            block = mx.gluon.SymbolBlock(symbol, [mx.sym.var(source.input.name)])
         parameters = block.collect_params()
         odd = sorted(parameters.keys() ^ arrays.keys())
         if odd:
             where = "the parameter file lacks" if odd[0] in parameters else "the graph lacks"
             raise WeightsError(f"{symbol_file} and {params_file} don't belong together: {where} {odd[0]!r}")
+        _check_outputs(symbol, source)
         for name, parameter in parameters.items():
             array = mx.nd.array(arrays[name], dtype=arrays[name].dtype)
             parameter._load_init(array, ctx or mx.cpu(), cast_dtype=True, dtype_source="saved")
-    except (mx.base.MXNetError, AssertionError) as error:
-        raise WeightsError(f"{symbol_file} and {params_file} don't load: {str(error).strip().splitlines()[-1]}") from None
+    except (mx.base.MXNetError, AssertionError, UnicodeError, TypeError, ValueError) as error:
+        if isinstance(error, (WeightsError, ExportError)):
+            raise
+        raise WeightsError(f"{symbol_file} and {params_file} don't load: {reason(error)}") from None
     block.hybridize()
     return block
+
+
+def _check_outputs(symbol: Any, source: SymbolSource) -> None:
+    """
+    Raises:
+        ExportError: the shapes of the graph don't fit each other at its input size, or its outputs are no detections.
+    """
+    image = image_shape(source.preset.base_size, source.input)
+    known = {name: source.arrays[name].shape for name in symbol.list_inputs() if name in source.arrays}
+    shapes = check_shapes(symbol, str(source.symbol), **known, **{source.input.name: image})
+    widths = [shape[2] if len(shape) == 3 else None for shape in shapes]
+    if widths not in ([6], [1, 1, 4]):
+        found = ", ".join(map(str, shapes[:4]))
+        raise ExportError(
+            f"{source.symbol}: its outputs {found} are no detections: neither (B, K, 6) nor ids (B, K, 1), scores (B, K, 1) and "
+            "boxes (B, K, 4)"
+        )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ssdzoo.errors import ExportError
 from ssdzoo.formats.onnx_metadata import read_metadata
 from ssdzoo.predict.backends.protocol import NoHeadOutputs
 
@@ -21,5 +22,17 @@ def head_names(path: str | Path) -> list[str]:
 
 
 def detections_of(outputs: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What a Detector takes: class ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4)."""
+    """What a Detector takes: class ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4).
+
+    Raises:
+        ExportError: the outputs don't fit each other.
+    """
+    shapes = {name: outputs[name].shape for name in ("class_ids", "scores", "boxes")}
+    if shapes["class_ids"] != shapes["scores"] or shapes["boxes"] != (*shapes["scores"], 4):
+        raise ExportError(f"the outputs of the ONNX model don't fit each other: {shapes}; export the model again")
     return outputs["class_ids"][..., None], outputs["scores"][..., None], outputs["boxes"]
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a runtime's error that says something, or else its type."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -2,13 +2,15 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ssdzoo.errors import ExportError
 from ssdzoo.machine import cores, import_package
-from ssdzoo.predict.backends.onnx_outputs import detections_of, head_names
+from ssdzoo.predict.backends.onnx_outputs import detections_of, first_line, head_names
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
+from ssdzoo.quote import short
 
 # In the order of preference; the CPU comes last and is always there.
 _PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
@@ -29,7 +31,10 @@ class OnnxRuntimeBackend:
         self.file = Path(path)
         self._onnxruntime = import_package("onnxruntime", "onnx")
         self._session = self._open(str(path))
-        quantized = self._session.get_modelmeta().custom_metadata_map.get("quantized", "")
+        try:
+            quantized = self._session.get_modelmeta().custom_metadata_map.get("quantized", "")
+        except UnicodeDecodeError as error:
+            raise self._failed(error) from None
         provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
         self.runtime = f"onnxruntime {self._onnxruntime.__version__} {provider} {quantized}".strip()
 
@@ -37,24 +42,33 @@ class OnnxRuntimeBackend:
         """A session of a path, or of the bytes of a file."""
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it says of an error is in the exception too
         providers = [p for p in _PROVIDERS if p in self._onnxruntime.get_available_providers()]
         try:
             return self._onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:
-            raise ExportError(f"{self.file}: onnxruntime can't run it: {str(error).strip().splitlines()[0]}") from None
+            raise self._failed(error) from None
+
+    def _failed(self, error: Exception) -> ExportError:
+        return ExportError(f"{self.file}: onnxruntime can't run it: {short(first_line(error), 300)}")
+
+    def _run(self, session: Any, names: list, images: np.ndarray) -> list:
+        try:
+            return session.run(names, {"images": images})
+        except Exception as error:  # of several types, which share no base
+            raise self._failed(error) from None
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """{output: array} of a batch."""
         names = [o.name for o in self._session.get_outputs()]
-        return dict(zip(names, self._session.run(names, {"images": images})))
+        return dict(zip(names, self._run(self._session, names, images)))
 
     def __call__(self, images: np.ndarray) -> tuple:
         return detections_of(self.run(images))
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         session, names = self._heads
-        return HeadOutputs(*session.run(names, {"images": images}))
+        return HeadOutputs(*self._run(session, names, images))
 
     @cached_property
     def _heads(self) -> tuple:
@@ -62,7 +76,10 @@ class OnnxRuntimeBackend:
         import onnx
 
         names = head_names(self.file)
-        model = onnx.load(str(self.file))
+        try:
+            model = onnx.load(str(self.file))
+        except Exception as error:  # protobuf's own
+            raise self._failed(error) from None
         if not set(names) <= {name for node in model.graph.node for name in node.output}:
             raise NoHeadOutputs(f"{self.file} has no tensors {', '.join(names)}, which its metadata name")
         model.graph.ClearField("output")

@@ -12,6 +12,7 @@ from ssdzoo.formats.onnx_metadata import read_metadata
 from ssdzoo.machine import cores, import_package
 from ssdzoo.predict.backends.onnx_outputs import detections_of, head_names
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
+from ssdzoo.quote import short
 
 PRECISIONS = ("auto", "f32", "bf16")
 MODES = ("latency", "throughput")
@@ -72,9 +73,12 @@ class OpenVINOBackend:
         requests = self._free.pop()
         try:
             given = [images]
-            for request in requests:
-                results = request.infer(given)
-                given = [np.array(results[i]) for i in range(len(results))]
+            try:
+                for request in requests:
+                    results = request.infer(given)
+                    given = [np.array(results[i]) for i in range(len(results))]
+            except RuntimeError as error:
+                raise ExportError(f"{self.file}: OpenVINO can't run it: {_reason(error)}") from None
             return dict(zip(self._names, given))
         finally:
             self._free.append(requests)
@@ -118,6 +122,8 @@ def split_model(openvino: ModuleType, model: Any, metadata: dict) -> list | None
     if not metadata.get("heads") or not metadata["size"]:
         return None
     tensors = {name: output for node in model.get_ops() for output in node.outputs() for name in output.names}
+    if not set(metadata["heads"]) <= tensors.keys():
+        return None
     heads = [tensors[name] for name in metadata["heads"]]
     network = openvino.Model([openvino.opset13.result(head) for head in heads], model.get_parameters(), "network")
     entries = []
@@ -132,4 +138,4 @@ def split_model(openvino: ModuleType, model: Any, metadata: dict) -> list | None
 
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return short(lines[-1] if lines else type(error).__name__, 300)
