@@ -135,7 +135,9 @@ def explore(check: Check, inputs: int, seed: int = 0, first: int = 0, seconds: f
                     finding = f"the process ended with {process.exitcode}"
                 if finding:
                     if keep and finding not in findings:
-                        shutil.copytree(Path(root) / str(number), keep / f"input-{seed}-{number}", dirs_exist_ok=True)
+                        shutil.copytree(
+                            Path(root) / str(number), keep / f"input-{seed}-{number}", dirs_exist_ok=True, ignore=_unfit
+                        )
                     findings.setdefault(finding, []).append(number)
                 shutil.rmtree(Path(root) / str(number), ignore_errors=True)
                 number += 1
@@ -145,6 +147,12 @@ def explore(check: Check, inputs: int, seed: int = 0, first: int = 0, seconds: f
             process.kill()
             process.join()
     return answers, findings
+
+
+def _unfit(folder: str, names: list) -> list:
+    """What is not kept of an input: FIFOs, links, and files of more than a MiB. The input can be made again from its number."""
+    kept = [name for name in names if (path := Path(folder, name)).is_dir() or (path.is_file() and path.stat().st_size < 1 << 20)]
+    return [name for name in names if name not in kept or Path(folder, name).is_symlink()]
 
 
 def _work(check: Check, seed: int, number: int, stop: int, root: Path, memory: int, pipe: Any) -> None:

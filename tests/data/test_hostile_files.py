@@ -198,6 +198,14 @@ def test_names_of_thousands_of_characters(tmp_path):
         load_dataset(data, "train")
 
 
+def test_half_a_character_in_a_name(tmp_path):
+    data = write("coco", tmp_path / "d")
+    file = data / "annotations" / "instances_train2017.json"
+    file.write_text(file.read_text().replace("a.png", "\\ud800.png"))
+    with pytest.raises(DataError, match="'.ud800.png' names no image"):
+        load_dataset(data, "train")
+
+
 def test_an_offset_that_no_file_reaches(tmp_path):
     data = write("recordio", tmp_path / "d")
     (data / "train.idx").write_text(f"0\t{10**17}\n")

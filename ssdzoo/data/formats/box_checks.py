@@ -67,6 +67,7 @@ def are_normalized(boxes: np.ndarray) -> bool:
     """Whether boxes (M, 4), xyxy in the numbers of their file, are all in normalized coordinates: they begin within 0 and 1, have
     sides of at most 1, and some of them have an extent. As pixels they would cover next to nothing."""
     ordered = order_corners(boxes)
-    sides = ordered[:, 2:] - ordered[:, :2]
+    with np.errstate(invalid="ignore"):
+        sides = ordered[:, 2:] - ordered[:, :2]
     within = (ordered[:, :2] >= 0).all() and (ordered[:, :2] < 1).all() and (sides <= 1 + ROUNDING).all()
     return bool(within and (sides > 0).all(1).any())

@@ -17,8 +17,16 @@ def path_inside(folder: Path, text: str, where: str) -> Path:
     """
     plain = text.replace("\\", "/") if "\\" in text and not os.path.isfile(folder / text) else text
     relative = os.path.normpath(plain)
-    if relative == "." or "\0" in text:
+    if relative == "." or not _can_be_path(text):
         raise DataError(f"{where}: {brief(text)} names no image")
     if relative.split(os.sep)[0] == ".." or os.path.isabs(relative) or ntpath.splitdrive(text)[0]:
         raise DataError(f"{where}: {brief(text)} leads out of {folder}; expected a path inside of it")
     return folder / relative
+
+
+def _can_be_path(text: str) -> bool:
+    """False for texts with zero bytes, or with half a character, as JSON may have them."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
