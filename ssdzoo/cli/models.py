@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Annotated, Optional
 
+from rich.text import Text
+
 from ssdzoo.cli.options import Json, argument, console, option
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
@@ -131,7 +133,7 @@ def _weights_table(presets: list, starts: dict, with_backbone: bool) -> PlainTab
     for p in presets:
         detector, backbone = _begin(starts[p.name]), _begin(starts[p.backbone])
         cell = "\n".join([f"detector: {detector}"] * bool(detector) + [backbone or "random weights: none are published"])
-        table.add_row(p.name, *([p.classifier] if with_backbone else []), cell)
+        table.add_row(p.name, *([p.classifier] if with_backbone else []), Text(cell))
     return table
 
 

@@ -19,7 +19,7 @@ from ssdzoo.quote import brief
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 OPENCV_PIXELS = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)  # as OpenCV reads it when it is imported
-MOST_PIXELS = 1 << 28  # 16,384 x 16,384; `SSDZOO_MAX_PIXELS` sets another limit
+MOST_PIXELS = 1 << 29  # photos of 500 megapixels have fewer; `SSDZOO_MAX_PIXELS` sets another limit
 MOST_SCANS = 100  # of a JPEG; cameras and programs write 10 to 20, and each takes as long as decoding a whole image
 SCANNED_PIXELS = 1 << 32  # pixels times scans of a JPEG: about half a minute
 FILE_BYTES_PER_PIXEL = 4  # of an image's file, for the pixels that an image may have

@@ -170,12 +170,12 @@ def test_evaluation_with_each_backend(trained, tmp_path):
     assert value["runtime"].startswith("onnxruntime") and value["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
     assert value["counts"]["detections"] == pytest.approx(expected["counts"]["detections"], abs=3)
     code = "import sys; sys.modules['mxnet'] = None\nfrom ssdzoo.cli import main; main()"
-    command = [sys.executable, "-c", code, "eval", str(tmp_path / "table.onnx"), str(trained / "data"), "--json"]
+    command = [sys.executable, "-c", code, "eval", str(tmp_path / "run.onnx"), str(trained / "data"), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["mAP"] == pytest.approx(expected["mAP"], abs=1e-3)
-    _, shown = ssdzoo("eval", tmp_path / "table.onnx", trained / "data", "--backend", "mxnet", status=2)
-    assert shown == f"ssdzoo: {tmp_path}/table.onnx: mxnet runs no ONNX file; its backends are onnxruntime and openvino\n"
+    _, shown = ssdzoo("eval", tmp_path / "run.onnx", trained / "data", "--backend", "mxnet", status=2)
+    assert shown == f"ssdzoo: {tmp_path}/run.onnx: mxnet runs no ONNX file; its backends are onnxruntime and openvino\n"
 
 
 def test_evaluation_as_coco(trained, tmp_path):
@@ -266,7 +266,7 @@ def test_resume(trained):
         (
             ("train", "ssd_300_mobilenet0.25_custom", "DATA", "--base-weights", "none.params"),
             1,
-            "none.params: no such parameter file",
+            "--base-weights none.params: no such file",
         ),
         (("eval", "RUN", "DATA", "--split", "nope"), 1, "no split 'nope'"),
         (("eval", "RUN", "DATA", "--metric", "coc"), 2, "no metric 'coc': there are voc07, voc12, coco; do you mean 'coco'?"),

@@ -14,6 +14,7 @@ import pytest
 from ssdzoo.data import images, load_dataset
 from ssdzoo.data.check.check_dataset import check_dataset
 from ssdzoo.data.check.similar_names import similar_names
+from ssdzoo.data.formats.image_finder import path_tails
 from ssdzoo.data.images import image_size, read_image
 from ssdzoo.errors import DataError
 from ssdzoo.files import open_file, read_whole, replacing
@@ -160,7 +161,7 @@ def test_a_thumbnail_s_scans_do_not_count(tmp_path):
 ])  # fmt: skip
 def test_few_bytes_of_any_format_claim_many_pixels(data, tmp_path):
     (tmp_path / "x.png").write_bytes(data + bytes(1000))
-    with pytest.raises(DataError, match="30000x30000 are too many pixels, the limit is 268 million"):
+    with pytest.raises(DataError, match="30000x30000 are too many pixels, the limit is 536 million"):
         read_image(tmp_path / "x.png")
 
 
@@ -193,9 +194,10 @@ def test_names_of_thousands_of_characters(tmp_path):
         load_dataset(data, "train")
     assert len(str(error.value)) < 1100
     data = write("csv", tmp_path / "e")
-    (data / "train.csv").write_text("image,xmin,ymin,xmax,ymax,class\n" + "y/" * 3000 + "none.png,1,2,3,4,ant\n")
+    (data / "train.csv").write_text("image,xmin,ymin,xmax,ymax,class\n" + "y" * 5000 + "/none.png,1,2,3,4,ant\n")
     with pytest.raises(DataError, match=r"line 2: .* \.\.\. .*: cannot be read: File name too long"):
         load_dataset(data, "train")
+    assert len(path_tails("y/" * 3000 + "none.png")) == 31
 
 
 def test_half_a_character_in_a_name(tmp_path):
@@ -240,3 +242,17 @@ def test_messages_of_classes_are_short(names, tmp_path):
     with pytest.raises(DataError) as error:
         load_dataset(data, "train", names)
     assert len(str(error.value)) < 1000
+
+
+def test_a_list_of_many_images_that_are_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("ssdzoo.data.formats.yolo.MOST_WRONG", 20)
+    monkeypatch.setattr("ssdzoo.data.formats.voc.MOST_MISSING", 20)
+    data = write("yolo", tmp_path / "d")
+    (data / "data.yaml").write_text("train: list.txt\nnames: [ant, bee, cow]\n")
+    (data / "list.txt").write_text("images/train/a.png\n" + "images/train/none.png\n" * 100_000)
+    problems = [p.message for p in check_dataset(data, workers=0).errors]
+    assert "20 of its first 21 lines name no image; the others were not looked at" in problems
+    data = write("voc", tmp_path / "e")
+    (data / "ImageSets" / "Main" / "train.txt").write_text("a\n" + "".join(f"none{i}\n" for i in range(10_000)))
+    problems = [p.message for p in check_dataset(data, workers=0).errors]
+    assert problems[0] == "10,000 of its 10,001 lines name no annotation; 20 of them are listed" and len(problems) == 21

@@ -249,7 +249,7 @@ def test_a_header_that_claims_too_many_pixels(tmp_path):
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
     for read in (read_image, image_size):
         with pytest.raises(
-            DataError, match="x.png: 60000x60000 are too many pixels, the limit is 268 million; .* set SSDZOO_MAX_PIXELS"
+            DataError, match="x.png: 60000x60000 are too many pixels, the limit is 536 million; .* set SSDZOO_MAX_PIXELS"
         ):
             read(tmp_path / "x.png")
 
@@ -287,7 +287,7 @@ def test_the_memory_sets_the_limit(monkeypatch):
     assert images.max_pixels() == 100_000_000
     images.max_pixels.cache_clear()
     monkeypatch.setattr(images, "memory", lambda: None)
-    assert images.max_pixels() == 1 << 28
+    assert images.max_pixels() == 1 << 29
     images.max_pixels.cache_clear()
     monkeypatch.setenv("SSDZOO_MAX_PIXELS", "2000000000")
     assert images.max_pixels() == 1 << 30  # OpenCV's

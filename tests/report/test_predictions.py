@@ -1,11 +1,13 @@
 """Pictures and detections.json of images, some of which cannot be read."""
 
 import json
+import os
 
 import cv2
 import numpy as np
 import pytest
 
+from ssdzoo.data.images import encode_image
 from ssdzoo.errors import DataError
 from ssdzoo.predict.detector import Detector
 from ssdzoo.report.predictions import write_predictions
@@ -76,3 +78,21 @@ def test_on_the_command_line(folder, tmp_path, monkeypatch):
     ssdzoo("predict", "any", folder / "b.jpg", folder / "d.jpg", "--out", tmp_path / "out")
     out, _ = ssdzoo("predict", "any", folder / "a.jpg", "--out", tmp_path / "out", status=1)
     assert out.startswith("0 objects in 0 images: ") and (tmp_path / "out" / "detections.json").read_text() == "[]"
+
+
+def test_names_that_are_not_utf_8(tmp_path):
+    """OpenCV would end the process on such a path."""
+    path = tmp_path / os.fsdecode(b"caf\xe9 \x1b[31m.jpg")
+    path.write_bytes(encode_image(np.full((20, 30, 3), 99, np.uint8), ".jpg"))
+    bad = tmp_path / os.fsdecode(b"\xff.png")
+    bad.write_bytes(b"no image")
+    failed = []
+    found = write_predictions(
+        Detector(OneBox(), PRESET), [path, bad], tmp_path / "out", 0.5, None, lambda *pair: failed.append(pair)
+    )
+    assert [row["picture"] for row in found] == [f"{path.stem}.jpg"]
+    assert (tmp_path / "out" / f"{path.stem}.jpg").stat().st_size > 300
+    assert json.loads((tmp_path / "out" / "detections.json").read_text()) == found
+    assert [str(error).rpartition("/")[2].partition(";")[0] for _, error in failed] == [
+        "\\udcff.png: not an image that OpenCV can decode"
+    ]

@@ -23,6 +23,7 @@ from ssdzoo.quote import brief, short
 
 MOST_XML = 1 << 28  # bytes of an annotation
 FEW_TAGS = 10_000
+MOST_MISSING = 1000  # annotations that a list names
 MOST_DEPTH, MOST_ELEMENTS = 100, 4_000_000  # of a file with more tags
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -89,6 +90,13 @@ class VOCReader(PerImageReader):
         stems = [self._stem(line) for line in lines if line]
         if not stems:
             raise EmptySplitError(f"{files[0]}: the split is empty")
+        known = set(self.stems(""))
+        missing = [stem for stem in stems if stem not in known]
+        if len(missing) > MOST_MISSING:  # reading each of a million to say that it is missing takes minutes
+            message = f"{len(missing):,} of its {len(stems):,} lines name no annotation; {MOST_MISSING:,} of them are listed"
+            problems.append(Problem(files[0], message, "annotation", ERROR))
+            known.update(missing[:MOST_MISSING])
+            stems = [stem for stem in stems if stem in known]
         # Lists of single classes repeat an image; one list that does so is reported by the check.
         return [("", stem) for stem in (stems if len(files) == 1 else dict.fromkeys(stems))]
 

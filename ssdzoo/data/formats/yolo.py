@@ -19,6 +19,7 @@ from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief, short
 
+MOST_WRONG = 1000  # lines of a list
 _FAR_OUTSIDE = 0.05  # of the image: a coordinate that leaves it by more is not one that was rounded
 
 
@@ -140,7 +141,12 @@ class YOLOReader(Reader):
         if os.path.isdir(place):
             return images_below(place)
         images, finder = [], ImageFinder([place.parent, self._root])
-        for line_number, line in enumerate(read_text(place).splitlines(), 1):
+        lines, known = read_text(place).splitlines(), len(problems)
+        for line_number, line in enumerate(lines, 1):
+            if len(problems) - known == MOST_WRONG:  # looking for a missing image takes a millisecond
+                message = f"{MOST_WRONG:,} of its first {line_number - 1:,} lines name no image; the others were not looked at"
+                problems.append(Problem(place, message, "image", ERROR))
+                break
             line = line.strip()
             if not line:
                 continue
