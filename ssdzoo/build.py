@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from ssdzoo.class_names import class_names
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.network import SSD
 from ssdzoo.nn.anchors import LiteAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.backbones import feature_maker
 from ssdzoo.nn.parameters import current_value
-from ssdzoo.nn.ssd import class_names
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD, Preset
 from ssdzoo.runtime import mx
 from ssdzoo.weights.converted import find_detector

@@ -13,7 +13,7 @@ ROOT = Path(ssdzoo.__file__).parent
 LAYERS = (
     "version quote errors cgroups machine files progress suggest",
     "runtime",
-    "boxes detections preset",
+    "boxes class_names detections preset",
     "formats metrics anchors",
     "zoo",
     "data.image_header data.images data.video data.record data.index",
