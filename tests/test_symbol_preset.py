@@ -22,6 +22,7 @@ PHOTO = np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8)
 
 def export(name, folder, classes=("a", "b", "c")):
     """GluonCV's network, its preset, and its two kinds of export in `folder`: plain.*, and raw.* which takes pixels."""
+    mx.random.seed(0)
     net, preset = gluoncv_network(name, classes), find_preset(name)
     preset = preset if preset.classes else preset.with_classes(classes)
     size = preset.base_size[0]
@@ -36,7 +37,7 @@ def export(name, folder, classes=("a", "b", "c")):
     "name",
     [
         pytest.param("ssd_512_resnet18_v1_voc", marks=pytest.mark.long),
-        "ssd_300_vgg16_atrous_coco",
+        pytest.param("ssd_300_vgg16_atrous_coco", marks=pytest.mark.long),
         "ssd_300_mobilenet1.0_lite_coco",
         "ssd_300_mobilenet0.25_custom",
     ],
@@ -50,9 +51,16 @@ def test_gluoncv_exports_are_detectors(name, tmp_path):
         detector = ssdzoo.load(tmp_path / pair)
         assert detector.preset.base_size == preset.base_size and detector.names == names and detector.preset.mean == mean
         found = detector(PHOTO, 0.0)[0]
-        np.testing.assert_array_equal(found.class_ids, expected.class_ids)
-        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
-        np.testing.assert_allclose(found.boxes, expected.boxes, atol=0.01)
+        assert_alike(found, expected)
+
+
+def assert_alike(ones, others):
+    """The same detections. Those of equal scores may change places, because a graph that normalizes rounds differently."""
+    np.testing.assert_allclose(ones.scores, others.scores, atol=1e-5)
+    for a, b in ((ones, others), (others, ones)):
+        for class_id, score, box in zip(a.class_ids, a.scores, a.boxes):
+            near = (np.abs(b.scores - score) < 1e-5) & (np.abs(b.boxes - box).max(axis=1) < 0.01)
+            assert (near & (b.class_ids == class_id)).any()
 
 
 @pytest.mark.parametrize("classes", [["a"], ["a", "b", "c"], [str(i) for i in range(20)]])

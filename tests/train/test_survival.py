@@ -108,7 +108,7 @@ def test_a_full_disk_loses_nothing_that_was_saved(folder, limit, monkeypatch):
     assert_resumes(folder, out)
 
 
-@pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("sign, status", [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)])
 def test_ctrl_c_and_what_ends_a_process_stop_cleanly(folder, sign, status):
     out = folder / f"stopped{status}"
     process = start(folder, out.name, workers=2, epochs=500)
