@@ -85,7 +85,8 @@ def command(job: str, folder: Path, checkout: Path) -> list[str]:
     if job == "train":
         out = tempfile.mkdtemp(dir=folder)
         arguments = [str(folder / "run" / "model.toml"), str(folder / "data"), "--out", f"{out}/run", "--epochs", "1"]
-        return [*python, "-m", "ssdzoo", "train", *arguments, "--batch-size", "8", "--workers", "1", "--val-split", "none"]
+        arguments += ["--weights", str(folder / "run" / "best.params"), "--batch-size", "8", "--workers", "1"]
+        return [*python, "-m", "ssdzoo", "train", *arguments, "--val-split", "none"]
     return [*python, str(Path(__file__).resolve()), "--measure", job.partition(":")[2], "--folder", str(folder)]
 
 
