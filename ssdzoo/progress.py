@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 
 
 def counted(number: int, noun: str) -> str:
-    """A number and its noun: "1 image", "1,200 images", "2 classes"."""
-    plural = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    """A number and its noun: "1 image", "1,200 images", "2 classes", "2 boxes"."""
+    plural = "" if number == 1 else "es" if noun.endswith(("s", "x")) else "s"
     return f"{number:,} {noun}{plural}"
 
 

@@ -20,7 +20,7 @@ from ssdzoo.data.formats.splits import (
 )
 from ssdzoo.data.record import ERROR, Dataset, Problem
 from ssdzoo.errors import DataError
-from ssdzoo.progress import Silent
+from ssdzoo.progress import Silent, counted
 from ssdzoo.quote import brief
 
 SHOWN = 5  # bad files that one error names
@@ -93,7 +93,7 @@ def no_objects(split: str, count: int, problems: list) -> str:
     """What to say about a split of `count` images for which `has_objects` is False; `problems` are those of its boxes."""
     images = f"its {count} images have" if count > 1 else "its only image has"
     empty = sum(problem.kind == "degenerate box" for problem in problems)
-    why = f" ({empty} box{'es' * (empty > 1)} without width or height left out)" if empty else ""
+    why = f" ({counted(empty, 'box')} without width or height left out)" if empty else ""
     return (
         f"split {split!r}: {images} not a single object{why}, and images without objects alone can be neither trained nor "
         "evaluated on: check the annotations"

@@ -11,6 +11,7 @@ from ssdzoo.errors import DataError
 from ssdzoo.files import user_cache, write_text
 from ssdzoo.machine import cores, processor
 from ssdzoo.preset import read_preset
+from ssdzoo.progress import counted
 
 _NEWEST = ("machine", "preset", "runtime", "batch")  # of each the newest measurement is kept
 _FIELDS = {*_NEWEST, "version", "image_ms", "date"}
@@ -22,8 +23,7 @@ def timings_file() -> Path:
 
 def this_machine() -> str:
     """The processor and how many cores of it this process may use."""
-    count = cores()
-    return f"{processor('model name') or platform.machine()}, {count} core{'s' if count > 1 else ''}"
+    return f"{processor('model name') or platform.machine()}, {counted(cores(), 'core')}"
 
 
 def remember(table: str | Path, rows: list[dict]) -> None:

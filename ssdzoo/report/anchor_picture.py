@@ -9,6 +9,7 @@ from ssdzoo.anchors.recall import THRESHOLDS
 from ssdzoo.boxes import anchor_grid
 from ssdzoo.data.images import read_image
 from ssdzoo.measure.anchor_fit import Fit
+from ssdzoo.progress import counted
 from ssdzoo.report.pictures import legend, picture_grid
 
 SMALLEST, LARGEST, WIDTH = 340, 700, 2000  # pixels of a panel's longer side, and of the whole picture
@@ -43,7 +44,7 @@ def draw_fit(fit: Fit) -> np.ndarray:
             parts = (fit.objects.boxes[mine][here & ~missed], fit.objects.boxes[mine][here & missed], anchors[here])
             panels.append(_panel(image, scale, level, *parts))
             note = f", {(here & missed).sum()} missed" if (here & missed).any() else ""
-            captions.append(f"{level.cells[0]}x{level.cells[1]}: {here.sum()} object{'s' * (here.sum() != 1)}{note}")
+            captions.append(f"{level.cells[0]}x{level.cells[1]}: {counted(here.sum(), 'object')}{note}")
         grid = picture_grid(panels, columns, image.shape[:2], captions=captions)
         text = f"{title}: {missed.sum()} of {len(missed)} objects in this image without an anchor at IoU 0.5"
         rows += [legend([(None, text)], grid.shape[1]), grid]

@@ -5,12 +5,13 @@ from collections import defaultdict
 from rich.console import Console
 
 from ssdzoo.data.check.check_dataset import DataCheck
+from ssdzoo.progress import counted
 from ssdzoo.report.tables import PlainTable, add_rows, make_table, print_examples, print_line, print_table
 
 
 def print_check(check: DataCheck, console: Console) -> None:
     """Prints the result of a data check."""
-    classes = f"{len(check.names)} class{'es' * (len(check.names) != 1)}"
+    classes = counted(len(check.names), "class")
     print_line(console, f"{check.data}: {', '.join(check.formats)}, {classes}", "bold")
     console.print()
     console.print(_splits(check))
@@ -32,7 +33,7 @@ def print_check(check: DataCheck, console: Console) -> None:
 
 def _verdict(check: DataCheck) -> str:
     errors, warnings = len(check.errors), len(check.warnings)
-    found = f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}"
+    found = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
     return f"{found}: " + ("a training would fail, or learn something wrong" if errors else "ready to train")
 
 

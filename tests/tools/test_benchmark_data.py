@@ -1,23 +1,17 @@
 """The script that makes a data set of COCO's size, with a dozen images."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 
 from ssdzoo.data import load_dataset
 from ssdzoo.data.images import image_size
-
-PATH = Path(__file__).resolve().parents[2] / "tools" / "benchmark_data.py"
+from tests.tools.scripts import load_script
 
 
 @pytest.fixture
 def script():
-    spec = importlib.util.spec_from_file_location("benchmark_data", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("benchmark_data")
 
 
 @pytest.mark.parametrize("polygons", [False, True])

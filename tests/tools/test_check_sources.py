@@ -1,18 +1,17 @@
 """The tool that asks the servers of the table of sources, against a local one."""
 
-import importlib.util
 import subprocess
 import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 
 import pytest
 
 from ssdzoo.weights.sources import Source
+from tests.tools.scripts import TOOLS, load_script
 
-PATH = Path(__file__).resolve().parents[2] / "tools" / "check_sources.py"
+PATH = TOOLS / "check_sources.py"
 
 
 @contextmanager
@@ -42,10 +41,7 @@ def head_server(sizes: dict):
 
 @pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location("check_sources", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script("check_sources")
 
 
 def test_sizes_are_compared(tool, monkeypatch, capsys):

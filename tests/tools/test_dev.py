@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "tools" / "dev.py"
+from tests.tools.scripts import TOOLS, load_script
+
+PATH = TOOLS / "dev.py"
 
 
 @pytest.fixture
 def dev(tmp_path, monkeypatch):
     """The script as a module, whose checkout is an empty folder."""
-    spec = importlib.util.spec_from_file_location("dev", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_script("dev")
     for name in ("setup.cfg", "setup.py", "pyproject.toml"):
         (tmp_path / name).write_text(name)
     for name, value in (("ROOT", tmp_path), ("VENV", tmp_path / ".venv"), ("STAMP", tmp_path / ".venv" / "installed")):

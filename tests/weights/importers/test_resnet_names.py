@@ -1,22 +1,19 @@
 """torchvision's ResNet-18 and ResNet-FPN by their names, without torch."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from ssdzoo.weights.backbone import read_backbone, read_pyramid
 from tests.formats.torch_files import write_pth
+from tests.weights.importers.torchvision_names import add_conv_and_norm
 
 
 def resnet18():
     """{name: array} of torchvision's resnet18 with random numbers."""
-    random, arrays = np.random.default_rng(0), {}
-
-    def layer(conv, norm, shape):
-        arrays[f"{conv}.weight"] = random.normal(size=shape).astype(np.float32)
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            arrays[f"{norm}.{part}"] = random.uniform(0.5, 1, shape[0]).astype(np.float32)
-        arrays[f"{norm}.num_batches_tracked"] = np.array(7)
-
+    arrays: dict = {}
+    layer = partial(add_conv_and_norm, arrays, np.random.default_rng(0))
     layer("conv1", "bn1", (64, 3, 7, 7))
     channels = 64
     for stage, width in enumerate((64, 128, 256, 512), 1):

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.backbone import read_backbone
 from tests.formats.torch_files import write_pth
+from tests.weights.importers.torchvision_names import add_conv_and_norm
 
 mx = mxnet()
 MODEL = "ssd_320_mobilenetv2_1.0_lite_custom"
@@ -14,14 +17,8 @@ BLOCKS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3
 
 def torchvision():
     """{name: array} of mobilenet_v2 with random numbers."""
-    random, arrays = np.random.default_rng(0), {}
-
-    def layer(conv, norm, shape):
-        arrays[f"{conv}.weight"] = random.normal(size=shape).astype(np.float32)
-        for part in ("weight", "bias", "running_mean", "running_var"):
-            arrays[f"{norm}.{part}"] = random.uniform(0.5, 1, shape[0]).astype(np.float32)
-        arrays[f"{norm}.num_batches_tracked"] = np.array(7)
-
+    arrays: dict = {}
+    layer = partial(add_conv_and_norm, arrays, np.random.default_rng(0))
     layer("features.0.0", "features.0.1", (32, 3, 3, 3))
     number, channels = 0, 32
     for expansion, out, count in BLOCKS:

@@ -1,0 +1,256 @@
+"""The kinds of models that a user may name, and what each reads from its files."""
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ssdzoo.anchors.levels import Level
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.files import file_hash
+from ssdzoo.formats.graph_input import GraphInput, input_of
+from ssdzoo.formats.onnx_metadata import read_onnx_preset
+from ssdzoo.formats.params_file import read_params, strip_prefix
+from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
+from ssdzoo.preset import Preset, read_fields, read_preset
+from ssdzoo.symbol_preset import infer_preset
+from ssdzoo.weights.converted import find_detector
+
+
+class _Source:
+    """What all kinds of models share. Each has, besides:
+
+    Attributes:
+        model: str, as the user named it.
+        name: str, what files that are made from it are called.
+        preset: Preset, with the classes, and the mean and std of the input.
+        files: list of the files that it is read from, the weights first.
+    """
+
+    model: str
+
+    @property
+    def files(self) -> list[Path]:
+        raise NotImplementedError
+
+    @property
+    def has_weights(self) -> bool:
+        return True
+
+    def located(self) -> Any:
+        """The same with the files of its weights, where a preset's published ones are still to be found. Weights of another
+        project bring the mean and std of their pixels with them.
+
+        Raises:
+            WeightsError: there are none.
+        """
+        return self
+
+    def network(self, ctx: Any = None) -> Any:
+        """The SSD with its weights on `ctx`, hybridized, for pixels of the preset's mean and std.
+
+        Raises:
+            CallError: an exported model, which holds a graph and no network.
+            WeightsError: missing or wrong weights.
+        """
+        raise self._no_network()
+
+    def levels(self) -> list[Level]:
+        """The anchors of each feature map: those of the weights, or else those of the preset.
+
+        Raises:
+            CallError, WeightsError: as `network`.
+        """
+        raise self._no_network()
+
+    def _no_network(self) -> CallError:
+        return CallError(f"{self.model} is an exported model: name the run, the table or the preset that it was made from")
+
+    def digest(self, *more: str) -> str:
+        """SHA-256, hexadecimal, of the contents of its files and of `more`."""
+        digest = hashlib.sha256("\n".join(more).encode())
+        for file in self.files:
+            digest.update(bytes.fromhex(file_hash(file)))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class NetworkSource(_Source):
+    """A preset, a table, a run folder, or a converted parameter file with its table: a network that can be built.
+
+    Attributes:
+        preset: its classes may be missing where there are no weights.
+        weights: parameter file, or None for the published one.
+        table: the file that the preset was read from, or None.
+    """
+
+    model: str
+    preset: Preset
+    weights: Path | None = None
+    table: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """Of a run, that of its folder: the presets of two runs may have one name."""
+        folder = Path(self.model)
+        return (Path(os.path.abspath(folder)).name if self.table == folder / "model.toml" else "") or self.preset.name
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether the user named weights; for a bare preset some may be published."""
+        return self.weights is not None
+
+    def located(self) -> "NetworkSource":
+        return self if self.weights else self._located
+
+    @cached_property
+    def _located(self) -> "NetworkSource":
+        if self.preset.classes is None:
+            raise WeightsError(f"{self.preset.name} has no published weights: name a run folder, or a file with weights=")
+        found = find_detector(self.preset.name)
+        table = found.path.with_suffix(".toml") if found.preset else self.table
+        return replace(self, preset=found.preset or self.preset, weights=found.path, table=table)
+
+    @property
+    def params(self) -> Path:
+        """The parameter file; a published one may be downloaded.
+
+        Raises:
+            WeightsError: there is none.
+        """
+        weights = self.located().weights
+        assert weights is not None
+        return weights
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.params, *([self.table] if self.table else [])]
+
+    def network(self, ctx: Any = None) -> Any:
+        from ssdzoo.build import get_model  # mxnet
+
+        if self.weights is None and self.preset.classes is None:
+            self.located()  # raises
+        net = get_model(self.preset, ctx=ctx, pretrained=self.weights or True)
+        net.hybridize()
+        return net
+
+    def levels(self) -> list[Level]:
+        from ssdzoo.build import get_model
+        from ssdzoo.nn.anchors import network_levels
+
+        return network_levels(self.network() if self.has_weights else get_model(self.preset.with_classes(["object"])))
+
+    def digest(self, *more: str) -> str:
+        return super().digest(self.preset.to_toml(), *more)
+
+
+@dataclass(frozen=True)
+class SymbolSource(_Source):
+    """An exported model: `NAME-symbol.json` with `NAME-0000.params`, and the sidecar `NAME.toml` where there is one.
+
+    Attributes:
+        symbol, params: the two files.
+        sidecar: a whole preset, some fields of one, or None.
+        given: (mean, std) that the user gave, three numbers each, or None. They win over the sidecar's.
+    """
+
+    model: str
+    symbol: Path
+    params: Path
+    sidecar: Path | None = None
+    given: tuple | None = None
+
+    @property
+    def name(self) -> str:
+        return self.symbol.name.removesuffix("-symbol.json")
+
+    @property
+    def files(self) -> list[Path]:
+        return [file for file in (self.params, self.symbol, self.sidecar) if file]
+
+    @cached_property
+    def known(self) -> dict:
+        """The fields of a preset that the sidecar holds, and those that the user gave."""
+        fields = read_fields(self.sidecar) if self.sidecar else {}
+        return {**fields, "mean": self.given[0], "std": self.given[1]} if self.given else fields
+
+    @cached_property
+    def graph(self) -> SymbolGraph:
+        return read_symbol(self.symbol)
+
+    @cached_property
+    def arrays(self) -> dict:
+        """{name: array} of the parameters, names without `arg:` and `aux:`."""
+        return {strip_prefix(name): array for name, array in read_params(self.params).items()}
+
+    @cached_property
+    def input(self) -> GraphInput:
+        """What the graph takes."""
+        return input_of(self.graph, self.arrays)
+
+    @cached_property
+    def normalization(self) -> tuple:
+        """(mean, std) that prepare RGB images in 0..1 for the graph.
+
+        Raises:
+            CallError: they are given for a graph that normalizes images itself; nobody knows them.
+        """
+        if self.given and self.input.white is not None:
+            raise CallError(f"{self.symbol}: its graph normalizes images itself: leave mean= and std= out")
+        return self.input.normalization(self.known.get("mean"), self.known.get("std"), str(self.symbol))
+
+    @cached_property
+    def preset(self) -> Preset:
+        """From the sidecar, and what that leaves out from the graph, which takes mxnet for an unknown input size.
+
+        Raises:
+            WeightsError: not the detections of an SSD, or its input size is not known.
+            CallError: as `normalization`.
+        """
+        mean, std = self.normalization
+        if self.sidecar is None or "backbone" not in self.known:
+            return infer_preset(self.graph, self.arrays, {**self.known, "mean": mean, "std": std})
+        return replace(read_preset(self.sidecar), mean=mean, std=std)
+
+    def digest(self, *more: str) -> str:
+        return super().digest(*(map(str, self.given or ())), *more)
+
+
+@dataclass(frozen=True)
+class OnnxSource(_Source):
+    """An ONNX file of ssdzoo's export.
+
+    Attributes:
+        given: (mean, std) that the user gave, three numbers each, or None.
+    """
+
+    model: str
+    path: Path
+    given: tuple | None = None
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.path]
+
+    @cached_property
+    def _read(self) -> tuple:
+        return read_onnx_preset(self.path, self.given)
+
+    @property
+    def preset(self) -> Preset:
+        return self._read[0]
+
+    @property
+    def takes_pixels(self) -> bool:
+        """Whether its input is (B, H, W, 3) uint8."""
+        return self._read[1]
+
+
+ModelSource = NetworkSource | SymbolSource | OnnxSource
