@@ -93,7 +93,7 @@ def _threads() -> list[Finding]:
     quota, chosen = cpu_quota(), {n: os.environ[n] for n in ("OMP_NUM_THREADS", "MXNET_ENGINE_TYPE") if n in os.environ}
     limit = "" if quota is None else f" (the container's quota is {quota:g})"
     if not chosen:
-        found = f"{cores()} cores{limit}; ssdzoo's commands take all of them, with MXNet's NaiveEngine"
+        found = f"{cores()} cores{limit}; ssdzoo's commands take those that other programs leave free, with MXNet's NaiveEngine"
         return [Finding("threads", OK, found)]
     said = ", ".join(f"{name}={value}" for name, value in chosen.items())
     found = f"{cores()} cores{limit}; {said} is set, so ssdzoo chooses neither threads nor engine"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.free_cores import FreeCores
 from ssdzoo.machine import captured_stderr, cores, package_version
 
 # Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
@@ -39,7 +40,9 @@ GPU_WHEELS = (
 
 # Threads of OpenMP spin while they wait for each other. Without a limit, they take the time of the very thread that they wait for
 # where other programs run too. Threads that sleep at once (OMP_WAIT_POLICY=passive) are slower where none runs.
-SPIN_COUNT = "10000"
+SPIN_COUNT = "1000"
+
+_free_cores: FreeCores | None = None  # where `tune_cpu` chose the number of threads
 
 
 def prepare() -> None:
@@ -179,13 +182,27 @@ def tune_cpu() -> dict:
     """Sets the threads and the engine that are fastest on a CPU: all cores, and operators one after another.
 
     mxnet reads both when it is first imported: after that, and where the user has set either, they stay as they are. How long
-    threads spin is set unless the user has set that. Returns what was set.
+    threads spin is set unless the user has set that. Returns what was set. Beside other programs fewer threads work: see
+    `fit_threads`.
     """
+    global _free_cores
     if "mxnet" in sys.modules:
         return {}
     chosen = cpu_settings(cores())
+    if int(chosen.get("OMP_NUM_THREADS", 1)) > 1:
+        _free_cores = FreeCores()
     os.environ.update(chosen)
     return chosen
+
+
+def fit_threads() -> None:
+    """Lets the operators that this thread calls use the cores that other programs leave free now, where `tune_cpu` chose the
+    number of threads. It costs little: call it before each pass through a network.
+
+    mxnet asks OpenMP for the number at each operator, unless its usual engine has threads of its own.
+    """
+    if _free_cores is not None:
+        ctypes.CDLL("libgomp.so.1").omp_set_num_threads(_free_cores.count())
 
 
 def cpu_settings(threads: int) -> dict:

@@ -1,6 +1,8 @@
+import ctypes
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -121,6 +123,19 @@ def test_threads_and_engine_are_set_unless_the_user_has_set_either(monkeypatch):
     assert python(code, OMP_NUM_THREADS="7")[0] == "['GOMP_SPINCOUNT', 'OPENCV_FOR_THREADS_NUM'] 7"
     assert python(code, MXNET_ENGINE_TYPE="NaiveEngine", OMP_WAIT_POLICY="active", OPENCV_FOR_THREADS_NUM="1")[0] == "[] None"
     assert python("import ssdzoo, mxnet; print(ssdzoo.runtime.tune_cpu())")[0] == "{}"
+
+
+def test_operators_use_the_cores_that_are_free(monkeypatch):
+    openmp = ctypes.CDLL("libgomp.so.1")
+    before = openmp.omp_get_max_threads()
+    for free in (3, 1):
+        monkeypatch.setattr(runtime, "_free_cores", SimpleNamespace(count=lambda n=free: n))
+        runtime.fit_threads()
+        assert openmp.omp_get_max_threads() == free
+    monkeypatch.setattr(runtime, "_free_cores", None)  # the user chose
+    openmp.omp_set_num_threads(before)
+    runtime.fit_threads()
+    assert openmp.omp_get_max_threads() == before
 
 
 def test_what_mxnet_says_while_it_is_imported_is_kept():

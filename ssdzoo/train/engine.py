@@ -15,7 +15,7 @@ from ssdzoo.network import SSD
 from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import mx
+from ssdzoo.runtime import fit_threads, mx
 from ssdzoo.train.graph import ImageLosses, training_graph
 from ssdzoo.train.optimizer import MovingAverage, Optimizer
 from ssdzoo.train.settings import Arguments, Settings
@@ -57,6 +57,7 @@ class MXNetEngine:
         Raises:
             LossNotFinite: the weights are not updated.
         """
+        fit_threads()
         sums = np.zeros(4)  # class loss, box loss, positives, images
         for batch in batches:
             # Forward: a part of the batch on each context.

@@ -11,7 +11,7 @@ from ssdzoo.machine import package_version
 from ssdzoo.model_source import SymbolSource
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import mxnet
+from ssdzoo.runtime import fit_threads, mxnet
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol, reason
 from ssdzoo.symbol_preset import image_shape
 
@@ -57,6 +57,7 @@ class MXNetBackend:
         return HeadOutputs(logits.asnumpy(), offsets.asnumpy())
 
     def _array(self, images: np.ndarray) -> Any:
+        fit_threads()
         if self._channels_last:
             images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         return mxnet().nd.array(images, ctx=self._context)

@@ -12,6 +12,9 @@ from ssdzoo.predict.backends.onnx_outputs import detections_of, first_line, head
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 from ssdzoo.quote import short
 
+# Microseconds that threads spin while they wait for each other. onnxruntime's own limit is longer than most layers take, so that
+# beside other programs its threads take the time of the very thread that they wait for.
+_SPIN_DURATION = "50"
 # In the order of preference; the CPU comes last and is always there.
 _PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 
@@ -42,6 +45,7 @@ class OnnxRuntimeBackend:
         """A session of a path, or of the bytes of a file."""
         options = self._onnxruntime.SessionOptions()
         options.intra_op_num_threads = cores()
+        options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_DURATION)
         options.log_severity_level = 4  # what it says of an error is in the exception too
         providers = [p for p in _PROVIDERS if p in self._onnxruntime.get_available_providers()]
         try:
