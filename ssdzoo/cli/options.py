@@ -30,7 +30,8 @@ _DATA = (
     "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CSV, LabelMe, RecordIO, "
     "SageMaker's manifest. Several with commas in between are joined."
 )
-Model = Annotated[str, argument("A preset's name, a table (.toml), a run folder, or an exported model.")]
+MODEL = "A preset's name, a table (.toml), a run folder, or an exported model."
+Model = Annotated[str, argument(MODEL)]
 Data = Annotated[Path, argument(_DATA)]
 Format = Annotated[
     Optional[str],
