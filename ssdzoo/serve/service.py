@@ -122,8 +122,7 @@ class Service:
         try:
             return Answer(wanted, list(await asyncio.gather(*tasks)), seconds)
         finally:
-            for task in tasks:
-                task.cancel()
+            await _end(*tasks)
 
     async def _find_one(self, image: ImageBytes, score: float, seconds: dict[str, float]) -> Found:
         prepared = await self._in_pool(prepare, self.worker.detector, image, self.limits)
@@ -153,8 +152,14 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, T], secon
             raise ClientDisconnect()
         raise Refused(f"not answered within {seconds:g} s: try again later", 503, 5)
     finally:
+        await _end(task, gone)
+
+
+async def _end(*tasks: asyncio.Future) -> None:
+    """Cancels those that still run, and waits until they have let go of what they hold."""
+    for task in tasks:
         task.cancel()
-        gone.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _disconnected(request: Request) -> None:

@@ -16,6 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ssdzoo.data.images import ImageBytes
+from ssdzoo.progress import counted
 from ssdzoo.quote import brief, short
 from ssdzoo.serve.limits import Refused
 from ssdzoo.serve.routes import parse_score, timing
@@ -147,7 +148,7 @@ def read_images(request: InferenceRequest, rest: bytes, most: int) -> list[Image
     if len(items) > most:
         raise Refused(f"a request may have {most} images: send the others in another one", 413)
     if min(tensor.shape, default=-1) < 0 or _product(tensor.shape) != len(items):
-        raise Refused(f"the shape {brief(str(tensor.shape))} is not that of {len(items)} images")
+        raise Refused(f"the shape {brief(str(tensor.shape))} is not that of {counted(len(items), 'image')}")
     return [ImageBytes(f"image {i + 1}", data) for i, data in enumerate(items)]
 
 
