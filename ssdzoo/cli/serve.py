@@ -1,6 +1,5 @@
 """`ssdzoo serve`: a detector as an HTTP server with a page."""
 
-import logging
 from typing import Annotated
 
 from ssdzoo.cli.options import BACKEND, MODEL, Gpus, Mean, Std, Weights, argument, option, prepare
@@ -34,7 +33,7 @@ def serve(
     from ssdzoo.predict.load import load
     from ssdzoo.serve.limits import Limits
     from ssdzoo.serve.model import describe
-    from ssdzoo.serve.server import address, bind, run
+    from ssdzoo.serve.server import bind, run
     from ssdzoo.serve.service import Service
     from ssdzoo.serve.worker import NetworkWorker
 
@@ -42,6 +41,4 @@ def serve(
     worker = NetworkWorker(
         lambda: load(model, backend, contexts, weights, precision, "latency", mean, std), max_batch, max_delay / 1000
     )
-    service = Service(worker, describe(source, worker.detector), score, Limits(requests=max_queue))
-    logging.getLogger("ssdzoo").info("%s with %s: %s", source.name, worker.detector.runtime, address(listening))
-    run(service, listening)
+    run(Service(worker, describe(source, worker.detector), score, Limits(requests=max_queue)), listening)

@@ -12,6 +12,8 @@ from ssdzoo.serve.app import make_app
 from ssdzoo.serve.protocol import GRACE, PatientProtocol
 from ssdzoo.serve.service import Service
 
+log = logging.getLogger("ssdzoo")
+
 
 def bind(host: str, port: int) -> socket.socket:
     """A socket that does not listen yet, so that nobody waits in its queue while the model is loaded.
@@ -21,10 +23,10 @@ def bind(host: str, port: int) -> socket.socket:
     """
     made = None
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         made = socket.socket(family, kind, protocol)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
+        made.bind(place)
         return made
     except (OSError, OverflowError, UnicodeError) as error:
         if made:
@@ -40,10 +42,11 @@ def address(made: socket.socket) -> str:
 
 
 def run(service: Service, made: socket.socket) -> None:
-    """Answers requests until SIGTERM or Ctrl-C. Then no new ones are taken, and those that have come are answered. A second
-    Ctrl-C ends it at once."""
+    """Logs where it listens, and answers requests until SIGTERM or Ctrl-C. Then no new ones are taken, and those that have come
+    are answered. A second Ctrl-C ends it at once."""
     limits = service.limits
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # what strangers send wrong is no news
+    for name in ("uvicorn.error", "python_multipart"):
+        logging.getLogger(name).setLevel(logging.ERROR)  # what strangers send wrong is no news
 
     class Protocol(PatientProtocol):
         patience = limits.body_seconds + GRACE
@@ -62,6 +65,12 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service):
         super().__init__(config)
         self._service = service
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        model = self._service.model
+        for made in sockets or ():
+            log.info("%s with %s: %s", model["name"], model["backend"], address(made))
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.force_exit = self.should_exit and sig == signal.SIGINT

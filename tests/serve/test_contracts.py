@@ -117,7 +117,8 @@ def test_inference_on_a_binary_tensor(opened):
 
 
 @pytest.mark.parametrize("request_, words", [
-    ("no json", "not an inference request of version 2"), ({}, "missing required field `inputs`"), ("[" * 5000, "not an inference"),
+    ("no json", "not an inference request of version 2"), ({}, "missing required field `inputs`"),
+    ("[" * 5000, "not an inference"),
     ({"inputs": []}, "expected one input, images, of datatype BYTES"),
     ({"inputs": [images([ENCODED], datatype="UINT8")]}, "expected one input, images"),
     ({"inputs": [images(["ä"])]}, "base64"), ({"inputs": [images([3])]}, "base64"),

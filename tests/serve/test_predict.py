@@ -51,6 +51,7 @@ def test_score_names_and_timings(opened):
     assert opened.post("/predict", files={"image": (None, photo())}).json()[0]["image"] == "image 1"
 
 
+FORM = {"content-type": "multipart/form-data; boundary=b"}
 BOMB = (
     b"\x89PNG\r\n\x1a\n"
     + b"\0\0\0\rIHDR"
@@ -70,9 +71,9 @@ BOMB = (
     (400, "score is 'nan'; expected a number from 0 to 1", "?score=nan", b"x", {}),
     (400, "score is '1.5'", "?score=1.5", b"x", {}),
     (400, "multipart/form-data without a boundary", "", b"x", {"content-type": "multipart/form-data"}),
-    (400, "the form cannot be read", "", b"x", {"content-type": "multipart/form-data; boundary=b"}),
-    (400, "its end is missing", "", b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx', {"content-type": "multipart/form-data; boundary=b"}),
-    (400, "no image in the request", "", b"--b--\r\n", {"content-type": "multipart/form-data; boundary=b"}),
+    (400, "the form cannot be read", "", b"x", FORM),
+    (400, "its end is missing", "", b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx', FORM),
+    (400, "no image in the request", "", b"--b--\r\n", FORM),
     (413, "may have 20 MiB", "", bytes((20 << 20) + 1), {}),
     (413, "may have 20 MiB", "", b"x", {"content-length": str(30 << 20), "expect": "100-continue"}),
     (415, "without Content-Encoding", "", b"x", {"content-encoding": "gzip"}),

@@ -1,0 +1,75 @@
+"""What only a real process shows: sockets, signals, its exit status, and slow connections."""
+
+import asyncio
+import signal
+import socket
+
+import httpx
+import pytest
+
+from ssdzoo.errors import CallError
+from ssdzoo.serve.server import address, bind
+from tests.command import ssdzoo
+from tests.serve.processes import serving
+from tests.serve.servers import photo
+
+
+def test_sigterm_answers_all_that_was_accepted():
+    async def job(server):
+        async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
+            tasks = [asyncio.create_task(client.post("/predict", content=photo())) for _ in range(6)]
+            while "ssdzoo_queue_requests 6\n" not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.01)
+            silent, half = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
+            half[1].write(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
+            server.process.send_signal(signal.SIGTERM)
+            answers = await asyncio.gather(*tasks)
+            ends = [await reader.read() for reader, _ in (silent, half)]
+            return [answer.status_code for answer in answers], ends
+
+    with serving("-m", "tests.serve.processes", "0.1") as server:
+        statuses, ends = asyncio.run(job(server))
+        assert statuses == [200] * 6 and ends == [b"", b""]
+        assert server.process.wait(30) == 0
+        assert "Traceback" not in server.process.stderr.read()
+
+
+@pytest.mark.long
+def test_slow_connections_are_ended_and_cost_nobody_else():
+    """The server gives a request one second, and its connection five more."""
+    with serving("-m", "tests.serve.processes", "0") as server:
+        connections = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(60)]
+        for i, connection in enumerate(connections):
+            connection.settimeout(20)
+            head = b"POST /predict HTTP/1.1\r\nHost: x\r\n"
+            connection.sendall([b"", head, head + b"Content-Length: 1000\r\n\r\nabc"][i % 3])
+        assert httpx.post(f"{server.url}/predict", content=photo()).status_code == 200
+        ends = [b"".join(iter(lambda c=connection: c.recv(4096), b"")) for connection in connections]
+        assert [end[:12] for end in ends] == [b"", b"", b"HTTP/1.1 408"] * 20
+        assert server.end() == 0
+
+
+def test_addresses():
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert address(taken) == f"http://127.0.0.1:{port}"
+        with pytest.raises(CallError, match=rf"host=127.0.0.1 port={port} cannot be used: Address already in use"):
+            bind("127.0.0.1", port)
+    with pytest.raises(CallError, match="host=no.such.host.invalid port=1 cannot be used"):
+        bind("no.such.host.invalid", 1)
+
+
+def test_calls_that_are_wrong():
+    assert "no model 'nothing'" in ssdzoo("serve", "nothing", status=2)[1]
+    assert "--port" in ssdzoo("serve", "nothing", "--port", "70000", status=2)[1]
+    preset = "ssd_300_mobilenet0.25_voc"
+    assert (
+        "--host no.such.host.invalid --port 8080 cannot be used"
+        in ssdzoo("serve", preset, "--host", "no.such.host.invalid", status=2)[1]
+    )
+
+
+def test_a_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
+    assert "pip install 'ssdzoo[serve]'" in ssdzoo("serve", "ssd_300_mobilenet0.25_voc", status=1)[1]
