@@ -13,7 +13,7 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, option("Port; 0 is a free one.", min=0, max=65535)] = 8080,
     score: Annotated[float, option("Minimum score of a detection where a request gives none.", min=0, max=1)] = 0.5,
-    backend: Annotated[str, option(BACKEND)] = "auto",
+    backend: Annotated[str, option(BACKEND, envvar="SSDZOO_BACKEND")] = "auto",
     precision: Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")] = "auto",
     weights: Weights = None,
     mean: Mean = None,

@@ -3,15 +3,21 @@
 import asyncio
 import signal
 import socket
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from ssdzoo.errors import CallError
+from ssdzoo.predict.load import load
+from ssdzoo.report.predictions import image_entry
 from ssdzoo.serve.server import address, bind
 from tests.command import ssdzoo
+from tests.networks import small_network
 from tests.serve.processes import serving
-from tests.serve.servers import photo
+from tests.serve.servers import PRESET, photo
+from tests.shared import BCCD
 
 
 def test_sigterm_answers_all_that_was_accepted():
@@ -71,5 +77,36 @@ def test_calls_that_are_wrong():
 
 
 def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "uvicorn", None)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
     assert "pip install 'ssdzoo[serve]'" in ssdzoo("serve", "ssd_300_mobilenet0.25_voc", status=1)[1]
+
+
+@pytest.mark.long
+def test_many_clients_get_the_answers_of_predict(tmp_path):
+    """500 requests from 8 clients, broken and oversized ones among them: each gets its own answer, and memory does not grow."""
+    (tmp_path / "model.toml").write_text(PRESET.to_toml())
+    small_network().save_parameters(str(tmp_path / "best.params"))
+    photos = sorted((BCCD / "JPEGImages").glob("*.jpg"))[:4]
+    detector = load(tmp_path, backend="onnxruntime")
+    good = [(path.read_bytes(), (200, [image_entry("image", (480, 640), detector(path, 0.05)[0])])) for path in photos]
+    bad = [(b"hello", 400), (photos[0].read_bytes()[:-500], 400), (bytes(21 << 20), 413)]
+
+    def ask(url, first):
+        """Asks every eighth of 500 things, beginning with `first`."""
+        with httpx.Client(base_url=url, timeout=60) as client:
+            for i in range(first, 500, 8):
+                body, expected = good[i % 4] if i % 12 else bad[i // 12 % 3]
+                answer = client.post("/predict?score=0.05", content=body)
+                assert (answer.status_code, answer.json()) == expected if i % 12 else answer.status_code == expected
+                if first == 0 and i == 160:
+                    memory.append(server.memory())
+        return True
+
+    memory: list[int] = []
+    command = ("serve", str(tmp_path), "--port", "0", "--backend", "onnxruntime")
+    with serving("-c", "from ssdzoo.cli import main; main()", *command) as server, ThreadPoolExecutor(8) as clients:
+        assert all(clients.map(ask, [server.url] * 8, range(8)))
+        assert server.memory() < memory[0] + (64 << 20)
+        metrics = httpx.get(f"{server.url}/metrics").text
+        assert 'route="/predict",status="200"} 458\n' in metrics and "ssdzoo_images_total 458\n" in metrics
+        assert server.end() == 0
