@@ -30,7 +30,6 @@ WARM_UP = 5  # requests of each client that are not counted
 def serve(subject: Subject, backend: str, paths: list, clients: int) -> tuple[float, list[float]]:
     """(images per second, seconds of each request) of a server of its own."""
     command = [sys.executable, "-m", "ssdzoo", "serve", str(subject.model), "--port", "0", "--backend", backend]
-    command += ["--precision", "f32"] * (backend == "openvino")
     command += ["--weights", str(subject.weights)] if subject.weights else []
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         try:
