@@ -31,7 +31,11 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.get_write_buffer_size():
-            self.loop.call_later(self.patience, self._abort_unread)
+            self._wait_for_reader()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._wait_for_reader()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._watch(False)
@@ -44,6 +48,12 @@ class PatientProtocol(H11Protocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _abort_unread(self) -> None:
-        if self.transport.get_write_buffer_size():
+    def _wait_for_reader(self) -> None:
+        self.loop.call_later(self.patience, self._look_at_reader, self.transport.get_write_buffer_size())
+
+    def _look_at_reader(self, unread: int) -> None:
+        left = self.transport.get_write_buffer_size()
+        if left >= unread:
             self.transport.abort()
+        elif left:
+            self._wait_for_reader()

@@ -15,6 +15,7 @@ from ssdzoo.serve.page import page
 from tests.serve.processes import serving
 from tests.serve.servers import client
 
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -41,13 +42,13 @@ def tab():
     if BROWSER is None:
         pytest.skip("needs chromium: apt-get install chromium")
     with serving("-m", "tests.serve.processes", "0") as server, playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        browser = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", *CAMERA])
         opened = browser.new_page(viewport={"width": 1280, "height": 900})
         opened.said = []
         opened.on("console", lambda message: opened.said.append(message.text) if message.type == "error" else None)
         opened.on("pageerror", lambda error: opened.said.append(str(error)))
         opened.goto(server.url)
-        opened.wait_for_function("document.title.startsWith('stand-in')")
+        opened.get_by_text("Finds a, b, c").wait_for()
         yield opened
         browser.close()
 
@@ -118,6 +119,12 @@ def test_the_page_in_a_browser(tab, tmp_path):
     tab.set_input_files("#file", tmp_path / "huge.png")
     tab.wait_for_selector("#error:not([hidden])")
     assert "too large" in tab.inner_text("#error-title")
+
+    tab.click("#camera")
+    tab.locator("#json", has_text="camera.jpg").wait_for(state="attached")
+    assert tab.inner_text("#camera") == "Stop the camera" and tab.inner_text("#found") == "2 objects"
+    tab.keyboard.press("Escape")
+    assert tab.inner_text("#camera") == "Use the camera"
 
     tab.set_viewport_size({"width": 390, "height": 844})
     assert tab.evaluate("document.documentElement.scrollWidth") == 390

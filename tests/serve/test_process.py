@@ -82,6 +82,23 @@ def test_a_missing_extra_is_named(monkeypatch):
 
 
 @pytest.mark.long
+def test_a_client_that_does_not_read_is_left():
+    """It asks for more answers than the sockets' buffers hold."""
+    with serving("-m", "tests.serve.processes", "0") as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect(("127.0.0.1", server.port))
+        connection.settimeout(1)
+        with pytest.raises(OSError):  # at first a timeout, when it is left a reset
+            for _ in range(100_000):
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 50)
+        connection.settimeout(30)
+        with pytest.raises(ConnectionError):
+            while connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"):
+                pass
+        assert server.end() == 0
+
+
+@pytest.mark.long
 def test_many_clients_get_the_answers_of_predict(tmp_path):
     """500 requests from 8 clients, broken and oversized ones among them: each gets its own answer, and memory does not grow."""
     (tmp_path / "model.toml").write_text(PRESET.to_toml())
