@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, MODEL, Gpus, Mean, Std, Weights, argument, option, prepare
+from ssdzoo.cli.options import BACKEND, MODEL, Gpus, Mean, Precision, Std, Weights, argument, option, prepare
 from ssdzoo.machine import import_package
 
 
@@ -14,7 +14,7 @@ def serve(
     port: Annotated[int, option("Port; 0 is a free one.", min=0, max=65535)] = 8080,
     score: Annotated[float, option("Minimum score of a detection where a request gives none.", min=0, max=1)] = 0.5,
     backend: Annotated[str, option(BACKEND, envvar="SSDZOO_BACKEND")] = "auto",
-    precision: Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")] = "auto",
+    precision: Precision = "auto",
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,

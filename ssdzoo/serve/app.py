@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
-from ssdzoo.errors import CallError, DataError, SSDZooError
+from ssdzoo.errors import DataError, SSDZooError
 from ssdzoo.serve import page, routes, sagemaker, v2
 from ssdzoo.serve.limits import Refused
 from ssdzoo.serve.metrics import Measured, Metrics
@@ -42,7 +42,7 @@ async def _failed(request: Request, error: SSDZooError) -> Response:
         if error.status in _CLOSING:
             headers["Connection"] = "close"
         return JSONResponse({"error": str(error)}, error.status, headers)
-    if isinstance(error, (DataError, CallError)):
+    if isinstance(error, DataError):
         return JSONResponse({"error": str(error)}, 400)
     log.error("%s: %s", request.url.path, error)
     return JSONResponse({"error": str(error)}, 500)

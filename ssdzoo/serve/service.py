@@ -102,9 +102,7 @@ class Service:
         with self.intake.holding() as held:
             body = await receive_body(request, held, self.limits, self.intake.busy(self.worker.image_seconds))
             with self.intake.queued(self.worker.image_seconds):
-                work = self._find(body, read)
-                del body
-                return await _while_connected(request, work, self.limits.answer_seconds)
+                return await _while_connected(request, self._find(body, read), self.limits.answer_seconds)
 
     async def _find(self, body: bytes, read: Callable[[bytes], Wanted]) -> Answer:
         wanted = await self._in_pool(read, body)

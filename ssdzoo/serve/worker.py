@@ -137,8 +137,11 @@ class NetworkWorker:
             found = self.detector.detect([job.pixels for job in batch], [job.size for job in batch], least)
             results = [detections.above(job.score) for detections, job in zip(found, batch)]
         except Exception as error:  # of runtimes, which share no base; the thread goes on
-            for job in batch:
-                job.future.set_exception(error)
+            if len(batch) == 1:
+                batch[0].future.set_exception(error)
+            else:  # one image may be to blame, and the others are not
+                for job in batch:
+                    self._run([job])
             return
         taken = time.perf_counter() - start
         self.images += len(batch)

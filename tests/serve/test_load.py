@@ -8,7 +8,7 @@ import httpx
 import numpy as np
 import pytest
 
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, ExportError
 from ssdzoo.predict.detector import Detector
 from ssdzoo.serve.app import make_app
 from ssdzoo.serve.limits import Limits
@@ -146,6 +146,20 @@ def test_an_error_of_the_runtime_fails_its_own_request(caplog):
         assert opened.post("/predict", content=photo()).status_code == 200
 
 
+def test_an_error_of_ours_in_the_network_is_no_fault_of_the_client():
+    class Broken(StandIn):
+        def __call__(self, images):
+            if self.failing:
+                raise ExportError("x.onnx: onnxruntime can't run it")
+            return super().__call__(images)
+
+    backend = Broken()
+    with client(service(backend)) as opened:
+        backend.failing = True
+        answer = opened.post("/predict", content=photo())
+        assert answer.status_code == 500 and answer.json() == {"error": "x.onnx: onnxruntime can't run it"}
+
+
 def worker(monkeypatch, share, **kwargs):
     """A worker for which an image of a batch is measured to take `share` of its time alone."""
     monkeypatch.setattr(NetworkWorker, "_seconds", lambda self, pixels, count: 1.0 if count == 1 else share * count)
@@ -163,6 +177,23 @@ def test_batches_are_used_where_they_pay(share, expected, monkeypatch, caplog):
     futures = [made.submit(pixels, (60, 80), score) for score in (0.5, 0.2, 0.95)]
     assert [len(future.result(20)[0]) for future in futures] == [1, 2, 0]
     assert backend.calls == ([3] if expected == 3 else [1, 1, 1])
+    made.stop()
+
+
+def test_an_image_that_fails_in_a_batch_fails_alone(monkeypatch):
+    class Picky(StandIn):
+        def __call__(self, images):
+            found = super().__call__(images)
+            return (*found[:2], np.where(images[:, :1, :1, 0] > 1, np.nan, found[2]))  # of a broken graph
+
+    monkeypatch.setattr(NetworkWorker, "_seconds", lambda self, pixels, count: 1.0)
+    backend = Picky()
+    made = NetworkWorker(lambda: Detector(backend, PRESET), max_batch=3, max_delay=5.0)
+    backend.calls.clear()
+    futures = [made.submit(np.full((3, 300, 300), value, np.float32), (60, 80), 0.5) for value in (0, 2, 0)]
+    assert [len(futures[i].result(20)[0]) for i in (0, 2)] == [1, 1] and backend.calls == [3, 1, 1, 1]
+    with pytest.raises(CallError, match="boxes must be finite"):
+        futures[1].result(20)
     made.stop()
 
 

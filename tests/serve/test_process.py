@@ -66,9 +66,12 @@ def test_addresses():
         bind("no.such.host.invalid", 1)
 
 
-def test_calls_that_are_wrong():
+def test_calls_that_are_wrong(monkeypatch):
     assert "no model 'nothing'" in ssdzoo("serve", "nothing", status=2)[1]
     assert "--port" in ssdzoo("serve", "nothing", "--port", "70000", status=2)[1]
+    assert "Missing argument" in ssdzoo("serve", status=2)[1]
+    monkeypatch.setenv("SSDZOO_MODEL", "of-a-container")
+    assert "no model 'of-a-container'" in ssdzoo("serve", status=2)[1]
     preset = "ssd_300_mobilenet0.25_voc"
     assert (
         "--host no.such.host.invalid --port 8080 cannot be used"
