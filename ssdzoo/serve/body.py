@@ -36,7 +36,7 @@ async def _receive(request: Request, held: Held, limits: Limits, busy: Refused) 
     announced, most = request.headers.get("content-length", ""), limits.body_bytes * _DROPPED
     if announced.isdecimal() and int(announced) > (limits.body_bytes if "expect" in request.headers else most):
         raise too_large
-    chunks: list[bytes] = []
+    body = bytearray()
     refusal: Refused | None = None
     count = 0
     async for chunk in request.stream():
@@ -48,10 +48,10 @@ async def _receive(request: Request, held: Held, limits: Limits, busy: Refused) 
         elif refusal is None and not held.take(len(chunk)):
             refusal = busy
         if refusal is None:
-            chunks.append(chunk)
-        elif chunks:
-            chunks.clear()
+            body += chunk
+        elif body:
+            body.clear()
             held.release()
     if refusal:
         raise refusal
-    return b"".join(chunks)
+    return bytes(body)

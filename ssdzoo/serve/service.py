@@ -65,7 +65,7 @@ class Service:
     """What all routes share.
 
     Attributes:
-        model: what is told of the model: `ssdzoo.serve.model.describe`.
+        model: what the server reports of it: `ssdzoo.serve.model.describe`.
         score: minimum score where a request gives none.
         is_draining: no new requests are wanted.
 

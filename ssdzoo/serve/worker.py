@@ -133,8 +133,8 @@ class NetworkWorker:
     def _run(self, batch: list[Job]) -> None:
         start = time.perf_counter()
         try:
-            least = min(job.score for job in batch)
-            found = self.detector.detect([job.pixels for job in batch], [job.size for job in batch], least)
+            lowest = min(job.score for job in batch)
+            found = self.detector.detect([job.pixels for job in batch], [job.size for job in batch], lowest)
             results = [detections.above(job.score) for detections, job in zip(found, batch)]
         except Exception as error:  # of runtimes, which share no base; the thread goes on
             if len(batch) == 1:
