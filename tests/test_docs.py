@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import textwrap
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.detections import Detections
 from ssdzoo.runtime import mxnet
 from tests.command import ssdzoo
+from tests.serve.servers import client
 from tests.shared import BCCD
 
 mx = mxnet()
@@ -72,8 +74,11 @@ def extras() -> set[str]:
     return set(setup["options.extras_require"])
 
 
-def run_command(words: list[str], whole: bool) -> None:
+def run_command(words: list[str], whole: bool, servers: list) -> None:
     program, *arguments = (PLACEHOLDERS.get(word, word) for word in words)
+    if program == "curl":
+        assert curl(servers[-1], arguments).status_code == 200
+        return
     if program == "pip":  # installs nothing here
         for names in re.findall(r"(?:ssdzoo|\.)\[([\w,]+)\]", " ".join(arguments)):
             assert set(names.split(",")) <= extras(), f"setup.cfg has no extra {names}"
@@ -85,6 +90,24 @@ def run_command(words: list[str], whole: bool) -> None:
         remove(Path(arguments[arguments.index("--out") + 1]))
         arguments += [] if whole else SHORT
     ssdzoo(*arguments)
+
+
+def curl(opened, arguments: list[str]):
+    """The answer of a server in this process to what `curl` would send."""
+    body, files, headers, url = None, [], {}, ""
+    words = iter(arguments)
+    for word in words:
+        if word == "--data-binary":
+            body = Path(next(words).removeprefix("@")).read_bytes()
+        elif word == "-F":
+            field, _, path = next(words).partition("=@")
+            files.append((field, (path, Path(path).read_bytes())))
+        elif word == "-H":
+            name, _, value = next(words).partition(": ")
+            headers[name] = value
+        else:
+            url = word
+    return opened.request("POST" if body or files else "GET", url, content=body, files=files or None, headers=headers)
 
 
 def remove(path: Path) -> None:
@@ -135,19 +158,22 @@ def given() -> dict:
 def run_document(name: str, workspace: Path, monkeypatch, whole: bool) -> None:
     monkeypatch.chdir(workspace)
     monkeypatch.setenv("MXNET_HOME", str(workspace / "home"))
-    names = given()
-    for block in blocks_of((ROOT / name).read_text("utf-8")):
-        if block.mark == "not run" or (block.mark == "long" and not whole):
-            continue
-        place = f"{name}:{block.line}"
-        try:
-            if block.language == "python":
-                exec(compile(block.text, place, "exec"), names)
-            for words in commands_of(block.text) if block.language in SHELLS else ():
-                place = f"{name}:{block.line}: {shlex.join(words)}"
-                run_command(words, whole)
-        except Exception as error:
-            pytest.fail(f"{place}\n{type(error).__name__}: {error}", pytrace=False)
+    names, servers = given(), []
+    with ExitStack() as opened:
+        monkeypatch.setattr("ssdzoo.serve.server.bind", lambda host, port: None)
+        monkeypatch.setattr("ssdzoo.serve.server.run", lambda service, _: servers.append(opened.enter_context(client(service))))
+        for block in blocks_of((ROOT / name).read_text("utf-8")):
+            if block.mark == "not run" or (block.mark == "long" and not whole):
+                continue
+            place = f"{name}:{block.line}"
+            try:
+                if block.language == "python":
+                    exec(compile(block.text, place, "exec"), names)
+                for words in commands_of(block.text) if block.language in SHELLS else ():
+                    place = f"{name}:{block.line}: {shlex.join(words)}"
+                    run_command(words, whole, servers)
+            except Exception as error:
+                pytest.fail(f"{place}\n{type(error).__name__}: {error}", pytrace=False)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -39,6 +39,7 @@ LAYERS = (
     "measure",
     "train",
     "report",
+    "serve",
     "doctor",
     "",  # the public names
     "demo",

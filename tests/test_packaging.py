@@ -44,7 +44,13 @@ def test_the_wheel_holds_code_and_tables(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(p.relative_to(ROOT)) for p in (ROOT / "ssdzoo").rglob("*.py")}
     tables = {f"ssdzoo/presets/{p.name}" for p in (ROOT / "presets").iterdir() if p.suffix in (".toml", ".md", ".py")}
-    tables |= {"ssdzoo/costs.toml", "ssdzoo/py.typed", "ssdzoo/weights/published.toml", "ssdzoo/weights/sources.toml"}
+    tables |= {
+        "ssdzoo/costs.toml",
+        "ssdzoo/py.typed",
+        "ssdzoo/serve/page.html",
+        "ssdzoo/weights/published.toml",
+        "ssdzoo/weights/sources.toml",
+    }
     metadata = {n for n in names if ".dist-info/" in n}
     assert names - metadata == modules | tables
     entry = next(n for n in metadata if n.endswith("entry_points.txt"))

@@ -14,8 +14,8 @@ from ssdzoo.version import __version__
 
 # In the order of the help; each is the one function of the module of that name.
 VERBS = (
-    "models", "quickstart", "check_data", "anchors", "train", "launch", "evaluate", "export", "predict", "convert", "compare",
-    "quantize", "benchmark", "doctor",
+    "models", "quickstart", "check_data", "anchors", "train", "launch", "evaluate", "export", "predict", "serve", "convert",
+    "compare", "quantize", "benchmark", "doctor",
 )  # fmt: skip
 
 app = typer.Typer(

@@ -30,7 +30,8 @@ _DATA = (
     "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CSV, LabelMe, RecordIO, "
     "SageMaker's manifest. Several with commas in between are joined."
 )
-Model = Annotated[str, argument("A preset's name, a table (.toml), a run folder, or an exported model.")]
+MODEL = "A preset's name, a table (.toml), a run folder, or an exported model."
+Model = Annotated[str, argument(MODEL)]
 Data = Annotated[Path, argument(_DATA)]
 Format = Annotated[
     Optional[str],
@@ -41,6 +42,7 @@ ImageFolder = Annotated[
     option("Folder of the images that the data name by paths or s3:// addresses.", show_default="looked for around the data"),
 ]  # fmt: skip
 BACKEND = "What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
+Precision = Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")]
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
 Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
 Weights = Annotated[Optional[Path], option("Parameter file of the whole network, or a run folder.")]

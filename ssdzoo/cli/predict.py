@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare
+from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Precision, Std, Weights, argument, check_folder, option, prepare
 from ssdzoo.errors import DataError
 from ssdzoo.progress import counted
 
@@ -15,7 +15,7 @@ def predict(
     out: Annotated[Path, option("Folder for the pictures and detections.json.", show_default=False)],
     score: Annotated[float, option("Minimum score of a detection.", min=0, max=1)] = 0.5,
     backend: Annotated[str, option(BACKEND)] = "auto",
-    precision: Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")] = "auto",
+    precision: Precision = "auto",
     mode: Annotated[str, option("For openvino: latency, or throughput for many images.")] = "latency",
     weights: Weights = None,
     mean: Mean = None,

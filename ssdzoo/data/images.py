@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -68,6 +68,34 @@ class FilePart:
         return b"".join(data[a:b] for a, b in zip(starts, ends))
 
 
+@dataclass(frozen=True)
+class ImageBytes:
+    """An image's file in memory, such as one that was sent to a server; it can be given wherever an image's path can.
+
+    Attributes:
+        name: what messages call it.
+        data: the content of its file.
+    """
+
+    name: str
+    data: bytes = field(repr=False)
+
+    def __str__(self):
+        return self.name
+
+    @property
+    def stem(self) -> str:
+        """A name for files that are made from the image."""
+        return Path(self.name).stem
+
+    def read(self) -> bytes:
+        """The image's bytes."""
+        return self.data
+
+
+ImageSource = str | Path | FilePart | ImageBytes
+
+
 class ImageInfo(NamedTuple):
     """What is known of an image before it is decoded.
 
@@ -81,8 +109,8 @@ class ImageInfo(NamedTuple):
     orientation: int = 1
 
 
-def read_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
-    """The pixels of a path or a FilePart, (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
+def read_image(path: ImageSource, reduction: int = 1) -> np.ndarray:
+    """The pixels of a path, a FilePart or ImageBytes, (H, W, 3) uint8 RGB, turned as its EXIF orientation says.
 
     Gray becomes three equal channels, and transparency is dropped. An image of more than 8 bits per channel is scaled by
     `to_8_bits`.
@@ -98,7 +126,7 @@ def read_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
     return cv2.cvtColor(to_8_bits(decode_image(path, reduction)), cv2.COLOR_BGR2RGB)
 
 
-def decode_image(path: str | Path | FilePart, reduction: int = 1) -> np.ndarray:
+def decode_image(path: ImageSource, reduction: int = 1) -> np.ndarray:
     """The pixels as the file has them, (H, W, 3) BGR of any dtype, turned; arguments and errors are those of `read_image`."""
     with _opened(path) as file:
         header = _checked_header(path, file)
@@ -151,12 +179,12 @@ def encode_image(image: np.ndarray, suffix: str, quality: int = 92) -> bytes:
         raise DataError(f"an image of {image.shape[1]}x{image.shape[0]} cannot be written as {suffix}") from None
 
 
-def image_size(path: str | Path | FilePart) -> tuple:
+def image_size(path: ImageSource) -> tuple:
     """(height, width) in pixels of what `read_image` returns; see `image_info`."""
     return image_info(path)[:2]
 
 
-def image_info(path: str | Path | FilePart) -> ImageInfo:
+def image_info(path: ImageSource) -> ImageInfo:
     """The size of what `read_image` returns, from the header and a look at the end.
 
     Raises:
@@ -165,7 +193,7 @@ def image_info(path: str | Path | FilePart) -> ImageInfo:
     with _opened(path) as file:
         header = _checked_header(path, file)
     is_rare = header is None or header.kind == "other"
-    if is_rare and not isinstance(path, FilePart) and not has_decoder(path):
+    if is_rare and isinstance(path, (str, Path)) and not has_decoder(path):
         raise DataError(f"{path}: not an image; {_CONVERT}")
     if header is None or not header.height or not header.width:
         return ImageInfo(*decode_image(path).shape[:2])
@@ -211,7 +239,7 @@ def max_pixels() -> int:
     return min(int(wanted), OPENCV_PIXELS, bytes_ // BYTES_PER_PIXEL if bytes_ else OPENCV_PIXELS)
 
 
-def _checked_header(path: str | Path | FilePart, file: BinaryIO) -> Header | None:
+def _checked_header(path: ImageSource, file: BinaryIO) -> Header | None:
     size = file.seek(0, io.SEEK_END)
     if size == 0:
         raise DataError(f"{path}: the file is empty; replace it, or take it out of the data")
@@ -234,7 +262,7 @@ def _limit(count: int, unit: str) -> str:
     return f"OpenCV and the memory of this machine, or SSDZOO_MAX_PIXELS, allow {count:,} {unit}; {what}"
 
 
-def _check_scans(path: str | Path | FilePart, data: bytes, header: Header | None) -> None:
+def _check_scans(path: ImageSource, data: bytes, header: Header | None) -> None:
     """Refuses a JPEG of so many scans that it would be decoded for minutes."""
     if not is_jpeg(data) or not header:
         return
@@ -257,7 +285,7 @@ def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 def _opened(path):
     try:
-        return io.BytesIO(path.read()) if isinstance(path, FilePart) else open_file(path)
+        return open_file(path) if isinstance(path, (str, Path)) else io.BytesIO(path.read())
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:

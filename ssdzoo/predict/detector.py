@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob, has_magic
 from itertools import islice
@@ -13,7 +13,7 @@ import numpy as np
 
 from ssdzoo import boxes as geometry
 from ssdzoo.data.formats.image_files import is_image
-from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, read_image
+from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, ImageBytes, ImageSource, read_image
 from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
@@ -21,7 +21,7 @@ from ssdzoo.errors import CallError, DataError
 from ssdzoo.predict.backends.protocol import Backend
 from ssdzoo.preset import Preset
 
-Image = str | Path | FilePart | np.ndarray
+Image = ImageSource | np.ndarray
 Images = Image | Iterable
 OnError = Callable[[Image, DataError], None]
 
@@ -60,7 +60,7 @@ class Detector:
 
         Args:
             images: a path, a folder (its images in the order of their names), a pattern such as "photos/*.jpg", a video (its
-                frames), an (H, W, 3) uint8 RGB array, or a list or a generator of these.
+                frames), an (H, W, 3) uint8 RGB array, `ssdzoo.data.images.ImageBytes`, or a list or a generator of these.
 
         Raises:
             DataError: an image that cannot be read.
@@ -86,7 +86,8 @@ class Detector:
                 # One at a time runs in this thread: OpenMP starts threads for each new one, and leaves the old ones spinning.
                 outputs = self._fly(batches, flying) if flying > 1 else ((batch, self._run(batch)) for batch in batches)
                 for batch, found in outputs:
-                    yield from zip([image for image, _ in batch], self._found(batch, found, score))
+                    sizes = [image.shape[:2] for image, _ in batch]
+                    yield from zip([image for image, _ in batch], self._found(sizes, found, score))
             finally:
                 readers.shutdown(cancel_futures=True)
 
@@ -150,16 +151,28 @@ class Detector:
             plane += shift
         return planes
 
+    def detect(self, inputs: Sequence[np.ndarray], sizes: Sequence[tuple[int, int]], score: float = 0.5) -> list[Detections]:
+        """Detections of images that are prepared, in one call of the network, for whoever keeps threads and queues of its own.
+
+        Args:
+            inputs: of `prepare`.
+            sizes: (height, width) of each image in pixels.
+            score: as when it is called.
+        """
+        return self._found(sizes, self.backend(np.stack(inputs)), score)
+
     def _run(self, batch: list) -> tuple:
         return self.backend(np.stack([pixels for _, pixels in batch]))
 
-    def _found(self, batch: list, outputs: tuple, score: float) -> list:
+    def _found(self, sizes: Sequence[tuple[int, int]], outputs: tuple, score: float) -> list[Detections]:
         ids, scores, boxes = outputs
-        return [self._detections(image, i[:, 0], s[:, 0], b, score) for (image, _), i, s, b in zip(batch, ids, scores, boxes)]
+        return [self._detections(size, i[:, 0], s[:, 0], b, score) for size, i, s, b in zip(sizes, ids, scores, boxes)]
 
-    def _detections(self, image: np.ndarray, ids: np.ndarray, scores: np.ndarray, boxes: np.ndarray, score: float) -> Detections:
+    def _detections(
+        self, size: tuple[int, int], ids: np.ndarray, scores: np.ndarray, boxes: np.ndarray, score: float
+    ) -> Detections:
         keep = (ids >= 0) & (scores >= score)
-        height, width = image.shape[:2]
+        height, width = size
         scale = np.array([width / self.size[1], height / self.size[0]] * 2, np.float32)
         corners = geometry.clip(boxes[keep] * scale, height, width)
         return Detections(corners, scores[keep], ids[keep].astype(np.int32), tuple(self.names))
@@ -189,7 +202,7 @@ def list_images(images: Images) -> list[Image]:
     for item in images:
         if isinstance(item, np.ndarray) and (item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3):
             raise CallError(f"an image is an (H, W, 3) uint8 RGB array, not {item.shape} {item.dtype}")
-        if isinstance(item, (np.ndarray, FilePart)):
+        if isinstance(item, (np.ndarray, FilePart, ImageBytes)):
             found.append(item)
         elif not isinstance(item, (str, Path)):
             raise CallError(f"an image is a path or an (H, W, 3) uint8 RGB array, not {type(item).__name__}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
+from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.files import write_text
 from ssdzoo.predict.detector import Detector, Image, OnError, list_images
@@ -50,11 +51,24 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
         path, frame = sources.popleft()
         picture = _free_name(path.stem if frame is None else f"{path.stem}_{frame:06d}", taken)
         save_image(out / picture, draw_detections(image, detections))
-        height, width = image.shape[:2]
-        where = {"image": str(path)} if frame is None else {"image": str(path), "frame": frame}
-        found.append({**where, "width": width, "height": height, "picture": picture, "detections": detections.to_list()})
+        found.append(image_entry(str(path), image.shape[:2], detections, frame, picture))
     write_text(out / "detections.json", json.dumps(found, indent=1))
     return found
+
+
+def image_entry(name: str, size: tuple[int, int], detections: Detections, frame: int | None = None,
+                picture: str | None = None) -> dict:  # fmt: skip
+    """What `detections.json` says of an image: see `write_predictions`.
+
+    Args:
+        name: of the image.
+        size: (height, width) in pixels.
+        frame: of a video, counted from 0.
+        picture: name of the image with its boxes, where one was written.
+    """
+    where = {"image": name} if frame is None else {"image": name, "frame": frame}
+    drawn = {} if picture is None else {"picture": picture}
+    return {**where, "width": size[1], "height": size[0], **drawn, "detections": detections.to_list()}
 
 
 def _read_along(paths: list, sources: deque, on_error: OnError | None) -> Iterator:

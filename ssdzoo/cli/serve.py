@@ -1,0 +1,44 @@
+"""`ssdzoo serve`: a detector as an HTTP server with a page."""
+
+from typing import Annotated
+
+from ssdzoo.cli.options import BACKEND, MODEL, Gpus, Mean, Precision, Std, Weights, argument, option, prepare
+from ssdzoo.machine import import_package
+
+
+def serve(
+    model: Annotated[str, argument(MODEL, envvar="SSDZOO_MODEL")],
+    host: Annotated[
+        str, option("Address to listen on; 0.0.0.0 is reached from other machines.", envvar="SSDZOO_HOST")
+    ] = "127.0.0.1",
+    port: Annotated[int, option("Port; 0 is a free one.", min=0, max=65535)] = 8080,
+    score: Annotated[float, option("Minimum score of a detection where a request gives none.", min=0, max=1)] = 0.5,
+    backend: Annotated[str, option(BACKEND, envvar="SSDZOO_BACKEND")] = "auto",
+    precision: Precision = "auto",
+    weights: Weights = None,
+    mean: Mean = None,
+    std: Std = None,
+    gpus: Gpus = None,
+    max_batch: Annotated[
+        int, option("Images per call of the network, where that is measured to be faster: for GPUs.", min=1)
+    ] = 1,
+    max_delay: Annotated[float, option("Milliseconds that an image waits for others of its batch.", min=0)] = 5.0,
+    max_queue: Annotated[int, option("Requests that may wait; more are answered with 503.", min=1)] = 32,
+) -> None:
+    """Serve a detector over HTTP: a page to try it, a JSON API, metrics, and the contracts of SageMaker and KServe."""
+    for package in ("starlette", "uvicorn", "python_multipart"):
+        import_package(package, "serve")
+    contexts = prepare(gpus, backend == "mxnet")
+    from ssdzoo.model_source import resolve
+    from ssdzoo.predict.load import load
+    from ssdzoo.serve.limits import Limits
+    from ssdzoo.serve.model import describe
+    from ssdzoo.serve.server import bind, run
+    from ssdzoo.serve.service import Service
+    from ssdzoo.serve.worker import NetworkWorker
+
+    source, listening = resolve(model, weights, mean, std), bind(host, port)
+    worker = NetworkWorker(
+        lambda: load(model, backend, contexts, weights, precision, "latency", mean, std), max_batch, max_delay / 1000
+    )
+    run(Service(worker, describe(source, worker.detector), score, Limits(requests=max_queue)), listening)

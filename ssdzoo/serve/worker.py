@@ -1,0 +1,179 @@
+"""The one thread that runs the network, and its queue."""
+
+import logging
+import queue
+import statistics
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import NamedTuple
+
+import numpy as np
+
+from ssdzoo.errors import SSDZooError
+from ssdzoo.predict.detector import Detector
+
+log = logging.getLogger("ssdzoo")
+
+GAIN = 0.9  # share of the time per image that batches may take to be worth the waiting
+_TIMED = 3  # calls of the network for each measurement
+_WINDOW = 10.0  # seconds over which images per second are counted
+
+
+class Job(NamedTuple):
+    """An image that waits for the network.
+
+    Attributes:
+        pixels: input of the network.
+        size: (height, width) of the image in pixels.
+        score: minimum of its detections.
+        future: of (Detections, seconds in the network).
+    """
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    score: float
+    future: Future
+
+
+class NetworkWorker:
+    """Loads a detector and runs it, all in one thread: OpenMP starts threads for each new one that calls it, and leaves the old
+    ones spinning.
+
+    Attributes:
+        detector: what was loaded.
+        max_batch: images per call of the network.
+        images, seconds: that went through the network, and how long they took.
+
+    Args:
+        load: makes the detector.
+        max_batch: images that may go through the network at once. More than one is measured at the start, and taken only where
+            an image takes at most GAIN of the time that it takes alone.
+        max_delay: seconds that the first image of a batch waits for others.
+
+    Raises:
+        whatever `load` and the first call of the network raise.
+    """
+
+    detector: Detector
+
+    def __init__(self, load: Callable[[], Detector], max_batch: int = 1, max_delay: float = 0.005):
+        self.max_batch, self._max_delay = max_batch, max_delay
+        self.images, self.seconds = 0, 0.0
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._recent: deque[tuple[float, int]] = deque(maxlen=10_000)
+        self._stopping = False
+        ready: Future = Future()
+        self._thread = threading.Thread(target=self._work, args=(load, ready), name="network", daemon=True)
+        self._thread.start()
+        ready.result()
+
+    @property
+    def waiting(self) -> int:
+        """Images in the queue."""
+        return self._jobs.qsize()
+
+    @property
+    def image_seconds(self) -> float:
+        """Mean time of an image in the network."""
+        return self.seconds / self.images if self.images else 0.0
+
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive() and not self._stopping
+
+    def images_per_second(self) -> float:
+        """Over the last seconds."""
+        now = time.monotonic()
+        return sum(count for at, count in list(self._recent) if now - at <= _WINDOW) / _WINDOW
+
+    def submit(self, pixels: np.ndarray, size: tuple[int, int], score: float) -> Future:
+        """The future of (Detections, seconds in the network) of an image; one that is cancelled in time takes no time."""
+        future: Future = Future()
+        self._jobs.put(Job(pixels, size, score, future))
+        return future
+
+    def stop(self) -> None:
+        """Waits for the jobs that are in the queue."""
+        self._stopping = True
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self, load: Callable[[], Detector], ready: Future) -> None:
+        try:
+            self.detector = load()
+            self._warm_up()
+        except BaseException as error:
+            ready.set_exception(error)
+            return
+        ready.set_result(None)
+        while batch := self._next_batch():
+            wanted = [job for job in batch if job.future.set_running_or_notify_cancel()]
+            if wanted:
+                self._run(wanted)
+
+    def _next_batch(self) -> list[Job]:
+        """Empty at the end."""
+        job = self._jobs.get()
+        batch = [job] if job else []
+        end = time.monotonic() + self._max_delay
+        while job and len(batch) < self.max_batch:
+            try:
+                job = self._jobs.get(timeout=max(0.0, end - time.monotonic()))
+            except queue.Empty:
+                break
+            if job:
+                batch.append(job)
+            else:
+                self._jobs.put(None)  # the end comes after this batch
+        return batch
+
+    def _run(self, batch: list[Job]) -> None:
+        start = time.perf_counter()
+        try:
+            lowest = min(job.score for job in batch)
+            found = self.detector.detect([job.pixels for job in batch], [job.size for job in batch], lowest)
+            results = [detections.above(job.score) for detections, job in zip(found, batch)]
+        except Exception as error:  # of runtimes, which share no base; the thread goes on
+            if len(batch) == 1:
+                batch[0].future.set_exception(error)
+            else:  # one image may be to blame, and the others are not
+                for job in batch:
+                    self._run([job])
+            return
+        taken = time.perf_counter() - start
+        self.images += len(batch)
+        self.seconds += taken
+        self._recent.append((time.monotonic(), len(batch)))
+        for job, detections in zip(batch, results):
+            job.future.set_result((detections, taken))
+
+    def _warm_up(self) -> None:
+        """Runs the network once, and measures whether batches pay."""
+        _, pixels = self.detector.prepare(np.zeros((*self.detector.size, 3), np.uint8))
+        self.detector.detect([pixels], [self.detector.size])
+        if self.max_batch == 1:
+            return
+        try:
+            share = self._seconds(pixels, self.max_batch) / self.max_batch / self._seconds(pixels, 1)
+        except SSDZooError as error:
+            log.info("%s; images go through the network one by one", error)
+            self.max_batch = 1
+            return
+        pays = share <= GAIN
+        log.info(
+            "in batches of %d an image takes %.0f %% of its time alone: %s",
+            self.max_batch, 100 * share, "they are used" if pays else "images go through the network one by one",
+        )  # fmt: skip
+        self.max_batch = self.max_batch if pays else 1
+
+    def _seconds(self, pixels: np.ndarray, count: int) -> float:
+        """Of a call of the network, the median of a few after one that is not counted."""
+        times: list[float] = []
+        for _ in range(_TIMED + 1):
+            start = time.perf_counter()
+            self.detector.detect([pixels] * count, [self.detector.size] * count)
+            times.append(time.perf_counter() - start)
+        return statistics.median(times[1:])
