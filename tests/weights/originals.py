@@ -25,6 +25,7 @@ IMAGE = pixels(SIZE)
 X = ((IMAGE / 255 - np.reshape(IMAGENET_MEAN, (3, 1, 1))) / np.reshape(IMAGENET_STD, (3, 1, 1))).astype(np.float32)[None]
 MEAN = 255 * np.array(IMAGENET_MEAN)
 VGG_COUNTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+WEIGHTS = {"conv6", "conv7"}  # what is compared of a VGG's dense layers, which become these convolutions
 MOBILENET_V2 = "ssd_320_mobilenetv2_1.0_lite_custom"
 
 
@@ -106,7 +107,18 @@ def randomized(net, size: int = SIZE):
             parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
         elif name.endswith(("beta", "mean", "bias")):
             parameter.set_data(mx.nd.array(rng.normal(0, 0.2, parameter.shape)))
+    # What a block of a ResNet adds, so that the sum over the blocks stays in the range of trained ones.
+    stages = [stage for stage in net.features if isinstance(stage, mx.gluon.nn.HybridSequential)]
+    for block in (block for stage in stages for block in stage):
+        if hasattr(block, "body"):  # v1 ends in a batch norm, v2 in a convolution
+            _scale(block.body[-1].gamma)
+        elif hasattr(block, "conv2"):
+            _scale(getattr(block, "conv3", block.conv2).weight)
     return net
+
+
+def _scale(parameter, factor: float = 0.3) -> None:
+    parameter.set_data(factor * parameter.data())
 
 
 def flat(net) -> dict:
