@@ -13,6 +13,8 @@ from ssdzoo.zoo import find_preset, list_models, near_models
 
 _WEIGHTS = "Show what each would start from: its project, license and size, and what is on this machine."
 
+_ELSEWHERE = "files of other projects, the preferred one first; --base-weights takes their names:"
+
 
 def models(
     pattern: Annotated[
@@ -113,7 +115,8 @@ def _show_weights(presets: list, root: Path | None, as_json: bool) -> None:
     output.print(table)
     lines = [f"{f.path}  {_story(f)}" for start in starts.values() for f in start.files]
     lines = list(dict.fromkeys(lines)) or [f"no weights in {folder}, nor in the caches of torch, Hugging Face and Keras"]
-    lines += [f"{name}: {', '.join(files)}" for name in names if (files := _files_elsewhere(name))]
+    elsewhere = [f"{name}: {', '.join(files)}" for name in names if (files := _files_elsewhere(name))]
+    lines += [_ELSEWHERE] * bool(elsewhere) + elsewhere
     for line in lines:
         output.print(line, soft_wrap=True)
 

@@ -81,10 +81,11 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     arguments = replace(arguments, settings=arguments.settings.completed(preset))
     if arguments.base_weights and not going_on:
         check_backbone_file(arguments.base_weights)
-    datasets = _load_data(arguments, names, progress)
     saved = run.last_files(run.state())["params"] if going_on else None
     ctx = contexts() if ctx is None else ctx if isinstance(ctx, list) else [ctx]
+    # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start_engine(arguments, preset, ctx, store, saved)
+    datasets = _load_data(arguments, names, progress)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     trainer = Trainer(engine, datasets, run, arguments.settings, progress)
     if going_on:

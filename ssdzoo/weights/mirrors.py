@@ -27,6 +27,7 @@ except ImportError:  # Windows has no locks of this kind
 
 LIVING = "the servers of their projects"
 _VARIABLES = ("SSDZOO_REPO", "MXNET_GLUON_REPO")
+_WEB_PAGES = (b"<!doctype html", b"<html")
 _MAX_RATIO = 50  # of a file and its zip; parameters hardly shrink
 
 
@@ -132,7 +133,10 @@ class _Installation(NamedTuple):
         except OSError as error:
             raise Failed(f"{found[0].name}: {error.strerror}") from None
         with content:
-            self.install(content)
+            try:
+                self.install(content)
+            except Failed as failure:
+                raise Failed(f"{found[0].name}: {failure}") from None
 
     def from_server(self, server: str) -> None:
         if not server.startswith(("http://", "https://")):
@@ -166,11 +170,14 @@ class _Installation(NamedTuple):
         """Copies the file out of an open one, itself or an archive with it.
 
         Raises:
-            Failed: another file, or a damaged archive.
+            Failed: another file, a web page, or a damaged archive.
         """
         content.seek(0)
-        archived = self.source.archived and content.read(4) == b"PK\x03\x04"
+        start = content.read(512)
         content.seek(0)
+        archived = self.source.archived and start[:4] == b"PK\x03\x04"
+        if start.lstrip().lower().startswith(_WEB_PAGES):
+            raise Failed("a web page, such as one to log in, instead of the file")
         try:
             if not archived:
                 return self._copy(content, MAX_SIZE)

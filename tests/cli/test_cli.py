@@ -99,6 +99,7 @@ def test_models_with_weights(tmp_path):
         ["Keras,", "Apache-2.0"],
     ]
     assert re.search(rf"{tmp_path}/mobilenet0.25-f0046a3d.params  damaged: its SHA-1 begins with \w{{8}}\n", out)
+    assert out.splitlines()[-2].startswith("files of other projects, the preferred one first")
     assert out.splitlines()[-1] == "mobilenet0.25: mobilenet_2_5_224_tf_no_top.h5"
     assert f"{tmp_path}/ssd_300_mobilenet0.25_voc-0a1b2c3d.params  readable, not a published hash" in out
     rows = json.loads(ssdzoo("models", "*0.25_voc", "--weights", "--root", tmp_path, "--json")[0])

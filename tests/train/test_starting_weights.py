@@ -10,7 +10,7 @@ from ssdzoo.runtime import mxnet
 from ssdzoo.train import starting_weights
 from ssdzoo.weights import write_params
 from tests.command import ssdzoo as command
-from tests.train.jobs import train
+from tests.train.jobs import Recorded, train
 
 mx = mxnet()
 
@@ -53,9 +53,10 @@ def test_by_default_from_the_published_file_of_the_backbone(default_job, home, t
 
 
 def test_no_training_begins_with_noise_unasked(default_job, home, tmp_path):
+    progress = Recorded()
     with pytest.raises(WeightsError) as error:
-        train(default_job)
-    assert not (tmp_path / "run").exists()
+        ssdzoo.fine_tune(**default_job, progress=progress)
+    assert progress.lines == [] and not (tmp_path / "run").exists()  # nor are the images read before
     lines = str(error.value).splitlines()
     assert lines[0] == "no weights of mobilenet0.25:"
     assert lines[1] == f"  {home}: no mobilenet0.25-*.params; no mobilenet_2_5_224_tf_no_top.h5"

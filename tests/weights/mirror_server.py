@@ -13,7 +13,8 @@ class Mirror:
 
     files: {path: bytes}.
     manner: "good"; "silent" (never answers); "stalls" (after half of the file); "drips" (a byte now and then); "breaks off"
-        (after 1000 bytes); "lies long", "lies short" (both in Content-Length); "claims terabytes"; "error" (500).
+        (after 1000 bytes); "lies long", "lies short" (both in Content-Length); "claims terabytes"; "error" (500); "forbidden"
+        (403); "login" (another address, which answers with a web page).
     requests: paths that were asked for so far; sent: bytes of bodies so far.
     outlasted: how often a client was still there after `ENDURANCE` seconds without a byte, when the server gave up first.
     """
@@ -40,8 +41,16 @@ def _handler(mirror: Mirror):
             if manner == "silent":
                 mirror.keep_silent()
                 return
-            if data is None or manner == "error":
-                self.send_error(500 if manner == "error" else 404)
+            if manner == "login" and path != "login":
+                self.send_response(302)
+                self.send_header("Location", "/login")
+                self.end_headers()
+                return
+            if manner == "login":
+                data = b"\n<!DOCTYPE html><html><body>Who are you?</body></html>"
+            error = {"error": 500, "forbidden": 403}.get(manner, 404 if data is None else None)
+            if error:
+                self.send_error(error)
                 return
             lengths = {"lies long": 10 * len(data), "lies short": len(data) // 2, "claims terabytes": 10**13}
             self.send_response(200)

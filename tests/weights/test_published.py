@@ -113,7 +113,7 @@ def test_a_wrong_length_does_not_matter_where_the_hash_is_right(mirror, tmp_path
         ({ZIPPED: zipped({f"{STEM}.params": bytes(10_000_000)})}, r"larger than \d+ bytes when unpacked"),
         ({ZIPPED: zipped({f"{STEM}.params": DATA})[:-30]}, "a damaged archive"),
         ({ZIPPED: zipped({f"{STEM}.params": DATA}).replace(DATA[5000:5010], b"0123456789")}, "a damaged archive"),
-        ({ZIPPED: b"<html>all is well</html>"}, "the wrong file"),
+        ({ZIPPED: b"<html>all is well</html>"}, "a web page, such as one to log in, instead of the file"),
         ({}, rf"{ZIPPED}: HTTP 404"),
     ],
 )
@@ -152,8 +152,8 @@ def wait_for(condition):
 
 def test_processes_at_once_download_once(mirror, tmp_path):
     mirror.files, mirror.slow = {PLAIN: DATA}, 0.05
-    children = [child(tmp_path) for _ in range(3)]
-    assert [process.communicate(timeout=30)[0].strip() for process in children] == [str(tmp_path / f"{STEM}.params")] * 3
+    children = [child(tmp_path) for _ in range(2)]
+    assert [process.communicate(timeout=30)[0].strip() for process in children] == [str(tmp_path / f"{STEM}.params")] * 2
     assert mirror.sent == len(DATA)
     fetch(tmp_path)
 
@@ -214,7 +214,7 @@ def test_from_a_folder(name, tmp_path, monkeypatch):
     fetch(tmp_path / "root")
     path.write_bytes(b"damaged")
     (tmp_path / "root" / f"{STEM}.params").unlink()
-    with pytest.raises(WeightsError, match="the wrong file"):
+    with pytest.raises(WeightsError, match=f"mirror: {path.name}: the wrong file"):
         find_weights("some_ssd", SHA1[:8], tmp_path / "root")
 
 

@@ -172,6 +172,15 @@ def test_from_this_machine(source, cache, home, table):
     assert f"{path.parent}: {path.name} is damaged: " in str(error.value)
 
 
+def test_this_machine_comes_before_mirrors(home, table, mirror):
+    table(TORCH)
+    mirror.files = {TORCH.file: DATA}
+    path = home / CACHES[0][1]
+    path.parent.mkdir(parents=True)
+    path.write_bytes(DATA)
+    assert locate("net", True, home / "root").path == path and mirror.requests == []
+
+
 def test_the_preferred_file_of_this_machine_is_taken(home, table):
     table(KERAS, TORCH)
     (home / KERAS.file).write_bytes(DATA)

@@ -161,6 +161,9 @@ def mobilenet_ssd(batch_norm: bool, seed=0) -> Model:
     return model
 
 
+MOBILENET_MEAN = np.array((103.94, 116.78, 123.68))  # BGR
+
+
 def mobilenet(size, pad=1, seed=0) -> Model:
     """shicai's MobileNet without its classifier; `pad` of conv1. Its feature maps are relu4_1/sep, relu5_5/sep and relu6/sep."""
     model, x = Model(size, seed), "data"
@@ -177,3 +180,13 @@ def mobilenet(size, pad=1, seed=0) -> Model:
         x = conv(f"conv{name}/dw", x, model.channels[x], 3, stride=stride, pad=1, group=model.channels[x])
         x = conv(f"conv{name}/sep", x, width, 1)
     return model
+
+
+def mobilenet_features(files, x) -> list:
+    """The three feature maps (C, H, W) of a saved `mobilenet`, from OpenCV, of normalized BGR pixels (3, H, W)."""
+    import cv2
+
+    net = cv2.dnn.readNetFromCaffe(str(files[1]), str(files[0]))
+    net.enableWinograd(False)
+    net.setInput(x[None].astype(np.float32))
+    return [m[0] for m in net.forward(["relu4_1/sep", "relu5_5/sep", "relu6/sep"])]

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.preset import read_preset
 from ssdzoo.weights.importers.caffe import read_caffe
@@ -50,6 +51,10 @@ def test_ssd_on_vgg(size, outputs, clip, tmp_path):
     first = converted.arrays["anchor_generators.0.anchors"][0, 0, 1, 2, :4]
     if not clip:
         np.testing.assert_allclose(first, [20, 12, 30, 30] if size == 300 else [20, 12, 35.84, 35.84], atol=1e-4)
+    # The preset of the same architecture takes pixels of another range: 58 times as large.
+    with pytest.raises(WeightsError, match=r"new.params: is for pixels divided by a std of \[0.00392, 0.00392, 0.00392\], "
+                                           r"ssd_\d+_vgg16_atrous_\w+ divides by .* name the table \(.toml\)"):  # fmt: skip
+        ssdzoo.get_model(read_preset(table).name, pretrained=str(params))
 
 
 @pytest.mark.parametrize("batch_norm", [True, False])

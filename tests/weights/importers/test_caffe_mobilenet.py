@@ -1,4 +1,3 @@
-import cv2
 import numpy as np
 import pytest
 
@@ -7,21 +6,13 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.preset import IMAGENET_MEAN, IMAGENET_STD
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.backbone import read_backbone
-from tests.weights.importers.caffe_files import mobilenet, mobilenet_ssd
+from tests.weights.importers.caffe_files import MOBILENET_MEAN, mobilenet, mobilenet_features, mobilenet_ssd
 from tests.weights.importers.numpy_layers import padded
 from tests.weights.outputs import pixels
 
 mx = mxnet()
-BGR_MEAN = np.array((103.94, 116.78, 123.68))
-SIZE = 96
+SIZE = 64
 MOBILENET = [f"features.{i}.weight" for i in range(0, 81, 3)]
-
-
-def original(files, x):
-    net = cv2.dnn.readNetFromCaffe(str(files[1]), str(files[0]))
-    net.enableWinograd(False)
-    net.setInput(x[None].astype(np.float32))
-    return [m[0] for m in net.forward(["relu4_1/sep", "relu5_5/sep", "relu6/sep"])]
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +24,8 @@ def test_features_are_equal(files, tmp_path):
     """Equal where the padding stands for the same pixel as in MXNet. Caffe's padding stands for its own mean."""
     unpadded = mobilenet(SIZE + 2, pad=0).save(tmp_path)  # the same weights
     image = pixels(SIZE)
-    x = (image[::-1] - BGR_MEAN[:, None, None]) * 0.017
-    same = original(unpadded, padded(x, 1, (255 * np.array(IMAGENET_MEAN)[::-1] - BGR_MEAN) * 0.017))
+    x = (image[::-1] - MOBILENET_MEAN[:, None, None]) * 0.017
+    same = mobilenet_features(unpadded, padded(x, 1, (255 * np.array(IMAGENET_MEAN)[::-1] - MOBILENET_MEAN) * 0.017))
     (tmp_path / "alone").write_bytes(files[0].read_bytes())  # without a prototxt, and without a name that says what it is
     net = ssdzoo.get_ssd(
         "mobilenet1.0", SIZE, ["relu10_fwd", "relu22_fwd", "relu26_fwd"], [], [10, 20, 30, 40], [[1, 2]] * 3, None, ["a"],
@@ -42,7 +33,7 @@ def test_features_are_equal(files, tmp_path):
     )  # fmt: skip
     mean, std = (np.reshape(v, (3, 1, 1)) for v in (IMAGENET_MEAN, IMAGENET_STD))
     got = [m[0].asnumpy() for m in net.features(mx.nd.array(((image / 255 - mean) / std)[None]))]
-    for ours, exact, theirs in zip(got, same, original(files, x), strict=True):
+    for ours, exact, theirs in zip(got, same, mobilenet_features(files, x), strict=True):
         assert 0.2 < exact.std() < 5
         np.testing.assert_allclose(ours, exact, rtol=0, atol=1e-4)
         assert abs(ours - theirs).max() < 0.01

@@ -59,15 +59,6 @@ def test_resnet(small):
         assert abs(ours - theirs).max() < 0.02
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("depth", [50, 101, 152])
-def test_resnets_of_full_size(depth, tmp_path):
-    arrays = resnet(keras_files.BLOCKS[depth])
-    got = filled(vision.get_resnet(1, depth).features[:-1], write_keras(tmp_path / "x.h5", arrays))[4:]
-    for ours, same in zip(got, resnet_features(arrays, IMAGE, padding=PADDING), strict=True):
-        np.testing.assert_allclose(ours, same, rtol=0, atol=1e-4)
-
-
 def mobilenet_maps(path, alpha=0.25):
     outputs = filled(vision.get_mobilenet(alpha).features[:-2], path)
     return {i: outputs[6 * i + 2] for i in (5, 11, 13)}

@@ -8,10 +8,8 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.nn.expander import FeatureExpander
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.backbone import read_backbone
-from ssdzoo.weights.importers.vgg16 import vgg16_backbone
-from ssdzoo.weights.importers.vgg_layers import backbone_layers
 from ssdzoo.weights.matching import load_backbone
-from ssdzoo.zoo import find_preset
+from tests.weights.originals import flat, randomized
 from tests.weights.wire_format import write_onnx
 
 mx = mxnet()
@@ -27,23 +25,6 @@ NETWORKS = {  # how it is built, its prefix in the ONNX model zoo, and the layer
     "v2": (lambda p: vision.ResNetV2(vision.BottleneckV2, [1] * 4, CHANNELS, prefix=p), "resnetv27_", ["stage4_activation0"]),
     "mobilenetv2": (lambda p: vision.MobileNetV2(0.25, prefix=p), "mobilenetv20_", ["features_relu61_relu6"]),
 }  # fmt: skip
-
-
-def randomized(net):
-    """With values as a training leaves them, statistics included."""
-    rng = np.random.default_rng(0)
-    net.initialize(mx.init.MSRAPrelu())
-    net(mx.nd.array(X))
-    for name, parameter in net.collect_params().items():
-        if name.endswith(("gamma", "var")):
-            parameter.set_data(mx.nd.array(rng.uniform(0.5, 1.5, parameter.shape)))
-        elif name.endswith(("beta", "mean", "bias")):
-            parameter.set_data(mx.nd.array(rng.normal(0, 0.2, parameter.shape)))
-    return net
-
-
-def flat(net) -> dict:
-    return {name: parameter.data().asnumpy() for name, parameter in net.collect_params().items()}
 
 
 class Model:
@@ -68,25 +49,6 @@ def test_features_are_equal(network, tmp_path):
         np.testing.assert_array_equal(a.asnumpy(), b.asnumpy())
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    "model, network, prefix",
-    [
-        ("ssd_512_resnet18_v1_custom", "resnet18_v1", "resnetv15_"),
-        ("ssd_512_resnet50_v1_custom", "resnet50_v1", "resnetv17_"),
-        ("ssd_512_resnet101_v2_custom", "resnet101_v2", "resnetv28_"),
-        ("ssd_320_mobilenetv2_1.0_lite_custom", "mobilenetv2_1.0", "mobilenetv20_"),
-    ],
-)
-def test_presets(model, network, prefix, tmp_path):
-    theirs = randomized(vision.get_model(network, prefix=prefix))
-    path = write_onnx(tmp_path / "weights.onnx", flat(theirs))
-    net = ssdzoo.get_model(model, classes=["a"], pretrained_base=str(path))
-    expected = FeatureExpander(theirs, find_preset(model).features, [])(mx.nd.array(X))
-    for a, b in zip(net.features(mx.nd.array(X)), expected):
-        np.testing.assert_array_equal(a.asnumpy(), b.asnumpy())
-
-
 VGG_LAYERS = [*(f"conv{i}_{part}" for i in range(13) for part in ("weight", "bias")), "dense0_weight"]
 VGG_NORMS = [f"batchnorm{i}_{part}" for i in range(13) for part in ("gamma", "beta", "running_mean", "running_var")]
 
@@ -100,20 +62,6 @@ def test_vggs_are_read_as_those_of_parameter_files(names, model, message, tmp_pa
     path = write_onnx(tmp_path / "x.onnx", {f"vgg0_{name}": np.zeros(1, np.float32) for name in names})
     with pytest.raises(WeightsError, match=f"x.onnx: {message}"):
         read_backbone(path, ssdzoo.get_model(model, classes=["a"]).features.backbone_parameters)
-
-
-@pytest.mark.long
-def test_vgg16_of_full_size(tmp_path):
-    rng = np.random.default_rng(0)
-    shapes = {f"conv{i}": shape for i, shape in enumerate(list(backbone_layers().values())[:13])}
-    shapes.update(dense0=(4096, 25088), dense1=(4096, 4096), dense2=(1000, 4096))
-    arrays = {}
-    for name, shape in shapes.items():
-        arrays[f"vgg0_{name}_weight"] = rng.random(shape, np.float32)
-        arrays[f"vgg0_{name}_bias"] = rng.random(shape[0], np.float32)
-    net = ssdzoo.get_model("ssd_300_vgg16_atrous_custom", classes=["a"], pretrained_base=str(write_onnx(tmp_path / "x", arrays)))
-    for name, array in vgg16_backbone("x", arrays).items():
-        np.testing.assert_array_equal(net.features.backbone_parameters[name].data().asnumpy(), array)
 
 
 def test_another_network_is_refused(tmp_path):

@@ -3,7 +3,6 @@ from itertools import product
 import numpy as np
 import pytest
 
-import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.preset import read_preset
 from ssdzoo.weights.importers import read_detector
@@ -72,8 +71,6 @@ def test_torchvision(tmp_path):
     np.testing.assert_allclose(offsets, expected[1][0], rtol=0, atol=1e-4)
     np.testing.assert_allclose(anchors, slow_anchors(SIZES["coco"], clip_centers=False), rtol=1e-6)
     assert read_preset(table).mean == (0.48235, 0.45882, 0.40784) and read_preset(table).std == (1 / 255,) * 3
-    detections = ssdzoo.load(table, weights=params)(image.transpose(1, 2, 0).astype(np.uint8), score=0.01)[0]
-    assert len(detections.boxes) > 0
     assert any("81 outputs" in note for note in converted.notes)
 
 

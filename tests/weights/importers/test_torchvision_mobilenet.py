@@ -5,13 +5,11 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import WeightsError
-from ssdzoo.runtime import mxnet
 from ssdzoo.weights.backbone import read_backbone
 from tests.formats.torch_files import write_pth
 from tests.weights.importers.torchvision_names import add_conv_and_norm
+from tests.weights.originals import MOBILENET_V2
 
-mx = mxnet()
-MODEL = "ssd_320_mobilenetv2_1.0_lite_custom"
 BLOCKS = ((1, 16, 1), (6, 24, 2), (6, 32, 3), (6, 64, 4), (6, 96, 3), (6, 160, 3), (6, 320, 1))
 
 
@@ -36,7 +34,7 @@ def torchvision():
 
 @pytest.fixture(scope="module")
 def wanted():
-    features = ssdzoo.get_model(MODEL, classes=["a"]).features
+    features = ssdzoo.get_model(MOBILENET_V2, classes=["a"]).features
     used = {id(p) for p in features.collect_params().values()}
     return [name for name, p in features.backbone_parameters.items() if id(p) in used]
 
@@ -70,20 +68,6 @@ def test_the_first_expansion_is_an_identity(wanted, tmp_path):
     values = (theirs["features.0.1.bias"] + normal * theirs["features.0.1.weight"]).clip(0, 6)
     np.testing.assert_allclose(mean, values.mean(0), atol=0.02)
     np.testing.assert_allclose(variance, values.var(0), atol=0.02)
-
-
-def test_features_are_equal(tmp_path):
-    torch = pytest.importorskip("torch", reason="needs the extra `torch`")
-    from tests.weights.importers.torch_networks import MobileNetV2, randomized, run
-
-    theirs = MobileNetV2()
-    randomized(theirs, theirs.features[0][0])
-    torch.save(theirs.state_dict(), tmp_path / "x.pth")
-    net = ssdzoo.get_model(MODEL, classes=["a"], pretrained_base=str(tmp_path / "x.pth"))
-    image = np.random.default_rng(0).normal(size=(1, 3, 96, 128)).astype(np.float32)
-    for a, b in zip(net.features(mx.nd.array(image))[:2], run(theirs, image), strict=True):
-        assert 0.3 < b.std() < 5
-        np.testing.assert_allclose(a.asnumpy(), b, rtol=0, atol=1e-4)
 
 
 def test_what_does_not_fit(wanted, tmp_path):

@@ -8,19 +8,15 @@ from ssdzoo.weights.backbone import read_backbone
 from tests.weights.outputs import write_safetensors
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
-from tests.weights.importers.torch_networks import ResNet, randomized, run  # noqa: E402
+from tests.weights.importers.torch_networks import BLOCKS, ResNet, random_resnet, run  # noqa: E402
 
 mx = mxnet()
-BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-def original(depth):
-    net = ResNet(BLOCKS[depth], depth > 34)
-    randomized(net, net.conv1)
-    for name, parameter in net.named_parameters():
-        if name.endswith("bn3.weight" if depth > 34 else "bn2.weight"):
-            parameter.data /= 2  # so that the sum over the blocks stays in the range of trained ones
-    return net
+def names_of(depth):
+    """The names in a state dict, without the weights."""
+    with torch.device("meta"):
+        return ResNet(BLOCKS[depth], depth > 34).state_dict().keys()
 
 
 def saved(net, path):
@@ -39,12 +35,10 @@ def check_maps(got, expected):
         np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "depth", [18, 34, 50, pytest.param(101, marks=pytest.mark.long), pytest.param(152, marks=pytest.mark.long)]
-)
-def test_v1b_features_are_equal(depth, tmp_path):
-    theirs = original(depth)
-    net = gluoncv().model_zoo.get_model(f"resnet{depth}_v1b", pretrained=False)
+# Those of 18 layers and of all others from files of their projects: tests/weights/test_living_start.py.
+def test_features_of_bottlenecks_are_equal(tmp_path):
+    theirs = random_resnet(50)
+    net = gluoncv().model_zoo.get_model("resnet50_v1b", pretrained=False)
     net.initialize()
     net(mx.nd.zeros((1, 3, 64, 64)))
     parameters = net._collect_params_with_prefix()
@@ -57,28 +51,9 @@ def test_v1b_features_are_equal(depth, tmp_path):
     check_maps(got, run(theirs, image()))
 
 
-def test_a_file_of_timm(tmp_path):
-    """`resnet*.gluon_in1k` are GluonCV's v1b, under torchvision's names: model.safetensors."""
-    theirs = original(18)
-    arrays = {k: v.numpy() for k, v in theirs.state_dict().items()}
-    write_safetensors(tmp_path / "model.safetensors", arrays)
-    wanted = gluoncv().model_zoo.get_model("resnet18_v1b", pretrained=False)._collect_params_with_prefix()
-    backbone = read_backbone(tmp_path / "model.safetensors", wanted)
-    assert backbone.keys() == wanted.keys()
-    np.testing.assert_array_equal(backbone["layer2.0.downsample.1.gamma"], arrays["layer2.0.downsample.1.weight"])
-    np.testing.assert_array_equal(backbone["layer4.1.conv2.weight"], arrays["layer4.1.conv2.weight"])
-
-
-def test_resnet18_v1_in_its_ssd(tmp_path):
-    theirs = original(18)
-    path = saved(theirs, tmp_path / "resnet18.pth")
-    net = ssdzoo.get_model("ssd_512_resnet18_v1_voc", classes=["a"], pretrained_base=str(path))
-    check_maps(net.features(mx.nd.array(image()))[:2], run(theirs, image())[2:])
-
-
 def test_resnet34_v1b_in_its_ssd(tmp_path):
     """The map of layer2; layer3 has another stride in this SSD than in the classifier."""
-    theirs = original(34)
+    theirs = random_resnet(34)
     write_safetensors(tmp_path / "resnet34.safetensors", {k: v.numpy() for k, v in theirs.state_dict().items()})
     net = ssdzoo.get_model("ssd_300_resnet34_v1b_voc", classes=["a"], pretrained_base=str(tmp_path / "resnet34.safetensors"))
     check_maps([net.features.stage1(mx.nd.array(image()))], run(theirs, image())[1:2])
@@ -102,14 +77,14 @@ def test_resnet34_v1b_in_its_ssd(tmp_path):
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_with_the_reason(depth, model, reason, tmp_path):
-    names = original(depth).state_dict()
-    write_safetensors(tmp_path / "r.safetensors", {k: np.zeros(1, np.float32) for k in names})
+    names = names_of(depth)
+    write_safetensors(tmp_path / "r.safetensors", {name: np.zeros(1, np.float32) for name in names})
     with pytest.raises(WeightsError, match=f"r.safetensors: torchvision {reason}"):
         ssdzoo.get_model(model, classes=["a"], pretrained_base=str(tmp_path / "r.safetensors"))
 
 
 def test_an_incomplete_file(tmp_path):
-    names = {n: np.zeros(1, np.float32) for n in original(18).state_dict() if n != "layer3.1.bn2.running_var"}
+    names = {n: np.zeros(1, np.float32) for n in names_of(18) if n != "layer3.1.bn2.running_var"}
     write_safetensors(tmp_path / "r.safetensors", names)
     with pytest.raises(WeightsError, match="ResNet-18 without 'layer3.1.bn2.running_var'"):
         ssdzoo.get_model("ssd_512_resnet18_v1_voc", classes=["a"], pretrained_base=str(tmp_path / "r.safetensors"))

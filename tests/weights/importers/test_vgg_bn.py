@@ -6,19 +6,18 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.backbone import read_backbone
 from ssdzoo.weights.importers.vgg_bn import vgg_bn_backbone
+from tests.weights.originals import VGG_COUNTS
 from tests.weights.outputs import write_safetensors
 
 mx = mxnet()
-COUNTS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 DENSE = {"0.weight": (4096, 25088), "0.bias": (4096,), "3.weight": (4096, 4096), "3.bias": (4096,), "6.bias": (1000,)}
 NORM = ("weight", "bias", "running_mean", "running_var")
-PRESETS = [pytest.param(depth, marks=[] if depth == 11 else pytest.mark.long) for depth in COUNTS]
 
 
 def torchvision(depth):
     """{name: array} of vgg*_bn; each array is filled with a number of its own. Those of the classifier take no memory."""
     arrays, place, channels = {}, 0, 3
-    for count, width in zip(COUNTS[depth], (64, 128, 256, 512, 512)):
+    for count, width in zip(VGG_COUNTS[depth], (64, 128, 256, 512, 512)):
         for _ in range(count):
             number = 100 * place
             arrays[f"features.{place}.weight"] = np.full((width, channels, 3, 3), number + 1, np.float32)
@@ -40,7 +39,7 @@ def model(depth, **kwargs):
 @pytest.mark.parametrize("depth, last, last_path", [(11, 25, "4.3"), (13, 31, "4.3"), (16, 40, "4.6"), (19, 49, "4.9")])
 def test_names(depth, last, last_path):
     backbone = vgg_bn_backbone("x.pth", torchvision(depth), depth)
-    assert len(backbone) == 6 * (sum(COUNTS[depth]) + 2)
+    assert len(backbone) == 6 * (sum(VGG_COUNTS[depth]) + 2)
     assert {backbone["stages.0.1.gamma"][0], backbone["stages.0.1.running_var"][0]} == {3, 6}
     assert backbone["stages.0.0.bias"][0] == 2
     norm = last_path.replace(last_path[2:], str(int(last_path[2:]) + 1))
@@ -75,28 +74,6 @@ def test_mxnet(naming):
     assert list(got) == list(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(got[name], array)
-
-
-@pytest.mark.parametrize("depth", PRESETS)
-def test_features_are_equal(depth, tmp_path):
-    torch = pytest.importorskip("torch", reason="needs the extra `torch`")
-    from tests.weights.importers.torch_networks import VGGBatchNorm, randomized, run
-
-    theirs = VGGBatchNorm(COUNTS[depth])
-    randomized(theirs, theirs.features[0])
-    path = tmp_path / "vgg.safetensors"
-    arrays = {k: v.numpy() for k, v in theirs.state_dict().items() if not k.endswith("tracked")}
-    write_safetensors(path, arrays, zeros={f"classifier.{name}": shape for name, shape in DENSE.items()})
-    net = model(depth, pretrained_base=str(path))
-    image = np.random.default_rng(0).normal(size=(1, 3, 64, 64)).astype(np.float32)
-    x, maps = net.features.init_scale.data() * mx.nd.array(image), []
-    for i, stage in enumerate(net.features.stages[:5]):
-        x = stage(mx.nd.Pooling(x, kernel=(2, 2), stride=(2, 2), pool_type="max") if i else x)
-        maps.append(x.asnumpy())
-    for a, b in zip(maps[3:], run(theirs, image), strict=True):
-        assert 0.1 < b.std() < 5
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-4)
-    assert torch is not None
 
 
 def test_what_does_not_fit(tmp_path):

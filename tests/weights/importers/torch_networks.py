@@ -213,15 +213,16 @@ class MobileNetV2(nn.Module):
         return [expanded, self.features[18](x)]
 
 
-class VGGBatchNorm(nn.Module):
-    """The convolutions of torchvision's vgg*_bn: outputs of conv4 and conv5 before their pooling."""
+class VGGFeatures(nn.Module):
+    """The convolutions of torchvision's vgg* and vgg*_bn: outputs of conv4 and conv5 before their pooling."""
 
-    def __init__(self, counts):
+    def __init__(self, counts, batch_norm):
         super().__init__()
         layers, channels, self.ends = [], 3, []
         for count, width in zip(counts, (64, 128, 256, 512, 512)):
             for _ in range(count):
-                layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+                norm = [nn.BatchNorm2d(width)] if batch_norm else []
+                layers += [nn.Conv2d(channels, width, 3, padding=1), *norm, nn.ReLU()]
                 channels = width
             self.ends.append(len(layers))
             layers.append(nn.MaxPool2d(2, 2))
@@ -310,3 +311,46 @@ def randomized(net, first, pixels=1.0, seed=0):
 def run(net, x: np.ndarray) -> list:
     """Outputs of a net as numpy arrays."""
     return [output.numpy() for output in net(torch.from_numpy(x))]
+
+
+def run_one(net, x: np.ndarray) -> list:
+    """The same for one image, (C, H, W), without the axis of a batch."""
+    return [output[0] for output in run(net, x[None])]
+
+
+BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+
+def random_resnet(depth):
+    """torchvision's ResNet with random weights."""
+    net = ResNet(BLOCKS[depth], depth > 34)
+    randomized(net, net.conv1)
+    _halve_sums(net, depth)
+    return net
+
+
+def random_resnet_fpn(depth, **kwargs):
+    """torchvision's ResNet-FPN with random weights."""
+    net = ResNetFPN(BLOCKS[depth], depth > 34, **kwargs)
+    randomized(net, net.body.conv1)
+    _halve_sums(net.body, depth)
+    for name, parameter in net.named_parameters():
+        if ".inner_blocks." in name or ".layer_blocks." in name:
+            parameter.data /= 2
+    return net
+
+
+def _halve_sums(resnet, depth):
+    """Halves what a block adds, so that the sum over the blocks stays in the range of trained ones."""
+    for name, parameter in resnet.named_parameters():
+        if name.endswith("bn3.weight" if depth > 34 else "bn2.weight"):
+            parameter.data /= 2
+
+
+def freeze_norms(net):
+    """Batch norms with an eps of 0, as those of torchvision's published detectors; variances are small in some channels."""
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 0
+            module.running_var[:4] = torch.tensor([1e-7, 1e-5, 2e-5, 1e-3])
+            module.weight.data[:4] = torch.tensor([1e-4, 1e-3, 1e-3, 1e-2])
