@@ -3,7 +3,9 @@ cache of its own; of several processes (pytest-xdist) each has a core to itself,
 
 import gc
 import os
+import sys
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,10 @@ from ssdzoo.machine import cores
 if "PYTEST_XDIST_WORKER" in os.environ:
     usable = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {usable[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % len(usable)]})
+if sys.dont_write_bytecode:  # as in many containers: each process that a test starts would compile mxnet again, for seconds
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
 runtime.tune_cpu()
 os.environ["SSDZOO_OFFLINE"] = "1"
 _cache = tempfile.TemporaryDirectory()
