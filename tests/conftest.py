@@ -3,10 +3,12 @@ cache of its own; of several processes (pytest-xdist) each has a core to itself,
 
 import gc
 import os
+import random
 import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ssdzoo import runtime
@@ -47,6 +49,15 @@ def pytest_xdist_auto_num_workers() -> int:
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """Each test, and the fixtures that begin with it, draw the same numbers whatever ran before."""
+    random.seed(0)
+    np.random.seed(0)
+    if "mxnet" in sys.modules:
+        sys.modules["mxnet"].random.seed(0)
 
 
 STEP = 1 << 30  # bytes of growth after which a collection is due
