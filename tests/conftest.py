@@ -30,15 +30,24 @@ for variable in ("TORCH_HOME", "HF_HOME", "KERAS_HOME"):  # no files of the user
 for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME", "HF_HUB_CACHE"):
     os.environ.pop(variable, None)
 
-# They begin first, so that no core is left alone with one of them at the end.
+# They begin first, so that no core is left alone with one of them at the end: what is not here takes 4 seconds a file at most.
 SLOW = (
     "tests/train/",
     "tests/cli/",
+    "tests/data/loading/",
     "tests/test_gluoncv_parity.py",
     "tests/test_docs.py",
+    "tests/test_runtime.py",
+    "tests/test_rectangular.py",
+    "tests/test_symbol_preset.py",
+    "tests/test_convert.py",
+    "tests/test_packaging.py",
     "tests/export/",
     "tests/measure/",
     "tests/nn/",
+    "tests/predict/",
+    "tests/report/",
+    "tests/weights/",
 )
 
 

@@ -45,7 +45,7 @@ def original(depth, **kwargs):
         (18, {}, {"nested": False}, "backbone."),
     ],
 )
-@pytest.mark.parametrize("height, width", [(64, 64), (97, 131)])
+@pytest.mark.parametrize("height, width", [pytest.param(64, 64, marks=pytest.mark.long), (97, 131)])
 def test_the_maps_are_those_of_torchvision(depth, ours, theirs, prefix, height, width, tmp_path):
     theirs = original(depth, **theirs)
     torch.save({prefix + k: v for k, v in theirs.state_dict().items()}, tmp_path / "fpn.pth")
@@ -87,6 +87,12 @@ def test_a_pyramid_over_fewer_stages_takes_its_part(tmp_path):
     np.testing.assert_array_equal(net.features.extra[0].weight.data().asnumpy(), before)  # the file has a pooling instead
 
 
+@pytest.fixture(scope="module")
+def resnet18():
+    """The arrays of a file of torchvision's."""
+    return {k: v.numpy() for k, v in original(18).state_dict().items()}
+
+
 @pytest.mark.parametrize(
     "ours, change, message",
     [
@@ -97,9 +103,8 @@ def test_a_pyramid_over_fewer_stages_takes_its_part(tmp_path):
         ({}, {"body.layer4.1.bn2.weight": None}, "ResNet-18 without 'layer4.1.bn2.weight'"),
     ],
 )
-def test_what_does_not_fit(ours, change, message, tmp_path):
-    arrays = {k: v.numpy() for k, v in original(18).state_dict().items()}
-    arrays = {k: v for k, v in {**arrays, **change}.items() if v is not None}
+def test_what_does_not_fit(ours, change, message, resnet18, tmp_path):
+    arrays = {k: v for k, v in {**resnet18, **change}.items() if v is not None}
     write_safetensors(tmp_path / "fpn.safetensors", arrays)
     with pytest.raises(WeightsError, match=f"fpn.safetensors: .*{message}"):
         load_backbone(Detector("resnet18_v1b", **ours), tmp_path / "fpn.safetensors")
