@@ -20,7 +20,7 @@ def gluoncv_files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("gluoncv")
     net = gluoncv_network("ssd_512_resnet18_v1_voc")
     net.hybridize()
-    x = images(1, 512, 512)
+    x = images(1, 128, 160)
     net(x)
     net.reset_class(["x", "y", "z"])
     answer = as_numpy(net(x))

@@ -38,7 +38,7 @@ def draw(folder, stem, rng):
     image = cv2.resize(image, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
     objects = []
     for name, rows in zip(COLORS, ((0, 400), (450, 850))):
-        width, height = rng.integers(120, 260), rng.integers(150, 350)
+        width, height = rng.integers(150, 240), rng.integers(200, 320)
         x, y = rng.integers(0, WIDTH - width), rng.integers(rows[0], rows[1] - height + 50)
         image[y : y + height, x : x + width] = COLORS[name]
         objects.append((name, x + 1, y + 1, x + width, y + height))
@@ -59,9 +59,9 @@ def trained(tmp_path_factory):
             draw(folder / "data", stem, rng)
     (folder / "wide.toml").write_text(TABLE)
     call(
-        "train", folder / "wide.toml", folder / "data", "--out", folder / "run", "--epochs", 16, "--lr", 0.01,
-        "--optimizer", "adam", "--batch-size", 4, "--workers", 0, "--cache", folder / "cache", "--augment", "light",
-        "--base-weights", "none",
+        "train", folder / "wide.toml", folder / "data", "--out", folder / "run", "--epochs", 10, "--lr", 0.01,
+        "--optimizer", "adam", "--schedule", "cosine", "--batch-size", 4, "--workers", 0, "--cache", folder / "cache",
+        "--augment", "light", "--base-weights", "none",
     )  # fmt: skip
     return folder
 

@@ -22,23 +22,36 @@ def python(code, **environment):
     return result.stdout.strip(), result.stderr.strip()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("modules", ["ssdzoo, mxnet", "ssdzoo, gluoncv"])
 def test_imports_say_nothing(modules):
     assert python(f"import {modules}") == ("", "")
 
 
-def test_a_network_is_built_and_run_without_a_word():
-    code = """
+BUILD = """
 import ssdzoo
 ssdzoo.runtime.tune_cpu()
+import mxnet, gluoncv
 mx = ssdzoo.runtime.mxnet()
-for name in ("ssd_300_mobilenet0.25_voc", "ssd_300_resnet34_v1b_voc"):
+for name in NAMES:
     net = ssdzoo.get_model(name)
     net.initialize(mx.init.Xavier())
     net.hybridize()
     print(net(mx.nd.zeros((1, 3, 300, 300)))[0].shape)
+print(mx is mxnet, ssdzoo.runtime.gluoncv() is gluoncv)
 """
-    assert python(code) == ("(1, 100, 1)\n(1, 100, 1)", "")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["ssd_300_mobilenet0.25_voc"],
+        pytest.param(["ssd_300_mobilenet0.25_voc", "ssd_300_resnet34_v1b_voc"], marks=pytest.mark.long),
+    ],
+)
+def test_a_network_is_built_and_run_without_a_word(names):
+    shapes = "(1, 100, 1)\n" * len(names)
+    assert python(BUILD.replace("NAMES", repr(names))) == (f"{shapes}True True", "")
 
 
 def test_importing_ssdzoo_leaves_mxnet_alone():
@@ -90,6 +103,7 @@ def test_a_gluoncv_that_has_refused_torch_is_imported_after_ssdzoo(strict_gluonc
     assert python(code) == ("Legacy torch==2.13.0 detected\ngluoncv", "")
 
 
+@pytest.mark.long
 def test_torch_works_beside_gluoncv():
     pytest.importorskip("torch")
     code = """
@@ -116,13 +130,31 @@ def test_preparing_twice_changes_nothing():
     assert {name: vars(np)[name] for name in before} == before
 
 
-def test_threads_and_engine_are_set_unless_the_user_has_set_either(monkeypatch):
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    code = "import os, ssdzoo.runtime as r; print(sorted(r.tune_cpu()), os.environ.get('OMP_NUM_THREADS'))"
-    assert python(code)[0] == f"['GOMP_SPINCOUNT', 'MXNET_ENGINE_TYPE', 'OMP_NUM_THREADS', 'OPENCV_FOR_THREADS_NUM'] {cores()}"
-    assert python(code, OMP_NUM_THREADS="7")[0] == "['GOMP_SPINCOUNT', 'OPENCV_FOR_THREADS_NUM'] 7"
-    assert python(code, MXNET_ENGINE_TYPE="NaiveEngine", OMP_WAIT_POLICY="active", OPENCV_FOR_THREADS_NUM="1")[0] == "[] None"
-    assert python("import ssdzoo, mxnet; print(ssdzoo.runtime.tune_cpu())")[0] == "{}"
+CHOSEN = ["GOMP_SPINCOUNT", "MXNET_ENGINE_TYPE", "OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"]
+
+
+@pytest.mark.parametrize(
+    "environment, chosen",
+    [
+        ({}, CHOSEN),
+        ({"OMP_NUM_THREADS": "7"}, ["GOMP_SPINCOUNT", "OPENCV_FOR_THREADS_NUM"]),
+        ({"MXNET_ENGINE_TYPE": "NaiveEngine", "OMP_WAIT_POLICY": "active", "OPENCV_FOR_THREADS_NUM": "1"}, []),
+    ],
+)
+def test_threads_and_engine_are_set_unless_the_user_has_set_either(environment, chosen, monkeypatch):
+    for name in (*CHOSEN, "OMP_WAIT_POLICY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert sorted(runtime.cpu_settings(3)) == chosen
+    assert runtime.cpu_settings(3).get("OMP_NUM_THREADS") == (None if environment else "3")
+    assert runtime.mxnet() and runtime.tune_cpu() == {}  # too late for it
+    assert {name: os.environ.get(name) for name in CHOSEN} == {name: environment.get(name) for name in CHOSEN}
+
+
+def test_all_cores_are_used_by_default():
+    code = "import os, ssdzoo.runtime as r; print(r.tune_cpu() == {n: os.environ[n] for n in %r}, os.environ['OMP_NUM_THREADS'])"
+    assert python(code % CHOSEN)[0] == f"True {cores()}"
 
 
 def test_operators_use_the_cores_that_are_free(monkeypatch):

@@ -1,6 +1,7 @@
 """Exported pairs without a sidecar, as GluonCV writes them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -38,7 +39,8 @@ def export(name, folder, classes=("a", "b", "c")):
     [
         pytest.param("ssd_512_resnet18_v1_voc", marks=pytest.mark.long),
         pytest.param("ssd_300_vgg16_atrous_coco", marks=pytest.mark.long),
-        "ssd_300_mobilenet1.0_lite_coco",
+        pytest.param("ssd_300_mobilenet1.0_lite_coco", marks=pytest.mark.long),
+        "ssd_300_mobilenet0.25_coco",
         "ssd_300_mobilenet0.25_custom",
     ],
 )
@@ -86,9 +88,9 @@ def test_our_own_exports_without_their_sidecar(classes, tmp_path):
 
 
 def test_inputs_that_are_not_square(tmp_path):
-    net = ssdzoo.get_model("ssd_512_resnet18_v1_custom", classes=["a", "b"])
+    net = ssdzoo.get_model("ssd_512_mobilenet0.25_s8_custom", classes=["a", "b"])
     wide = ssdzoo.get_ssd(
-        "resnet18_v1", (200, 520), ["stage3_activation1", "stage4_activation1"], [512, 512, 256, 256],
+        "mobilenet0.25", (200, 520), ["relu22_fwd", "relu26_fwd"], [64, 64, 32, 32],
         [51.2, 102.4, 189.4, 276.4, 363.52, 450.6, 492], [[1, 2, 0.5]] * 6, None, ["a", "b"],
     )  # fmt: skip
     for built, size in ((net, (512, 512)), (wide, (200, 520))):
@@ -110,9 +112,23 @@ def test_a_training_graph_and_other_networks_are_refused(tmp_path):
         ssdzoo.load(tmp_path / "classifier")
 
 
-def test_an_input_size_that_cannot_be_told(tmp_path):
-    net = small_network()
-    net.export(str(tmp_path / "x"))
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A folder with the exported model x of 3 classes."""
+    folder = tmp_path_factory.mktemp("small")
+    small_network().export(str(folder / "x"))
+    return folder
+
+
+def copied(small, folder):
+    """The symbol of the exported model, after it was copied into `folder`."""
+    for path in small.iterdir():
+        shutil.copy(path, folder)
+    return folder / "x-symbol.json"
+
+
+def test_an_input_size_that_cannot_be_told(small, tmp_path):
+    copied(small, tmp_path)
     arrays = read_params(tmp_path / "x-0000.params")
     name = next(name for name in arrays if name.endswith("anchor_5"))
     arrays[name] = np.zeros_like(arrays[name])
@@ -141,33 +157,30 @@ def test_an_input_size_that_cannot_be_told(tmp_path):
         lambda graph: {**graph, "nodes": [{"op": "null"}]},
     ],
 )
-def test_damaged_graphs(damage, tmp_path):
-    small_network().export(str(tmp_path / "x"))
-    path = tmp_path / "x-symbol.json"
+def test_damaged_graphs(damage, small, tmp_path):
+    path = copied(small, tmp_path)
     path.write_text(json.dumps(damage(json.loads(path.read_text()))))
     with pytest.raises(ExportError, match=r"x-symbol\.json: not a symbol of MXNet"):
         ssdzoo.load(tmp_path / "x")
 
 
-def test_an_output_that_its_node_lacks(tmp_path):
-    small_network().export(str(tmp_path / "x"))
-    path = tmp_path / "x-symbol.json"
+def test_an_output_that_its_node_lacks(small, tmp_path):
+    path = copied(small, tmp_path)
     graph = json.loads(path.read_text())
     path.write_text(json.dumps({**graph, "heads": [[graph["heads"][0][0], 7, 0], *graph["heads"][1:]]}))
     with pytest.raises(ExportError, match=r"x-symbol\.json: node '\w+' \(slice_axis\) has no output 7"):
         ssdzoo.load(tmp_path / "x")
 
 
-def test_a_graph_with_an_operator_that_mxnet_lacks(tmp_path):
-    small_network().export(str(tmp_path / "x"))
-    path = tmp_path / "x-symbol.json"
+def test_a_graph_with_an_operator_that_mxnet_lacks(small, tmp_path):
+    path = copied(small, tmp_path)
     path.write_text(path.read_text().replace("Pooling", "Poolong").replace('"Activation"', '"Actovation"'))
     with pytest.raises(ExportError, match=r"x-symbol\.json: doesn't load: .*Operator \w+ is not registered"):
         ssdzoo.load(tmp_path / "x")
 
 
-def test_a_pair_of_two_models(tmp_path):
-    small_network().export(str(tmp_path / "x"))
+def test_a_pair_of_two_models(small, tmp_path):
+    copied(small, tmp_path)
     arrays = read_params(tmp_path / "x-0000.params")
     write_params(tmp_path / "x-0000.params", {**arrays, "arg:more": np.zeros(3, np.float32)})
     with pytest.raises(WeightsError, match="don't belong together: the graph lacks 'more'"):

@@ -58,8 +58,11 @@ def test_what_gluoncv_does_not_know_is_measured_without_it(monkeypatch):
     assert [row["runtime"] for row in rows] == ["mxnet"] and turns == [B.GLUONCV, "mxnet", "mxnet"]
 
 
-def test_on_the_command_line(capsys):
+@pytest.mark.parametrize("apart", [False, pytest.param(True, marks=pytest.mark.long)])  # a process for each measurement
+def test_on_the_command_line(apart, capsys, monkeypatch):
     pytest.importorskip("gluoncv")
+    if not apart:
+        monkeypatch.setattr(B, "_measure_apart", lambda task: B._measure(json.loads(json.dumps(task, default=str))))
     with pytest.raises(SystemExit) as exit:
         main(["benchmark", "ssd_300_mobilenet0.25_custom", "--backends", "mxnet", "--count", "2", "--rounds", "1", "--json"])
     assert exit.value.code == 0

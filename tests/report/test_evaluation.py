@@ -48,7 +48,7 @@ def written(path):
     return image
 
 
-@pytest.mark.parametrize("classes", [1, 3, 20, 80])
+@pytest.mark.parametrize("classes", [1, 3, 20, pytest.param(80, marks=pytest.mark.long)])
 def test_plots_of_any_number_of_classes(classes, tmp_path):
     detector = Random(tmp_path, classes)
     evaluation = evaluate_fully(detector, detector.data)

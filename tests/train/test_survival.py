@@ -73,6 +73,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(folder, sign, afte
     deadline = time.monotonic() + 60
     while not any((folder / out).glob(sign)):
         assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.001)  # or it would take half of the core from the training
     time.sleep(after)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -114,6 +115,7 @@ def test_ctrl_c_and_what_ends_a_process_stop_cleanly(folder, sign, status):
     process = start(folder, out.name, workers=2, epochs=500)
     while not (out / "last" / "state.json").exists():
         assert process.poll() is None
+        time.sleep(0.01)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) >= 2
     process.send_signal(sign)
@@ -125,3 +127,4 @@ def test_ctrl_c_and_what_ends_a_process_stop_cleanly(folder, sign, status):
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{child}").exists() for child in children):
         assert time.monotonic() < deadline
+        time.sleep(0.01)

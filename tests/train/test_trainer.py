@@ -30,7 +30,11 @@ def assert_alike(whole, part):
 
 @pytest.mark.parametrize(
     "changes, update",  # 11 images: 3 updates an epoch, or 2 of two batches
-    [({}, 4), ({"checkpoint_every": 1, "ema": 0.9}, 4), ({"checkpoint_every": 1, "accumulate": 2, "optimizer": "adam"}, 3)],
+    [
+        pytest.param({}, 4, marks=pytest.mark.long),  # by default with mxnet's own engine, below
+        ({"checkpoint_every": 1, "ema": 0.9}, 4),
+        ({"checkpoint_every": 1, "accumulate": 2, "optimizer": "adam"}, 3),
+    ],
 )
 def test_resuming_continues_as_if_nothing_had_happened(job, tmp_path, monkeypatch, changes, update):
     changes = dict(changes, epochs=3, schedule="cosine")
@@ -108,20 +112,20 @@ def test_two_contexts_train_like_one(batch_size, changes, data, tmp_path):
     assert_weights_alike(one[1], two[1])
 
 
-def test_mxnet_s_own_engine_trains_alike():
+@pytest.mark.parametrize(
+    "chosen, count",
+    [
+        pytest.param("test_resuming and changes0", 1, id="one"),
+        pytest.param("test_resuming and changes2 or two_contexts and changes1-4", 2, id="others", marks=pytest.mark.long),
+    ],
+)
+def test_mxnet_s_own_engine_trains_alike(chosen, count):
     """Users of the Python interface and of GPUs have the engine that runs operators beside each other. With it, memory that a
     graph allocates once for all steps (static_alloc) gave wrong targets to a second training in the same process."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MXNET_ENGINE_TYPE": "ThreadedEnginePerDevice"}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-k",
-        "resuming and changes0 or resuming and changes2 or two_contexts and changes1-4",
-        __file__,
-    ]
+    command = [sys.executable, "-m", "pytest", "-m", "", "-k", chosen, __file__]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "\n3 passed" in done.stdout, done.stdout
+    assert done.returncode == 0 and f"\n{count} passed" in done.stdout, done.stdout
 
 
 def test_accumulated_batches_train_like_one_large_batch(data, tmp_path):

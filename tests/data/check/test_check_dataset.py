@@ -1,17 +1,11 @@
 import json
-from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from ssdzoo.anchors.levels import Level
-from ssdzoo.data.check.check_dataset import check_dataset, image_problems
-from ssdzoo.data.check.decoding import decode
-from ssdzoo.data.check.similar_names import similar_names
+from ssdzoo.data.check.check_dataset import check_dataset
 from ssdzoo.data.check.statistics import ModelAnchors
-from ssdzoo.data.record import Records
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.progress import Silent
 from tests.data.formats.voc_folder import write_voc, xml
@@ -59,24 +53,6 @@ def test_it_goes_on_after_errors_and_lists_all(tmp_path):
         "not an image",
         "says 80x100, the image is 100x80",
     ]
-
-
-def test_damage_within_images(tmp_path):
-    root = write_voc(tmp_path / "d", {s: xml([CAT]) for s in "abcde"}, {"train": list("abcde")})
-    files = {s: root / "JPEGImages" / f"{s}.jpg" for s in "abcde"}
-    whole = files["a"].read_bytes()
-    half = len(whole) // 2
-    files["a"].write_bytes(whole[:half])
-    files["b"].write_bytes(whole[:half] + b"\xff\xd9")
-    files["c"].write_bytes(whole[:half] + bytes(range(100)) + whole[half + 100 :])
-    files["d"].write_bytes(whole[:-2] + b"\x00\x00\xff\xd9")
-    report = check_dataset(root, workers=0)
-    found = {p.path.stem: (p.severity, p.message) for p in report.problems}
-    assert sorted(found) == ["a", "b", "c", "d"] and [found[s][0] for s in "abcd"] == ["error", "error", "error", "warning"]
-    assert "truncated" in found["a"][1]
-    assert "decodes to garbage (Corrupt JPEG data: premature end of data segment)" in found["b"][1]
-    assert "decodes to garbage (Corrupt JPEG data" in found["c"][1]
-    assert found["d"][1] == "2 bytes too many before its end marker: harmless if it looks right"
 
 
 def test_processes_find_the_same(tmp_path, capfd):
@@ -146,57 +122,6 @@ def test_names_of_classes_and_their_balance(tmp_path):
     assert told(report, "class balance") == [("warning", "no objects of 'Dog', 'bird' in train: cannot be learned")]
     (tmp_path / "data" / "ImageSets" / "Main" / "val.txt").write_text("a")
     assert ("warning", "no objects of 'Dog', 'bird'") in told(check_dataset(tmp_path / "data", workers=0))
-
-
-@pytest.mark.parametrize(
-    "a, b, difference",
-    [
-        ("Dog", "dog", "upper and lower case"),
-        ("traffic light", "traffic_light", "spaces, hyphens and case"),
-        ("TrafficLight", "traffic-light", "spaces, hyphens and case"),
-        ("platelet", "Platelets", "singular and plural"),
-        ("boxes", "box", "singular and plural"),
-        ("berry", "berries", "singular and plural"),
-        ("aeroplane", "aeroplanne", "one letter"),
-        ("bicycle", "bycycle", "one letter"),
-        ("red helmet", "red helmte", None),
-        ("red helmet", "red helmat", "one letter"),
-        ("cat", "car", None),
-        ("boat", "goat", None),
-        ("glass", "glas", None),
-        ("type 1", "type 2", None),
-        ("class1", "class2", None),
-        ("class", "clas1", None),
-        ("10", "11", None),
-        ("type a", "type b", None),
-        ("left arm", "right arm", None),
-        ("+", "-", None),
-        ("C", "C++", None),
-        ("c#", "c++", None),
-        ("A+", "A-", None),
-        ("1", "2", None),
-        ("<", ">", None),
-        ("1.5", "15", None),
-        ("1-5", "15", None),
-        ("10", "10s", None),
-        ("a", "A", None),  # letters of an alphabet
-        ("helmet+", "helmat-", None),
-        ("St. Bernard", "st bernard", "spaces, hyphens and case"),
-        ("type-1", "type 1", "spaces, hyphens and case"),
-        ("1 way", "1-way", "spaces, hyphens and case"),
-        ("caf\u00e9", "cafe\u0301", "the form of Unicode (NFC or NFD)"),
-        ("caf\u00e9", "Cafe\u0301", "upper and lower case"),
-    ],
-)
-def test_similar_names(a, b, difference):
-    assert similar_names([a, "something", b]) == ([(a, b, difference)] if difference else [])
-
-
-def test_the_published_classes_are_all_different():
-    from ssdzoo.zoo import find_preset
-
-    for name in ("ssd_300_vgg16_atrous_voc", "ssd_300_vgg16_atrous_coco"):
-        assert similar_names(find_preset(name).classes) == []
 
 
 def test_anchors_against_literals(tmp_path):
@@ -270,41 +195,6 @@ def test_few_images(tmp_path):
     assert [(p.kind, p.severity) for p in check_dataset(root, workers=0).problems] == [("split", "warning")]
 
 
-def turn(path, orientation):
-    """Gives an image an orientation."""
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.open(path).save(path, exif=exif)
-
-
-def test_images_that_exif_turns(tmp_path):
-    unsized = xml([CAT], size=(0, 0))
-    annotations = {"a": unsized, "b": unsized, "c": xml([CAT], size=(80, 100)), "d": xml([CAT]), "e": xml([], size=(0, 0))}
-    root = write_voc(tmp_path / "d", annotations, {"train": list(annotations)})
-    for stem, orientation in {"b": 6, "c": 6, "d": 3, "e": 6}.items():
-        turn(root / "JPEGImages" / f"{stem}.jpg", orientation)
-    report = check_dataset(root, workers=0)
-    assert [(p.path.stem, p.kind, p.severity) for p in report.problems] == [
-        ("b", "EXIF orientation", "warning"),
-        ("d", "EXIF orientation", "warning"),  # upside down it has the same size
-    ]
-    assert "and its annotation does not give its size: boxes are taken in the turned image" in report.problems[0].message
-    assert "and both have the size that the annotation gives" in report.problems[1].message
-    assert [(r.height, r.width) for r in report.records["train"]] == [(80, 100), (100, 80), (100, 80), (80, 100), (100, 80)]
-
-
-def test_images_of_16_bits(tmp_path):
-    root = write_voc(tmp_path / "d", {s: xml([CAT]) for s in "abc"}, {"train": list("abc")}, suffix=".png")
-    for seed, stem in enumerate("ac"):
-        cv2.imwrite(str(root / "JPEGImages" / f"{stem}.png"), np.random.default_rng(seed).integers(0, 9999, (80, 100), np.uint16))
-    (problem,) = check_dataset(root, workers=0).problems
-    assert (problem.kind, problem.severity, problem.path) == ("16 bits", "warning", root)
-    assert problem.message == (
-        f"2 images have more than 8 bits, such as {root}/JPEGImages/a.png: each is scaled from its lowest to its highest value, "
-        "in training and prediction alike"
-    )
-
-
 @pytest.mark.parametrize("post_nms, count", [(None, 100), (130, 130), (-1, 300)])
 def test_more_objects_than_detections(post_nms, count, tmp_path):
     def boxes(number):
@@ -321,15 +211,6 @@ def test_more_objects_than_detections(post_nms, count, tmp_path):
             f"1 image has more than {count} objects, up to {count + 1} in {root}/JPEGImages/b.jpg, but "
             f"{'m' if model else 'a model'} gives at most {count} detections for an image: raise post_nms"
         )
-
-
-def test_a_size_that_the_image_does_not_have_is_found_by_decoding(tmp_path):
-    """A reader may believe the size that an annotation gives."""
-    record = next(iter(checked(tmp_path, {"a": xml([CAT])}).records["train"]))
-    wrong, result = replace(record, height=100, width=80), decode(record.image)
-    for given, expected in ((record, []), (wrong, ["its annotation says 80x100, it is 100x80: an annotation of another image"])):
-        found = image_problems({"train": Records.of(given)}, {str(record.image): result}, [], tmp_path)
-        assert [p.message.split(",")[0] + "," + p.message.split(",")[1] for p in found] == expected
 
 
 def test_nothing_that_can_be_used(tmp_path):
