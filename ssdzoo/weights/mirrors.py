@@ -7,7 +7,6 @@ a server that sends a byte now and then.
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.files import replacing
+from ssdzoo.files import DAMAGED_ARCHIVE, open_file, replacing
 from ssdzoo.weights.download import MAX_SIZE, Failed, download
 from ssdzoo.weights.sources import ORIGINAL, Source
 
@@ -128,7 +127,7 @@ class _Installation(NamedTuple):
         if not found:
             raise Failed(f"holds no {self.source.file}" if folder.is_dir() else "no such folder", dead=not folder.is_dir())
         try:
-            content = open(found[0], "rb")  # noqa: SIM115
+            content = open_file(found[0])
         except OSError as error:
             raise Failed(f"{found[0].name}: {error.strerror}") from None
         with content:
@@ -182,7 +181,7 @@ class _Installation(NamedTuple):
                     return self._copy(unpacked, limit)
         except KeyError:
             raise Failed(f"an archive without {self.source.file}") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except DAMAGED_ARCHIVE as error:
             raise Failed(f"a damaged archive ({error})") from None
 
     def _copy(self, content: Any, limit: int) -> None:

@@ -44,7 +44,7 @@ def test_what_was_saved_last_and_the_last_epochs(tmp_path):
     run = begun(tmp_path / "run", keep=2)
     for epoch in (1, 2, 3):
         arrays = {"params": {"w": np.full(1, epoch)}, "states": {"w:0": np.full(2, epoch)}, "ema": {"w": np.full(1, -epoch)}}
-        run.save_last(arrays, {"epoch": epoch, "step": 0, "rows": []})
+        run.save_last(arrays, {"epoch": epoch, "step": 0, "rows": [], "best_map": None, "sums": {}})
     assert sorted(p.name for p in (run.folder / "last").iterdir()) == [
         "0002.params", "0003.ema", "0003.params", "0003.states", "state.json",
     ]  # fmt: skip
