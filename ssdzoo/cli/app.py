@@ -10,6 +10,7 @@ import typer
 
 from ssdzoo.cli.messages import Verb, show_log, stopped_notes
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.quote import message
 from ssdzoo.version import __version__
 
 # In the order of the help; each is the one function of the module of that name.
@@ -100,5 +101,6 @@ def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
 def _fail(error: BaseException, status: int) -> None:
     if os.environ.get("SSDZOO_DEBUG"):
         raise error
-    print(f"ssdzoo: {error}", file=sys.stderr)
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    print(f"ssdzoo: {message(text)}", file=sys.stderr)
     sys.exit(status)
