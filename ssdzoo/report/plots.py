@@ -118,9 +118,9 @@ def _free_place(point: np.ndarray, corners: np.ndarray, curve: np.ndarray, exten
     # Below first, where the area under a curve is empty, and as near as it goes.
     sides = np.array([(-1, -1), (1, -1), (0, -1), (-1, 0), (1, 0), (1, 1), (-1, 1), (0, 1)])
     centers = np.concatenate([point + sides * (extent / 2 + distance) for distance in (4, 12, 24, 40)])
-    inside = (centers >= corners[0] + extent / 2 + 1).all(1) & (centers <= corners[1] - extent / 2 - 1).all(1)
-    covered = (np.abs(curve[None] - centers[:, None]) < extent / 2 + 1.5).all(2).sum(1)
-    return centers[np.argmin(covered + np.where(inside, 0, 1e6))]
+    centers = np.clip(centers, corners[0] + extent / 2 + 1, corners[1] - extent / 2 - 1)
+    covered = (np.abs(np.vstack([point, curve])[None] - centers[:, None]) < extent / 2 + 1.5).all(2).sum(1)
+    return centers[np.argmin(covered)]
 
 
 def _thinned(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:

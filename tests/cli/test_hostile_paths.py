@@ -8,6 +8,7 @@ import pytest
 from ssdzoo.build import get_model
 from ssdzoo.cli.app import VERBS
 from ssdzoo.preset import read_preset
+from ssdzoo.runtime import mx
 from tests.command import ssdzoo
 from tests.data.formats.written import write
 from tests.data.test_hostile_files import limits, put  # noqa: F401
@@ -15,10 +16,10 @@ from tests.data.test_hostile_files import limits, put  # noqa: F401
 TABLE = """\
 backbone = "mobilenet0.25"
 base_size = 64
-features = ["relu10_fwd"]
+features = ["relu10_fwd", "relu22_fwd"]
 filters = []
-sizes = [12, 24]
-ratios = [[1, 2, 0.5]]
+sizes = [12, 24, 48]
+ratios = [[1, 2, 0.5], [1]]
 """
 # By the verb and the argument that takes the path: the command line, in which X is the path, and the suffix of X. PRESET, RUN,
 # DATA, IMAGE, IMAGES and NEW are a table with classes, a run, a data set, an image of it, their folder, and what does not exist.
@@ -85,7 +86,10 @@ def places(tmp_path_factory):
     (folder / "preset.toml").write_text(named.to_toml())
     (folder / "run").mkdir()
     (folder / "run" / "model.toml").write_text(named.to_toml())
-    get_model(named).save_parameters(folder / "run" / "best.params")
+    net = get_model(named)
+    net.initialize()
+    net(mx.nd.zeros((1, 3, 64, 64)))
+    net.save_parameters(str(folder / "run" / "best.params"))
     images = data / "JPEGImages"
     return {
         "PRESET": folder / "preset.toml", "RUN": folder / "run", "DATA": data, "IMAGE": images / "a.png", "IMAGES": images,

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from types import SimpleNamespace
 
 import cv2
@@ -232,5 +233,5 @@ def test_the_score_beside_the_best_point_covers_no_curve(curve, at):
     point = curve[0] + at * (curve[1] - curve[0])
     center = _free_place(point, np.array([[0, 0], [102, 103.0]]), curve, extent)
     assert (np.abs(center - [51, 51.5]) <= [51 - 20, 51.5 - 5]).all()
-    along = np.concatenate([np.linspace(a, b, 500) for a, b in zip(curve, curve[1:])])
+    along = np.concatenate([np.linspace(a, b, 500) for a, b in pairwise(curve)])
     assert not (np.abs(along - center) < extent / 2).all(1).any()
