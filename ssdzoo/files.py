@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import lzma
 import os
 import stat
 import struct
@@ -19,9 +18,7 @@ MOST_TEXT = 1 << 30  # bytes of a text file, which is read as a whole
 EXPANSION = 32  # that text may grow when it becomes Python's objects: 2 bytes of a line, or of {} in JSON, become 64
 # What `zipfile` raises where an archive is damaged: besides its own error, for names that are not text, for lengths that no file
 # has, and for methods of compression that it lacks.
-DAMAGED_ARCHIVE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, ValueError, RuntimeError, OverflowError,
-)  # fmt: skip
+DAMAGED_ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OverflowError)
 _BLOCK = 1 << 24
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = {

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from importlib import import_module
+from io import TextIOWrapper
 
 import typer
 
@@ -49,6 +50,9 @@ def options(
 
 def main(arguments: list | None = None) -> None:
     """Runs the command line; exits with 0 when done, 1 when the work failed, 2 when the call was wrong."""
+    for stream in (sys.stdout, sys.stderr):  # whatever the name of a file, a folder or a class contains can be printed
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     usual, sys.unraisablehook = sys.unraisablehook, _repeat_interrupt
     usual_handlers = _catch_signals()
     _received.clear()

@@ -176,6 +176,8 @@ class _Installation(NamedTuple):
             with zipfile.ZipFile(content) as archive:
                 # Only this member is read, and only to a path of our own, whatever names the archive has.
                 member = archive.getinfo(self.source.file)
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Failed("an archive of an unusual compression")
                 limit = min(MAX_SIZE, _MAX_RATIO * member.compress_size + 1024)
                 with archive.open(member) as unpacked:
                     return self._copy(unpacked, limit)

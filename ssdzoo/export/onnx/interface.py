@@ -88,11 +88,11 @@ def _detection_limit(graph: SymbolGraph) -> int | None:
         if not after & {i for i, _ in node.inputs}:
             continue
         after.add(node.index)
-        ends = node.numbers("end", None) if node.op in ("slice", "slice_axis") else [None]
+        end = node.get("end")
         if node.op == "slice_axis" and node.get("axis") == 1:
-            return _positive(ends[0])
-        if node.op == "slice" and _positive((*ends, None)[1]):
-            return ends[1]
+            return _positive(end)
+        if node.op == "slice" and isinstance(end, (tuple, list)) and len(end) > 1 and _positive(end[1]):
+            return end[1]
     return None
 
 
