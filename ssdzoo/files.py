@@ -4,6 +4,9 @@ import errno
 import hashlib
 import os
 import stat
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BufferedReader
@@ -13,6 +16,9 @@ from ssdzoo.machine import memory
 
 MOST_TEXT = 1 << 30  # bytes of a text file, which is read as a whole
 EXPANSION = 32  # that text may grow when it becomes Python's objects: 2 bytes of a line, or of {} in JSON, become 64
+# What `zipfile` raises where an archive is damaged: besides its own error, for names that are not text, for lengths that no file
+# has, and for methods of compression that it lacks.
+DAMAGED_ARCHIVE = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError, OverflowError)
 _BLOCK = 1 << 24
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _KINDS = {

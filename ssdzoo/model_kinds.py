@@ -14,6 +14,7 @@ from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
 from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
+from ssdzoo.formats.weights_file import open_weights
 from ssdzoo.preset import Preset, read_fields, read_preset
 from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.converted import find_detector
@@ -72,6 +73,7 @@ class _Source:
         """SHA-256, hexadecimal, of the contents of its files and of `more`."""
         digest = hashlib.sha256("\n".join(more).encode())
         for file in self.files:
+            open_weights(file).close()  # before a file without an end, or of 40 GB, is read for its hash
             digest.update(bytes.fromhex(file_hash(file)))
         return digest.hexdigest()
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import CallError
-from ssdzoo.files import replacing
+from ssdzoo.files import write_text
+from ssdzoo.formats.params_file import write_params
 from ssdzoo.nn.ssd import SSDNetwork
 from ssdzoo.runtime import mx
 from ssdzoo.weights.matching import load_network
@@ -40,10 +41,8 @@ class SSD(SSDNetwork):
         empty = [name for name, parameter in parameters.items() if parameter._data is None]
         if empty:
             raise CallError(f"nothing to export: parameter {empty[0]!r} has no value; initialize the network or load its weights")
-        arrays = {f"{wanted[name]}:{name}": p.data(p.list_ctx()[0]) for name, p in parameters.items()}
+        arrays = {f"{wanted[name]}:{name}": p.data(p.list_ctx()[0]).asnumpy() for name, p in parameters.items()}
         symbol_file, params_file = Path(f"{path}-symbol.json"), Path(f"{path}-{epoch:04d}.params")
-        with replacing(params_file) as temporary:
-            mx.nd.save(str(temporary), {name: array.as_in_context(mx.cpu()) for name, array in arrays.items()})
-        with replacing(symbol_file) as temporary:
-            symbol.save(str(temporary), remove_amp_cast=remove_amp_cast)
+        write_params(params_file, arrays)  # mxnet itself writes no file whose name is not UTF-8
+        write_text(symbol_file, symbol.tojson(remove_amp_cast=remove_amp_cast))
         return symbol_file, params_file

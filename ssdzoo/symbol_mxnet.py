@@ -97,12 +97,34 @@ def check_shapes(symbol: Any, source: str, **known: tuple) -> list:
         _, outputs, _ = symbol.infer_shape_partial(**known)
     except (mx.base.MXNetError, ValueError) as error:
         raise ExportError(f"{source}: {reason(error)}") from None
+    _check_sizes(symbol, shapes, source)
     total = 4 * sum(float(np.prod([float(max(n, 0)) for n in shape])) for shape in shapes if shape)
     if total > _MOST_BYTES:
         raise ExportError(
             f"{source}: its values take {total / 1e9:.3g} GB for one image; at most {_MOST_BYTES >> 30} GiB are tried"
         )
     return outputs
+
+
+def _check_sizes(symbol: Any, shapes: list, source: str) -> None:
+    """What mxnet's own shape inference lets pass, and its operators then read or write beyond their memory for.
+
+    Args:
+        shapes: of all values of the symbol, in the order of its internals.
+    """
+    arity: dict = {}
+    places, known = [], iter(shapes or ())
+    for node in json.loads(symbol.tojson())["nodes"]:
+        count = 1 if node["op"] == "null" else _arity(node, arity, source)[1]
+        places.append([next(known, ()) for _ in range(count)])
+        taken = [places[index][number] for index, number, *_ in node["inputs"]]
+        if not all(shape and min(shape) > 0 for shape in (*taken, *places[-1])):
+            continue  # not known yet
+        sizes = [int(np.prod(shape, dtype=object)) for shape in (*taken, *places[-1])]
+        if node["op"] in ("Reshape", "reshape") and sizes[0] != sizes[1]:
+            raise ExportError(f"{source}: node {brief(node['name'])} (Reshape) makes {places[-1][0]} of {taken[0]}")
+        if node["op"] == "where" and taken[0] not in (taken[1], taken[1][:1]):
+            raise ExportError(f"{source}: node {brief(node['name'])} (where) chooses by {taken[0]} between values {taken[1]}")
 
 
 def reason(error: Exception) -> str:

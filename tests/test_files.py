@@ -1,7 +1,10 @@
 import hashlib
+import re
+from pathlib import Path
 
 import pytest
 
+import ssdzoo
 from ssdzoo.files import file_hash, replacing, write_text
 
 
@@ -27,3 +30,31 @@ def test_a_hash_is_that_of_the_content(tmp_path):
     path.write_bytes(b"abc" * 1_000_000)
     assert file_hash(path) == hashlib.sha256(path.read_bytes()).hexdigest()
     assert file_hash(path, "sha1") == hashlib.sha1(path.read_bytes()).hexdigest()
+
+
+# Where a file may be opened without `ssdzoo.files`: those of this package and of the system, and those that ssdzoo itself just
+# wrote.
+OWN = {
+    "files.py", "machine.py", "cgroups.py", "costs.py", "zoo.py", "weights/published.py", "weights/sources.py", "demo/shapes.py",
+    "demo/quickstart.py", "data/loading/shared_memory.py",
+}  # fmt: skip
+BARE = re.compile(
+    r"(?<![\w.])open\(|\.open\(|\.read_text\(|\.read_bytes\(\)|np\.(?:load|memmap)\((?!opened|file)|ZipFile\((?!file|content)"
+    r"|h5py\.File|VideoCapture|imread|readNet"
+)
+# The same within other lines: written files, members of an archive, and what is opened by `open_file` first.
+ALLOWED = (
+    'open(temporary, "wb")', 'open(path, "wb")', "archive.open(member)", "Image.open(file)", 'h5py.File(path, "r")',
+    "cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)", "transform(mx.image.imread(path)",
+)  # fmt: skip
+
+
+def test_files_of_users_are_opened_in_one_place():
+    """Else a FIFO waits, a device has no end, and a file of 40 GB without content takes all memory."""
+    root, found = Path(ssdzoo.__file__).parent, []
+    for path in sorted(root.rglob("*.py")):
+        name = path.relative_to(root).as_posix()
+        for i, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+            if name not in OWN and BARE.search(line) and not any(allowed in line for allowed in ALLOWED):
+                found.append(f"{name}:{i}: {line.strip()}")
+    assert found == []

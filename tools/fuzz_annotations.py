@@ -190,8 +190,8 @@ def replace(random: np.random.Generator, path: Path) -> None:
         with open(path, "wb") as file:
             file.truncate(40 << 30)
     elif kind == 6:
-        name = os.fsencode(path)
-        Path(os.fsdecode(name[:-5] + b"\xff\xfe\x1b[m" + name[-5:])).write_bytes(b"0 0.5 0.5 0.5 0.5\n")
+        odd = os.fsdecode(b"\xff\xfe\x1b[m")
+        path.with_name(f"{path.stem}{odd}{path.suffix}").write_bytes(b"0 0.5 0.5 0.5 0.5\n")
     elif kind == 7:
         path.write_bytes(b"\xff\xfe" + "0 0.5".encode("utf-16-le"))
     else:

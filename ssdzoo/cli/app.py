@@ -5,11 +5,13 @@ import signal
 import sys
 import threading
 from importlib import import_module
+from io import TextIOWrapper
 
 import typer
 
 from ssdzoo.cli.messages import Verb, show_log, stopped_notes
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.quote import message
 from ssdzoo.version import __version__
 
 # In the order of the help; each is the one function of the module of that name.
@@ -48,6 +50,9 @@ def options(
 
 def main(arguments: list | None = None) -> None:
     """Runs the command line; exits with 0 when done, 1 when the work failed, 2 when the call was wrong."""
+    for stream in (sys.stdout, sys.stderr):  # whatever the name of a file, a folder or a class contains can be printed
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     usual, sys.unraisablehook = sys.unraisablehook, _repeat_interrupt
     usual_handlers = _catch_signals()
     _received.clear()
@@ -100,5 +105,6 @@ def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
 def _fail(error: BaseException, status: int) -> None:
     if os.environ.get("SSDZOO_DEBUG"):
         raise error
-    print(f"ssdzoo: {error}", file=sys.stderr)
+    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+    print(f"ssdzoo: {message(text)}", file=sys.stderr)
     sys.exit(status)

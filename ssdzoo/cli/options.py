@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterable
 from copy import copy
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional, get_args
 
@@ -83,11 +82,9 @@ def in_panel(shared: Any, panel: str) -> Any:
 
 
 def console(width: int | None = None) -> "Console":
-    """Standard output for tables and lines. Whatever a file's or a class's name contains can be printed then."""
+    """Standard output for tables and lines."""
     from ssdzoo.report.tables import make_console
 
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
     return make_console(width=width)
 
 

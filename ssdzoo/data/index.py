@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ssdzoo.files import replacing, user_cache
+from ssdzoo.files import open_file, replacing, user_cache
 from ssdzoo.version import __version__
 
 MANY = 1000  # images from which on an index is kept, and sizes of images are taken from their annotations
@@ -17,7 +17,7 @@ _VERSION = (1, __version__)  # of what is in the files
 def load_index(kind: str, source: list) -> dict | None:
     """What `save_index` kept; None where nothing was, or where it is damaged."""
     try:
-        with np.load(_place(kind, source), allow_pickle=False) as file:
+        with open_file(_place(kind, source)) as opened, np.load(opened, allow_pickle=False) as file:
             content = {name: file[name] for name in file.files}
         plain = json.loads(content.pop("plain").tobytes())
         made_from = plain.pop("source")

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ import numpy as np
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.torch_file import read_state_dict
+from ssdzoo.formats.weights_file import open_weights
 
+_MOST_HEADER = 100_000_000  # bytes, the limit of the format
 _SAFETENSORS_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
     "BOOL": "?",
@@ -29,8 +32,6 @@ def read_tensors(path: str | Path) -> dict:
         WeightsError: missing, damaged, or not a state dict; see `ssdzoo.formats.torch_file.read_state_dict`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
     arrays = _read_safetensors(path) if file_kind(path) == "safetensors" else read_state_dict(path)
     if all(name.startswith("module.") for name in arrays):
         arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
@@ -39,20 +40,19 @@ def read_tensors(path: str | Path) -> dict:
 
 def _read_safetensors(path: Path) -> dict:
     """The format: the length of the header in 8 bytes; the header, JSON {name: {dtype, shape, data_offsets}}; the data."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        start = file.read(8)
+    with open_weights(path) as file:
+        size, start = os.fstat(file.fileno()).st_size, file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= size - 8:
+        if not 2 <= length <= min(size - 8, _MOST_HEADER):
             raise WeightsError(f"{path}: not a .safetensors file: a header of {length} bytes in a file of {size}")
         try:
             header = json.loads(file.read(length))
             header.pop("__metadata__", None)
         except (ValueError, AttributeError, TypeError, RecursionError):
             raise WeightsError(f"{path}: not a .safetensors file: its header is not a JSON object") from None
-    if not header:
-        raise WeightsError(f"{path}: holds no arrays")
-    data = np.memmap(path, np.uint8, "r", offset=8 + length) if size > 8 + length else np.empty(0, np.uint8)
+        if not header:
+            raise WeightsError(f"{path}: holds no arrays")
+        data = np.memmap(file, np.uint8, "r", offset=8 + length) if size > 8 + length else np.empty(0, np.uint8)
     return {name: _safetensor(path, name, entry, data) for name, entry in header.items()}
 
 
@@ -82,8 +82,7 @@ def read_hdf5(path: str | Path, wanted: Callable[[str], bool]) -> dict:
         WeightsError: missing or damaged; a data set that is stored in another file, is compressed, or is not floating point.
     """
     path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
+    open_weights(path).close()  # the library opens it by its name
     import h5py
 
     arrays = {}

@@ -4,7 +4,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from ssdzoo.files import open_file
+from ssdzoo.files import DAMAGED_ARCHIVE, open_file
 
 # An ONNX model begins with the version of its format (field 1) and another field. A .caffemodel of since 2014 begins with its
 # layers (field 100), or with its name (field 1) and then those.
@@ -46,7 +46,7 @@ def file_kind(path: str | Path) -> str:
 
 def _holds_pickle(path: str | Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_file(path) as file, zipfile.ZipFile(file) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except (*DAMAGED_ARCHIVE, OSError):
         return False

@@ -28,7 +28,8 @@ from typing import NoReturn
 import numpy as np
 
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.files import open_file, replacing
+from ssdzoo.files import replacing
+from ssdzoo.formats.weights_file import open_weights
 from ssdzoo.quote import brief
 
 FILE_MAGIC = 0x112
@@ -53,13 +54,11 @@ def read_params(path: str | Path) -> dict:
             The message names the file and the offset in bytes.
     """
     path = Path(path)
-    try:
-        with open_file(path) as file:
+    with open_weights(path) as file:
+        try:
             return read_stream(file, os.fstat(file.fileno()).st_size, path)
-    except FileNotFoundError:
-        raise WeightsError(f"{path}: no such parameter file") from None
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
+        except OSError as error:
+            raise WeightsError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def strip_prefix(name: str) -> str:

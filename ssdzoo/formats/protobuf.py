@@ -1,6 +1,7 @@
 """The wire format of Protocol Buffers, as far as files of weights need it. Every length is checked."""
 
 import math
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.formats.weights_file import open_weights
 
 Value = int | memoryview
 
@@ -22,6 +24,8 @@ def fields(message: memoryview) -> Iterator[tuple[int, Value]]:
     while position < len(message):
         key, position = _varint(message, position)
         number, wire = key >> 3, key & 7
+        if not number:
+            raise ValueError("a field has the number 0")
         if wire == 0:
             value: Value
             value, position = _varint(message, position)
@@ -111,11 +115,9 @@ def read_message(path: str | Path, kind: str, parse: Callable[[memoryview], dict
     Raises:
         WeightsError: missing, empty, damaged, or without arrays.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such file")
+    with open_weights(path) as file:
+        data: Any = np.memmap(file, np.uint8, "r") if os.fstat(file.fileno()).st_size else b""
     try:
-        data: Any = np.memmap(path, np.uint8, "r") if path.stat().st_size else b""
         arrays = parse(memoryview(data))
     except (ValueError, OverflowError) as error:  # OverflowError: a dimension that no array has
         raise WeightsError(f"{path}: not {kind}, or damaged: {error}") from None

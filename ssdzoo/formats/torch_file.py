@@ -8,9 +8,9 @@ the keys of storages), and then for each key the number of elements in 8 bytes a
 """
 
 import math
+import os
 import struct
 import zipfile
-import zlib
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -18,7 +18,9 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.files import DAMAGED_ARCHIVE
 from ssdzoo.formats.pickle_values import SKIPPED, ForeignGlobal, read_pickle
+from ssdzoo.formats.weights_file import open_weights
 
 _MAX_PICKLE = 4 << 20  # bytes; a state dict needs about 200 for each tensor
 _MAX_DIMENSIONS = 32  # numpy's
@@ -71,27 +73,27 @@ def read_state_dict(path: str | Path) -> dict:
     """
     path = Path(path)
     try:
-        size = path.stat().st_size
-        if _is_old(path):
-            with open(path, "rb") as file:
+        with open_weights(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if _is_old(path, file):
                 return _arrays(path, _OldFile(file, size))
-        with zipfile.ZipFile(path) as archive:
-            return _arrays(path, _Archive(archive, size))
+            with zipfile.ZipFile(file) as archive:
+                return _arrays(path, _Archive(archive, size))
     except ForeignGlobal as error:
         raise WeightsError(
             f"{path}: not a plain state dict (unpickling it asks for {str(error)[:100]}); nothing in it was run. Where you trust "
             "it, load it in torch and torch.save(model.state_dict(), FILE)"
         ) from None
-    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError) as error:
+    except (*DAMAGED_ARCHIVE, OSError) as error:
         if isinstance(error, WeightsError):
             raise
         reason = " ".join(str(error).split())[:150] or type(error).__name__
         raise WeightsError(f"{path}: not a plain state dict, or damaged: {reason}; get or save it again") from None
 
 
-def _is_old(path: Path) -> bool:
-    with open(path, "rb") as file:
-        start = file.read(512)
+def _is_old(path: Path, file: BinaryIO) -> bool:
+    start = file.read(512)
+    file.seek(0)
     if start[257:262] == b"ustar":
         raise WeightsError(
             f"{path}: a tar archive, which torch wrote before 2017, is not read here: save it again with a current torch, "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssdzoo.costs import preset_key
 from ssdzoo.errors import DataError
-from ssdzoo.files import user_cache, write_text
+from ssdzoo.files import read_whole, user_cache, write_text
 from ssdzoo.machine import cores, processor
 from ssdzoo.preset import read_preset
 from ssdzoo.progress import counted
@@ -71,15 +71,19 @@ def fastest(entries: dict) -> dict | None:
     return min(ours, key=lambda entry: entry["image_ms"], default=None)
 
 
+def _has_numbers(entry: dict) -> bool:
+    return all(isinstance(entry[field], (int, float)) for field in ("batch", "image_ms"))
+
+
 def _read() -> list:
     path = timings_file()
     if not path.is_file():
         return []
     try:
         # Files of earlier versions call the preset "row".
-        entries = [{"preset": entry.get("row"), **entry} for entry in json.loads(path.read_text("utf-8"))]
-        if all(entry.keys() >= _FIELDS and isinstance(entry["image_ms"], (int, float)) for entry in entries):
+        entries = [{"preset": entry.get("row"), **entry} for entry in json.loads(read_whole(path))]
+        if all(entry.keys() >= _FIELDS and _has_numbers(entry) for entry in entries):
             return entries
-    except (OSError, ValueError, AttributeError, TypeError):
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         pass
     raise DataError(f"{path}: not what ssdzoo benchmark wrote there; delete it and measure again")

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from ssdzoo import boxes as geometry
+from ssdzoo.data.formats.text_files import read_text
 from ssdzoo.data.images import FilePart
 from ssdzoo.data.record import Dataset
 from ssdzoo.files import write_text
@@ -24,9 +25,12 @@ def coco_ids(data: str | Path | list, split: str, dataset: Dataset) -> tuple:
     path = _annotations(data, split)
     if path is None:
         return counted
-    whole = json.loads(path.read_text("utf-8-sig"))
-    images = {Path(image["file_name"]).as_posix(): image["id"] for image in whole["images"]}
-    categories = {category["name"]: category["id"] for category in whole["categories"]}
+    try:
+        whole = json.loads(read_text(path))
+        images = {Path(image["file_name"]).as_posix(): image["id"] for image in whole["images"]}
+        categories = {category["name"]: category["id"] for category in whole["categories"]}
+    except (ValueError, LookupError, TypeError, RecursionError):  # another kind of json: the data come from other files beside it
+        return counted
     image_ids = [_by_tail(images, Path(str(record.image))) for record in dataset.records]
     category_ids = [categories.get(name) for name in dataset.names]
     integers = all(type(i) is int for i in image_ids + category_ids)  # not None, and nothing that COCO's tools refuse

@@ -84,22 +84,43 @@ def _panel(axis: Axes, evaluation: Evaluation, name: str, curves: list, index: i
         axis.plot(*curves[index].T, color=color, linewidth=1.8, solid_capstyle="round", clip_on=False)
     best = evaluation.summary["best_threshold"][name]
     if best:
-        _best_point(axis, best, color, size)
+        _best_point(axis, best, curves[index], color, size)
     value = evaluation.summary["AP"][name]
     title, ink = f"{_short(name, 18 if small else 26)}  {_number(value)}", "#888888" if value is None else INK
     axis.set_title(title, fontsize=size, color=ink, loc="left", pad=3)
 
 
-def _best_point(axis: Axes, best: dict, color: np.ndarray, size: int) -> None:
-    x, y = best["recall"], best["precision"]
-    axis.plot([x], [y], "o", color=color, markersize=5, markeredgecolor="white", clip_on=False, zorder=3)
-    # Below and left of the dot, where the area under the curve is empty, unless the axes end there.
-    left, below = x > 0.4, y > 0.2
+def _best_point(axis: Axes, best: dict, curve: np.ndarray, color: np.ndarray, size: int) -> None:
+    point, text = (best["recall"], best["precision"]), f"score {best['score']:.2f}"
+    axis.plot(*([v] for v in point), "o", color=color, markersize=5, markeredgecolor="white", clip_on=False, zorder=3)
+    extent = np.array([0.62 * len(text), 1.1]) * (size - 1)  # about, in points
+    pixels = axis.transData.transform(np.vstack([[point], [(0, 0), (1, 1)], curve])) * 72 / DPI
+    x, y = _free_place(pixels[0], pixels[1:3], pixels[3:], extent) - pixels[0]
     axis.annotate(
-        f"score {best['score']:.2f}", (x, y), (-5 if left else 5, -5 if below else 5), textcoords="offset points",
-        ha="right" if left else "left", va="top" if below else "bottom", fontsize=size - 1, color=INK, zorder=4,
+        text, point, (x, y), textcoords="offset points", ha="center", va="center", fontsize=size - 1, color=INK, zorder=4,
         bbox=dict(facecolor="white", edgecolor="none", alpha=0.75, pad=0.8),
     )  # fmt: skip
+
+
+def _free_place(point: np.ndarray, corners: np.ndarray, curve: np.ndarray, extent: np.ndarray) -> np.ndarray:
+    """The center of a label near a point, within the axes, that covers least of a curve: (x, y).
+
+    Args:
+        point: (2,). All coordinates are in typographic points.
+        corners: (2, 2), the lower left and the upper right corner of the axes.
+        curve: (K, 2) points, joined by lines.
+        extent: (2,), width and height of the label.
+    """
+    if len(curve):
+        along = np.append(0, np.cumsum(np.linalg.norm(np.diff(curve, axis=0), axis=1)))
+        every = np.arange(0, along[-1] + 2, 2)  # close enough that none falls beside a label
+        curve = np.stack([np.interp(every, along, curve[:, axis]) for axis in (0, 1)], 1)
+    # Below first, where the area under a curve is empty, and as near as it goes.
+    sides = np.array([(-1, -1), (1, -1), (0, -1), (-1, 0), (1, 0), (1, 1), (-1, 1), (0, 1)])
+    centers = np.concatenate([point + sides * (extent / 2 + distance) for distance in (4, 12, 24, 40)])
+    centers = np.clip(centers, corners[0] + extent / 2 + 1, corners[1] - extent / 2 - 1)
+    covered = (np.abs(np.vstack([point, curve])[None] - centers[:, None]) < extent / 2 + 1.5).all(2).sum(1)
+    return centers[np.argmin(covered)]
 
 
 def _thinned(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:

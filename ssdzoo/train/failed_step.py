@@ -11,8 +11,9 @@ import numpy as np
 
 from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
-from ssdzoo.files import replacing
+from ssdzoo.files import DAMAGED_ARCHIVE, open_file, replacing
 from ssdzoo.formats.params_file import write_params
+from ssdzoo.quote import short
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def repeat_failed_step(run: str | Path) -> dict:
         {"class_loss": (B,), "box_loss": (B,), "divisor": (B,), "paths": [str]}; see `ssdzoo.train.loss.MultiBoxLoss`.
 
     Raises:
-        CallError: no step of the run has failed.
+        CallError: no step of the run has failed, or what it left is damaged.
     """
     from ssdzoo.build import get_model
     from ssdzoo.preset import read_preset
@@ -70,9 +71,12 @@ def repeat_failed_step(run: str | Path) -> dict:
     settings = Arguments.of(Run(run).arguments()).settings
     preset = read_preset(Path(run) / "model.toml")
     net = get_model(preset, pretrained=folder / "weights.params")
-    with np.load(folder / "step.npz") as saved:
-        batch = [mx.nd.array(saved[k], dtype=saved[k].dtype) for k in ("images", "boxes", "class_ids")]
-        paths = [str(p) for p in saved["paths"]]
+    try:
+        with open_file(folder / "step.npz") as opened, np.load(opened) as saved:
+            arrays = [saved[k] for k in ("images", "boxes", "class_ids", "paths")]
+    except (*DAMAGED_ARCHIVE, OSError, LookupError) as error:
+        raise CallError(f"{folder / 'step.npz'}: not what a failed step leaves, or damaged ({short(error, 100)})") from None
+    batch, paths = [mx.nd.array(array, dtype=array.dtype) for array in arrays[:3]], list(map(str, arrays[3]))
     with mx.autograd.record():
         losses = training_graph(net, preset, settings)(*batch)
     return {**{name: value.asnumpy() for name, value in losses._asdict().items()}, "paths": paths}

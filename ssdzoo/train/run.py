@@ -17,10 +17,13 @@ from pathlib import Path
 import tomli_w
 
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.files import write_text
+from ssdzoo.files import read_whole, write_text
 from ssdzoo.formats.params_file import read_params, write_params
 from ssdzoo.preset import Preset, read_toml
+from ssdzoo.quote import brief, short
 
+# What `state.json` holds: {name: the types that it may have}.
+_STATE = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 
@@ -102,14 +105,22 @@ class Run:
         Raises:
             SSDZooError: the file was damaged.
         """
-        path = self._last / "state.json"
         try:
-            state = json.loads(path.read_text("utf-8"))
-            return {**state, "epoch": int(state["epoch"]), "step": int(state["step"])}
-        except (ValueError, KeyError, TypeError) as error:
-            raise SSDZooError(
-                f"{path}: damaged ({error}), so the training cannot go on; start another one from its weights="
-            ) from None
+            state = json.loads(read_whole(self._last / "state.json"))
+            wrong = next((key for key, kinds in _STATE.items() if not isinstance(state[key], kinds)), None)
+            if wrong:
+                raise ValueError(f"{wrong!r} is {brief(state[wrong])}")
+            if any(not isinstance(row, dict) or row.keys() != set(COLUMNS) for row in state["rows"]):
+                raise ValueError("its rows are not those of metrics.csv")
+            return state
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise self.damaged(getattr(error, "strerror", None) or short(error, 200)) from None
+
+    def damaged(self, why: str) -> SSDZooError:
+        """The error of progress that cannot be continued."""
+        return SSDZooError(
+            f"{self._last / 'state.json'}: damaged ({why}), so the training cannot go on; start another one from its weights="
+        )
 
     def last_files(self, state: dict) -> dict:
         """Paths of the files that go with a state: "params" (weights), "states" (optimizer), "ema" (moving average, if any)."""

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.loading.transforms import AUGMENTATIONS
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
+from ssdzoo.quote import short
 from ssdzoo.suggest import did_you_mean
 
 RANDOM = "none"  # of base_weights
@@ -81,9 +83,11 @@ class Settings:
     def __post_init__(self):
         for setting in fields(self):
             value = getattr(self, setting.name)
-            expected = None if value is None and setting.default is None else _refusal(value, setting.metadata)
+            if value is None and setting.default is None:
+                continue
+            expected = _wrong_type(value, _kind(setting)) or _refusal(value, setting.metadata)
             if expected:
-                raise CallError(f"{setting.name}={value}: {expected}")
+                raise CallError(f"{setting.name}={short(value)}: {expected}")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -94,6 +98,26 @@ class Settings:
         rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
         rate = rate / 10 if self.optimizer == "adam" else rate
         return replace(self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss)
+
+
+# What a value may be, by the type of its field, and the words for the message.
+_KINDS = {
+    "int": (Integral, "a whole number"), "float": (Real, "a number"), "bool": (bool, "true or false"), "str": (str, "a text"),
+    "Path": ((str, Path), "a path"),
+}  # fmt: skip
+
+
+def _kind(field: Any) -> str:
+    """The name of the type of a field whose value is set."""
+    kind = field.type if isinstance(field.type, str) else getattr(field.type, "__name__", str(field.type))
+    return kind.removesuffix(" | None").rpartition(".")[2]
+
+
+def _wrong_type(value: Any, kind: str) -> str | None:
+    """What is expected in place of a value of another type than `kind`, one of `_KINDS`; None where it is of that type."""
+    allowed, words = _KINDS[kind]
+    fits = isinstance(value, allowed) and (kind == "bool" or not isinstance(value, bool))
+    return None if fits else f"expected {words}"
 
 
 def _refusal(value: Any, allowed: Mapping) -> str | None:
@@ -155,8 +179,13 @@ class Arguments:
         unknown = next((name for name in arguments if name not in own + Settings.names()), None)
         if unknown:
             raise CallError(f"no setting {unknown!r}{did_you_mean(unknown, own + Settings.names())}")
-        as_paths = {"data", "out", "weights", "base_weights", "image_folder", "cache"}
-        values: dict[str, Any] = {k: Path(v) if k in as_paths and v is not None else v for k, v in arguments.items()}
+        kinds = {field.name: _kind(field) for field in (*fields(cls), *fields(Settings))}
+        values = dict(arguments)
+        for name, value in values.items():
+            expected = _wrong_type(value, kinds[name]) if name in own and value is not None else None
+            if expected:
+                raise CallError(f"{name}={short(value)}: {expected}")
+            values[name] = Path(value) if kinds[name] == "Path" and isinstance(value, str) else value
         settings = Settings(**{k: v for k, v in values.items() if k not in own})
         return cls(**{k: v for k, v in values.items() if k in own}, settings=settings)
 

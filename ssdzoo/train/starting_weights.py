@@ -25,9 +25,9 @@ def check_backbone_file(path: str | Path) -> None:
         WeightsError: a missing file, a run folder, or the parameter file of a detector.
     """
     path = Path(path)
-    if path.suffix in _SUFFIXES and not path.is_file() and not find_source(str(path)):
+    if path.suffix in _SUFFIXES and not path.exists() and not find_source(str(path)):
         raise WeightsError(f"base_weights={path}: no such file")
-    if path.is_dir() or (path.suffix == ".params" and path.is_file() and _is_detector(path)):
+    if path.is_dir() or (path.suffix == ".params" and path.exists() and _is_detector(path)):
         raise WeightsError(f"base_weights={path}: holds a whole detector and not a backbone: start from it with weights={path}")
 
 

@@ -145,7 +145,10 @@ class Trainer:
         """Continues where the run was saved last; the network holds those weights already."""
         state = self.run.state()
         self.epoch, self.step, self.rows, self.best_map = (state[k] for k in ("epoch", "step", "rows", "best_map"))
-        self.sums = Epoch(**state["sums"])
+        try:
+            self.sums = Epoch(**state["sums"])
+        except TypeError as error:
+            raise self.run.damaged(f"'sums': {error}") from None
         self.engine.load(self.run.last_arrays(state), self.updates)
 
     def fit(self) -> TrainingResult:

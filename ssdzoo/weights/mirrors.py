@@ -7,7 +7,6 @@ a server that sends a byte now and then.
 
 import os
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.files import replacing
+from ssdzoo.files import DAMAGED_ARCHIVE, open_file, replacing
 from ssdzoo.weights.download import MAX_SIZE, Failed, download
 from ssdzoo.weights.sources import ORIGINAL, Source
 
@@ -129,7 +128,7 @@ class _Installation(NamedTuple):
         if not found:
             raise Failed(f"holds no {self.source.file}" if folder.is_dir() else "no such folder", dead=not folder.is_dir())
         try:
-            content = open(found[0], "rb")  # noqa: SIM115
+            content = open_file(found[0])
         except OSError as error:
             raise Failed(f"{found[0].name}: {error.strerror}") from None
         with content:
@@ -184,12 +183,14 @@ class _Installation(NamedTuple):
             with zipfile.ZipFile(content) as archive:
                 # Only this member is read, and only to a path of our own, whatever names the archive has.
                 member = archive.getinfo(self.source.file)
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise Failed("an archive of an unusual compression")
                 limit = min(MAX_SIZE, _MAX_RATIO * member.compress_size + 1024)
                 with archive.open(member) as unpacked:
                     return self._copy(unpacked, limit)
         except KeyError:
             raise Failed(f"an archive without {self.source.file}") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        except DAMAGED_ARCHIVE as error:
             raise Failed(f"a damaged archive ({error})") from None
 
     def _copy(self, content: Any, limit: int) -> None:

@@ -105,8 +105,9 @@ def locate(name: str, which: bool | str | Path = True, root: str | Path = ROOT,
     Raises:
         WeightsError: no such file. The message lists the places, what each of them answered, and the alternatives.
     """
-    if isinstance(which, (str, Path)) and Path(which).expanduser().is_file():
-        return Located(Path(which).expanduser())
+    given = Path(which).expanduser() if isinstance(which, (str, Path)) else None
+    if given and given.exists() and not given.is_dir():  # its reader says what is wrong with a FIFO
+        return Located(given)
     folder, tag = model_folder(root), "" if which is True else str(which).lower()
     named, tried = find_source(tag), []
     own, others = ([], [named]) if named else (_own_sources(name, tag), [] if tag else other_sources(name))

@@ -56,7 +56,7 @@ def test_convert(tmp_path):
     assert "new.params is there already" in shown
     assert json.loads(ssdzoo(*call, "--force", "--json")[0])["target_hash"] == digest
     _, shown = ssdzoo("convert", tmp_path / "none.params", tmp_path / "x.params", "--model", "ssd_300_vgg16_atrous_voc", status=1)
-    assert shown == f"ssdzoo: {tmp_path}/none.params: no such parameter file\n"
+    assert shown == f"ssdzoo: {tmp_path}/none.params: no such file\n"
 
 
 def test_help_and_version():

@@ -180,7 +180,7 @@ def test_sparse_arrays_are_refused(kind, word, tmp_path):
 
 
 def test_places_that_hold_no_file(tmp_path):
-    with pytest.raises(WeightsError, match="nowhere: no such parameter file"):
+    with pytest.raises(WeightsError, match="nowhere: no such file"):
         read_params(tmp_path / "nowhere")
     with pytest.raises(WeightsError, match="cannot be read: Is a directory"):
         read_params(tmp_path)

@@ -1,6 +1,7 @@
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from types import SimpleNamespace
 
 import cv2
@@ -16,7 +17,7 @@ from ssdzoo.report import plots
 from ssdzoo.report.coco_results import coco_ids
 from ssdzoo.report.evaluation import as_text, write_evaluation
 from ssdzoo.report.pictures import PALETTE
-from ssdzoo.report.plots import most_confused, plot_confusion, plot_curves
+from ssdzoo.report.plots import _free_place, most_confused, plot_confusion, plot_curves
 
 
 class Random:
@@ -221,3 +222,16 @@ def test_the_numbers_are_written_before_the_pictures(tmp_path, monkeypatch):
     found = json.loads((tmp_path / "out" / "eval.json").read_text())
     assert found["mAP"] == evaluation.summary["mAP"]
     assert found["files"] == ["eval.json", "coco_results.json", "coco_annotations.json"]
+
+
+@pytest.mark.parametrize("curve", [
+    [(0, 100), (100, 0)], [(0, 100), (50, 60)], [(0, 99), (100, 99)], [(0, 20), (100, 10)], [(30, 100), (30, 40), (90, 40)],
+])  # fmt: skip
+@pytest.mark.parametrize("at", [0, 0.5, 1])
+def test_the_score_beside_the_best_point_covers_no_curve(curve, at):
+    curve, extent = np.array(curve, float), np.array([40, 10.0])
+    point = curve[0] + at * (curve[1] - curve[0])
+    center = _free_place(point, np.array([[0, 0], [102, 103.0]]), curve, extent)
+    assert (np.abs(center - [51, 51.5]) <= [51 - 20, 51.5 - 5]).all()
+    along = np.concatenate([np.linspace(a, b, 500) for a, b in pairwise(curve)])
+    assert not (np.abs(along - center) < extent / 2).all(1).any()

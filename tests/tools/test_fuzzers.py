@@ -1,4 +1,4 @@
-"""Short runs of the fuzzers of model files and of the server, and what they share."""
+"""Short runs of the fuzzers, and what they share."""
 
 import numpy as np
 import pytest
@@ -7,14 +7,15 @@ pytest.importorskip("onnx", reason="needs the extra onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
 from ssdzoo.errors import CallError
-from tools import fuzz_onnx_metadata, fuzz_server, fuzz_symbols, fuzz_tables
+from tools import fuzz_annotations, fuzz_archives, fuzz_onnx_metadata, fuzz_server, fuzz_symbols, fuzz_tables
 from tools.fuzzing import explore, judge_message, mutate_bytes, mutate_tree
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    "fuzzer, inputs", [(fuzz_symbols, 60), (fuzz_onnx_metadata, 300), (fuzz_tables, 1000), (fuzz_server, 600)]
-)
+@pytest.mark.parametrize("fuzzer, inputs", [
+    (fuzz_symbols, 60), (fuzz_onnx_metadata, 300), (fuzz_tables, 1000), (fuzz_annotations, 200), (fuzz_archives, 300),
+    (fuzz_server, 600),
+])  # fmt: skip
 def test_nothing_but_clear_errors(fuzzer, inputs):
     answers, findings = explore(fuzzer.check, inputs, seed=7, memory=0, seconds=60)
     assert findings == {} and answers.total() == inputs

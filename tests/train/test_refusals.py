@@ -4,7 +4,7 @@ import pytest
 
 from ssdzoo.errors import CallError, SSDZooError, WeightsError
 from ssdzoo.train.fine_tune import resumed_arguments
-from ssdzoo.train.settings import Settings
+from ssdzoo.train.settings import Arguments, Settings
 from tests.train.jobs import train
 
 
@@ -37,10 +37,24 @@ def test_damaged_arguments_are_reported(tmp_path):
     (tmp_path / "args.toml").write_text('model = "ssd_')
     with pytest.raises(CallError, match=r"args.toml: not a TOML file"):
         resumed_arguments({"out": tmp_path})
-    for text in ("", 'model = "m"\ndata = "d"\nepoch = 3\n'):
+    for text in (
+        "",
+        'model = "m"\ndata = "d"\nepoch = 3\n',
+        'model = "m"\ndata = 5\n',
+        'model = "m"\ndata = "d"\nepochs = "3"\n',
+    ):
         (tmp_path / "args.toml").write_text(text)
         with pytest.raises(CallError, match=r"args.toml: not the arguments of a training .* start from scratch"):
             resumed_arguments({"out": tmp_path})
+
+
+@pytest.mark.parametrize("name, value, expected", [
+    ("data", 5, "a path"), ("weights", ["x"], "a path"), ("model", 3, "a text"), ("cache", 4.5, "a path"),
+    ("epochs", "3", "a whole number"), ("epochs", True, "a whole number"), ("lr", "fast", "a number"), ("amp", 1, "true or false"),
+])  # fmt: skip
+def test_a_value_of_another_type_is_refused(name, value, expected):
+    with pytest.raises(CallError, match=f"{name}=.*: expected {expected}"):
+        Arguments.of({"model": "m", "data": "d", "out": "o", name: value})
 
 
 def test_bad_weights_leave_no_run_behind(job, tmp_path):

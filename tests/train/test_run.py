@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.preset import check_preset
 from ssdzoo.train.run import Run
 
@@ -44,7 +44,7 @@ def test_what_was_saved_last_and_the_last_epochs(tmp_path):
     run = begun(tmp_path / "run", keep=2)
     for epoch in (1, 2, 3):
         arrays = {"params": {"w": np.full(1, epoch)}, "states": {"w:0": np.full(2, epoch)}, "ema": {"w": np.full(1, -epoch)}}
-        run.save_last(arrays, {"epoch": epoch, "step": 0, "rows": []})
+        run.save_last(arrays, {"epoch": epoch, "step": 0, "rows": [], "best_map": None, "sums": {}})
     assert sorted(p.name for p in (run.folder / "last").iterdir()) == [
         "0002.params", "0003.ema", "0003.params", "0003.states", "state.json",
     ]  # fmt: skip
@@ -52,3 +52,17 @@ def test_what_was_saved_last_and_the_last_epochs(tmp_path):
     assert {kind: {name: a.tolist() for name, a in arrays.items()} for kind, arrays in found.items()} == {
         "states": {"w:0": [3, 3]}, "ema": {"w": [-3]},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("text, why", [
+    ("", "Expecting value"), ("[]", "list indices"), ("[" * 100_000, "recursion"), ("\0", "byte 0 is zero"), ('{"epoch": 1}', "'step'"),
+    ('{"epoch": 1e400, "step": 0, "rows": [], "best_map": null, "sums": {}}', "'epoch' is inf"),
+    ('{"epoch": 1, "step": 0, "rows": [5], "best_map": null, "sums": {}}', "its rows are not those of metrics.csv"),
+    ('{"epoch": 1, "step": 0, "rows": [], "best_map": "x", "sums": {}}', "'best_map' is 'x'"),
+])  # fmt: skip
+def test_damaged_progress_says_why(text, why, tmp_path):
+    run = begun(tmp_path / "run")
+    (run.folder / "last").mkdir()
+    (run.folder / "last" / "state.json").write_text(text)
+    with pytest.raises(SSDZooError, match=f"state.json: damaged .*{why}.*start another one from its weights="):
+        run.state()

@@ -19,7 +19,7 @@ from ssdzoo.quote import brief
 
 # The loader in C, where PyYAML has it: the other takes minutes for a file of many brackets.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-MOST_YAML = 1 << 24  # bytes
+MOST_YAML = 1 << 21  # bytes; parsing 16 MB takes minutes
 _CLASS_LISTS = ("classes.txt", "obj.names", "labels/classes.txt", "*/_darknet.labels", "*/classes.txt", "labels/*/classes.txt")
 _SPLIT_FOLDERS = ("images/{}", "{}/images", "{}")  # of a data set without a file that names them
 _FOLDERS = ("images", "data", "obj_train_data", ".")

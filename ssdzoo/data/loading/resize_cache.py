@@ -10,6 +10,7 @@ import numpy as np
 from ssdzoo.data.images import FilePart, encode_image, read_image
 from ssdzoo.data.loading.size_check import check_size
 from ssdzoo.data.record import Record
+from ssdzoo.errors import CallError
 from ssdzoo.files import replacing
 
 ENLARGED = 2  # a copy is this many times the network's input, so that crops keep most of their detail
@@ -22,10 +23,17 @@ class ResizeCache:
     Attributes:
         folder: where they are kept; runs may share it.
         size: (height, width) of the network's input.
+
+    Raises:
+        CallError: `folder` is something else.
     """
 
     folder: Path
     size: tuple
+
+    def __post_init__(self) -> None:
+        if self.folder.exists() and not self.folder.is_dir():
+            raise CallError(f"cache={self.folder} is no folder: name one, or what does not exist yet")
 
     def read(self, record: Record) -> np.ndarray:
         """(H, W, 3) uint8 RGB: the record's image, or its smaller copy if that has at most half as many pixels.

@@ -1,6 +1,7 @@
 """Inputs and outputs of an ONNX model, the same whatever symbol it was made from."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from onnx import TensorProto
@@ -87,11 +88,16 @@ def _detection_limit(graph: SymbolGraph) -> int | None:
         if not after & {i for i, _ in node.inputs}:
             continue
         after.add(node.index)
+        end = node.get("end")
         if node.op == "slice_axis" and node.get("axis") == 1:
-            return node.get("end")
-        if node.op == "slice" and len(node.get("end")) > 1 and node.get("end")[1]:
-            return node.get("end")[1]
+            return _positive(end)
+        if node.op == "slice" and isinstance(end, (tuple, list)) and len(end) > 1 and _positive(end[1]):
+            return end[1]
     return None
+
+
+def _positive(value: Any) -> int | None:
+    return value if isinstance(value, int) and value > 0 else None
 
 
 def _with_rows(g: Builder, rows: Value, count: int) -> Value:

@@ -1,17 +1,20 @@
-"""Caffe's detectors, through OpenCV's importer: weiliu89's SSD on VGG-16 and chuanqi305's MobileNet-SSD."""
+"""Caffe's detectors: weiliu89's SSD on VGG-16 and chuanqi305's MobileNet-SSD."""
 
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from ssdzoo.boxes import corner_to_center
 from ssdzoo.errors import WeightsError
+from ssdzoo.formats.caffemodel import read_caffemodel
+from ssdzoo.formats.prototxt import read_prototxt
 from ssdzoo.nn.vgg_spec import extra_spec
 from ssdzoo.preset import Preset
+from ssdzoo.quote import short
+from ssdzoo.weights.importers.caffe_layers import layers_of, map_sizes, prior_boxes
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 from ssdzoo.weights.importers.imported_detector import CAFFE_MEAN, ImportedDetector, pick_classes, stored_anchors, with_mean
 from ssdzoo.weights.importers.vgg_layers import CONVOLUTIONS, count_slots, take_heads, take_ssd
@@ -39,11 +42,10 @@ def read_caffe(caffemodel: str | Path, prototxt: str | Path | None = None, class
         CallError: the number of `classes` is not that of the file.
     """
     caffemodel = Path(caffemodel)
-    if not caffemodel.is_file():
-        raise WeightsError(f"{caffemodel}: no such file")
+    arrays = read_caffemodel(caffemodel)
     prototxt = _find_prototxt(caffemodel) if prototxt is None else Path(prototxt)
-    net = _read(caffemodel, prototxt)
-    names = set(net.getLayerNames())
+    net = _Net(arrays, {layer["name"]: layer for layer in layers_of(read_prototxt(prototxt))})
+    names = net.layers.keys()
     if {"conv4_3_norm", "fc7", "conv9_2"} <= names:
         return _vgg(net, caffemodel, 512 if "conv10_2" in names else 300, classes)
     if {"conv1/dw", "conv17_2", "conv11_mbox_loc"} <= names:
@@ -66,28 +68,19 @@ def _find_prototxt(caffemodel: Path) -> Path:
     )
 
 
-def _read(caffemodel: Path, prototxt: Path) -> Any:
-    if not prototxt.is_file():
-        raise WeightsError(f"{prototxt}: no such file")
-    try:
-        return cv2.dnn.readNetFromCaffe(str(prototxt), str(caffemodel))
-    except (cv2.error, UnicodeEncodeError) as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{caffemodel} with {prototxt.name}: not read by OpenCV's importer ({reason[-120:]})") from None
+class _Net(NamedTuple):
+    """The arrays of a `.caffemodel`, and the layers of its `.prototxt` {name: layer of `layers_of`}."""
+
+    arrays: dict
+    layers: dict
+
+    def blobs(self, names: Collection[str]) -> dict:
+        """{LAYER.weight, LAYER.bias and so on: array} of those layers that are there and have weights."""
+        present = self.layers.keys() & set(names)
+        return {name: array for name, array in self.arrays.items() if name.rpartition(".")[0] in present}
 
 
-def _blobs(net: Any, layers: Collection[str]) -> dict:
-    """{LAYER.weight, LAYER.bias and so on: array} of those layers that are there and have weights."""
-    arrays, present = {}, set(net.getLayerNames())
-    for name in layers:
-        if name in present:
-            layer = net.getLayer(name)
-            parts = ("mean", "variance", "factor") if layer.type == "BatchNorm" else ("weight", "bias")
-            arrays.update({f"{name}.{part}": blob for part, blob in zip(parts, layer.blobs)})
-    return arrays
-
-
-def _anchors(net: Any, source: CheckedArrays, preset: Preset, maps: list) -> dict:
+def _anchors(net: _Net, source: CheckedArrays, preset: Preset, maps: list) -> dict:
     """The anchors that the file's PriorBox layers give at the preset's input size.
 
     Args:
@@ -96,30 +89,26 @@ def _anchors(net: Any, source: CheckedArrays, preset: Preset, maps: list) -> dic
     height, width = preset.base_size
     outputs = [f"{name}_mbox_priorbox" for name in maps]
     try:
-        net.setInput(np.zeros((1, 3, height, width), np.float32))
-        priors = net.forward(outputs)
-    except cv2.error as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise source.error(f"its prior boxes cannot be computed ({reason[-120:]})") from None
+        sizes = map_sizes(list(net.layers.values()), height)
+        priors = [prior_boxes(net.layers[name], sizes[net.layers[name]["bottom"][0]], height) for name in outputs]
+    except (ValueError, LookupError, TypeError) as error:
+        raise source.error(f"its prior boxes cannot be computed ({short(error, 120)})") from None
     anchors, steps = [], []
-    for i, prior in enumerate(priors):
+    for i, (boxes, variances) in enumerate(priors):
         depth = source.take(f"{maps[i]}_mbox_loc.bias", (0,), rows=True).size // 4
-        boxes, variances = prior.reshape(2, -1, 4)
-        cells = round((len(boxes) / depth) ** 0.5)
-        if cells * cells * depth != len(boxes) or not np.allclose(variances, (0.1, 0.1, 0.2, 0.2)):
+        if boxes.shape[2] != depth or len(variances) != 4 or not np.allclose(variances, (0.1, 0.1, 0.2, 0.2)):
             raise source.error(f"{outputs[i]}: not {depth} prior boxes per grid cell with the variances 0.1, 0.1, 0.2, 0.2")
-        centers = corner_to_center(boxes.astype(np.float64) * (width, height, width, height))
-        anchors.append(centers.reshape(cells, cells, depth, 4))
-        steps.append(preset.steps[i] if preset.steps else width / cells)
+        anchors.append(corner_to_center(boxes.reshape(-1, 4) * (width, height, width, height)).reshape(boxes.shape))
+        steps.append(preset.steps[i] if preset.steps else width / len(boxes))
     return stored_anchors(anchors, steps)
 
 
-def _vgg(net: Any, path: Path, size: int, classes: list | None) -> ImportedDetector:
+def _vgg(net: _Net, path: Path, size: int, classes: list | None) -> ImportedDetector:
     extras = [f"conv{i}_{j}" for i, _ in enumerate(extra_spec[size], 6) for j in (1, 2)]
     backbone = [f"conv{stage}_{i}" for stage, i in CONVOLUTIONS] + ["fc6", "fc7"]
     maps = ["conv4_3_norm", "fc7", *extras[1::2]]
     class_heads, box_heads = ([f"{name}_mbox_{side}" for name in maps] for side in ("conf", "loc"))
-    arrays = _blobs(net, [*backbone, *extras, *class_heads, *box_heads, "conv4_3_norm"])
+    arrays = net.blobs([*backbone, *extras, *class_heads, *box_heads, "conv4_3_norm"])
     source = CheckedArrays(path, {n: a.reshape(-1) if n.endswith(".bias") else a for n, a in arrays.items()}, f"Caffe SSD{size}")
     preset = find_preset(f"ssd_{size}_vgg16_atrous_voc")
     norm = source.take("conv4_3_norm.weight", np.shape(arrays.get("conv4_3_norm.weight", ())))
@@ -136,12 +125,12 @@ def _vgg(net: Any, path: Path, size: int, classes: list | None) -> ImportedDetec
     return ImportedDetector(ours, with_mean(preset, [mean / 255 for mean in CAFFE_MEAN]), source.origin, (note,))
 
 
-def _mobilenet(net: Any, path: Path, classes: list | None) -> ImportedDetector:
+def _mobilenet(net: _Net, path: Path, classes: list | None) -> ImportedDetector:
     """The network of `ssd_300_mobilenet1.0_lite_custom`, with the file's anchors, mean and std."""
     backbone, extras = _mobilenet_shapes()
     norms = [f"{name}/{part}" for name in (*backbone, *extras) for part in ("bn", "scale")]
     heads = [f"{name}_mbox_{side}" for name in _MOBILENET_MAPS for side in ("conf", "loc")]
-    arrays = _blobs(net, [*backbone, *extras, *norms, *heads])
+    arrays = net.blobs([*backbone, *extras, *norms, *heads])
     arrays = {n: a if a.ndim == 4 else a.reshape(-1) for n, a in arrays.items()}
     source = CheckedArrays(path, arrays, "Caffe MobileNet-SSD")
     ours = {}

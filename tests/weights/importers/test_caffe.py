@@ -98,10 +98,13 @@ def test_other_classes(files):
 @pytest.mark.parametrize(
     "damage, message",
     [
-        ("cut", "net.caffemodel with net.prototxt: not read by OpenCV's importer"),
-        ("text", r"net.caffemodel: Caffe MobileNet-SSD without 'conv0.weight' \(32, 3, 3, 3\)"),
-        ("empty", "Caffe MobileNet-SSD without 'conv0.weight'"),
-        ("prototxt", "net.caffemodel with net.prototxt: not read by OpenCV's importer"),
+        ("cut", "net.caffemodel: not a Caffe model, or damaged: field 100 has"),
+        ("text", "net.caffemodel: not a Caffe model, or damaged"),
+        ("empty", "net.caffemodel: a Caffe model without weights"),
+        ("prototxt", "net.prototxt: not a .prototxt: "),
+        ("stride", r"its prior boxes cannot be computed \(stride is 0; expected 1 to 4096\)"),
+        ("ratios", r"its prior boxes cannot be computed \(layer 'conv11_mbox_priorbox' has impossible sizes or ratios\)"),
+        ("kernel", "makes a feature map without rows of one with 300"),
         ("other", "net.prototxt: neither weiliu89's SSD on VGG-16 .* nor chuanqi305's MobileNet-SSD"),
         ("variance", "conv11_mbox_priorbox: not 3 prior boxes per grid cell with the variances 0.1, 0.1, 0.2, 0.2"),
         ("renamed", r"Caffe MobileNet-SSD without 'conv5.weight' \(256, 256, 1, 1\)"),
@@ -119,6 +122,12 @@ def test_damaged_and_other_files(damage, message, files, tmp_path):
         text = text[: len(text) // 2]
     elif damage == "other":
         text = "\n".join(text.splitlines()[:5])
+    elif damage in ("stride", "kernel"):
+        text = (
+            text.replace("stride: 2", "stride: 0") if damage == "stride" else text.replace("kernel_size: 3", "kernel_size: 400")
+        )
+    elif damage == "ratios":
+        text = text.replace("aspect_ratio: 2", "aspect_ratio: -2")
     elif damage == "variance":
         text = text.replace("variance: 0.2", "variance: 0.3")
     else:
