@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from ssdzoo.errors import ExportError
 from ssdzoo.formats.graph_candidates import Output, joined_rows
+from ssdzoo.formats.graph_heads import BOX_DECODE, Heads, find_heads
 from ssdzoo.formats.graph_input import BOX_NMS, NMS_OPERATORS
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 from ssdzoo.preset import Preset
 
 _SLICES = ("slice_axis", "slice", "SliceChannel", "identity", "_copy")  # what may come after the NMS
-_SOFTMAX = ("softmax", "SoftmaxActivation", "SoftmaxOutput", "Softmax")
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,20 @@ def read_rule(graph: SymbolGraph) -> DetectionRule:
                 raise _unknown(graph, f"{node} comes after its NMS, and slices were expected")
     if any(index not in after for index, _ in graph.outputs):
         raise _unknown(graph, "it has outputs that do not come from its NMS")
-    post = detection_limit(graph)
-    return _box_nms(graph, nms[0], post or -1) if nms[0].op in BOX_NMS else _multi_box(nms[0], post or Preset.post_nms)
+    post, heads = detection_limit(graph), find_heads(graph)
+    if nms[0].op in BOX_NMS:
+        return _box_nms(graph, nms[0], post or -1, heads)
+    return _multi_box(nms[0], post or Preset.post_nms, heads.boxes.stds)
 
 
-def _multi_box(node: Node, post: int) -> DetectionRule:
+def _multi_box(node: Node, post: int, stds: tuple) -> DetectionRule:
     get, flag = node.get, node.flag
-    stds = tuple(float(v) for v in node.numbers("variances", (0.1, 0.1, 0.2, 0.2)))
     thresh, score = float(get("nms_threshold", 0.5)), float(get("threshold", 0.01))
     by_class = not flag("force_suppress")
     return DetectionRule(thresh, get("nms_topk", -1), post, score, stds, True, by_class, flag("clip", True))
 
 
-def _box_nms(graph: SymbolGraph, node: Node, post: int) -> DetectionRule:
+def _box_nms(graph: SymbolGraph, node: Node, post: int, heads: Heads) -> DetectionRule:
     get = node.get
     columns = [get(key, default) for key, default in (("id_index", -1), ("score_index", 1), ("coord_start", 2))]
     forms = [get(key, "corner") for key in ("in_format", "out_format")]
@@ -79,27 +80,27 @@ def _box_nms(graph: SymbolGraph, node: Node, post: int) -> DetectionRule:
     if columns != [0, 1, 2] or forms != ["corner"] * 2 or get("background_id", -1) != -1 or not (joined and joined.implied):
         raise _unknown(graph, f"the rows that {node} takes are not those of every class and anchor")
     decoder = graph.nodes[joined.boxes[0]]
-    if decoder.op != "_contrib_box_decode":
+    if decoder.op not in BOX_DECODE:
         raise _unknown(graph, f"{decoder} computes its boxes, and box_decode was expected")
     limit = float(decoder.get("clip", -1))
     return DetectionRule(
         float(get("overlap_thresh", 0.5)),
         get("topk", -1),
         post,
-        max(_minimum(graph, joined.scores), float(get("valid_thresh", 0))),
-        tuple(float(decoder.get(f"std{i}", 1.0)) for i in range(4)),
+        max(_minimum(graph, joined.scores, heads.logits), float(get("valid_thresh", 0))),
+        heads.boxes.stds,
         by_class=not node.flag("force_suppress"),
         scale_limit=limit if limit > 0 else None,
     )
 
 
-def _minimum(graph: SymbolGraph, output: Output) -> float:
-    """The limit in scores = where(x > limit, x, zeros), where x are the scores of a softmax, without the background."""
+def _minimum(graph: SymbolGraph, output: Output, logits: Output) -> float:
+    """The limit in scores = where(x > limit, x, zeros), where x is the softmax of the logits without the background."""
     chosen = graph.nodes[output[0]]  # `joined_rows` saw that it is a `where`
     mask, scores = graph.producer(chosen, 0), graph.producer(chosen, 1)
     cut = graph.producer(scores, 0) if scores.op == "transpose" else scores
     classes = (cut.get("axis"), cut.get("begin"), cut.get("end")) if cut.op == "slice_axis" else None
-    if classes not in ((-1, 1, None), (2, 1, None)) or graph.producer(cut, 0).op not in _SOFTMAX:
+    if classes not in ((-1, 1, None), (2, 1, None)) or graph.producer(cut, 0).inputs[:1] != (logits,):
         raise _unknown(graph, f"{scores} computes its scores, and a softmax without its first class was expected")
     if mask.op not in ("_greater_scalar", "_Greater_Scalar") or mask.inputs[0] != chosen.inputs[1]:
         raise _unknown(graph, f"{mask} says which scores count, and a minimum was expected")
