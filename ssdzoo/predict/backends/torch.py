@@ -93,8 +93,16 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
     rule = rule_of(source)
     if device.type == "cpu":
         torch.set_num_threads(cores())
-    module = to_torch(source).eval().to(device, memory_format=torch.channels_last)
-    return TorchBackend(module, rule, precision)
+    return TorchBackend(channels_last(to_torch(source).to(device)), rule, precision)
+
+
+def channels_last(module: torch.nn.Module) -> torch.nn.Module:
+    """The module with the weights of its convolutions in the memory order in which torch is fastest. `module.to` would refuse its
+    anchors, which have five axes."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
 
 
 def rule_of(source: ModelSource) -> DetectionRule:
