@@ -59,6 +59,12 @@ def window(call: Call) -> Window:
     return Window(kernel, of_axes("stride", 1), of_axes("pad", 0), of_axes("dilate", 1))
 
 
+def output_padding(call: Call) -> list[int]:
+    """The rows and columns that a Deconvolution adds at the end of each axis."""
+    call.need(not call.node.numbers("target_shape"), "target_shape is not translated; export with pad and adj instead")
+    return [int(n) for n in call.node.numbers("adj")] or [0] * len(call.node.numbers("kernel"))
+
+
 @dataclass(frozen=True)
 class Pool:
     """A pooling.

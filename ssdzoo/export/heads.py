@@ -1,12 +1,9 @@
 """The head outputs of an SSD as a symbol whose variables are named as in its parameter file."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ssdzoo.errors import CallError, ExportError
+from ssdzoo.errors import CallError
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 
 # Marks a variable that does not learn, beside Gluon's own constants; mxnet keeps such attributes without reading them.
@@ -16,9 +13,9 @@ FIXED = ("__grad_req__", "null")
 def head_symbol(source: ModelSource) -> tuple[str, dict]:
     """The head outputs of a model as a symbol's JSON, and {name: array} of its parameters.
 
-    Those of a preset, a table or a run are the class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4), center form
-    and pixels, and the variables are named by attribute paths. An exported model is given as it is, detection included: what
-    translates it finds the head outputs (`ssdzoo.formats.graph_heads.find_heads`).
+    Those of a preset, a table or a run are the class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4), center
+    form and pixels, and the variables are named by attribute paths. An exported model is given as it is, detection included:
+    what translates it finds the head outputs (`ssdzoo.formats.graph_heads.find_heads`).
 
     Raises:
         CallError: an ONNX file.

@@ -81,8 +81,8 @@ class Table:
             results = function(call)
         except ExportError:
             raise
-        # A wrong file: a missing attribute, a text in place of a number, shapes that don't fit. onnx, protobuf and torch have types
-        # of error of their own for these, which share no base.
+        # A wrong file: a missing attribute, a text in place of a number, shapes that don't fit. onnx, protobuf and torch have
+        # types of error of their own for these, which share no base.
         except Exception as error:
             lines = str(error).strip().splitlines()
             reason = short(lines[-1] if lines else repr(error), 200)
@@ -128,20 +128,20 @@ def _implied(node: Node) -> list[Node]:
     return [Node(node.index, "null", f"{node.name}_moving_{what}", {}, ()) for what in ("mean", "var")]
 
 
-def parameter_array(node: Node, params: dict) -> np.ndarray | None:
-    """The array of a variable, float32 where it is of floats; None for the label of a loss, which no translator reads.
-
-    Args:
-        params: {name: array} of the parameters, without `arg:` and `aux:`.
+def value_of(node: Node, values: dict) -> Any:
+    """The value of a variable out of {name: value}; None for the label of a loss, which no translator reads.
 
     Raises:
         ExportError: it is missing.
     """
-    if node.name not in params:
-        if is_label(node):
-            return None
+    if node.name not in values and not is_label(node):
         raise ExportError(
-            f"parameter {brief(node.name)} is missing; the file holds {short(', '.join(list(params)[:3]), 200)} ..."
+            f"parameter {brief(node.name)} is missing; the file holds {short(', '.join(list(values)[:3]), 200)} ..."
         )
-    array = np.asarray(params[node.name])
+    return values.get(node.name)
+
+
+def float32(array: Any) -> np.ndarray:
+    """An array, float32 where it is of floats."""
+    array = np.asarray(array)
     return array.astype(np.float32, copy=False) if array.dtype.kind == "f" else array

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ssdzoo.export.onnx import arithmetic, boxes, layers, shapes  # noqa: F401  they fill TRANSLATORS
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.operator import TRANSLATORS, Notes, OperatorCall
-from ssdzoo.export.translator import parameter_array, translate_nodes
+from ssdzoo.export.translator import float32, translate_nodes, value_of
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 
@@ -43,8 +43,10 @@ def translate(g: Builder, graph: SymbolGraph, params: dict, data: str, fed: Valu
 
     def variable(node: Node) -> Value | None:
         g.at(node.name)
-        array = fed if node.name == data else parameter_array(node, params)
-        return g.constant(array, node.name) if not (array is None or isinstance(array, Value)) else array
+        if node.name == data:
+            return fed
+        array = value_of(node, params)
+        return None if array is None else g.constant(float32(array), node.name)
 
     def operator(node: Node, inputs: list, values: dict) -> tuple:
         g.at(node.name)

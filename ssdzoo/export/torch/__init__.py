@@ -1,7 +1,7 @@
 """SSD symbols as torch modules: `to_torch` translates the symbol's file itself, without mxnet.
 
-`module` finds the symbol of a model. `translate` goes through its nodes with the translators of `layers`, `arithmetic`, `shapes` and
-`boxes`; each is given an `operator` call and adds to a `builder`. `operations` is what torch lacks.
+`module` finds the symbol of a model. `translate` goes through its nodes with the translators of `layers`, `arithmetic`, `shapes`
+and `boxes`; each is given an `operator` call and adds to a `builder`. `operations` is what torch lacks.
 """
 
 import importlib.util

@@ -1,5 +1,6 @@
 """Building a `torch.fx` graph node by node, with the shape of every value known for one size of images."""
 
+import operator
 import re
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +38,7 @@ class Builder:
         with self._fake:
             return self._known(self.graph.placeholder(name), torch.empty(shape))
 
-    def tensor(self, name: str, tensor: torch.Tensor, trainable: bool) -> Node:
+    def tensor(self, name: str, tensor: torch.Tensor, trainable: bool | None) -> Node:
         """A tensor of the module, under its name: a parameter, or where it is not of floats or `trainable` is None, a buffer.
 
         Raises:
@@ -83,8 +84,6 @@ class Builder:
 
     def parts(self, x: Node, count: int) -> tuple[Node, ...]:
         """The values of a node that gives several."""
-        import operator
-
         return tuple(self.add(operator.getitem, x, i) for i in range(count))
 
     def finish(self, outputs: tuple[Node, ...]) -> GraphModule:

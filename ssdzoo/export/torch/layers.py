@@ -7,6 +7,7 @@ from torch.fx import Node
 from ssdzoo.export.attributes import (
     batch_norm_eps,
     l2_axes,
+    output_padding,
     pad_widths,
     pool,
     softmax_output_axis,
@@ -39,8 +40,7 @@ def convolution(call: OperatorCall) -> Node:
 @translates("Deconvolution")
 def deconvolution(call: OperatorCall) -> Node:
     w, x, weight = window(call), *call.inputs[:2]
-    call.need(not call.node.numbers("target_shape"), "target_shape is not translated; export with pad and adj instead")
-    adj = tuple(int(n) for n in call.node.numbers("adj")) or (0,) * len(w.kernel)
+    adj = tuple(output_padding(call))
     function, groups = _DECONVOLUTIONS[len(w.kernel)], int(call.node.get("num_group", 1))
     return call.g.add(function, x, weight, _bias(call), tuple(w.strides), tuple(w.pads), adj, groups, tuple(w.dilations))
 

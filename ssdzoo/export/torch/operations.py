@@ -1,6 +1,7 @@
-"""MXNet's operators that torch lacks, in plain torch. An exported `model.py` holds a copy of this file, so it imports nothing else.
+"""MXNet's operators that torch lacks, in plain torch.
 
-The functions depend on shapes alone, never on values, so that `torch.compile` takes them as they are.
+An exported `model.py` holds this text, so nothing else is imported here. The functions depend on shapes alone, never on
+values, so that `torch.compile` takes them as they are.
 """
 
 import torch
@@ -44,8 +45,8 @@ class BatchNorm(torch.nn.Module):
 
 
 def reshape(x, codes):
-    """MXNet's reshape: 0 keeps an axis, -1 is what remains, -2 keeps all that follow, -3 merges two, -4 splits one into the next two
-    numbers, of which one may be -1."""
+    """MXNet's reshape: 0 keeps an axis, -1 is what remains, -2 keeps all that follow, -3 merges two, -4 splits one into the next
+    two numbers, of which one may be -1."""
     shape, axis, codes = [], 0, list(codes)
     while codes:
         code = codes.pop(0)

@@ -9,11 +9,10 @@ from torch.fx import Node as Value
 
 from ssdzoo.errors import ExportError
 from ssdzoo.export.heads import FIXED
-from ssdzoo.export.torch import arithmetic, boxes, layers, shapes  # noqa: F401  they fill TRANSLATORS
-from ssdzoo.export.torch import operations
+from ssdzoo.export.torch import arithmetic, boxes, layers, operations, shapes  # noqa: F401  they fill TRANSLATORS
 from ssdzoo.export.torch.builder import Builder, shape_of
 from ssdzoo.export.torch.operator import TRANSLATORS, OperatorCall
-from ssdzoo.export.translator import parameter_array, translate_nodes
+from ssdzoo.export.translator import float32, translate_nodes, value_of
 from ssdzoo.formats.graph_heads import Heads, find_heads
 from ssdzoo.formats.graph_input import input_of
 from ssdzoo.formats.symbol_file import Node, SymbolGraph, with_outputs
@@ -21,7 +20,7 @@ from ssdzoo.formats.symbol_file import Node, SymbolGraph, with_outputs
 _BATCH = 2  # of the images that shapes are checked with
 
 
-def translate(graph: SymbolGraph, params: dict, size: tuple[int, int]) -> GraphModule:
+def head_module(graph: SymbolGraph, params: dict, size: tuple[int, int]) -> GraphModule:
     """The module of the head outputs of a symbol.
 
     Args:
@@ -38,18 +37,27 @@ def translate(graph: SymbolGraph, params: dict, size: tuple[int, int]) -> GraphM
     tensors = _tensors(g, graph, params, heads)
     fed = g.method("permute", image, 0, 2, 3, 1) if taken.channels_last else image
     graph = with_outputs(graph, [heads.logits, heads.boxes.offsets, heads.boxes.anchors])
+    values = translate(g, graph, {**tensors, taken.name: fed}, image)
+    return g.finish(_outputs(g, heads, [values[key] for key in graph.outputs], image, graph.source))
 
-    def variable(node: Node) -> Value | None:
-        if node.name == taken.name:
-            return fed
-        return tensors.get(node.name) or parameter_array(node, params)  # which says what is missing
+
+def translate(g: Builder, graph: SymbolGraph, variables: dict[str, Value], image: Value) -> dict:
+    """{(node index, output number): value} of all nodes that the outputs of a symbol depend on.
+
+    Args:
+        g: takes the nodes.
+        variables: {name: value} of the parameters, and of the input as the symbol takes it.
+        image: the input of the module.
+
+    Raises:
+        ExportError: as `head_module`.
+    """
 
     def operator(node: Node, inputs: list, values: dict) -> tuple:
         g.at(node.name)
         return TRANSLATORS.translate(OperatorCall(node, inputs, graph, g, image, values))
 
-    values = translate_nodes(graph, variable, operator)
-    return g.finish(_outputs(g, heads, [values[key] for key in graph.outputs], image, graph.source))
+    return translate_nodes(graph, lambda node: value_of(node, variables), operator)
 
 
 def _tensors(g: Builder, graph: SymbolGraph, params: dict, heads: Heads) -> dict[str, Value]:
@@ -57,7 +65,7 @@ def _tensors(g: Builder, graph: SymbolGraph, params: dict, heads: Heads) -> dict
     learned = _learned(graph, heads)
     tensors = {}
     for name in params:
-        array = parameter_array(Node(0, "null", name, {}, ()), params)
+        array = float32(params[name])
         tensors[name] = g.tensor(name, torch.from_numpy(np.array(array)), learned.get(name))
     return tensors
 
