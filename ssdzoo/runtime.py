@@ -245,13 +245,15 @@ def contexts(gpus: str | None = None) -> list:
     numbers = gpu_numbers(gpus)
     newer = "engine=torch trains and backend=torch predicts"
     if card := too_new(numbers):
-        raise SSDZooError(f"gpus={gpus}: mxnet has no code for GPU {card.index} ({card}), only up to {MAX_CAPABILITY}; on it, {newer}")
+        raise SSDZooError(
+            f"gpus={gpus}: mxnet has no code for GPU {card.index} ({card}), only up to {MAX_CAPABILITY}; on it, {newer}"
+        )
     mx = mxnet()
     if not mx.runtime.Features().is_enabled("CUDA"):
         unseen = "" if shutil.which("nvidia-smi") else "no NVIDIA driver is to be seen here (nvidia-smi), and "
         raise SSDZooError(
-            f"gpus={gpus}: {unseen}this mxnet has no CUDA; on any card {newer} (pip install 'ssdzoo[torch]'); for mxnet on cards of "
-            f"compute capability 5.0 to {MAX_CAPABILITY} (up to Ada; it has no code for newer ones): {GPU_WHEELS}"
+            f"gpus={gpus}: {unseen}this mxnet has no CUDA; on any card {newer} (pip install 'ssdzoo[torch]'); for mxnet on "
+            f"cards of compute capability 5.0 to {MAX_CAPABILITY} (up to Ada; it has no code for newer ones): {GPU_WHEELS}"
         )
     count = mx.context.num_gpus()
     missing = [n for n in numbers if n >= count]

@@ -9,7 +9,7 @@ from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, wide_con
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 
-_RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8."
+_RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, torch, onnxruntime-int8, openvino-int8."
 
 
 def benchmark(
@@ -52,7 +52,7 @@ def _runtimes(source, given: str | None) -> list:
     from ssdzoo.predict.load import check_installed
 
     is_onnx = isinstance(source, OnnxSource)
-    able = [name for name in BACKENDS[1:] if not (is_onnx and name == "mxnet")]
+    able = [name for name in BACKENDS[1:] if not (is_onnx and name in ("mxnet", "torch"))]
     if given is None:
         installed = [name for name in installed_backends() if name in able]
         return runtimes(installed) if isinstance(source, NetworkSource) else installed

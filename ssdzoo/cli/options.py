@@ -40,7 +40,7 @@ ImageFolder = Annotated[
     Optional[Path],
     option("Folder of the images that the data name by paths or s3:// addresses.", show_default="looked for around the data"),
 ]  # fmt: skip
-BACKEND = "What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
+BACKEND = "What runs the network: mxnet, onnxruntime, openvino, torch, or auto, the fastest that is installed."
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
 Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
 Weights = Annotated[Optional[Path], option("Parameter file of the whole network, or a run folder.")]
@@ -110,14 +110,23 @@ def check_files(files: Iterable[Path], force: bool) -> None:
         raise CallError(f"{taken[0]} is there already: choose another folder with --out, or replace it with --force")
 
 
-def prepare(gpus: str | None, mxnet: bool = True) -> list | None:
-    """The contexts of `--gpus`; on the CPU, threads and engine are set before mxnet is first imported.
-
-    Args:
-        mxnet: False where another runtime does the work, so that mxnet need not be installed: then None, unless GPUs are named.
-    """
+def prepare(gpus: str | None) -> list:
+    """The contexts of `--gpus`; on the CPU, threads and engine are set before mxnet is first imported."""
     from ssdzoo import runtime
 
     if not gpus:
         runtime.tune_cpu()
-    return runtime.contexts(gpus) if gpus or mxnet else None
+    return runtime.contexts(gpus)
+
+
+def prepare_backend(gpus: str | None, backend: str | None) -> list | None:
+    """The devices of `--gpus` for a backend, None for the CPU, whose threads and engine are set then. Another runtime than mxnet
+    does not need mxnet."""
+    from ssdzoo import runtime
+
+    if not gpus:
+        runtime.tune_cpu()
+        return None
+    from ssdzoo.predict.devices import find_devices
+
+    return find_devices(gpus, backend)

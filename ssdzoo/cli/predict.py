@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare
+from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare_backend
 from ssdzoo.errors import DataError
 from ssdzoo.progress import counted
+
+_PRECISION = "For openvino and torch: f32, bf16, or auto: with openvino bf16 where the processor has it, else f32."
 
 
 def predict(
@@ -15,7 +17,7 @@ def predict(
     out: Annotated[Path, option("Folder for the pictures and detections.json.", show_default=False)],
     score: Annotated[float, option("Minimum score of a detection.", min=0, max=1)] = 0.5,
     backend: Annotated[str, option(BACKEND)] = "auto",
-    precision: Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")] = "auto",
+    precision: Annotated[str, option(_PRECISION)] = "auto",
     mode: Annotated[str, option("For openvino: latency, or throughput for many images.")] = "latency",
     weights: Weights = None,
     mean: Mean = None,
@@ -25,12 +27,12 @@ def predict(
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     check_folder(out)
-    contexts = prepare(gpus, backend == "mxnet")
+    devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, contexts, weights, precision, mode, mean, std)
+    detector = load(model, backend, devices, weights, precision, mode, mean, std)
     failed = []
     with WorkProgress() as progress:
 

@@ -1,6 +1,6 @@
-"""The candidates that go into NMS, found in a graph: GluonCV and ssdzoo join class id, score and box into C * N rows of 6 numbers.
+"""The candidates that go into NMS, found in a graph.
 
-Whoever recognizes that need not copy a box for each class.
+GluonCV and ssdzoo join class id, score and box into C * N rows of 6 numbers. What recognizes them need not copy a box per class.
 """
 
 from dataclasses import dataclass

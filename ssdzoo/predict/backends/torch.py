@@ -47,8 +47,8 @@ class TorchBackend:
 
     def __call__(self, images: np.ndarray) -> tuple:
         with self._running():
-            found = detect(*self._heads(images), self._rule, images.shape[2:])
-            return as_arrays(found)
+            logits, offsets, anchors = self._heads(images)
+            return as_arrays(detect(logits, offsets, anchors, self._rule, (images.shape[2], images.shape[3])))
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         with self._running():

@@ -1,6 +1,6 @@
 """From head outputs to detections in plain torch operators, for a batch at once, on any device.
 
-As MXNet's `box_nms` and `MultiBoxDetection` do it; `ssdzoo.formats.graph_detection.DetectionRule` says which, and with what limits.
+As MXNet's `box_nms` and `MultiBoxDetection` do it; a `ssdzoo.formats.graph_detection.DetectionRule` says which, with what limits.
 """
 
 import numpy as np
@@ -70,8 +70,8 @@ def decode(offsets: Tensor, anchors: Tensor, stds: tuple, scale_limit: float | N
 
 
 def top_candidates(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The best `count` of scores (B, M), which are not negative: scores (B, K) and their indices (B, K), best first, of equal ones
-    the first. `torch.topk` leaves open which of equal ones it takes."""
+    """The best `count` of scores (B, M), which are not negative: scores (B, K) and their indices (B, K), best first, of equal
+    ones the first. `torch.topk` leaves open which of equal ones it takes."""
     total = scores.shape[1]
     # The bits of a positive float grow with it. Below them stands the index, so that no two keys are equal.
     bits = scores.contiguous().view(torch.int32).to(torch.int64)
