@@ -42,6 +42,8 @@ class TorchBackend:
     def __init__(self, module: torch.nn.Module, rule: DetectionRule, precision: str = "f32"):
         self._module, self._rule, self.precision = module, rule, precision
         self._device = next(module.parameters()).device
+        last = any(p.ndim == 4 and p.is_contiguous(memory_format=torch.channels_last) for p in module.parameters())
+        self._format = torch.channels_last if last else torch.contiguous_format
         name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type.upper()
         self.runtime = f"torch {torch.__version__.partition('+')[0]} {name} {precision}"
 
@@ -58,7 +60,7 @@ class TorchBackend:
     def _heads(self, images: np.ndarray) -> tuple:
         batch = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self._module(batch.contiguous(memory_format=torch.channels_last))
+            return self._module(batch.contiguous(memory_format=self._format))
 
     @contextmanager
     def _running(self) -> Iterator[None]:
