@@ -10,11 +10,9 @@ from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent, counted
-from ssdzoo.runtime import contexts
-from ssdzoo.train.engine import start_engine
+from ssdzoo.train.backbone_file import check_backbone_file
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import Arguments
-from ssdzoo.train.starting_weights import check_backbone_file
 from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
 from ssdzoo.zoo import find_preset
 
@@ -68,13 +66,11 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     arguments = resumed_arguments(given) if resume else Arguments.of(given)
     run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
     progress = progress or Silent()
-    store = None
-    if arguments.settings.kvstore:
-        from ssdzoo.train.distributed import connect
+    from ssdzoo.train.mxnet.start import join, start_engine
 
-        store = connect(arguments.settings.kvstore)
-        if store.rank:
-            progress.quiet()
+    processes = join(arguments.settings)
+    if processes and processes.rank:
+        progress.quiet()
     going_on = resume and run.has_state
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
@@ -83,8 +79,7 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
         check_backbone_file(arguments.base_weights)
     datasets = _load_data(arguments, names, progress)
     saved = run.last_files(run.state())["params"] if going_on else None
-    ctx = contexts() if ctx is None else ctx if isinstance(ctx, list) else [ctx]
-    engine, story = start_engine(arguments, preset, ctx, store, saved)
+    engine, story = start_engine(arguments, preset, ctx, processes, saved)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     trainer = Trainer(engine, datasets, run, arguments.settings, progress)
     if going_on:

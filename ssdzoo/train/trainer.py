@@ -41,7 +41,7 @@ class LossNotFinite(Exception):
 
 class Engine(Protocol):
     """A network that learns, in some framework, in one of `processes` processes of which this is the one of number `rank`.
-    `ssdzoo.train.engine.MXNetEngine` says what each method does."""
+    `ssdzoo.train.mxnet.engine.MXNetEngine` says what each method does."""
 
     preset: Preset
     rank: int
