@@ -5,7 +5,8 @@ import numpy as np
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.candidates import find_candidates
 from ssdzoo.export.onnx.nms import LOWEST, apply_nms, gather_rows, top_k
-from ssdzoo.export.onnx.operator import Decoding, Nms, OperatorCall, translates
+from ssdzoo.export.onnx.operator import Nms, OperatorCall, translates
+from ssdzoo.formats.graph_heads import BOX_DECODE
 from ssdzoo.formats.graph_input import BOX_NMS, MULTI_BOX_DETECTION
 
 
@@ -14,14 +15,14 @@ def split_columns(g: Builder, x: Value, *sizes: int) -> tuple[Value, ...]:
     return g.add("Split", x, list(sizes), axis=-1, outputs=len(sizes))
 
 
-@translates("_contrib_box_decode")
+@translates(*BOX_DECODE)
 def box_decode(call: OperatorCall) -> Value:
     """Corners (B, N, 4) of offsets (B, N, 4) from anchors (1, N, 4): Liu et al. 2016, equation 2."""
     g, (offsets, anchors), node = call.g, call.inputs, call.node
     kind, limit = node.get("format", "corner"), float(node.get("clip", -1))
     call.need(kind in ("center", "corner"), f"format {kind!r}; there are center and corner")
     stds = [float(node.get(f"std{i}", 1.0)) for i in range(4)]
-    call.notes.decoding = Decoding(offsets, anchors, kind, None, stds)
+    call.notes.offsets = offsets
     if kind == "center":
         center, size = split_columns(g, anchors, 2, 2)
     else:
@@ -128,7 +129,7 @@ def multi_box_detection(call: OperatorCall) -> Value:
     offsets = g.add("Reshape", offsets, [0, -1, 4])
     call.need(isinstance(scores.dims[1], int), f"scores of shape {scores.dims}; the number of classes must be known")
     classes = scores.dims[1] - 1
-    call.notes.decoding = Decoding(offsets, anchors, "corner", call.image, stds)
+    call.notes.offsets = offsets
     call.notes.nms = Nms(thresh, topk, minimum, classes, normalized=True)
     first, second = split_columns(g, anchors, 2, 2)
     center = g.add("Mul", g.add("Add", first, second), 0.5)

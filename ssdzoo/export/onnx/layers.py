@@ -148,16 +148,14 @@ def softmax(call: OperatorCall) -> Value:
     length, temperature = call.node.flag("use_length"), call.node.get("temperature", 1.0)
     call.need(not length, "use_length is not translated")
     axis = call.node.get("axis", -1) % call.x.rank
-    if temperature == 1 and call.node.op == "softmax":
-        return _noted_softmax(call, axis)
-    x = call.g.add("Div", call.x, float(temperature))
+    x = call.x if temperature == 1 else call.g.add("Div", call.x, float(temperature))
     return call.g.add("Softmax" if call.node.op == "softmax" else "LogSoftmax", x, axis=axis)
 
 
 @translates("SoftmaxActivation")
 def softmax_activation(call: OperatorCall) -> Value:
     """Its mode "instance" is the last axis, "channel" axis 1."""
-    return _noted_softmax(call, 1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
+    return call.g.add("Softmax", call.x, axis=1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
 
 
 @translates("SoftmaxOutput", "Softmax")
@@ -165,12 +163,6 @@ def softmax_output(call: OperatorCall) -> Value:
     """The softmax of a training symbol; its labels are not used."""
     channel = call.node.flag("multi_output") or call.x.rank == 2
     if channel or call.node.flag("preserve_shape"):
-        return _noted_softmax(call, 1 if channel else call.x.rank - 1)
+        return call.g.add("Softmax", call.x, axis=1 if channel else call.x.rank - 1)
     flat = call.g.add("Softmax", call.g.add("Flatten", call.x, axis=1), axis=1)
     return call.g.shaped("Reshape", flat, call.x)
-
-
-def _noted_softmax(call: OperatorCall, axis: int) -> Value:
-    """A softmax whose input may be the class logits; it is noted for the head outputs."""
-    call.notes.softmax.append((call.x, axis))
-    return call.g.add("Softmax", call.x, axis=axis)

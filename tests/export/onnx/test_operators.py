@@ -124,4 +124,4 @@ def test_what_is_not_translated_is_named(symbol, message):
     g = Builder(17)
     image = g.input("images", ["batch", 4, 8, 9])
     with pytest.raises(ExportError, match=message):
-        translate(g, read_symbol(symbol.tojson()), {}, "data", image, image)
+        translate(g, read_symbol(symbol.tojson()), {}, "data", image)
