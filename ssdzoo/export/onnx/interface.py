@@ -8,8 +8,8 @@ from onnx import TensorProto
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.translate import Translation
+from ssdzoo.formats.graph_detection import detection_limit
 from ssdzoo.formats.graph_heads import find_heads
-from ssdzoo.formats.graph_input import NMS_OPERATORS
 from ssdzoo.formats.symbol_file import SymbolGraph
 
 DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit
@@ -74,25 +74,11 @@ def detections(g: Builder, done: Translation, image: Value, graph: SymbolGraph, 
     if done.notes.nms.normalized:
         found = g.add("GreaterOrEqual", ids, 0.0)
         boxes = g.add("Where", found, g.add("Mul", boxes, _pixels(g, image)), boxes)
-    count = max_detections or _detection_limit(graph) or DEFAULT_DETECTIONS
+    count = max_detections or detection_limit(graph) or DEFAULT_DETECTIONS
     g.at("output")
     ids, scores, boxes = (_with_rows(g, v, count) for v in (ids, scores, boxes))
     flat = {"boxes": boxes, "scores": g.add("Squeeze", scores, [2]), "class_ids": g.add("Squeeze", ids, [2])}
     return {n: (v, ["batch", count] + ([4] if n == "boxes" else [])) for n, v in flat.items()}
-
-
-def _detection_limit(graph: SymbolGraph) -> int | None:
-    """How many rows a symbol keeps after NMS; None for all."""
-    after = {n.index for n in graph.nodes if n.op in NMS_OPERATORS}
-    for node in graph.nodes:
-        if not after & {i for i, _ in node.inputs}:
-            continue
-        after.add(node.index)
-        if node.op == "slice_axis" and node.get("axis") == 1:
-            return node.get("end")
-        if node.op == "slice" and len(node.get("end")) > 1 and node.get("end")[1]:
-            return node.get("end")[1]
-    return None
 
 
 def _with_rows(g: Builder, rows: Value, count: int) -> Value:
