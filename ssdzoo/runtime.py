@@ -245,7 +245,9 @@ def contexts(gpus: str | None = None) -> list:
     numbers = gpu_numbers(gpus)
     newer = "engine=torch trains and backend=torch predicts"
     if card := too_new(numbers):
-        raise SSDZooError(f"gpus={gpus}: mxnet has no code for GPU {card.index} ({card}), only up to {MAX_CAPABILITY}; on it, {newer}")
+        raise SSDZooError(
+            f"gpus={gpus}: mxnet has no code for GPU {card.index} ({card}), only up to {MAX_CAPABILITY}; on it, {newer}"
+        )
     mx = mxnet()
     if not mx.runtime.Features().is_enabled("CUDA"):
         unseen = "" if shutil.which("nvidia-smi") else "no NVIDIA driver is to be seen here (nvidia-smi), and "

@@ -1,12 +1,9 @@
 """The head outputs of an SSD as a symbol whose variables are named as in its parameter file."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ssdzoo.errors import CallError, ExportError
+from ssdzoo.errors import CallError
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 
 # Marks a variable that does not learn, beside Gluon's own constants; mxnet keeps such attributes without reading them.

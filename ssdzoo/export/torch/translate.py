@@ -9,8 +9,7 @@ from torch.fx import Node as Value
 
 from ssdzoo.errors import ExportError
 from ssdzoo.export.heads import FIXED
-from ssdzoo.export.torch import arithmetic, boxes, layers, shapes  # noqa: F401  they fill TRANSLATORS
-from ssdzoo.export.torch import operations
+from ssdzoo.export.torch import arithmetic, boxes, layers, operations, shapes  # noqa: F401  they fill TRANSLATORS
 from ssdzoo.export.torch.builder import Builder, shape_of
 from ssdzoo.export.torch.operator import TRANSLATORS, OperatorCall
 from ssdzoo.export.translator import parameter_array, translate_nodes

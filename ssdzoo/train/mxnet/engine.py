@@ -33,6 +33,8 @@ class MXNetEngine:
             part of each batch.
     """
 
+    symbol = None  # the network is built again
+
     def __init__(self, net: SSD, preset: Preset, settings: Settings, store: Any = None):
         self.net, self.preset, self.clip_norm, self.store = net, preset, settings.clip_norm, store
         self.rank = int(store.rank) if store else 0

@@ -38,7 +38,9 @@ class MultiBoxLoss(torch.nn.Module):
         self._alpha, self._gamma = alpha, gamma
         self._stds = stds
 
-    def forward(self, logits: Tensor, offsets: Tensor, class_targets: Tensor, box_targets: Tensor, anchors: Tensor) -> ImageLosses:
+    def forward(
+        self, logits: Tensor, offsets: Tensor, class_targets: Tensor, box_targets: Tensor, anchors: Tensor
+    ) -> ImageLosses:
         positive = class_targets > 0
         count = positive.sum(1)
         log_p = logits.log_softmax(-1).gather(2, class_targets[..., None])[..., 0]

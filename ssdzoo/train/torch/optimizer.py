@@ -38,8 +38,8 @@ class SGD(torch.optim.Optimizer):
 
 
 class Adam(torch.optim.Optimizer):
-    """Adam as MXNet's `adam_update`: weight decay is a part of the gradient, and epsilon stands beside the root of the second moment
-    before its bias is corrected (Kingma and Ba 2015, end of section 2)."""
+    """Adam as MXNet's `adam_update`: weight decay is a part of the gradient, and epsilon stands beside the root of the second
+    moment before its bias is corrected (Kingma and Ba 2015, end of section 2)."""
 
     parts = ("mean", "variance")
 
@@ -106,7 +106,7 @@ class Optimizer:
         """
         self._scaler.unscale_(self._inner)
         if maximum is not None:
-            norm = torch.nn.utils.get_total_norm([p.grad for p in self.learning.values()]) * rescale
+            norm = torch.nn.utils.get_total_norm([p.grad for p in self.learning.values() if p.grad is not None]) * rescale
             rescale *= min(1.0, maximum / max(float(norm), 1e-30))
         for group in self._inner.param_groups:
             group.update(lr=rate, rescale=rescale, updates=number)

@@ -23,10 +23,11 @@ class Processes:
 
     Args:
         device: where this one trains.
+        idle: GPUs that were given and that none of the processes uses.
     """
 
-    def __init__(self, device: torch.device):
-        self.device = device
+    def __init__(self, device: torch.device, idle: int = 0):
+        self.device, self.idle = device, idle
         self.rank, self.count = int(os.environ.get("RANK", 0)), _started()
         if self.count > 1:
             with explained():
@@ -55,8 +56,8 @@ def join(settings: Settings, ctx: Any = None) -> Processes:
     """Meets the other processes, where torchrun has started several.
 
     Args:
-        ctx: a device of torch or its name, a list of them, or GPUs such as "0,1": each process of this machine takes one in turn. By
-            default the CPU, or of several processes the GPU of its number, where there are GPUs.
+        ctx: a device of torch or its name, a list of them, or GPUs such as "0,1": each process of this machine takes one in
+            turn. By default the CPU, or of several processes the GPU of its number, where there are GPUs.
 
     Raises:
         CallError: fewer GPUs than processes on this machine.
@@ -75,7 +76,7 @@ def join(settings: Settings, ctx: Any = None) -> Processes:
     device = devices[number % len(devices)]
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    return Processes(device)
+    return Processes(device, max(0, len(devices) - here) if ctx is not None else 0)
 
 
 @contextmanager
