@@ -52,7 +52,7 @@ def repeat_failed_step(run: str | Path) -> dict:
         run: a run folder that holds `failed/`.
 
     Returns:
-        {"class_loss": (B,), "box_loss": (B,), "divisor": (B,), "paths": [str]}; see `ssdzoo.train.loss.MultiBoxLoss`.
+        {"class_loss": (B,), "box_loss": (B,), "divisor": (B,), "paths": [str]}; see `ssdzoo.train.mxnet.loss.MultiBoxLoss`.
 
     Raises:
         CallError: no step of the run has failed.
@@ -60,7 +60,7 @@ def repeat_failed_step(run: str | Path) -> dict:
     from ssdzoo.build import get_model
     from ssdzoo.preset import read_preset
     from ssdzoo.runtime import mx
-    from ssdzoo.train.graph import training_graph
+    from ssdzoo.train.mxnet.graph import training_graph
     from ssdzoo.train.run import Run
     from ssdzoo.train.settings import Arguments
 

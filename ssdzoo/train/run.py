@@ -2,6 +2,7 @@
 
 model.toml    the whole preset with classes, mean, std and NMS
 args.toml     the arguments of the training
+heads.json    the symbol of the head outputs, of a training with torch: the run is used without mxnet
 best.params   weights of the best epoch by mAP (of the last epoch where there is no validation split)
 last/         weights, optimizer, moving average and progress; `state.json` is written last and names the others
 metrics.csv   one row per epoch
@@ -21,6 +22,7 @@ from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import read_params, write_params
 from ssdzoo.preset import Preset, read_toml
 
+HEADS = "heads.json"
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 
@@ -90,8 +92,21 @@ class Run:
     def best(self) -> Path:
         return self.folder / "best.params"
 
-    def begin(self, preset: Preset, arguments: dict) -> None:
-        """Writes the preset and the arguments of a new training."""
+    def symbol(self) -> str:
+        """The JSON of the head outputs, of a training with torch.
+
+        Raises:
+            SSDZooError: the file is missing or cannot be read.
+        """
+        try:
+            return (self.folder / HEADS).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SSDZooError(f"{self.folder / HEADS}: cannot be read ({error}), so the training cannot go on") from None
+
+    def begin(self, preset: Preset, arguments: dict, symbol: str | None = None) -> None:
+        """Writes the preset, the arguments and, where there is one, the symbol of a new training."""
+        if symbol:
+            write_text(self.folder / HEADS, symbol)
         write_text(self._arguments_file, tomli_w.dumps({k: v for k, v in arguments.items() if v is not None}))
         write_text(self.folder / "model.toml", preset.to_toml())
 

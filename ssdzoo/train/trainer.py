@@ -41,11 +41,13 @@ class LossNotFinite(Exception):
 
 class Engine(Protocol):
     """A network that learns, in some framework, in one of `processes` processes of which this is the one of number `rank`.
-    `ssdzoo.train.engine.MXNetEngine` says what each method does."""
+    `ssdzoo.train.mxnet.engine.MXNetEngine` says what each method does. `symbol` is the JSON of the network's head outputs, where
+    the run folder is to keep it."""
 
     preset: Preset
     rank: int
     processes: int
+    symbol: str | None
 
     def step(self, batches: list[Batch], rate: float) -> StepLosses: ...
     def weights(self, averaged: bool = False) -> dict[str, np.ndarray]: ...

@@ -2,24 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from math import log
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ssdzoo.build import get_model
 from ssdzoo.data.loading.loader import Batch
-from ssdzoo.errors import CallError
 from ssdzoo.network import SSD
 from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import mx
-from ssdzoo.train.graph import ImageLosses, training_graph
-from ssdzoo.train.optimizer import MovingAverage, Optimizer
-from ssdzoo.train.settings import Arguments, Settings
-from ssdzoo.train.starting_weights import load_for_classes, start_backbone
+from ssdzoo.train.mxnet.graph import ImageLosses, training_graph
+from ssdzoo.train.mxnet.optimizer import MovingAverage, Optimizer
+from ssdzoo.train.settings import Settings
 from ssdzoo.train.trainer import LossNotFinite, StepLosses
 
 autograd, split_and_load = mx.autograd, mx.gluon.utils.split_and_load
@@ -37,6 +32,8 @@ class MXNetEngine:
         store: MXNet's distributed key-value store, or None. With one, every process has a copy of the network and trains on its
             part of each batch.
     """
+
+    symbol = None  # the network is built again
 
     def __init__(self, net: SSD, preset: Preset, settings: Settings, store: Any = None):
         self.net, self.preset, self.clip_norm, self.store = net, preset, settings.clip_norm, store
@@ -151,54 +148,3 @@ def one_per_context(batch: Batch, contexts: int) -> list:
         np.concatenate([array, np.repeat(array[:1], missing, axis=0)]) for array in (batch.images, batch.boxes, batch.class_ids)
     ]
     return [*arrays, np.repeat(np.array([1, 0], np.float32), [count, missing])]
-
-
-def start_engine(
-    arguments: Arguments, preset: Preset, contexts: list, store: Any = None, saved: Path | None = None
-) -> tuple[MXNetEngine, str]:
-    """An engine at the beginning of a training, and a sentence about where its weights come from.
-
-    Args:
-        arguments: Arguments, whose settings are completed.
-        preset: the Preset, with classes.
-        contexts: where to train.
-        store: see MXNetEngine.
-        saved: parameter file of a training that goes on.
-
-    Raises:
-        CallError: half precision without GPUs.
-        WeightsError: weights that cannot be read or do not fit.
-    """
-    settings = arguments.settings
-    if settings.amp:
-        if any(context.device_type != "gpu" for context in contexts):
-            raise CallError("amp=True needs GPUs: on CPUs MXNet's half precision is slower than none")
-        mx.contrib.amp.init()  # before the network is built
-    mx.random.seed(settings.seed)
-    if saved:
-        net, story = get_model(preset, ctx=contexts, pretrained=saved), f"continued from {saved}"
-    elif arguments.weights:
-        net, story = load_for_classes(preset, arguments.weights, contexts)
-    else:
-        net = _new_network(preset, settings, contexts)
-        story = start_backbone(net, preset, arguments.base_weights)
-    return MXNetEngine(net, preset, settings, store), story
-
-
-def _new_network(preset, settings, contexts):
-    net = get_model(preset)
-    # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)
-    if settings.class_loss == "focal":
-        _expect_background(net)
-    return net
-
-
-def _expect_background(net: Any, share: float = 0.99) -> None:
-    """Lets new class predictors begin with that probability of the background (Lin et al. 2017, section 4.1), as nearly all
-    anchors are."""
-    for head in net.class_predictors:
-        bias = head.predictor.bias
-        start = mx.nd.zeros(bias.shape)
-        start[:: net.num_classes + 1] = log(net.num_classes * share / (1 - share))
-        bias.set_data(start)
