@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, wide_console
+from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, separated, wide_console
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 
@@ -56,7 +56,7 @@ def _runtimes(source, given: str | None) -> list:
     if given is None:
         installed = [name for name in installed_backends() if name in able]
         return runtimes(installed) if isinstance(source, NetworkSource) else installed
-    chosen = [name.strip() for name in given.split(",")]
+    chosen = separated(given)
     for name in chosen:
         if name not in runtimes(able):
             raise CallError(f"no backend {name!r}{' for an .onnx' * is_onnx}; there are {', '.join(runtimes(able))}")

@@ -63,6 +63,11 @@ def numbers(text: str) -> tuple:
     return values * 3 if len(values) == 1 else values
 
 
+def separated(text: str) -> list[str]:
+    """The names of an option such as cat,dog."""
+    return [name.strip() for name in text.split(",")]
+
+
 def number_option(help: str, panel: str | None = None) -> Any:
     """An option of numbers with commas in between."""
     return option(help, panel=panel, parser=numbers, metavar="R,G,B", show_default=False)

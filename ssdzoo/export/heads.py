@@ -1,10 +1,14 @@
 """The head outputs of an SSD as a symbol whose variables are named as in its parameter file."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import CallError
+from ssdzoo.files import write_text
+from ssdzoo.formats.params_file import write_params
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
+from ssdzoo.preset import Preset
 
 # Marks a variable that does not learn, beside Gluon's own constants; mxnet keeps such attributes without reading them.
 FIXED = ("__grad_req__", "null")
@@ -41,6 +45,27 @@ def network_heads(net: Any) -> tuple[str, dict]:
             node["name"] = paths[node["name"]]
             node["attrs"] = _attributes(parameters[node["name"]])
     return json.dumps(symbol, indent=1), {path: p.data(p.list_ctx()[0]).asnumpy() for path, p in parameters.items()}
+
+
+def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None = None) -> Path:
+    """Writes the head outputs of an SSD as NAME-symbol.json, NAME-0000.params and NAME.toml: what a training without mxnet needs.
+
+    Args:
+        net: an SSD with weights.
+        preset: its Preset, with its classes.
+        folder: for the files.
+        name: of the files; by default that of the preset.
+
+    Returns:
+        The common path of the files, without suffix.
+    """
+    path = Path(folder) / (name or preset.name)
+    text, arrays = network_heads(net)
+    statistics = ("running_mean", "running_var")  # Gluon's names of what mxnet calls auxiliary
+    write_params(f"{path}-0000.params", {f"{'aux' if n.endswith(statistics) else 'arg'}:{n}": a for n, a in arrays.items()})
+    write_text(f"{path}-symbol.json", text)
+    write_text(f"{path}.toml", preset.to_toml())
+    return path
 
 
 def _attributes(parameter: Any) -> dict:

@@ -7,7 +7,7 @@ from ssdzoo.formats.graph_input import MULTI_BOX_DETECTION
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 
 BOX_DECODE = ("_contrib_box_decode",)
-_STDS = (0.1, 0.1, 0.2, 0.2)  # of MultiBoxDetection by default; box_decode's are 1
+STDS = (0.1, 0.1, 0.2, 0.2)  # of SSDs, and of MultiBoxDetection by default; box_decode's are 1
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Decoding:
     form: str = "center"
     normalized: bool = False
     flat: bool = False
-    stds: tuple = _STDS
+    stds: tuple = STDS
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def find_decoding(graph: SymbolGraph) -> Decoding | None:
     graph.producer(node, first + 1)
     offsets, anchors = node.inputs[first : first + 2]
     if first:
-        return Decoding(offsets, anchors, "corner", True, True, tuple(map(float, node.numbers("variances", _STDS))))
+        return Decoding(offsets, anchors, "corner", True, True, tuple(map(float, node.numbers("variances", STDS))))
     stds = tuple(float(node.get(f"std{i}", 1.0)) for i in range(4))
     return Decoding(offsets, anchors, str(node.get("format", "corner")), stds=stds)
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
@@ -20,13 +19,15 @@ _SHAPE = "shape"
 
 
 class Builder:
-    """Collects the nodes and the tensors of a graph."""
+    """Collects the nodes and the tensors of a graph.
+
+    Each node is run on values without content (torch's device "meta"), so that what does not fit is found while the graph is
+    built.
+    """
 
     def __init__(self) -> None:
         self.graph = Graph()
         self._root = torch.nn.Module()
-        # Values of no content, which tell shapes: what does not fit is found while the graph is built.
-        self._fake = FakeTensorMode()
         self._prefix = ""
 
     def at(self, name: str) -> None:
@@ -35,8 +36,7 @@ class Builder:
 
     def input(self, name: str, shape: tuple) -> Node:
         """An input of the module; `shape` is the one that shapes are checked with."""
-        with self._fake:
-            return self._known(self.graph.placeholder(name), torch.empty(shape))
+        return self._known(self.graph.placeholder(name), torch.empty(shape, device="meta"))
 
     def tensor(self, name: str, tensor: torch.Tensor, trainable: bool | None) -> Node:
         """A tensor of the module, under its name: a parameter, or where it is not of floats or `trainable` is None, a buffer.
@@ -59,7 +59,7 @@ class Builder:
                 module.register_parameter(last, torch.nn.Parameter(tensor, requires_grad=trainable))
         except KeyError as error:
             raise ExportError(f"parameter {brief(name)} cannot be one of a torch module: {error}") from None
-        return self._known(self.graph.get_attr(name), self._fake.from_tensor(tensor))
+        return self._known(self.graph.get_attr(name), tensor.to("meta"))
 
     def add(self, function: Callable, *args: Any, **kwargs: Any) -> Node:
         """A node that calls a function of torch, of `operator`, or of `operations`."""
@@ -98,7 +98,7 @@ class Builder:
 
     def _run(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = map_arg((args, kwargs), lambda node: node.meta[_SHAPE])
-        with self._fake, torch.no_grad():
+        with torch.no_grad():
             return function(*args, **kwargs)
 
     @staticmethod
