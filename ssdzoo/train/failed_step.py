@@ -68,8 +68,7 @@ def repeat_failed_step(run: str | Path) -> dict:
     settings = Arguments.of(Run(run).arguments()).settings
     preset = read_preset(Path(run) / "model.toml")
     with np.load(folder / "step.npz") as saved:
-        arrays = [saved[k] for k in ("images", "boxes", "class_ids")]
         paths = [str(p) for p in saved["paths"]]
-    batch = Batch(*arrays, np.arange(len(paths)))
+        batch = Batch(saved["images"], saved["boxes"], saved["class_ids"], np.arange(len(paths)))
     losses = framework(settings.engine).image_losses(Run(run), preset, settings, batch, folder / "weights.params")
     return {**losses, "paths": paths}

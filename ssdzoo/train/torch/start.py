@@ -1,5 +1,6 @@
 """How a training with torch begins: its processes, its device, its network."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset
 from ssdzoo.progress import counted
 from ssdzoo.train.run import Run
-from ssdzoo.train.settings import Arguments
+from ssdzoo.train.settings import Arguments, Settings
 from ssdzoo.train.torch.classes import with_classes
 from ssdzoo.train.torch.engine import TorchEngine
 from ssdzoo.train.torch.freeze import freeze

@@ -26,6 +26,7 @@ from ssdzoo.train.torch.engine import TorchEngine
 from ssdzoo.train.torch.processes import explained, join
 from tests.command import ssdzoo as command
 from tests.train.jobs import rows, train
+from tests.train.test_distributed import TABLE
 from tests.train.torch.engines import ROWS, network
 
 ROOT = Path(__file__).parents[3]
@@ -230,17 +231,9 @@ def test_a_killed_training_goes_on(torch_job, tmp_path):
 @pytest.mark.long
 def test_two_processes_train_like_one_with_twice_the_batch(torch_job, tmp_path):
     """Without a batch norm whose statistics would depend on how a batch is divided: those of the backbone are frozen."""
-    table = (
-        (tmp_path / "table.toml")
-        .read_text()
-        .replace("filters = [32]", "filters = []")
-        .replace("[12, 24, 40, 60]", "[12, 24, 40]")
-    )
-    (tmp_path / "table.toml").write_text(table.replace("ratios = [[1, 2, 0.5], ", "ratios = ["))
+    (tmp_path / "table.toml").write_text(TABLE)
     one, two = torch_job(out=tmp_path / "one"), torch_job(out=tmp_path / "two")
-    command(
-        "train", one["model"], one["data"], "--out", one["out"], "--engine", "torch", "--freeze-norm", *options(one, batch_size=8)
-    )
+    train({**one, "batch_size": 8, "freeze_norm": True, "epochs": 3})
     process = start(two, "--freeze-norm", *options(two, batch_size=4), processes=2)
     _, errors = process.communicate(timeout=400)
     assert process.returncode == 0, errors
