@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.export.torch.translate import translate
+from ssdzoo.export.torch.translate import head_module
 from ssdzoo.formats.params_file import read_params
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.machine import cores
@@ -48,7 +48,7 @@ def start_engine(arguments: Arguments, preset: Preset, processes: Processes,
         story = f"continued from {saved}"
     else:
         symbol, arrays, story = starting_symbol(arguments, preset)
-    module = translate(read_symbol(symbol), arrays, preset.base_size)
+    module = head_module(read_symbol(symbol), arrays, preset.base_size)
     if settings.freeze or settings.freeze_norm:
         freeze(module, preset.base_size, settings.freeze, settings.freeze_norm)
     engine = TorchEngine(module, preset, settings, processes, symbol)
