@@ -17,6 +17,7 @@ def script(monkeypatch):
     return script
 
 
+@pytest.mark.long
 def test_training(script, tmp_path):
     rows = script.training(MODEL, "cpu", 2, 0, 0.0, script.draw_data(tmp_path), tmp_path)
     row = next(rows)
