@@ -117,14 +117,14 @@ def _export_heads(source: "ModelSource", out: Path, force: bool, classes: str | 
 
 def _new_network(source: "NetworkSource", classes: list[str], base_weights: str | None) -> tuple:
     """An SSD with new heads, its Preset, and from where its backbone starts."""
-    from ssdzoo.build import get_model
-    from ssdzoo.train.starting_weights import start_backbone
+    from ssdzoo.runtime import mx
+    from ssdzoo.train.mxnet.starting_weights import new_network, start_backbone
+    from ssdzoo.train.settings import Settings
 
     if source.has_weights:
         raise CallError(f"{source.model} has its classes: leave --classes out, or name the preset {source.preset.name} alone")
     preset = source.preset.with_classes(classes)
-    net = get_model(preset)
-    net.initialize()
+    net = new_network(preset, Settings().completed(preset), [mx.cpu()])
     return net, preset, f"; {start_backbone(net, preset, base_weights)}"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.files import write_text
-from ssdzoo.formats.params_file import write_params
+from ssdzoo.formats.params_file import read_params, write_params
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 from ssdzoo.preset import Preset
 
@@ -29,7 +29,10 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model}: an ONNX file holds no symbol: name the run or the exported model that it was made from")
     if isinstance(source, NetworkSource):
-        return network_heads(source.located().network())
+        source = source.located()
+        if source.heads:
+            return source.heads.read_text("utf-8"), read_params(source.params)
+        return network_heads(source.network())
     return source.symbol.read_text("utf-8"), source.arrays
 
 

@@ -57,10 +57,8 @@ def repeat_failed_step(run: str | Path) -> dict:
     Raises:
         CallError: no step of the run has failed.
     """
-    from ssdzoo.build import get_model
     from ssdzoo.preset import read_preset
-    from ssdzoo.runtime import mx
-    from ssdzoo.train.mxnet.graph import training_graph
+    from ssdzoo.train.frameworks import framework
     from ssdzoo.train.run import Run
     from ssdzoo.train.settings import Arguments
 
@@ -69,10 +67,8 @@ def repeat_failed_step(run: str | Path) -> dict:
         raise CallError(f"{folder}: no step.npz, so no step of this run has failed")
     settings = Arguments.of(Run(run).arguments()).settings
     preset = read_preset(Path(run) / "model.toml")
-    net = get_model(preset, pretrained=folder / "weights.params")
     with np.load(folder / "step.npz") as saved:
-        batch = [mx.nd.array(saved[k], dtype=saved[k].dtype) for k in ("images", "boxes", "class_ids")]
         paths = [str(p) for p in saved["paths"]]
-    with mx.autograd.record():
-        losses = training_graph(net, preset, settings)(*batch)
-    return {**{name: value.asnumpy() for name, value in losses._asdict().items()}, "paths": paths}
+        batch = Batch(saved["images"], saved["boxes"], saved["class_ids"], np.arange(len(paths)))
+    losses = framework(settings.engine).image_losses(Run(run), preset, settings, batch, folder / "weights.params")
+    return {**losses, "paths": paths}

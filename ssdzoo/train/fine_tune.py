@@ -12,6 +12,7 @@ from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent, counted
 from ssdzoo.train.backbone_file import check_backbone_file
+from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import Arguments, Settings
 from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
@@ -69,7 +70,7 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     arguments = resumed_arguments(given) if resume else Arguments.of(given)
     run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
     progress = progress or Silent()
-    start = _framework(arguments.settings.engine)
+    start = framework(arguments.settings.engine)
     place = start.join(arguments.settings, ctx)
     if place.rank:
         progress.quiet()
@@ -89,17 +90,6 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     elif engine.rank == 0:
         run.begin(preset, arguments.as_toml(), engine.symbol)
     return trainer.fit()
-
-
-def _framework(engine: str) -> Any:
-    """The module that starts an engine: importing it imports its framework."""
-    if engine == "torch":
-        from ssdzoo.train.torch import start as torch_start
-
-        return torch_start
-    from ssdzoo.train.mxnet import start as mxnet_start
-
-    return mxnet_start
 
 
 def resumed_arguments(given: dict) -> Arguments:
@@ -130,6 +120,10 @@ def _preset(arguments: Arguments) -> Preset:
         preset = find_preset(arguments.model)
     elif arguments.settings.engine == "torch":
         preset = source.preset
+        if not preset.sizes:
+            raise CallError(
+                f"{arguments.model} has no whole table, such as ssdzoo export --heads writes as {source.name}.toml beside it"
+            )
     else:
         raise CallError(f"{arguments.model} is an exported model: engine=torch trains it, engine=mxnet does not")
     names = class_names(arguments.data, arguments.format)

@@ -20,9 +20,9 @@ import tomli_w
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import read_params, write_params
+from ssdzoo.model_kinds import HEADS
 from ssdzoo.preset import Preset, read_toml
 
-HEADS = "heads.json"
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 

@@ -12,10 +12,10 @@ from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import mx
+from ssdzoo.train.engine import LossNotFinite, StepLosses
 from ssdzoo.train.mxnet.graph import ImageLosses, training_graph
 from ssdzoo.train.mxnet.optimizer import MovingAverage, Optimizer
 from ssdzoo.train.settings import Settings
-from ssdzoo.train.trainer import LossNotFinite, StepLosses
 
 autograd, split_and_load = mx.autograd, mx.gluon.utils.split_and_load
 

@@ -4,12 +4,18 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ssdzoo.build import get_model
+from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import contexts, mx
 from ssdzoo.train.distributed import connect
 from ssdzoo.train.mxnet.engine import MXNetEngine
+from ssdzoo.train.mxnet.graph import training_graph
 from ssdzoo.train.mxnet.starting_weights import starting_network
+from ssdzoo.train.run import Run
 from ssdzoo.train.settings import Arguments, Settings
 
 
@@ -60,3 +66,17 @@ def start_engine(arguments: Arguments, preset: Preset, place: Place,
         mx.contrib.amp.init()  # before the network is built
     net, story = starting_network(arguments, preset, place.contexts, saved)
     return MXNetEngine(net, preset, arguments.settings, place.store), story
+
+
+def image_losses(run: Run, preset: Preset, settings: Settings, batch: Batch, weights: Path) -> dict[str, np.ndarray]:
+    """Losses of each image of a batch, {field of ImageLosses: (B,) float32}.
+
+    Args:
+        run: the run folder.
+        weights: parameter file.
+    """
+    net = get_model(preset, pretrained=weights)
+    arrays = [mx.nd.array(array, dtype=array.dtype) for array in (batch.images, batch.boxes, batch.class_ids)]
+    with mx.autograd.record():
+        losses = training_graph(net, preset, settings)(*arrays)
+    return {name: values.asnumpy() for name, values in losses._asdict().items()}

@@ -34,7 +34,7 @@ def starting_network(arguments: Arguments, preset: Preset, contexts: list, saved
         return get_model(preset, ctx=contexts, pretrained=saved), f"continued from {saved}"
     if arguments.weights:
         return load_for_classes(preset, arguments.weights, contexts)
-    net = _new_network(preset, arguments.settings, contexts)
+    net = new_network(preset, arguments.settings, contexts)
     return net, start_backbone(net, preset, arguments.base_weights)
 
 
@@ -96,7 +96,8 @@ def start_backbone(net: SSD, preset: Preset, which: str | Path | None) -> str:
     return f"backbone from {found.story}"
 
 
-def _new_network(preset: Preset, settings: Settings, contexts: list) -> SSD:
+def new_network(preset: Preset, settings: Settings, contexts: list) -> SSD:
+    """A network with the random weights from which a training begins."""
     net = get_model(preset)
     # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
     net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)

@@ -14,12 +14,12 @@ from ssdzoo.export.torch import to_arrays
 from ssdzoo.predict.backends.torch import TorchBackend, preset_rule
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
+from ssdzoo.train.engine import LossNotFinite, StepLosses
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.torch.loss import ImageLosses, MultiBoxLoss
 from ssdzoo.train.torch.optimizer import MovingAverage, Optimizer
 from ssdzoo.train.torch.processes import Processes, explained
 from ssdzoo.train.torch.targets import make_targets
-from ssdzoo.train.trainer import LossNotFinite, StepLosses
 
 
 class TorchEngine:

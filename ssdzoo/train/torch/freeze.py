@@ -12,7 +12,7 @@ from ssdzoo.export.torch.operations import BatchNorm
 from ssdzoo.train.stages import Use, stages_of
 
 # Names of what ssdzoo and GluonCV put behind a backbone.
-_OTHERS = re.compile(r"expand_|extras?\d*[._]|norm4|normalize|init_scale|lateral|smooth|predictor|anchor")
+_OTHERS = re.compile(r"expand_|extras?\d*[._]|[._]norm4[._]|normalize|init_scale|lateral|smooth|predictor|anchor")
 
 
 def is_backbone(name: str) -> bool:

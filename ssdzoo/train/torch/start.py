@@ -1,9 +1,12 @@
 """How a training with torch begins: its processes, its device, its network."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.export.torch.translate import head_module
 from ssdzoo.formats.params_file import read_params
@@ -13,13 +16,13 @@ from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset
 from ssdzoo.progress import counted
 from ssdzoo.train.run import Run
-from ssdzoo.train.settings import Arguments
+from ssdzoo.train.settings import Arguments, Settings
 from ssdzoo.train.torch.classes import with_classes
 from ssdzoo.train.torch.engine import TorchEngine
 from ssdzoo.train.torch.freeze import freeze
 from ssdzoo.train.torch.processes import Processes, join
 
-__all__ = ["join", "start_engine"]
+__all__ = ["image_losses", "join", "start_engine"]
 
 
 def start_engine(arguments: Arguments, preset: Preset, processes: Processes,
@@ -48,11 +51,27 @@ def start_engine(arguments: Arguments, preset: Preset, processes: Processes,
         story = f"continued from {saved}"
     else:
         symbol, arrays, story = starting_symbol(arguments, preset)
+    engine = _engine(symbol, arrays, preset, settings, processes)
+    return engine, f"{story}; {_described(engine, processes)}"
+
+
+def _engine(symbol: str, arrays: dict, preset: Preset, settings: Settings, processes: Processes) -> TorchEngine:
     module = head_module(read_symbol(symbol), arrays, preset.base_size)
     if settings.freeze or settings.freeze_norm:
         freeze(module, preset.base_size, settings.freeze, settings.freeze_norm)
-    engine = TorchEngine(module, preset, settings, processes, symbol)
-    return engine, f"{story}; {_described(engine, processes)}"
+    return TorchEngine(module, preset, settings, processes, symbol)
+
+
+def image_losses(run: Run, preset: Preset, settings: Settings, batch: Batch, weights: Path) -> dict[str, np.ndarray]:
+    """Losses of each image of a batch, on the CPU: {field of ImageLosses: (B,) float32}.
+
+    Args:
+        run: the run folder, with its symbol.
+        weights: parameter file.
+    """
+    settings = replace(settings, amp=False, compile=False)
+    engine = _engine(run.symbol(), read_params(weights), preset, settings, Processes(torch.device("cpu")))
+    return {name: values.detach().numpy() for name, values in engine.losses(batch)._asdict().items()}
 
 
 def _described(engine: TorchEngine, processes: Processes) -> str:

@@ -6,7 +6,7 @@ import torch
 import ssdzoo
 from ssdzoo.data.loading.loader import Batch
 from ssdzoo.export.heads import network_heads
-from ssdzoo.export.torch.translate import translate
+from ssdzoo.export.torch.translate import head_module
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.nn.vgg_atrous import VGGAtrousExtractor
 from ssdzoo.preset import check_preset
@@ -49,7 +49,7 @@ def network(kind, seed=0):
 
 def translated(net, preset):
     symbol, arrays = network_heads(net)
-    return translate(read_symbol(symbol), arrays, preset.base_size)
+    return head_module(read_symbol(symbol), arrays, preset.base_size)
 
 
 def torch_engine(net, preset, settings):
