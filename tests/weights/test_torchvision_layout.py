@@ -69,7 +69,7 @@ def boxes_of(offsets, anchors):
 
 @pytest.mark.long
 def test_other_means_and_anchors(theirs, tmp_path):
-    """VOC's anchors, and ImageNet's mean and std, in torchvision's network: equal logits, and equal boxes from its own anchors."""
+    """VOC's anchors, ImageNet's mean and std, in torchvision's network: equal logits, and equal boxes from its own anchors."""
     _, folder = theirs
     preset = find_preset("ssd_300_vgg16_atrous_voc")
     arrays = read_params(folder / "coco.params")

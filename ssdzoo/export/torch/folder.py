@@ -74,11 +74,11 @@ def export_torchvision(source: ModelSource, folder: str | Path) -> Path:
 
 
 def _detection(source: ModelSource) -> dict:
-    """How the detections of a model are found: `nms`, the limits of its graph or else of its preset; `stds` of the offsets."""
+    """How the detections of a model are found: `NMS`, the limits of its graph or else of its preset; `STDS` of the offsets."""
     preset = source.preset
     limits = {"thresh": preset.nms_thresh, "topk": preset.nms_topk, "post": preset.post_nms, "minimum": SCORE_THRESHOLD}
     if not isinstance(source, SymbolSource):
-        return {"nms": limits, "stds": STDS}
+        return {"NMS": limits, "STDS": STDS}
     graph, decoding = source.graph, find_decoding(source.graph)
     if any(node.op in MULTI_BOX_DETECTION for node in graph.nodes):
         raise ExportError(f"{source.symbol}: its MultiBoxDetection is not written as torch; export it as ONNX instead")
@@ -86,15 +86,15 @@ def _detection(source: ModelSource) -> dict:
         if node.op in BOX_NMS:
             limits["thresh"], limits["topk"] = float(node.get("overlap_thresh", 0.5)), int(node.get("topk", -1))
             limits["minimum"] = float(node.get("valid_thresh", 0))
-    return {"nms": limits, "stds": decoding.stds if decoding else STDS}
+    return {"NMS": limits, "STDS": decoding.stds if decoding else STDS}
 
 
 def _code(module: GraphModule, preset: Preset, detection: dict) -> str:
     """The text of model.py."""
     frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
     values = {
-        "classes": preset.classes, "size": preset.base_size, "mean": preset.mean, "std": preset.std, **detection,
-        "buffers": tuple(name for name, _ in module.named_buffers()), "frozen": tuple(frozen),
+        "CLASSES": preset.classes, "SIZE": preset.base_size, "MEAN": preset.mean, "STD": preset.std, **detection,
+        "BUFFERS": tuple(name for name, _ in module.named_buffers()), "FROZEN": tuple(frozen),
     }  # fmt: skip
     body = "\n".join(_assignment(name, value) for name, value in values.items())
     layers = "\n".join(_layers(module))
@@ -126,7 +126,7 @@ class SSD(Network):
 {body}
 
     @staticmethod
-    def layers():
+    def make_layers():
         return {{
 {layers}
         }}

@@ -48,7 +48,9 @@ def saved(module):
 
 
 @pytest.mark.parametrize("change", [
-    copy.deepcopy, saved, lambda m: m.to(memory_format=torch.contiguous_format), lambda m: copy.deepcopy(m).double().float(),
+    copy.deepcopy, saved, lambda m: copy.deepcopy(m).to(memory_format=torch.channels_last),
+    lambda m: copy.deepcopy(m).double().float(),
+    lambda m: saved(saved(m)).to(memory_format=torch.channels_last),
 ])  # fmt: skip
 def test_copies(change, small):
     _, module, images, expected, _ = small
@@ -57,6 +59,16 @@ def test_copies(change, small):
     assert [p.requires_grad for p in other.parameters()] == [p.requires_grad for p in module.parameters()]
     assert sum(isinstance(m, BatchNorm) for m in other.modules()) == 35
     assert distance(expected, heads(other, images)) < 1e-5
+
+
+@pytest.mark.long
+def test_compiled(small):
+    _, module, images, *_ = small
+    for training in (False, True):
+        module = copy.deepcopy(module).train(training)
+        wanted, other = heads(module, images), copy.deepcopy(module)
+        other = torch.compile(other, backend="aot_eager", fullgraph=True)
+        assert distance(wanted, heads(other, images)) < 1e-5
 
 
 def test_other_precisions(small):
