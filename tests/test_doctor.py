@@ -82,7 +82,7 @@ def test_which_engine_fits_a_gpu(nvidia_smi, monkeypatch):
 
 def test_gpus_that_mxnet_cannot_use(nvidia_smi, monkeypatch):
     nvidia_smi(ADA + HOPPER)
-    message = r"mxnet has no code for GPU 1 \(NVIDIA H100 80GB HBM3, compute capability 9.0\), only up to 8.9; on it, engine=torch"
+    message = r"mxnet has no code for GPU 1 \(NVIDIA H100 80GB HBM3, compute capability 9.0\), only up to 8.9; on it, engine="
     with pytest.raises(SSDZooError, match=message):
         runtime.contexts("0,1")
     assert not runtime.runs_on("0")

@@ -129,14 +129,20 @@ def _new_network(source: "NetworkSource", classes: list[str], base_weights: str 
 
 
 def _export_torch(source: "ModelSource", out: Path, force: bool, layout: str) -> None:
-    from ssdzoo.export.torch.folder import FILES, export_torch
+    from ssdzoo.export.torch.folder import FILES, export_torch, export_torchvision
     from ssdzoo.model_source import NetworkSource
 
-    check_files([out / name for name in FILES], force)
+    if layout not in ("ssdzoo", "torchvision"):
+        raise CallError(f"no layout {layout!r}; there are ssdzoo and torchvision")
+    names = FILES if layout == "ssdzoo" else (f"{source.name}.pth", f"{source.name}.toml")
+    check_files([out / name for name in names], force)
     if isinstance(source, NetworkSource):
         prepare(None)
-    path = export_torch(source, out)
-    print(f"{path}, model.safetensors, model.toml")
+    if layout == "torchvision":
+        export_torchvision(source, out)
+    else:
+        export_torch(source, out)
+    print(", ".join([str(out / names[0]), *names[1:]]))
 
 
 def _export_onnx(source: "ModelSource", out: Path, gpus: str | None, force: bool, options: dict) -> None:

@@ -47,6 +47,8 @@ def network_heads(net: Any) -> tuple[str, dict]:
         if node["op"] == "null" and node["name"] in paths:
             node["name"] = paths[node["name"]]
             node["attrs"] = _attributes(parameters[node["name"]])
+        else:
+            node["name"] = node["name"].removeprefix(net.prefix)  # which counts the networks of this process
     return json.dumps(symbol, indent=1), {path: p.data(p.list_ctx()[0]).asnumpy() for path, p in parameters.items()}
 
 

@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.fx import Graph, GraphModule, Node
+from torch.fx import Graph, Node
 from torch.fx.node import map_arg
 
 from ssdzoo.errors import ExportError
 from ssdzoo.export.torch import operations
+from ssdzoo.export.torch.graph_module import DetectorModule
 from ssdzoo.quote import brief
 
 # Names become a part of the code of the module, so they must not be able to end a string in it.
@@ -86,7 +87,7 @@ class Builder:
         """The values of a node that gives several."""
         return tuple(self.add(operator.getitem, x, i) for i in range(count))
 
-    def finish(self, outputs: tuple[Node, ...]) -> GraphModule:
+    def finish(self, outputs: tuple[Node, ...]) -> DetectorModule:
         """The module that returns these values, without the nodes that they don't need."""
         self.graph.output(outputs)
         # Tensors stay, needed or not: a file that is written from the module has all of them.
@@ -94,7 +95,7 @@ class Builder:
         for node in self.graph.nodes:
             node.meta.pop(_SHAPE, None)
         self.graph.lint()
-        return GraphModule(self._root, self.graph, "SSD")
+        return DetectorModule(self._root, self.graph, "DetectorModule")
 
     def _run(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = map_arg((args, kwargs), lambda node: node.meta[_SHAPE])

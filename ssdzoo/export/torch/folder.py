@@ -10,17 +10,19 @@ import torch
 from torch.fx import GraphModule
 
 from ssdzoo.detections import SCORE_THRESHOLD
-from ssdzoo.errors import ExportError
+from ssdzoo.errors import CallError, ExportError
+from ssdzoo.export.heads import network_heads
 from ssdzoo.export.torch import operations, standalone
 from ssdzoo.export.torch.code import forward_lines
 from ssdzoo.export.torch.module import to_arrays, to_torch
-from ssdzoo.files import write_text
+from ssdzoo.files import replacing, write_text
 from ssdzoo.formats.array_files import write_safetensors
 from ssdzoo.formats.graph_heads import STDS, find_decoding
 from ssdzoo.formats.graph_input import BOX_NMS, MULTI_BOX_DETECTION
-from ssdzoo.model_source import ModelSource, SymbolSource
+from ssdzoo.model_source import ModelSource, NetworkSource, SymbolSource
 from ssdzoo.preset import Preset
 from ssdzoo.version import __version__
+from ssdzoo.weights.torchvision_layout import torchvision_arrays
 
 FILES = ("model.py", "model.safetensors", "model.toml")
 _WIDTH = 120  # of the lines of model.py
@@ -51,12 +53,32 @@ def export_torch(source: ModelSource, folder: str | Path) -> Path:
     return folder / "model.py"
 
 
+def export_torchvision(source: ModelSource, folder: str | Path) -> Path:
+    """Writes a `ssd_300_vgg16_atrous` as `NAME.pth`, a state dict of torchvision's `ssd300_vgg16`, with its table `NAME.toml`;
+    returns the path. See `ssdzoo.weights.torchvision_layout` for what is exact.
+
+    Raises:
+        CallError: an exported model, whose parameters have other names.
+        ExportError: another network.
+        WeightsError: missing or wrong weights.
+    """
+    if not isinstance(source, NetworkSource):
+        raise CallError(f"{source.model} is an exported model: name the run, the table or the preset that it was made from")
+    source = source.located()
+    arrays = torchvision_arrays(network_heads(source.network())[1], source.preset, str(source.params))
+    path = Path(folder) / f"{source.name}.pth"
+    with replacing(path) as temporary:
+        torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, temporary)
+    write_text(path.with_suffix(".toml"), source.preset.to_toml())
+    return path
+
+
 def _detection(source: ModelSource) -> dict:
-    """How the detections of a model are found: `nms`, the limits of its graph or else of its preset; `stds` of the offsets."""
+    """How the detections of a model are found: `NMS`, the limits of its graph or else of its preset; `STDS` of the offsets."""
     preset = source.preset
     limits = {"thresh": preset.nms_thresh, "topk": preset.nms_topk, "post": preset.post_nms, "minimum": SCORE_THRESHOLD}
     if not isinstance(source, SymbolSource):
-        return {"nms": limits, "stds": STDS}
+        return {"NMS": limits, "STDS": STDS}
     graph, decoding = source.graph, find_decoding(source.graph)
     if any(node.op in MULTI_BOX_DETECTION for node in graph.nodes):
         raise ExportError(f"{source.symbol}: its MultiBoxDetection is not written as torch; export it as ONNX instead")
@@ -64,15 +86,15 @@ def _detection(source: ModelSource) -> dict:
         if node.op in BOX_NMS:
             limits["thresh"], limits["topk"] = float(node.get("overlap_thresh", 0.5)), int(node.get("topk", -1))
             limits["minimum"] = float(node.get("valid_thresh", 0))
-    return {"nms": limits, "stds": decoding.stds if decoding else STDS}
+    return {"NMS": limits, "STDS": decoding.stds if decoding else STDS}
 
 
 def _code(module: GraphModule, preset: Preset, detection: dict) -> str:
     """The text of model.py."""
     frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
     values = {
-        "classes": preset.classes, "size": preset.base_size, "mean": preset.mean, "std": preset.std, **detection,
-        "buffers": tuple(name for name, _ in module.named_buffers()), "frozen": tuple(frozen),
+        "CLASSES": preset.classes, "SIZE": preset.base_size, "MEAN": preset.mean, "STD": preset.std, **detection,
+        "BUFFERS": tuple(name for name, _ in module.named_buffers()), "FROZEN": tuple(frozen),
     }  # fmt: skip
     body = "\n".join(_assignment(name, value) for name, value in values.items())
     layers = "\n".join(_layers(module))
@@ -104,7 +126,7 @@ class SSD(Network):
 {body}
 
     @staticmethod
-    def layers():
+    def make_layers():
         return {{
 {layers}
         }}
@@ -122,7 +144,7 @@ def load(path=None):
 
 def _text(module: ModuleType) -> str:
     """The text of a module without its docstring and its imports."""
-    lines = inspect.getsource(module).split('"""\n', 2 if "\n" in (module.__doc__ or "") else 1)[-1].splitlines()
+    lines = inspect.getsource(module).split('"""\n', 1)[1].splitlines()
     return "\n".join(line for line in lines if not line.startswith(("import ", "from "))).strip()
 
 

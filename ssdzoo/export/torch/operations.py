@@ -44,6 +44,11 @@ class BatchNorm(torch.nn.Module):
         return y
 
 
+def without_formats(function):
+    """A function of tensors, such as `Module.to` applies, that gives those of five axes no memory format: they are no images."""
+    return lambda tensor: function(tensor.flatten()).reshape(tensor.shape) if tensor.ndim == 5 else function(tensor)
+
+
 def reshape(x, codes):
     """MXNet's reshape: 0 keeps an axis, -1 is what remains, -2 keeps all that follow, -3 merges two, -4 splits one into the next
     two numbers, of which one may be -1."""

@@ -1,12 +1,15 @@
 """What an exported `model.py` holds beside its network: the weights, images made ready, and detections.
 
-An exported `model.py` holds this text, so nothing but torch and Python's own modules is imported here.
+An exported `model.py` holds this text, behind that of `operations`, so nothing else but torch and Python's own modules is
+imported here.
 """
 
 import json
 import struct
 
 import torch
+
+from ssdzoo.export.torch.operations import without_formats
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32}
 
@@ -34,9 +37,9 @@ class Part(torch.nn.Module):
 class Network(Part):
     """A network with its tensors, made ready for images, and its detections. The classes that are made from it have:
 
-    classes: names. size: (H, W) of the input. mean, std: of RGB in 0..1. stds: of the offsets. nms: the limits of
-    `detect`. buffers and frozen: names
-    of tensors that are no parameters, and of parameters that do not learn. layers: {folder: {name: module}} without tensors.
+    CLASSES: names. SIZE: (H, W) of the input. MEAN, STD: of RGB in 0..1. STDS: of the offsets. NMS: the limits of `detect`.
+    BUFFERS, FROZEN: names of tensors that are no parameters, and of parameters that do not learn. make_layers(): {folder: {name:
+    module}} of modules without tensors.
     """
 
     def __init__(self, tensors):
@@ -48,20 +51,23 @@ class Network(Part):
                 if not hasattr(part, one):
                     part.add_module(one, Part())
                 part = part[one]
-            if name in self.buffers:
+            if name in self.BUFFERS:
                 part.register_buffer(last, tensor)
             else:
-                part.register_parameter(last, torch.nn.Parameter(tensor, requires_grad=name not in self.frozen))
-        for folder, layers in self.layers().items():
+                part.register_parameter(last, torch.nn.Parameter(tensor, requires_grad=name not in self.FROZEN))
+        for folder, layers in self.make_layers().items():
             self.add_module(folder, Part())
             for name, layer in layers.items():
                 self[folder].add_module(name, layer)
 
+    def _apply(self, fn, recurse=True):
+        return super()._apply(without_formats(fn), recurse)
+
     def prepare(self, images):
         """What `forward` takes, (B, 3, H, W), of RGB images (B, H, W, 3) uint8 of any size."""
         images = images.permute(0, 3, 1, 2).float()
-        images = torch.nn.functional.interpolate(images, self.size, mode="bilinear", align_corners=False)
-        mean, std = (torch.tensor(v, device=images.device).reshape(3, 1, 1) for v in (self.mean, self.std))
+        images = torch.nn.functional.interpolate(images, self.SIZE, mode="bilinear", align_corners=False)
+        mean, std = (torch.tensor(v, device=images.device).reshape(3, 1, 1) for v in (self.MEAN, self.STD))
         return (images / 255 - mean) / std
 
     @torch.no_grad()
@@ -70,10 +76,10 @@ class Network(Part):
         (M,); class_ids (M,); best first. Those that score less than `score` are left out."""
         height, width = images.shape[1:3]
         logits, offsets, anchors = self(self.prepare(images))
-        scale = torch.tensor([width / self.size[1], height / self.size[0]] * 2)
+        scale = torch.tensor([width / self.SIZE[1], height / self.SIZE[0]] * 2)
         found = []
-        for scores, boxes in zip(logits.float().softmax(-1).cpu(), decode(offsets.float(), anchors, self.stds).cpu()):
-            boxes, scores, ids = suppress(boxes, scores[:, 1:], **self.nms)
+        for scores, boxes in zip(logits.float().softmax(-1).cpu(), decode(offsets.float(), anchors, self.STDS).cpu()):
+            boxes, scores, ids = suppress(boxes, scores[:, 1:], **self.NMS)
             good = scores >= score
             found.append({"boxes": boxes[good] * scale, "scores": scores[good], "class_ids": ids[good]})
         return found

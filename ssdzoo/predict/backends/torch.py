@@ -42,8 +42,9 @@ class TorchBackend:
     def __init__(self, module: torch.nn.Module, rule: DetectionRule, precision: str = "f32"):
         self._module, self._rule, self.precision = module, rule, precision
         self._device = next(module.parameters()).device
-        last = any(p.ndim == 4 and p.is_contiguous(memory_format=torch.channels_last) for p in module.parameters())
-        self._format = torch.channels_last if last else torch.contiguous_format
+        last = torch.channels_last  # the weights of a 1x1 convolution lie in both orders
+        reordered = any(p.ndim == 4 and p.is_contiguous(memory_format=last) > p.is_contiguous() for p in module.parameters())
+        self._format = last if reordered else torch.contiguous_format
         name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type.upper()
         self.runtime = f"torch {torch.__version__.partition('+')[0]} {name} {precision}"
 
@@ -95,6 +96,8 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
     rule = rule_of(source)
     if device.type == "cpu":
         torch.set_num_threads(cores())
+    elif device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # images have one size
     return TorchBackend(channels_last(to_torch(source).to(device)), rule, precision)
 
 

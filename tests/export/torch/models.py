@@ -50,7 +50,7 @@ def step(net, module, images):
     """The head outputs of both sides in training, after a backward pass of the sum of squares of logits and offsets: two lists.
     MXNet moves its running statistics in the backward pass."""
     with mx.autograd.record():
-        outputs = net.head_outputs(mx.nd.array(images))
+        outputs = net.head_outputs(mx.nd.array(images, dtype=images.dtype))
         loss = sum((o * o).sum() for o in outputs[:2])
     loss.backward()
     found = module.train()(torch.from_numpy(images))

@@ -22,8 +22,8 @@ from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset
 from tests.command import ssdzoo as command
 from tests.export.onnx.models import older_symbol
-from tests.export.torch.models import distance, heads, module_of, mxnet_heads, noise
-from tests.networks import as_numpy, small_network
+from tests.export.torch.models import distance, heads, module_of, mxnet_heads, network, noise
+from tests.networks import as_numpy
 
 mx = mxnet()
 
@@ -31,7 +31,7 @@ mx = mxnet()
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A network, its module, images, their head outputs, and a parameter file with its table."""
-    net = small_network()
+    net = network("ssd_300_mobilenet0.25_custom")
     images = noise(2, (300, 300))
     expected = mxnet_heads(net, images)
     path = tmp_path_factory.mktemp("small") / "w.params"
@@ -48,15 +48,27 @@ def saved(module):
 
 
 @pytest.mark.parametrize("change", [
-    copy.deepcopy, saved, lambda m: m.to(memory_format=torch.contiguous_format), lambda m: copy.deepcopy(m).double().float(),
+    copy.deepcopy, saved, lambda m: copy.deepcopy(m).to(memory_format=torch.channels_last),
+    lambda m: copy.deepcopy(m).double().float(),
+    lambda m: saved(saved(m)).to(memory_format=torch.channels_last),
 ])  # fmt: skip
 def test_copies(change, small):
     _, module, images, expected, _ = small
     other = change(module).eval()
     assert list(other.state_dict()) == list(module.state_dict())
     assert [p.requires_grad for p in other.parameters()] == [p.requires_grad for p in module.parameters()]
-    assert sum(isinstance(m, BatchNorm) for m in other.modules()) == 34
+    assert sum(isinstance(m, BatchNorm) for m in other.modules()) == 35
     assert distance(expected, heads(other, images)) < 1e-5
+
+
+@pytest.mark.long
+def test_compiled(small):
+    _, module, images, *_ = small
+    for training in (False, True):
+        module = copy.deepcopy(module).train(training)
+        wanted, other = heads(module, images), copy.deepcopy(module)
+        other = torch.compile(other, backend="aot_eager", fullgraph=True)
+        assert distance(wanted, heads(other, images)) < 1e-5
 
 
 def test_other_precisions(small):
@@ -88,7 +100,7 @@ def test_one_value_in_a_norm():
     norm = BatchNorm(0.9, 1e-5, False).train()
     mean, var = torch.zeros(2), torch.ones(2)
     y = norm(torch.tensor([[[[3.0]], [[5.0]]]]), torch.ones(2), torch.tensor([1.0, 2.0]), mean, var)
-    assert y.flatten().tolist() == [1, 2] and torch.allclose(var, torch.tensor([0.9, 0.9]))
+    assert torch.allclose(y.flatten(), torch.tensor([1.0, 2.0]), atol=1e-3) and torch.allclose(var, torch.tensor([0.9, 0.9]))
     assert torch.allclose(mean, torch.tensor([0.3, 0.5]))
 
 
@@ -96,7 +108,7 @@ def test_parameter_files_come_back_byte_for_byte(small, tmp_path):
     _, module, _, _, path = small
     write_params(tmp_path / "back.params", to_arrays(module))
     assert (tmp_path / "back.params").read_bytes() == path.read_bytes()
-    other = module_of(small_network(seed=5))
+    other = module_of(network("ssd_300_mobilenet0.25_custom", seed=5))
     set_arrays(other, read_params(path))
     write_params(tmp_path / "again.params", to_arrays(other))
     assert (tmp_path / "again.params").read_bytes() == path.read_bytes()
@@ -109,7 +121,7 @@ def test_parameter_files_come_back_byte_for_byte(small, tmp_path):
 
 
 def test_other_sizes(small):
-    net, module, *_ = small
+    net, module = small[:2]
     for height, width in ((96, 160), (200, 333)):
         images = noise(1, (height, width))
         assert distance(mxnet_heads(net, images), heads(module.eval(), images)) < 1e-5
@@ -136,7 +148,7 @@ def test_what_gluoncv_exported(training, tmp_path):
     net = model_zoo.get_model("ssd_300_vgg16_atrous_voc", pretrained_base=False)
     net.initialize(mx.init.Xavier())
     net.hybridize()
-    images = noise(1, (236, 236))
+    images = noise(1, (260, 260))
     with mx.autograd.train_mode():
         expected = as_numpy(net(mx.nd.array(images)))
     if not training:
@@ -168,7 +180,7 @@ def test_an_older_symbol():
     )
     soft = np.exp(logits - logits.max(2, keepdims=True))
     np.testing.assert_allclose((soft / soft.sum(2, keepdims=True)).transpose(0, 2, 1), scores, atol=1e-5)
-    np.testing.assert_allclose(offsets.reshape(2, -1), loc, atol=1e-4)
+    assert distance([loc], [offsets.reshape(2, -1)]) < 1e-5
     corners = priors * [96, 64, 96, 64]
     center = np.concatenate([(corners[..., :2] + corners[..., 2:]) / 2, corners[..., 2:] - corners[..., :2]], 2)
     np.testing.assert_allclose(anchors, center, rtol=1e-5, atol=1e-4)
@@ -183,7 +195,7 @@ def test_bad_symbols(small):
     with pytest.raises(ExportError, match=r"parameter 'class_predictors.0.predictor.weight' is missing"):
         to_torch(text, {n: a for n, a in arrays.items() if n != "class_predictors.0.predictor.weight"})
     wrong = {**arrays, "class_predictors.0.predictor.weight": np.zeros((5, 5, 3, 3), np.float32)}
-    with pytest.raises(ExportError, match=r"node 'ssd\d+_convpredictor0_conv0_fwd' \(Convolution\) with inputs"):
+    with pytest.raises(ExportError, match=r"node 'convpredictor0_conv0_fwd' \(Convolution\) with inputs"):
         to_torch(text, wrong)
     with pytest.raises(ExportError, match="its head outputs are not recognized: it has 0 softmax nodes and no node that decodes"):
         to_torch(S.relu(X).tojson(), {})
@@ -197,7 +209,7 @@ def test_bad_symbols(small):
 
 def test_head_symbols(small, tmp_path):
     """`export --heads`, and what it is good for: torch without mxnet, mxnet itself, and predictions."""
-    net, _, images, expected, path = small
+    _, _, images, expected, path = small
     out, _ = command("export", path, "--heads", "--out", tmp_path / "heads")
     name = tmp_path / "heads" / "ssd_300_mobilenet0.25_custom"
     assert out == f"{name}-symbol.json, {name.name}-0000.params, {name.name}.toml\n"
@@ -221,8 +233,8 @@ def test_head_symbols(small, tmp_path):
 
 
 def test_heads_of_a_new_network(tmp_path):
-    out, _ = command("export", "ssd_300_mobilenet0.25_custom", "--heads", "--classes", "cat, dog", "--base-weights", "none", "--out",
-                     tmp_path)  # fmt: skip
+    start = ("--heads", "--classes", "cat, dog", "--base-weights", "none")
+    out, _ = command("export", "ssd_300_mobilenet0.25_custom", *start, "--out", tmp_path)
     assert out.endswith("ssd_300_mobilenet0.25_custom.toml; random weights (base_weights= trains better)\n")
     source = resolve(tmp_path)
     assert source.preset.classes == ("cat", "dog")

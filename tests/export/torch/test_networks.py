@@ -1,7 +1,5 @@
 """Whole networks as torch modules, against mxnet."""
 
-import copy
-
 import numpy as np
 import pytest
 
@@ -21,32 +19,36 @@ STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_var")
 
 
 def check(name, size, batch):
-    """Head outputs in prediction, in training, and the running statistics after a step.
-
-    Batch norms over a few values enlarge rounding, and MXNet's own more than torch's: its outputs of random MobileNets in
-    training are up to 7e-4 away from what is computed in float64, torch's 2e-5. As much as MXNet is away is allowed for.
-    """
+    """Head outputs in prediction, in float32; in training, and running statistics after a step, in float64: batch norms over a
+    few values enlarge rounding, so that MXNet's float32 is up to 4e-3 away from its float64."""
     net, images = network(name), noise(batch, size)
     module = module_of(net)
-    prediction = distance(mxnet_heads(net, images), heads(module.eval(), images))
-    double = copy.deepcopy(module).double().train()
-    exact = heads(double, images.astype(np.float64))
-    theirs, ours = step(net, module, images)
-    training, rounding = distance(theirs, ours), distance(exact, theirs)
+    prediction = distance(mxnet_heads(net, images), heads(module, images))
     arrays, values = to_arrays(module), {n: p.data().asnumpy() for n, p in parameters(net).items()}
-    assert list(arrays) == list(values)
+    assert list(arrays) == list(values) and all(np.array_equal(arrays[n], values[n]) for n in values)
+    net.cast("float64")
+    training = distance(*step(net, module.double(), images.astype(np.float64)))
+    arrays, values = (
+        {n: np.asarray(t, np.float64) for n, t in module.state_dict().items()},
+        {n: p.data().asnumpy() for n, p in parameters(net).items()},
+    )
     moving = [n for n in values if n.endswith(STATISTICS)]
     assert all(np.array_equal(values[n], arrays[n]) for n in values.keys() - set(moving))
-    moved = spread = 0.0
-    if moving:
-        reference = [double.state_dict()[n].numpy() for n in moving]
-        moved = distance([values[n] for n in moving], [arrays[n] for n in moving])
-        spread = distance(reference, [values[n] for n in moving])
-        assert distance(reference, [arrays[n] for n in moving]) < 1e-4
-    print(f"{name} {size}: prediction {prediction:.1e}, training {training:.1e} of {rounding:.1e}, "
-          f"statistics {moved:.1e} of {spread:.1e}, torch's rounding {distance(exact, ours):.1e}")  # fmt: skip
-    assert prediction < 1e-4 and distance(exact, ours) < 1e-4
-    assert training < 1e-4 + rounding and moved < 1e-4 + spread
+    moved = statistics_distance(values, arrays, moving)
+    print(f"{name} {size}: prediction {prediction:.1e}, training {training:.1e}, statistics {moved:.1e}")
+    assert prediction < 1e-4 and training < 1e-6 and moved < 1e-6
+
+
+def statistics_distance(expected, found, names):
+    """The largest difference of running means and variances, in parts of the largest value: for a mean also of the root of the
+    variance, because the mean of what follows a norm without activation is 0."""
+    worst = 0.0
+    for name in names:
+        scale = np.abs(expected[name]).max()
+        if name.endswith("mean"):
+            scale = max(scale, expected[f"{name.removesuffix('mean')}var"].max() ** 0.5)
+        worst = max(worst, float(np.abs(expected[name] - found[name]).max() / scale))
+    return worst
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -31,6 +31,7 @@ from tests.shared import BCCD
 mx = mxnet()
 PRESET = find_preset("ssd_300_mobilenet0.25_custom").with_classes(["a", "b", "c"])
 PHOTOS = [read_image(path) for path in sorted((BCCD / "JPEGImages").glob("*.jpg"))[:3]]
+IMAGE = sorted((BCCD / "JPEGImages").glob("*.jpg"))[0]
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +190,7 @@ def test_images_that_the_network_is_too_large_for(folder):
 
 def test_the_commands(folder, tmp_path):
     run = folder / "run"
-    out, _ = command("compare", run, run, "--backend-b", "torch", "--images", BCCD / "JPEGImages", "--out", tmp_path)
+    out, _ = command("compare", run, run, "--backend-b", "torch", "--images", IMAGE, "--out", tmp_path)
     assert "torch " in out and " CPU f32" in out
     if not torch.cuda.is_available():
         _, errors = command("eval", run, BCCD, "--backend", "torch", "--gpus", "0", status=1)
