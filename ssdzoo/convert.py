@@ -9,9 +9,9 @@ from ssdzoo.build import get_model
 from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
 from ssdzoo.formats.file_kind import file_kind
-from ssdzoo.formats.network_params import read_network_params
+from ssdzoo.formats.network_params import holds_detector, read_network_params
 from ssdzoo.preset import Preset
-from ssdzoo.weights.file_classes import class_count, known_classes
+from ssdzoo.weights.file_classes import class_count, known_classes, table_beside
 from ssdzoo.weights.importers import ImportedDetector, read_detector
 from ssdzoo.weights.matching import match
 from ssdzoo.zoo import find_preset
@@ -52,10 +52,11 @@ def convert(source: str | Path, target: str | Path, model: str | Path | None = N
     """Writes the weights of `source` to `target` and the preset with its classes beside it, as NAME.params and NAME.toml.
 
     Args:
-        source: parameter file in any naming of GluonCV's or ssdzoo's, or a detector that
-            `ssdzoo.weights.importers.read_detector` reads.
+        source: parameter file in any naming of GluonCV's or ssdzoo's, a state dict or `.safetensors` of a module of
+            `ssdzoo.export.to_torch`, or a detector that `ssdzoo.weights.importers.read_detector` reads.
         target: a path that ends in `.params`.
-        model: name of a preset, or a table (`.toml`). Parameter files need it; other files say themselves what they are.
+        model: name of a preset, or a table (`.toml`). Parameter files need it, unless their table is beside them; other files
+            say themselves what they are.
         classes: names of the classes. By default those of the model, else of the source's sidecar, else "class 0" and so on.
         force: replaces existing files.
 
@@ -73,7 +74,7 @@ def convert(source: str | Path, target: str | Path, model: str | Path | None = N
     for path in (target, sidecar):
         if path.exists() and not force:
             raise CallError(f"{path} is there already: choose another name, or replace it with force=")
-    if file_kind(source) in ("torch", "safetensors", "caffe"):
+    if file_kind(source) in ("torch", "safetensors", "caffe") and not holds_detector(source):
         detector = read_detector(source, classes)
         if model and find_preset(model).name != detector.preset.name:
             raise CallError(
@@ -92,6 +93,7 @@ def convert(source: str | Path, target: str | Path, model: str | Path | None = N
 
 def _match(source: Path, model: str | Path | None, classes: list | None) -> tuple[ImportedDetector, int, int]:
     """The detector in a parameter file, and the numbers of new names and of casts."""
+    model = model or table_beside(source)
     if model is None:
         raise CallError(f"{source} does not say which model it is of: name it with model=")
     preset = find_preset(model)

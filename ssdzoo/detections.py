@@ -9,6 +9,8 @@ import numpy as np
 from ssdzoo.boxes import as_boxes
 from ssdzoo.errors import CallError
 
+SCORE_THRESHOLD = 0.01  # what scores no more is nothing; of the SSD paper, section 2.2; GluonCV's too
+
 
 @dataclass(frozen=True)
 class Detections:

@@ -5,7 +5,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +13,20 @@ import numpy
 
 from ssdzoo.cgroups import cpu_quota
 from ssdzoo.errors import SSDZooError
-from ssdzoo.machine import cores, package_version, processor
-from ssdzoo.runtime import CUDA_LIBRARIES, CUDA_PACKAGES, GPU_WHEELS, cuda_wheel_files, mxnet
+from ssdzoo.machine import Card, cores, nvidia_cards, package_version, processor
+from ssdzoo.runtime import CUDA_LIBRARIES, CUDA_PACKAGES, GPU_WHEELS, MAX_CAPABILITY, cuda_wheel_files, mxnet
 from ssdzoo.weights.converted import find_start
 from ssdzoo.weights.published import ROOT, model_folder
 from ssdzoo.zoo import find_preset, list_models
 
 OK, NOTE, ERROR = "ok", "note", "error"
-_MAX_CAPABILITY = 8.9  # the newest that mxnet-cu117 contains code for
 _INSTRUCTIONS = {"AMX": "amx_tile", "AVX-512": "avx512f", "AVX2": "avx2", "SSE4.1": "sse4_1"}  # and their flag in /proc/cpuinfo
 _PACKAGES = {  # package: what it is for, and what pip installs it by
     "gluoncv": ("resnet34_v1b", "gluoncv==0.10.5.post0"),
     "onnx": ("export as ONNX", "'ssdzoo[onnx]'"),
     "onnxruntime": ("backend onnxruntime", "'ssdzoo[onnx]'"),
     "openvino": ("backend openvino", "'ssdzoo[openvino]'"),
+    "torch": ("train --engine torch, backend torch", "'ssdzoo[torch]'"),
     "tensorboardX": ("train --tensorboard", "'ssdzoo[tensorboard]'"),
 }
 
@@ -101,22 +100,51 @@ def _threads() -> list[Finding]:
 
 
 def _gpus() -> list[Finding]:
-    if not shutil.which("nvidia-smi"):
-        return [Finding("GPUs", OK, "none (no nvidia-smi)")]
-    command = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total", "--format=csv,noheader"]
     try:
-        lines = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip().splitlines()
-    except (OSError, subprocess.SubprocessError) as error:
-        return [Finding("GPUs", NOTE, f"nvidia-smi failed: {error}")]
-    return [_gpu(*(part.strip() for part in line.split(",", 3))) for line in lines if line.count(",") >= 3]
+        cards = nvidia_cards()
+    except SSDZooError as error:
+        return [Finding("GPUs", NOTE, str(error))]
+    if cards is None:
+        return [Finding("GPUs", OK, "none (no nvidia-smi)")]
+    return [_gpu(card) for card in cards]
 
 
-def _gpu(index: str, name: str, capability: str, memory: str) -> Finding:
-    described = f"{name}, compute capability {capability}, {memory}"
-    if float(capability) <= _MAX_CAPABILITY:
-        return Finding(f"GPU {index}", OK, described)
-    advice = "mxnet contains no code for it; export the model and run it with onnxruntime"
-    return Finding(f"GPU {index}", NOTE, f"{described}: {advice}", "pip install onnxruntime-gpu")
+def _gpu(card: Card) -> Finding:
+    """Which engine fits it: mxnet where its wheel has code for it, else torch."""
+    what, described = f"GPU {card.index}", f"{card}, {card.memory}"
+    if card.capability <= MAX_CAPABILITY and any(package_version(name) for name in CUDA_PACKAGES):
+        return Finding(what, OK, f"{described}: mxnet runs on it, and torch does")
+    reason = "this mxnet has no CUDA" if card.capability <= MAX_CAPABILITY else "mxnet contains no code for it"
+    found = f"{described}: {reason}; train with --engine torch, predict with --backend torch"
+    codes = _torch_codes()
+    if codes is None:
+        return Finding(what, NOTE, f"{found}; torch is not installed", "pip install 'ssdzoo[torch]'")
+    if not codes:
+        return Finding(what, NOTE, f"{found}; this torch has no CUDA", "pip uninstall -y torch && pip install torch")
+    if not any(_runs(code, card.capability) for code in codes):
+        return Finding(what, NOTE, f"{found}; this torch has code for {', '.join(codes)} alone", "pip install --upgrade torch")
+    return Finding(what, OK, f"{found} --gpus {card.index}")
+
+
+def _torch_codes() -> list[str] | None:
+    """What the installed torch contains code for, such as "sm_90"; empty without CUDA; None without torch."""
+    if package_version("torch") is None:
+        return None
+    try:
+        import torch
+    except (ImportError, OSError):
+        return None
+    return torch.cuda.get_arch_list()
+
+
+def _runs(code: str, capability: float) -> bool:
+    """Whether code such as "sm_90" runs on a card: on one of its own generation that is not older. PTX, "compute_90", runs on all
+    that are not older."""
+    match = re.fullmatch(r"(sm|compute)_(\d+)(\d)[a-z]?", code)
+    if match is None:
+        return False
+    own = float(f"{match[2]}.{match[3]}")
+    return own <= capability and (match[1] == "compute" or int(own) == int(capability))
 
 
 def _cuda_libraries() -> list[Finding]:

@@ -5,9 +5,12 @@ import importlib
 import os
 import platform
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +48,43 @@ def processor(field: str) -> str | None:
     info = Path("/proc/cpuinfo")
     match = re.search(rf"^{field}\s*:\s*(.+)$", info.read_text("utf-8", "replace"), re.M) if info.is_file() else None
     return match and match[1]
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU of NVIDIA's.
+
+    Attributes:
+        index: its number.
+        name: such as "NVIDIA L4".
+        capability: its compute capability, such as 8.9.
+        memory: such as "23034 MiB".
+    """
+
+    index: int
+    name: str
+    capability: float
+    memory: str
+
+    def __str__(self) -> str:
+        return f"{self.name}, compute capability {self.capability}"
+
+
+def nvidia_cards() -> list[Card] | None:
+    """The GPUs that NVIDIA's driver sees; None without a driver.
+
+    Raises:
+        SSDZooError: its program nvidia-smi fails, or prints something else.
+    """
+    if not shutil.which("nvidia-smi"):
+        return None
+    command = ["nvidia-smi", "--query-gpu=index,name,compute_cap,memory.total", "--format=csv,noheader"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+        rows = [[part.strip() for part in line.split(",")] for line in done.stdout.strip().splitlines()]
+        return [Card(int(index), name, float(capability), memory) for index, name, capability, memory in rows]
+    except (OSError, subprocess.SubprocessError, ValueError) as error:
+        raise SSDZooError(f"nvidia-smi failed: {error}") from None
 
 
 def package_version(distribution: str) -> str | None:

@@ -19,6 +19,8 @@ from ssdzoo.preset import Preset, read_fields, read_preset
 from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.converted import find_detector
 
+HEADS = "heads.json"  # in a run folder
+
 
 class _Source:
     """What all kinds of models share. Each has, besides:
@@ -129,6 +131,12 @@ class NetworkSource(_Source):
     @property
     def files(self) -> list[Path]:
         return [self.params, *([self.table] if self.table else [])]
+
+    @property
+    def heads(self) -> Path | None:
+        """The symbol of the head outputs, JSON, which a run of the torch engine keeps, so that it is used without mxnet."""
+        file = Path(self.model) / HEADS
+        return file if self.table == file.with_name("model.toml") and file.is_file() else None
 
     def network(self, ctx: Any = None) -> Any:
         from ssdzoo.build import get_model  # mxnet

@@ -12,7 +12,12 @@ from ssdzoo.preset import check_fields, read_preset
 from ssdzoo.weights.file_classes import find_params, known_classes
 from ssdzoo.zoo import find_preset, list_models
 
-_NEEDS = {"openvino": ("onnx", "openvino"), "onnxruntime": ("onnx", "onnxruntime"), "mxnet": ("mxnet",)}  # fastest first
+_NEEDS = {  # fastest first, on a CPU
+    "openvino": ("onnx", "openvino"),
+    "onnxruntime": ("onnx", "onnxruntime"),
+    "mxnet": ("mxnet",),
+    "torch": ("torch",),
+}
 BACKENDS = ("auto", *sorted(_NEEDS))
 Numbers = float | Sequence[float]  # of all channels, or of red, green and blue
 
@@ -109,23 +114,27 @@ def choose_backend(source: ModelSource, backend: str | None = None, ctx: Any = N
 
     Args:
         backend: None is the model's own: mxnet, and for an `.onnx` as "auto". "auto" is the fastest that is installed: openvino,
-            onnxruntime, mxnet; mxnet on a GPU's context.
-        ctx: mxnet's context or list of contexts, or None for the CPU.
+            onnxruntime, mxnet, torch; on a GPU that of `ctx`.
+        ctx: a context of mxnet, a device of torch such as "cuda:0", a list of these, or None for the CPU.
 
     Raises:
-        CallError: an unknown backend; mxnet for an `.onnx`.
+        CallError: an unknown backend; mxnet or torch for an `.onnx`.
     """
     if backend not in (None, *BACKENDS):
         raise CallError(f"no backend {backend!r}; there are {', '.join(BACKENDS)}")
     is_onnx = isinstance(source, OnnxSource)
-    if is_onnx and backend == "mxnet":
-        raise CallError(f"{source.model}: mxnet runs no ONNX file; its backends are onnxruntime and openvino")
+    if is_onnx and backend in ("mxnet", "torch"):
+        raise CallError(f"{source.model}: {backend} runs no ONNX file; its backends are onnxruntime and openvino")
     if backend is None and not is_onnx:
         return "mxnet"
     if backend not in (None, "auto"):
         return backend
-    first = ctx[0] if isinstance(ctx, (list, tuple)) else ctx
-    able = [name for name in installed_backends() if name != "mxnet"]
+    able = installed_backends()
     if is_onnx:
-        return (*able, "onnxruntime")[0]  # where none is installed, its error names the extra
-    return "mxnet" if (first is not None and first.device_type == "gpu") or not able else able[0]
+        return next((name for name in able if "onnx" in _NEEDS[name]), "onnxruntime")  # where none is, its error names the extra
+    first = ctx[0] if isinstance(ctx, (list, tuple)) else ctx
+    if getattr(first, "device_type", None) == "gpu":
+        return "mxnet"
+    if str(first).startswith("cuda"):
+        return "torch"
+    return (*able, "mxnet")[0]

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import warnings
+from collections.abc import Iterable
 from contextlib import contextmanager
 from functools import lru_cache
 from importlib.abc import MetaPathFinder
@@ -18,7 +19,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.free_cores import FreeCores
-from ssdzoo.machine import captured_stderr, cores, package_version
+from ssdzoo.machine import Card, captured_stderr, cores, nvidia_cards, package_version
 
 # Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
 _NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
@@ -30,6 +31,7 @@ CUDA_LIBRARIES = (
 )  # fmt: skip
 
 CUDA_PACKAGES = ("mxnet-cu117", "mxnet-cu112")
+MAX_CAPABILITY = 8.9  # the newest that they contain code for
 
 GPU_WHEELS = (
     "pip uninstall -y mxnet && pip install mxnet-cu117==1.9.1 nvidia-cudnn-cu11==8.6.0.163 nvidia-cublas-cu11 "
@@ -217,27 +219,61 @@ def cpu_settings(threads: int) -> dict:
     return chosen
 
 
+def gpu_numbers(gpus: str) -> list[int]:
+    """The numbers in a list of GPUs such as "0,1".
+
+    Raises:
+        CallError: not a list of different numbers.
+    """
+    numbers = gpus.replace(" ", "").split(",")
+    if not all(n.isascii() and n.isdigit() for n in numbers) or len(set(map(int, numbers))) < len(numbers):
+        raise CallError(f"gpus={gpus!r}: expected different numbers such as 0 or 0,1")
+    return list(map(int, numbers))
+
+
+def too_new(numbers: Iterable[int]) -> Card | None:
+    """The first of these GPUs that mxnet has no code for; None where there is none, or no driver that says it."""
+    try:
+        cards = nvidia_cards() or []
+    except SSDZooError:
+        return None
+    return next((card for card in cards if card.index in set(numbers) and card.capability > MAX_CAPABILITY), None)
+
+
+def runs_on(gpus: str) -> bool:
+    """Whether the mxnet that is installed can use a list of GPUs such as "0,1", as far as one can say without importing it.
+
+    Raises:
+        CallError: not a list of different numbers.
+    """
+    numbers = gpu_numbers(gpus)
+    return any(package_version(name) for name in CUDA_PACKAGES) and not too_new(numbers)
+
+
 def contexts(gpus: str | None = None) -> list:
     """The contexts of a list of GPUs such as "0,1"; without one [cpu(0)].
 
     Raises:
         CallError: not a list of different numbers.
-        SSDZooError: this mxnet has no CUDA, or the machine no such GPU.
+        SSDZooError: this mxnet has no CUDA or no code for such a GPU, or the machine has no such GPU.
     """
     if not gpus:
         return [mxnet().cpu(0)]
-    numbers = gpus.replace(" ", "").split(",")
-    if not all(n.isascii() and n.isdigit() for n in numbers) or len(set(map(int, numbers))) < len(numbers):
-        raise CallError(f"gpus={gpus!r}: expected different numbers such as 0 or 0,1")
+    numbers = gpu_numbers(gpus)
+    newer = "engine=torch trains and backend=torch predicts"
+    if card := too_new(numbers):
+        raise SSDZooError(
+            f"gpus={gpus}: mxnet has no code for GPU {card.index} ({card}), only up to {MAX_CAPABILITY}; on it, {newer}"
+        )
     mx = mxnet()
     if not mx.runtime.Features().is_enabled("CUDA"):
         unseen = "" if shutil.which("nvidia-smi") else "no NVIDIA driver is to be seen here (nvidia-smi), and "
         raise SSDZooError(
-            f"gpus={gpus}: {unseen}this mxnet has no CUDA; for cards of compute capability 5.0 to 8.9 (up to Ada; mxnet has "
-            f"no code for newer ones): {GPU_WHEELS}"
+            f"gpus={gpus}: {unseen}this mxnet has no CUDA; on any card {newer} (pip install 'ssdzoo[torch]'); for mxnet on "
+            f"cards of compute capability 5.0 to {MAX_CAPABILITY} (up to Ada; it has no code for newer ones): {GPU_WHEELS}"
         )
     count = mx.context.num_gpus()
-    missing = [n for n in numbers if int(n) >= count]
+    missing = [n for n in numbers if n >= count]
     if missing:
         raise SSDZooError(f"gpus={gpus}: there is no GPU {missing[0]}; mxnet sees {count}")
-    return [mx.gpu(int(n)) for n in numbers]
+    return [mx.gpu(n) for n in numbers]

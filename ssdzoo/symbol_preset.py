@@ -3,7 +3,6 @@
 import importlib.util
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.formats.graph_input import MULTI_BOX_DETECTION, NMS_OPERATORS, GraphInput, input_of
 from ssdzoo.formats.params_file import strip_prefix
-from ssdzoo.formats.symbol_file import SymbolGraph
+from ssdzoo.formats.symbol_file import SymbolGraph, with_outputs
 from ssdzoo.preset import Preset
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol
 from ssdzoo.zoo import default_class_names
@@ -108,7 +107,7 @@ def sidecar_of(symbol: Path) -> Path:
 def _shape_of(graph: SymbolGraph, output: tuple, arrays: dict, size: tuple, taken: GraphInput) -> tuple | None:
     """The shape of an output (node, number) for one image of `size`; None where it can't be told."""
     node, number = output
-    part = replace(graph, outputs=[(node.index, number)], raw={**graph.raw, "heads": [[node.index, number, 0]]})
+    part = with_outputs(graph, [(node.index, number)])
     symbol = parse_symbol(part)
     known = {name: arrays[name].shape for name in symbol.list_inputs() if name in arrays}
     return check_shapes(symbol, graph.source, **known, **{taken.name: image_shape(size, taken)})[0]

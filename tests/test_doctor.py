@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
-from ssdzoo import doctor
+from ssdzoo import doctor, runtime
 from ssdzoo.cli import main
+from ssdzoo.errors import SSDZooError
+from ssdzoo.predict import devices
 
 
 def by_name(findings):
@@ -50,11 +52,55 @@ def nvidia_smi(tmp_path, monkeypatch):
     return write
 
 
-def test_gpus_and_what_mxnet_carries_for_them(nvidia_smi):
-    nvidia_smi("0, NVIDIA L4, 8.9, 23034 MiB\\n1, NVIDIA H100 80GB HBM3, 9.0, 81559 MiB\\n")
+ADA, HOPPER = "0, NVIDIA L4, 8.9, 23034 MiB\\n", "1, NVIDIA H100 80GB HBM3, 9.0, 81559 MiB\\n"
+TORCH = "train with --engine torch, predict with --backend torch"
+
+
+def test_which_engine_fits_a_gpu(nvidia_smi, monkeypatch):
+    nvidia_smi(ADA + HOPPER)
+    installed = {"mxnet-cu117": "1.9.1"}
+    monkeypatch.setattr(doctor, "package_version", installed.get)
     ada, hopper = doctor._gpus()
-    assert (ada.what, ada.state, ada.found) == ("GPU 0", "ok", "NVIDIA L4, compute capability 8.9, 23034 MiB")
-    assert hopper.state == "note" and "mxnet contains no code for it" in hopper.found and "onnxruntime-gpu" in hopper.remedy
+    expected = "NVIDIA L4, compute capability 8.9, 23034 MiB: mxnet runs on it, and torch does"
+    assert (ada.what, ada.state, ada.found) == ("GPU 0", "ok", expected)
+    assert f"mxnet contains no code for it; {TORCH}; torch is not installed" in hopper.found
+    assert hopper.remedy == "pip install 'ssdzoo[torch]'"
+    installed.clear()
+    installed["torch"] = "2.13.0"
+    for codes, states, found in (
+        ([], ["note", "note"], "this torch has no CUDA"),
+        (["sm_80", "sm_90a"], ["ok", "ok"], f"{TORCH} --gpus 1"),
+        (["sm_75", "sm_86"], ["ok", "note"], "this torch has code for sm_75, sm_86 alone"),
+        (["sm_75", "compute_75"], ["ok", "ok"], f"{TORCH} --gpus 1"),
+        (["sm_100", "compute_100"], ["note", "note"], "this torch has code for sm_100, compute_100 alone"),
+    ):
+        monkeypatch.setattr(doctor, "_torch_codes", lambda codes=codes: codes)
+        ada, hopper = doctor._gpus()
+        assert [ada.state, hopper.state] == states and hopper.found.endswith(found)
+        assert "this mxnet has no CUDA" in ada.found and "mxnet contains no code for it" in hopper.found
+
+
+def test_gpus_that_mxnet_cannot_use(nvidia_smi, monkeypatch):
+    nvidia_smi(ADA + HOPPER)
+    message = r"mxnet has no code for GPU 1 \(NVIDIA H100 80GB HBM3, compute capability 9.0\), only up to 8.9; on it, engine="
+    with pytest.raises(SSDZooError, match=message):
+        runtime.contexts("0,1")
+    assert not runtime.runs_on("0")
+    monkeypatch.setattr(runtime, "package_version", {"mxnet-cu117": "1.9.1"}.get)
+    assert runtime.runs_on("0") and not runtime.runs_on("1") and not runtime.runs_on("0,1")
+
+
+def test_auto_is_torch_on_gpus_that_mxnet_cannot_use(nvidia_smi, monkeypatch):
+    nvidia_smi(HOPPER)
+    monkeypatch.setattr(devices, "installed_backends", lambda: ["openvino", "mxnet", "torch"])
+    assert devices.find_devices("1", "auto") == devices.find_devices("1", "torch") == ["cuda:1"]
+    assert devices.find_devices("2,0", "torch") == ["cuda:2", "cuda:0"]
+    for backend in (None, "mxnet", "onnxruntime"):
+        with pytest.raises(SSDZooError, match="backend=torch predicts"):
+            devices.find_devices("1", backend)
+    monkeypatch.setattr(devices, "installed_backends", lambda: ["mxnet"])
+    with pytest.raises(SSDZooError, match="backend=torch predicts"):
+        devices.find_devices("1", "auto")
 
 
 def test_a_driver_that_fails(nvidia_smi):

@@ -5,11 +5,11 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, wide_console
+from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, separated, wide_console
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 
-_RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, onnxruntime-int8, openvino-int8."
+_RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, torch, onnxruntime-int8, openvino-int8."
 
 
 def benchmark(
@@ -52,11 +52,11 @@ def _runtimes(source, given: str | None) -> list:
     from ssdzoo.predict.load import check_installed
 
     is_onnx = isinstance(source, OnnxSource)
-    able = [name for name in BACKENDS[1:] if not (is_onnx and name == "mxnet")]
+    able = [name for name in BACKENDS[1:] if not (is_onnx and name in ("mxnet", "torch"))]
     if given is None:
         installed = [name for name in installed_backends() if name in able]
         return runtimes(installed) if isinstance(source, NetworkSource) else installed
-    chosen = [name.strip() for name in given.split(",")]
+    chosen = separated(given)
     for name in chosen:
         if name not in runtimes(able):
             raise CallError(f"no backend {name!r}{' for an .onnx' * is_onnx}; there are {', '.join(runtimes(able))}")

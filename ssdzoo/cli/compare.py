@@ -15,7 +15,7 @@ from ssdzoo.cli.options import (
     check_folder,
     number_option,
     option,
-    prepare,
+    prepare_backend,
     wide_console,
 )  # fmt: skip
 from ssdzoo.errors import CallError
@@ -23,12 +23,12 @@ from ssdzoo.report.tables import PlainTable
 
 _HELP = "a run folder, an exported model, an .onnx, or a preset's name"
 _SIDES, _LIMITS = "The two sides", "What counts as the same"
-_BACKEND = "mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
+_BACKEND = "mxnet, onnxruntime, openvino, torch, or auto, the fastest that is installed."
 _MEAN = "Mean of RGB in 0..1 or of pixels 0..255, where {} is an exported model that does not say it."
 _STD = "Std in the unit of the mean, likewise."
 _DECIDE = "boxes and scores decide"
 Backend = Annotated[Optional[str], option(_BACKEND, panel=_SIDES, show_default="mxnet; auto for an .onnx")]
-Precision = Annotated[str, option("Of openvino: f32 or bf16.", panel=_SIDES)]
+Precision = Annotated[str, option("Of openvino and torch: f32 or bf16.", panel=_SIDES)]
 
 
 def compare(
@@ -69,17 +69,24 @@ def compare(
     if map_tolerance is not None and data is None:
         raise CallError("--map-tolerance needs true boxes: name a data set with --data in place of --images")
     check_folder(out)
-    named = (a, backend_a), (b, backend_b)
-    contexts = prepare(gpus, any(backend in (None, "mxnet") and not model.endswith(".onnx") for model, backend in named))
+    devices = _devices(gpus, backend_a, backend_b), _devices(gpus, backend_b, backend_a)
     from ssdzoo.cli.progress import load_data
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
-    left = open_side(a, backend_a, contexts, weights_a, precision_a, mean_a, std_a)
-    right = open_side(b, backend_b, contexts, weights_b, precision_b, mean_b, std_b)
+    left = open_side(a, backend_a, devices[0], weights_a, precision_a, mean_a, std_a)
+    right = open_side(b, backend_b, devices[1], weights_b, precision_b, mean_b, std_b)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
     records = None if data is None else load_data(data, split, left.detector.names, format, image_folder).records
     show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
+
+
+def _devices(gpus: str | None, backend: str | None, other: str | None) -> list | None:
+    """Those of one side. On a GPU that mxnet can't use, torch is compared with mxnet on the CPU."""
+    from ssdzoo.runtime import runs_on
+
+    on_cpu = gpus and other == "torch" and backend in (None, "mxnet") and not runs_on(gpus)
+    return prepare_backend(None if on_cpu else gpus, backend)
 
 
 def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:

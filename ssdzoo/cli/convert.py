@@ -5,12 +5,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.options import FORCE, Json, argument, option
+from ssdzoo.cli.options import FORCE, Json, argument, option, separated
 from ssdzoo.progress import counted
 
 _OLD = (
-    ".params in any naming of GluonCV's; .pth or .safetensors of torchvision's ssd300_vgg16 or of ssd.pytorch; or .caffemodel "
-    "with its .prototxt beside it."
+    ".params in any naming of GluonCV's; .pth or .safetensors of a model that ssdzoo exported to torch, of torchvision's "
+    "ssd300_vgg16 or of ssd.pytorch; or .caffemodel with its .prototxt beside it."
 )
 
 
@@ -27,7 +27,7 @@ def convert(
     """Check a file of weights against a model, and write it as a parameter file of ssdzoo."""
     from ssdzoo.convert import convert as convert_file
 
-    names = [name.strip() for name in classes.split(",")] if classes else None
+    names = separated(classes) if classes else None
     done = convert_file(old, new, model, names, force)
     if as_json:
         print(json.dumps(asdict(done), indent=1, default=str))

@@ -18,7 +18,7 @@ from ssdzoo.cli.options import (
     check_folder,
     console,
     option,
-    prepare,
+    prepare_backend,
 )  # fmt: skip
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable, add_rows
@@ -26,6 +26,7 @@ from ssdzoo.report.tables import PlainTable, add_rows
 if TYPE_CHECKING:
     from rich.console import Console
 
+_PRECISION = "Number format of openvino and torch: f32, bf16, or auto: with openvino bf16 where the processor has it."
 _FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
 
 
@@ -42,7 +43,7 @@ def evaluate(
     format: Annotated[Optional[list[str]], option(_FORMAT, show_default="recognized from the path")] = None,
     image_folder: ImageFolder = None,
     backend: Annotated[Optional[str], option(BACKEND, show_default="mxnet; auto for an .onnx")] = None,
-    precision: Annotated[str, option("Number format of openvino: f32, bf16, or auto: bf16 where the processor has it.")] = "f32",
+    precision: Annotated[str, option(_PRECISION)] = "f32",
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
@@ -55,14 +56,14 @@ def evaluate(
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
-    contexts = prepare(gpus, backend in (None, "mxnet") and not model.endswith(".onnx"))
+    devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import versions
     from ssdzoo.predict.load import load
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    detector = load(model, backend, contexts, weights, precision, mean=mean, std=std)
+    detector = load(model, backend, devices, weights, precision, mean=mean, std=std)
     dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}

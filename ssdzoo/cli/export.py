@@ -1,23 +1,32 @@
 """`ssdzoo export`: a model for other programs."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
-from ssdzoo.cli.options import FORCE, Gpus, Mean, Model, Std, Weights, check_files, check_folder, option, prepare
+from ssdzoo.cli.options import FORCE, Gpus, Mean, Model, Std, Weights, check_files, check_folder, option, prepare, separated
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
-    from ssdzoo.model_source import ModelSource
+    from ssdzoo.model_source import ModelSource, NetworkSource
 
+_FORMAT = "symbol: NAME-symbol.json, NAME-0000.params, NAME.toml. onnx: NAME.onnx. torch: model.py with its weights and table."
 _ONNX = "ONNX"
+_TORCH = "torch"
+_HEADS = "Head outputs"
 _RAW = "Give the head outputs (class logits, box offsets, anchors) in place of detections."
 _WITH_PREPROCESS = "Take uint8 RGB images (B, H, W, 3) and normalize them inside."
+_LAYOUT = "ssdzoo: a module of its own. torchvision: NAME.pth, a state dict of torchvision's ssd300_vgg16."
+_ONLY_HEADS = "Write the head outputs as a symbol: what --engine torch trains where mxnet is not installed."
+_CLASSES = (
+    "Names of the classes of a network to train, separated by commas: a preset gets new heads on the weights of its backbone."
+)
+_BASE_WEIGHTS = "Where that backbone starts from: a file, the name of one that train can download, or none for random weights."
 
 
 def export(
     model: Model,
     out: Annotated[Path, option("Folder for the files.", show_default=False)],
-    format: Annotated[str, option("symbol: NAME-symbol.json, NAME-0000.params and NAME.toml. onnx: NAME.onnx.")] = "symbol",
+    format: Annotated[str, option(_FORMAT)] = "symbol",
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
@@ -27,25 +36,43 @@ def export(
     raw: Annotated[bool, option(_RAW, "--raw", panel=_ONNX)] = False,
     with_preprocess: Annotated[bool, option(_WITH_PREPROCESS, "--with-preprocess", panel=_ONNX)] = False,
     dynamic_size: Annotated[bool, option("Take images of any height and width.", "--dynamic-size", panel=_ONNX)] = False,
+    layout: Annotated[str, option(_LAYOUT, panel=_TORCH)] = "ssdzoo",
+    heads: Annotated[bool, option(_ONLY_HEADS, "--heads", panel=_HEADS)] = False,
+    classes: Annotated[Optional[str], option(_CLASSES, panel=_HEADS, metavar="A,B,...")] = None,
+    base_weights: Annotated[Optional[str], option(_BASE_WEIGHTS, panel=_HEADS, metavar="FILE", show_default="published")] = None,
 ) -> None:
-    """Export a model: as a symbol that MXNet loads without ssdzoo, or as ONNX for today's runtimes.
+    """Export a model: as a symbol that MXNet loads without ssdzoo, as ONNX for today's runtimes, or as a torch module.
 
     NAME is that of the run's folder, or that of the model.
 
-    An exported model, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX
-    without mxnet.
+    An exported model, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX or a
+    torch module without mxnet.
     """
     if out.suffix != ".onnx":
         check_folder(out)
     options = {"opset": opset, "raw": raw, "with_preprocess": with_preprocess, "dynamic_size": dynamic_size}
-    if format == "onnx":
-        _export_onnx(_resolved(model, weights, mean, std), out, gpus, force, options)
-    elif format != "symbol":
-        raise CallError(f"no format {format!r}; there are symbol and onnx")
-    elif options != {"opset": 17, "raw": False, "with_preprocess": False, "dynamic_size": False}:
+    if format not in _FORMATS:
+        raise CallError(f"no format {format!r}; there are {', '.join(_FORMATS)}")
+    if format != "onnx" and options != {"opset": 17, "raw": False, "with_preprocess": False, "dynamic_size": False}:
         raise CallError("--opset, --raw, --with-preprocess and --dynamic-size are for --format onnx")
+    if heads and format != "symbol":
+        raise CallError("--heads is for --format symbol")
+    if not heads and (classes or base_weights):
+        raise CallError("--classes and --base-weights are for --heads")
+    if layout != "ssdzoo" and format != "torch":
+        raise CallError("--layout is for --format torch")
+    source = _resolved(model, weights, mean, std)
+    if format == "onnx":
+        _export_onnx(source, out, gpus, force, options)
+    elif format == "torch":
+        _export_torch(source, out, force, layout)
+    elif heads:
+        _export_heads(source, out, force, classes, base_weights)
     else:
-        _export_symbol(_resolved(model, weights, mean, std), out, gpus, force)
+        _export_symbol(source, out, gpus, force)
+
+
+_FORMATS = ("symbol", "onnx", "torch")
 
 
 def _resolved(*given: Any) -> "ModelSource":
@@ -55,13 +82,67 @@ def _resolved(*given: Any) -> "ModelSource":
 
 
 def _export_symbol(source: "ModelSource", out: Path, gpus: str | None, force: bool) -> None:
-    check_files([out / f"{source.name}{end}" for end in ("-symbol.json", "-0000.params", ".toml")], force)
+    _check_symbol(source, out, force)
     contexts = prepare(gpus)
     from ssdzoo.export.symbol import export_model
 
     source = source.located()
     path = export_model(source.network(contexts), source.preset, out, source.name)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
+
+
+def _check_symbol(source: "ModelSource", out: Path, force: bool) -> None:
+    check_files([out / f"{source.name}{end}" for end in ("-symbol.json", "-0000.params", ".toml")], force)
+
+
+def _export_heads(source: "ModelSource", out: Path, force: bool, classes: str | None, base_weights: str | None) -> None:
+    from ssdzoo.model_source import NetworkSource
+
+    if not isinstance(source, NetworkSource):
+        raise CallError(f"{source.model} is exported already: it is trained as it is")
+    _check_symbol(source, out, force)
+    prepare(None)
+    from ssdzoo.export.heads import export_heads
+
+    if classes is None:
+        if base_weights:
+            raise CallError("--base-weights starts a network with new heads: name its classes with --classes")
+        source = source.located()
+        net, preset, story = source.network(), source.preset, ""
+    else:
+        net, preset, story = _new_network(source, separated(classes), base_weights)
+    path = export_heads(net, preset, out, source.name)
+    print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml{story}")
+
+
+def _new_network(source: "NetworkSource", classes: list[str], base_weights: str | None) -> tuple:
+    """An SSD with new heads, its Preset, and from where its backbone starts."""
+    from ssdzoo.runtime import mx
+    from ssdzoo.train.mxnet.starting_weights import new_network, start_backbone
+    from ssdzoo.train.settings import Settings
+
+    if source.has_weights:
+        raise CallError(f"{source.model} has its classes: leave --classes out, or name the preset {source.preset.name} alone")
+    preset = source.preset.with_classes(classes)
+    net = new_network(preset, Settings().completed(preset), [mx.cpu()])
+    return net, preset, f"; {start_backbone(net, preset, base_weights)}"
+
+
+def _export_torch(source: "ModelSource", out: Path, force: bool, layout: str) -> None:
+    from ssdzoo.export.torch.folder import FILES, export_torch, export_torchvision
+    from ssdzoo.model_source import NetworkSource
+
+    if layout not in ("ssdzoo", "torchvision"):
+        raise CallError(f"no layout {layout!r}; there are ssdzoo and torchvision")
+    names = FILES if layout == "ssdzoo" else (f"{source.name}.pth", f"{source.name}.toml")
+    check_files([out / name for name in names], force)
+    if isinstance(source, NetworkSource):
+        prepare(None)
+    if layout == "torchvision":
+        export_torchvision(source, out)
+    else:
+        export_torch(source, out)
+    print(", ".join([str(out / names[0]), *names[1:]]))
 
 
 def _export_onnx(source: "ModelSource", out: Path, gpus: str | None, force: bool, options: dict) -> None:

@@ -40,8 +40,9 @@ ImageFolder = Annotated[
     Optional[Path],
     option("Folder of the images that the data name by paths or s3:// addresses.", show_default="looked for around the data"),
 ]  # fmt: skip
-BACKEND = "What runs the network: mxnet, onnxruntime, openvino, or auto, the fastest that is installed."
-Precision = Annotated[str, option("For openvino: f32, bf16, or auto, which is bf16 where the processor has it.")]
+BACKEND = "What runs the network: mxnet, onnxruntime, openvino, torch, or auto, the fastest that is installed."
+_PRECISION = "For openvino and torch: f32, bf16, or auto: f32, but bf16 with openvino where the processor has it."
+Precision = Annotated[str, option(_PRECISION)]
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
 Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
 Weights = Annotated[Optional[Path], option("Parameter file of the whole network, or a run folder.")]
@@ -62,6 +63,11 @@ def numbers(text: str) -> tuple:
     if len(values) not in (1, 3):
         raise typer.BadParameter(f"{text!r}: expected a number, or three with commas in between")
     return values * 3 if len(values) == 1 else values
+
+
+def separated(text: str) -> list[str]:
+    """The names of an option such as cat,dog."""
+    return [name.strip() for name in text.split(",")]
 
 
 def number_option(help: str, panel: str | None = None) -> Any:
@@ -109,14 +115,23 @@ def check_files(files: Iterable[Path], force: bool) -> None:
         raise CallError(f"{taken[0]} is there already: choose another folder with --out, or replace it with --force")
 
 
-def prepare(gpus: str | None, mxnet: bool = True) -> list | None:
-    """The contexts of `--gpus`; on the CPU, threads and engine are set before mxnet is first imported.
-
-    Args:
-        mxnet: False where another runtime does the work, so that mxnet need not be installed: then None, unless GPUs are named.
-    """
+def prepare(gpus: str | None) -> list:
+    """The contexts of `--gpus`; on the CPU, threads and engine are set before mxnet is first imported."""
     from ssdzoo import runtime
 
     if not gpus:
         runtime.tune_cpu()
-    return runtime.contexts(gpus) if gpus or mxnet else None
+    return runtime.contexts(gpus)
+
+
+def prepare_backend(gpus: str | None, backend: str | None) -> list | None:
+    """The devices of `--gpus` for a backend, None for the CPU, whose threads and engine are set then. Another runtime than mxnet
+    does not need mxnet."""
+    from ssdzoo import runtime
+
+    if not gpus:
+        runtime.tune_cpu()
+        return None
+    from ssdzoo.predict.devices import find_devices
+
+    return find_devices(gpus, backend)

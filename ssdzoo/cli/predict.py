@@ -4,7 +4,20 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Precision, Std, Weights, argument, check_folder, option, prepare
+from ssdzoo.cli.options import (
+    BACKEND,
+    Gpus,
+    Json,
+    Mean,
+    Model,
+    Precision,
+    Std,
+    Weights,
+    argument,
+    check_folder,
+    option,
+    prepare_backend,
+)
 from ssdzoo.errors import DataError
 from ssdzoo.progress import counted
 
@@ -25,12 +38,12 @@ def predict(
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     check_folder(out)
-    contexts = prepare(gpus, backend == "mxnet")
+    devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, contexts, weights, precision, mode, mean, std)
+    detector = load(model, backend, devices, weights, precision, mode, mean, std)
     failed = []
     with WorkProgress() as progress:
 

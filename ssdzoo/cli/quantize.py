@@ -18,7 +18,7 @@ from ssdzoo.cli.options import (
     check_files,
     check_folder,
     option,
-    prepare,
+    prepare_backend,
 )  # fmt: skip
 from ssdzoo.errors import CallError
 from ssdzoo.progress import counted
@@ -56,13 +56,13 @@ def quantize(
 
     path = out / f"{resolve(model, weights, mean, std).name}-int8.onnx"
     check_files([path], force)
-    contexts = prepare(None, not model.endswith(".onnx"))
+    prepare_backend(None, "onnxruntime")
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.export.int8.quantize import quantize_onnx
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
 
-    side = open_side(model, "onnxruntime", contexts, weights, mean=mean, std=std)
+    side = open_side(model, "onnxruntime", weights=weights, mean=mean, std=std)
     before = side.detector.backend.file
     assert before  # onnxruntime runs a file
     names = side.detector.names

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, MODEL, Gpus, Mean, Precision, Std, Weights, argument, option, prepare
+from ssdzoo.cli.options import BACKEND, MODEL, Gpus, Mean, Precision, Std, Weights, argument, option, prepare_backend
 from ssdzoo.machine import import_package
 
 
@@ -28,7 +28,7 @@ def serve(
     """Serve a detector over HTTP: a page to try it, a JSON API, metrics, and the contracts of SageMaker and KServe."""
     for package in ("starlette", "uvicorn", "python_multipart"):
         import_package(package, "serve")
-    contexts = prepare(gpus, backend == "mxnet")
+    devices = prepare_backend(gpus, backend)
     from ssdzoo.model_source import resolve
     from ssdzoo.predict.load import load
     from ssdzoo.serve.limits import Limits
@@ -39,6 +39,6 @@ def serve(
 
     source, listening = resolve(model, weights, mean, std), bind(host, port)
     worker = NetworkWorker(
-        lambda: load(model, backend, contexts, weights, precision, "latency", mean, std), max_batch, max_delay / 1000
+        lambda: load(model, backend, devices, weights, precision, "latency", mean, std), max_batch, max_delay / 1000
     )
     run(Service(worker, describe(source, worker.detector), score, Limits(requests=max_queue)), listening)

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Gpus, ImageFolder, Weights, argument, check_folder, in_panel, option, prepare
+from ssdzoo.cli.options import PARTS, Data, Format, Gpus, ImageFolder, Weights, argument, check_folder, in_panel, option
+from ssdzoo.runtime import tune_cpu
 from ssdzoo.train.settings import Settings
 
 _WEIGHTS, _VAL_SPLIT = "Weights to start from", "val, if there is one"
@@ -54,11 +55,12 @@ def train(
 ) -> None:
     """Fine-tune a model on a data set and keep the best epoch in a run folder."""
     check_folder(out)
-    contexts = prepare(gpus)
+    if not gpus:
+        tune_cpu()
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.train.fine_tune import fine_tune
 
     # Only what the command line says, so that a run that is resumed keeps the rest.
     said = {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", None) == "COMMANDLINE"}
     with WorkProgress() as progress:
-        fine_tune(**{k: v for k, v in said.items() if k != "gpus"}, ctx=contexts, progress=progress)
+        fine_tune(**{k: v for k, v in said.items() if k != "gpus"}, ctx=gpus, progress=progress)

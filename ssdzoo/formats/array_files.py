@@ -1,4 +1,5 @@
-"""Reads named arrays from .safetensors, .pth and .h5 files. No code in them is run, and every length is checked."""
+"""Reads named arrays from .safetensors, .pth and .h5 files, and writes .safetensors. No code in them is run, and every length is
+checked."""
 
 import json
 import math
@@ -10,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ssdzoo.errors import WeightsError
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.files import replacing
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.torch_file import read_state_dict
 from ssdzoo.formats.weights_file import open_weights
@@ -25,16 +27,18 @@ _SAFETENSORS_TYPES = {
 def read_tensors(path: str | Path) -> dict:
     """{name: array} of a `.safetensors` file or of a PyTorch state dict (`.pth`, `.pt`, `.bin`).
 
-    A state dict may be stored under "state_dict", "model_state_dict", "model" or "net". The "module." of DataParallel is removed
-    from names. The arrays are read-only, those of a `.safetensors` file views of the file; bfloat16 becomes float32.
+    A state dict may be stored under "state_dict", "model_state_dict", "model" or "net". The "module." of DataParallel and the
+    "_orig_mod." of `torch.compile` are removed from names. The arrays are read-only, those of a `.safetensors` file views of the
+    file; bfloat16 becomes float32.
 
     Raises:
         WeightsError: missing, damaged, or not a state dict; see `ssdzoo.formats.torch_file.read_state_dict`.
     """
     path = Path(path)
     arrays = _read_safetensors(path) if file_kind(path) == "safetensors" else read_state_dict(path)
-    if all(name.startswith("module.") for name in arrays):
-        arrays = {name.removeprefix("module."): array for name, array in arrays.items()}
+    for wrapper in ("_orig_mod.", "module.", "_orig_mod."):  # either may be around the other
+        if all(name.startswith(wrapper) for name in arrays):
+            arrays = {name.removeprefix(wrapper): array for name, array in arrays.items()}
     return arrays
 
 
@@ -69,6 +73,29 @@ def _safetensor(path: Path, name: str, entry: Any, data: np.ndarray) -> np.ndarr
     if entry["dtype"] == "BF16":  # the upper half of a float32
         array = (array.astype(np.uint32) << 16).view(np.float32)
     return array
+
+
+def write_safetensors(path: str | Path, arrays: dict) -> None:
+    """Writes {name: array} as a `.safetensors` file, in their order.
+
+    Raises:
+        CallError: a dtype that the format lacks. Nothing is written then.
+    """
+    kinds = {np.dtype(code).name: kind for kind, code in _SAFETENSORS_TYPES.items() if kind != "BF16"}
+    header: dict[str, dict] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name, array in arrays.items():
+        if array.dtype.name not in kinds:
+            raise CallError(f"{path}: array {name!r} is {array.dtype}; the format has {', '.join(kinds)}")
+        end = offset + array.nbytes
+        header[name] = {"dtype": kinds[array.dtype.name], "shape": list(array.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # so that the data are aligned
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in arrays.values():
+            file.write(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).reshape(-1).view(np.uint8).data)
 
 
 def read_hdf5(path: str | Path, wanted: Callable[[str], bool]) -> dict:

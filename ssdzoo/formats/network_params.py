@@ -1,10 +1,11 @@
-"""The parameters of a network in a `.params` file, by their names in the network."""
+"""The parameters of a network in a `.params` file, or in a torch file of the same names, by their names in the network."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from ssdzoo.errors import WeightsError
+from ssdzoo.formats.array_files import read_tensors
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.params_file import read_params, strip_prefix
 
@@ -16,18 +17,22 @@ _OTHERS = {
     "onnx": "an ONNX model: those that MXNet exported are read as weights of a backbone",
     "caffe": "a Caffe model: `ssdzoo convert` makes a .params of a detector; shicai's MobileNet is read as weights of a backbone",
 }
+# How the name of the first class head ends, by attribute path and in exported symbols.
+CLASS_HEADS = ("class_predictors.0.predictor.weight", "convpredictor0_conv0_weight")
 # Mean and std that gluoncv.utils.export_block puts before the network.
 _PREPROCESSING = re.compile(r"^(arg:|aux:)?_defaultpreprocess\d+_init_(mean|scale)$")
 
 
 def read_network_params(path: str | Path) -> dict:
     """{name: array} of a parameter file of a network, without `arg:` and `aux:`, and without the mean and std of
-    `gluoncv.utils.export_block`.
+    `gluoncv.utils.export_block`. State dicts and `.safetensors` of the modules of `ssdzoo.export.to_torch` are such files too.
 
     Raises:
         WeightsError: missing, not a parameter file, damaged, without names, or with the same name twice.
     """
     kind = file_kind(path)
+    if holds_detector(path):
+        return read_tensors(path)
     if kind != "params":
         raise WeightsError(f"{path}: {_OTHERS[kind]}")
     arrays = read_params(path)
@@ -35,6 +40,13 @@ def read_network_params(path: str | Path) -> dict:
         raise WeightsError(f"{path}: holds no named parameters")
     arrays = {name: array for name, array in arrays.items() if not _PREPROCESSING.search(name)}
     return rename_arrays(arrays, strip_prefix, path)
+
+
+def holds_detector(path: str | Path) -> bool:
+    """Whether a torch file holds a detector under the names of its parameter file."""
+    if file_kind(path) not in ("torch", "safetensors"):
+        return False
+    return any(name.endswith(CLASS_HEADS) for name in read_tensors(path))
 
 
 def rename_arrays(arrays: dict, rename: Callable[[str], str], path: str | Path) -> dict:

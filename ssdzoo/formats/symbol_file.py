@@ -2,7 +2,7 @@
 
 import ast
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,12 @@ class SymbolGraph:
                 found.add(index)
                 waiting += [i for i, _ in self.nodes[index].inputs]
         return found
+
+
+def with_outputs(graph: SymbolGraph, outputs: list) -> SymbolGraph:
+    """The same graph with other outputs, [(node index, output number)]."""
+    raw = {**graph.raw, "heads": [[*output, 0] for output in outputs]}
+    return replace(graph, outputs=list(outputs), raw=raw)
 
 
 def read_symbol(source: str | Path) -> SymbolGraph:

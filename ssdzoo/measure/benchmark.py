@@ -54,7 +54,7 @@ class Subject(NamedTuple):
 def runtimes(backends: list[str]) -> list[str]:
     """What can be measured with these backends: each of them, and those that run ONNX again with the network in int8, which only
     onnxruntime's tools can make."""
-    int8 = [name + INT8 for name in backends if name != "mxnet"] if "onnxruntime" in backends else []
+    int8 = [name + INT8 for name in backends if name not in ("mxnet", "torch")] if "onnxruntime" in backends else []
     return [*backends, *int8]
 
 

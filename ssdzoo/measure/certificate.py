@@ -21,7 +21,7 @@ from ssdzoo.predict.load import open_source
 from ssdzoo.progress import Silent
 
 HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
-_PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino")
+_PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino", "torch")
 
 
 @dataclass(frozen=True)

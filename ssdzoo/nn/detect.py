@@ -2,10 +2,9 @@
 
 from typing import Any
 
+from ssdzoo.detections import SCORE_THRESHOLD
 from ssdzoo.nn.coder import STDS, decode
 from ssdzoo.runtime import mx
-
-SCORE_THRESHOLD = 0.01  # of the SSD paper, section 2.2; GluonCV's too
 
 
 class Detect(mx.gluon.HybridBlock):

@@ -23,11 +23,11 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
 
     Args:
         model: see above.
-        backend: "mxnet", "onnxruntime", "openvino", or "auto", the fastest of these that is installed, in float32. None is
-            mxnet, and for an `.onnx` "auto". onnxruntime and openvino make an ONNX file, and keep it beside the weights.
-        ctx: mxnet's context or list of contexts, of which the first one is used; default CPU.
+        backend: "mxnet", "onnxruntime", "openvino", "torch", or "auto", the fastest of these that is installed, in float32. None
+            is mxnet, and for an `.onnx` "auto". onnxruntime and openvino make an ONNX file, and keep it beside the weights.
+        ctx: mxnet's context, or for torch also a device such as "cuda:0"; of a list the first one is used. Default CPU.
         weights: parameter file for a preset; without it the published weights are looked for.
-        precision: of openvino: "f32", "bf16", or "auto": bf16 where the processor has it.
+        precision: of openvino and torch: "f32", "bf16", or "auto": with openvino bf16 where the processor has it, else f32.
         mode: of openvino: "latency", or "throughput": several batches at once.
         mean, std: of RGB in 0..1, for an exported model that does not say them, such as those of mxnet-ssd; see `resolve`.
 
@@ -38,8 +38,10 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         WeightsError: missing or wrong weights.
     """
     check_choices(precision, mode)
-    if backend != "openvino" and (precision == "bf16" or mode == "throughput"):
-        raise CallError(f"{precision if precision == 'bf16' else mode} is openvino's alone: name it as the backend")
+    if backend not in ("openvino", "torch") and precision == "bf16":
+        raise CallError("bf16 is for openvino and torch: name one of them as the backend")
+    if backend != "openvino" and mode == "throughput":
+        raise CallError("throughput is openvino's alone: name it as the backend")
     return open_source(resolve(model, weights, mean, std), backend, ctx, precision, mode)
 
 
@@ -49,6 +51,10 @@ def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None
     chosen = choose_backend(source, backend, ctx)
     check_installed(chosen)
     source = source.located()
+    if chosen == "torch":
+        from ssdzoo.predict.backends.torch import open_torch
+
+        return Detector(open_torch(source, ctx, "bf16" if precision == "bf16" else "f32"), source.preset)
     if chosen != "mxnet":
         precision = "f32" if backend in (None, "auto") else precision
         try:
@@ -76,6 +82,8 @@ def check_installed(backend: str) -> None:
     Raises:
         SSDZooError: a package is missing; names the extra that installs it.
     """
-    if backend != "mxnet":  # mxnet's own loading knows more
+    if backend == "torch":
+        import_package("torch", "torch")
+    elif backend != "mxnet":  # mxnet's own loading knows more
         for package in (backend, "onnx"):
             import_package(package, "openvino" if backend == "openvino" else "onnx")

@@ -1,1 +1,1 @@
-"""Fine-tuning: settings, targets, loss, the step (`engine`), the epochs (`trainer`), and the run folder."""
+"""Fine-tuning: settings, the epochs (`trainer`), the run folder, and the step in each framework (`mxnet`, `torch`)."""

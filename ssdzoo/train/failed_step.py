@@ -53,15 +53,13 @@ def repeat_failed_step(run: str | Path) -> dict:
         run: a run folder that holds `failed/`.
 
     Returns:
-        {"class_loss": (B,), "box_loss": (B,), "divisor": (B,), "paths": [str]}; see `ssdzoo.train.loss.MultiBoxLoss`.
+        {"class_loss": (B,), "box_loss": (B,), "divisor": (B,), "paths": [str]}; see `ssdzoo.train.mxnet.loss.MultiBoxLoss`.
 
     Raises:
         CallError: no step of the run has failed, or what it left is damaged.
     """
-    from ssdzoo.build import get_model
     from ssdzoo.preset import read_preset
-    from ssdzoo.runtime import mx
-    from ssdzoo.train.graph import training_graph
+    from ssdzoo.train.frameworks import framework
     from ssdzoo.train.run import Run
     from ssdzoo.train.settings import Arguments
 
@@ -70,13 +68,11 @@ def repeat_failed_step(run: str | Path) -> dict:
         raise CallError(f"{folder}: no step.npz, so no step of this run has failed")
     settings = Arguments.of(Run(run).arguments()).settings
     preset = read_preset(Path(run) / "model.toml")
-    net = get_model(preset, pretrained=folder / "weights.params")
     try:
         with open_file(folder / "step.npz") as opened, np.load(opened) as saved:
-            arrays = [saved[k] for k in ("images", "boxes", "class_ids", "paths")]
+            images, boxes, ids, names = (saved[k] for k in ("images", "boxes", "class_ids", "paths"))
     except (*DAMAGED_ARCHIVE, OSError, LookupError) as error:
         raise CallError(f"{folder / 'step.npz'}: not what a failed step leaves, or damaged ({short(error, 100)})") from None
-    batch, paths = [mx.nd.array(array, dtype=array.dtype) for array in arrays[:3]], list(map(str, arrays[3]))
-    with mx.autograd.record():
-        losses = training_graph(net, preset, settings)(*batch)
-    return {**{name: value.asnumpy() for name, value in losses._asdict().items()}, "paths": paths}
+    batch = Batch(images, boxes, ids, np.arange(len(images)))
+    losses = framework(settings.engine).image_losses(Run(run), preset, settings, batch, folder / "weights.params")
+    return {**losses, "paths": list(map(str, names))}

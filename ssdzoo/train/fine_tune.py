@@ -8,13 +8,13 @@ from ssdzoo.data import Dataset, class_names, has_split, load_dataset
 from ssdzoo.data.formats.splits import EmptySplitError
 from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
+from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent, counted
-from ssdzoo.runtime import contexts
-from ssdzoo.train.engine import start_engine
+from ssdzoo.train.backbone_file import check_backbone_file
+from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
-from ssdzoo.train.settings import Arguments
-from ssdzoo.train.starting_weights import check_backbone_file
+from ssdzoo.train.settings import Arguments, Settings
 from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
 from ssdzoo.zoo import find_preset
 
@@ -26,7 +26,8 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     """Trains a model on a data set and keeps the best epoch in a run folder.
 
     Args:
-        model: a preset's name (see `ssdzoo.list_models`) or the path of a table (`.toml`).
+        model: a preset's name (see `ssdzoo.list_models`) or the path of a table (`.toml`); with engine="torch" also an exported
+            model, which starts from its own weights and needs no mxnet.
         data: the folder or the file that an annotation tool exported; see `ssdzoo.data.load_dataset`. Several with commas in
             between are joined.
         out: the run folder, which must not hold a training yet.
@@ -39,7 +40,8 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
             downloaded once.
         format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: where the images lie that the data name by paths or addresses; by default, around the data.
-        ctx: an mxnet context or a list of them, over which each batch is divided; by default the CPU.
+        ctx: an mxnet context or a list of them, over which each batch is divided; with engine="torch" a device of torch, such as
+            "cuda:0"; or GPUs by their numbers, such as "0,1". By default the CPU.
         resume: continues the run in `out`, after any kind of end. Arguments that are not given are as they were.
         progress: shows the work: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
         settings: fields of `ssdzoo.train.settings.Settings`, such as `epochs`, `batch_size`, `lr`.
@@ -68,13 +70,10 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     arguments = resumed_arguments(given) if resume else Arguments.of(given)
     run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
     progress = progress or Silent()
-    store = None
-    if arguments.settings.kvstore:
-        from ssdzoo.train.distributed import connect
-
-        store = connect(arguments.settings.kvstore)
-        if store.rank:
-            progress.quiet()
+    start = framework(arguments.settings.engine)
+    place = start.join(arguments.settings, ctx)
+    if place.rank:
+        progress.quiet()
     going_on = resume and run.has_state
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
@@ -82,16 +81,15 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     if arguments.base_weights and not going_on:
         check_backbone_file(arguments.base_weights)
     saved = run.last_files(run.state())["params"] if going_on else None
-    ctx = contexts() if ctx is None else ctx if isinstance(ctx, list) else [ctx]
     # Before the images are read, which takes longer than to find that weights are missing.
-    engine, story = start_engine(arguments, preset, ctx, store, saved)
+    engine, story = start.start_engine(arguments, preset, place, saved)
     datasets = _load_data(arguments, names, progress)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     trainer = Trainer(engine, datasets, run, arguments.settings, progress)
     if going_on:
         trainer.resume()
     elif engine.rank == 0:
-        run.begin(preset, arguments.as_toml())
+        run.begin(preset, arguments.as_toml(), engine.symbol)
     return trainer.fit()
 
 
@@ -108,11 +106,27 @@ def resumed_arguments(given: dict) -> Arguments:
         raise CallError(
             f"{given['out']}/args.toml: not the arguments of a training ({error}); start from scratch with another out="
         ) from None
+    engine, wanted = (values.get("engine", Settings.engine) for values in (saved, {**saved, **given}))
+    if engine != wanted:
+        raise CallError(
+            f"{given['out']} was trained with engine={engine}, whose state engine={wanted} cannot continue: resume with "
+            f"engine={engine}, or start another run from its weights={given['out']}"
+        )
     return Arguments.of({**saved, **given})
 
 
 def _preset(arguments: Arguments) -> Preset:
-    preset = find_preset(arguments.model)
+    source = resolve(arguments.model)
+    if not isinstance(source, SymbolSource):
+        preset = find_preset(arguments.model)
+    elif arguments.settings.engine == "torch":
+        preset = source.preset
+        if not preset.sizes:
+            raise CallError(
+                f"{arguments.model} has no whole table, such as ssdzoo export --heads writes as {source.name}.toml beside it"
+            )
+    else:
+        raise CallError(f"{arguments.model} is an exported model: engine=torch trains it, engine=mxnet does not")
     names = class_names(arguments.data, arguments.format)
     if not names:
         raise DataError(f"{arguments.data}: no objects in its annotations, so there is nothing to learn")

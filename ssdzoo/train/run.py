@@ -2,6 +2,7 @@
 
 model.toml    the whole preset with classes, mean, std and NMS
 args.toml     the arguments of the training
+heads.json    the symbol of the head outputs, of a training with torch: the run is used without mxnet
 best.params   weights of the best epoch by mAP (of the last epoch where there is no validation split)
 last/         weights, optimizer, moving average and progress; `state.json` is written last and names the others
 metrics.csv   one row per epoch
@@ -13,17 +14,19 @@ import io
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import read_whole, write_text
 from ssdzoo.formats.params_file import read_params, write_params
+from ssdzoo.model_kinds import HEADS
 from ssdzoo.preset import Preset, read_toml
 from ssdzoo.quote import brief, short
 
 # What `state.json` holds: {name: the types that it may have}.
-_STATE = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}
+_STATE: dict[str, Any] = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 
@@ -93,8 +96,21 @@ class Run:
     def best(self) -> Path:
         return self.folder / "best.params"
 
-    def begin(self, preset: Preset, arguments: dict) -> None:
-        """Writes the preset and the arguments of a new training."""
+    def symbol(self) -> str:
+        """The JSON of the head outputs, of a training with torch.
+
+        Raises:
+            SSDZooError: the file is missing or cannot be read.
+        """
+        try:
+            return read_whole(self.folder / HEADS).decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SSDZooError(f"{self.folder / HEADS}: cannot be read ({error}), so the training cannot go on") from None
+
+    def begin(self, preset: Preset, arguments: dict, symbol: str | None = None) -> None:
+        """Writes the preset, the arguments and, where there is one, the symbol of a new training."""
+        if symbol:
+            write_text(self.folder / HEADS, symbol)
         write_text(self._arguments_file, tomli_w.dumps({k: v for k, v in arguments.items() if v is not None}))
         write_text(self.folder / "model.toml", preset.to_toml())
 

@@ -44,6 +44,11 @@ class Settings:
     )  # fmt: skip
     seed: int = _setting(0, "Seed of everything random.", minimum=0)
     workers: int = _setting(1, "Processes that prepare images; 0 prepares them in this one.", minimum=0)
+    engine: str = _setting(
+        "mxnet",
+        "What trains: mxnet, faster on CPUs, or torch, for GPUs that mxnet has no code for.",
+        choices=("mxnet", "torch"),
+    )
     eval_every: int = _setting(5, "Epochs between two evaluations.", minimum=1)
     augment: str = _setting("ssd", "Augmentation: the paper's (ssd), a milder one, or none.", _DATA, choices=tuple(AUGMENTATIONS))
     cache: Path | None = _setting(None, "Folder for smaller copies of large photos, which later epochs read.", _DATA)  # noqa: RUF009
@@ -64,7 +69,8 @@ class Settings:
     )  # fmt: skip
     freeze: int = _setting(0, "First stages of the backbone that do not learn.", _OPTIMIZER, minimum=0)
     freeze_norm: bool = _setting(False, "Keep statistics, scales and shifts of the backbone's batch norms.", _OPTIMIZER)
-    amp: bool = _setting(False, "Half precision, on GPUs.", _OPTIMIZER)
+    amp: bool = _setting(False, "Half precision, on GPUs; with torch also on CPUs, and bfloat16 where there is that.", _OPTIMIZER)
+    compile: bool = _setting(False, "Compile the network with torch.compile.", _OPTIMIZER)
     kvstore: str | None = _setting(None, "Train with other processes; see ssdzoo launch.", _OPTIMIZER, choices=("dist_sync",))
     class_loss: str | None = _setting(
         None, "Cross-entropy with the hardest negatives, as in the paper (ohem), or the focal loss.", _LOSS,
@@ -88,6 +94,10 @@ class Settings:
             expected = _wrong_type(value, _kind(setting)) or _refusal(value, setting.metadata)
             if expected:
                 raise CallError(f"{setting.name}={short(value)}: {expected}")
+        if self.engine == "mxnet" and self.compile:
+            raise CallError("compile=True is for engine=torch")
+        if self.engine == "torch" and self.kvstore:
+            raise CallError("kvstore= is for engine=mxnet: torchrun starts the processes of engine=torch")
 
     @classmethod
     def names(cls) -> list[str]:
@@ -101,7 +111,7 @@ class Settings:
 
 
 # What a value may be, by the type of its field, and the words for the message.
-_KINDS = {
+_KINDS: dict[str, tuple[Any, str]] = {
     "int": (Integral, "a whole number"), "float": (Real, "a number"), "bool": (bool, "true or false"), "str": (str, "a text"),
     "Path": ((str, Path), "a path"),
 }  # fmt: skip

@@ -1,11 +1,11 @@
 """The epochs of a training: evaluation, saving, resuming, patience. The framework behind it is an `Engine`'s alone."""
 
 import time
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,47 +13,13 @@ from ssdzoo.data.loading.loader import Batch, Loader
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import SSDZooError
 from ssdzoo.measure.evaluate import evaluate
-from ssdzoo.predict.detector import Detector
-from ssdzoo.preset import Preset
 from ssdzoo.progress import Silent, counted
 from ssdzoo.train.curves import Curves
+from ssdzoo.train.engine import Engine, LossNotFinite, StepLosses
 from ssdzoo.train.failed_step import FailedStep
 from ssdzoo.train.run import Run
 from ssdzoo.train.schedule import Schedule
 from ssdzoo.train.settings import Settings
-
-
-class StepLosses(NamedTuple):
-    """Losses of an update, over the positives of all its images, and the number of these images."""
-
-    class_loss: float
-    box_loss: float
-    images: int
-
-
-class LossNotFinite(Exception):
-    """A loss that is infinite or not a number; `batch` is the Batch that gave it."""
-
-    def __init__(self, batch: Batch):
-        super().__init__("the loss is not finite")
-        self.batch = batch
-
-
-class Engine(Protocol):
-    """A network that learns, in some framework, in one of `processes` processes of which this is the one of number `rank`.
-    `ssdzoo.train.engine.MXNetEngine` says what each method does."""
-
-    preset: Preset
-    rank: int
-    processes: int
-
-    def step(self, batches: list[Batch], rate: float) -> StepLosses: ...
-    def weights(self, averaged: bool = False) -> dict[str, np.ndarray]: ...
-    def state(self) -> dict[str, dict[str, np.ndarray]]: ...
-    def load(self, state: dict[str, dict[str, np.ndarray]], updates: int) -> None: ...
-    def detector(self) -> AbstractContextManager[Detector]: ...
-    def share(self, value: float) -> float: ...
-    def finish(self) -> None: ...
 
 
 class TrainingData(NamedTuple):

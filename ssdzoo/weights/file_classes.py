@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.network_params import read_network_params
+from ssdzoo.formats.network_params import CLASS_HEADS, read_network_params
 from ssdzoo.preset import read_preset
 from ssdzoo.zoo import find_preset
 
@@ -27,13 +27,18 @@ def known_classes(path: Path) -> list | None:
 
     They come from the table beside it (`NAME.toml`, or the `model.toml` of a run), else from `_voc` or `_coco` in its name.
     """
-    sidecars = [p for p in (path.with_suffix(".toml"), path.with_name("model.toml")) if p.is_file()]
-    if sidecars:
-        return list(read_preset(sidecars[0]).classes or ()) or None
+    table = table_beside(path)
+    if table:
+        return list(read_preset(table).classes or ()) or None
     for dataset in ("voc", "coco"):
         if f"_{dataset}" in path.stem:
             return list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes or ())
     return None
+
+
+def table_beside(path: Path) -> Path | None:
+    """The table beside a parameter file: NAME.toml, or the model.toml of a folder; None where there is none."""
+    return next((p for p in (path.with_suffix(".toml"), path.with_name("model.toml")) if p.is_file()), None)
 
 
 def class_count(path: str | Path) -> int:
@@ -43,7 +48,7 @@ def class_count(path: str | Path) -> int:
         WeightsError: no class heads or no anchors in it, or they do not fit together.
     """
     arrays = read_network_params(path)
-    weights = [a for n, a in arrays.items() if n.endswith(("class_predictors.0.predictor.weight", "convpredictor0_conv0_weight"))]
+    weights = [a for n, a in arrays.items() if n.endswith(CLASS_HEADS)]
     anchors = [a for n, a in arrays.items() if n.endswith(("anchor_generators.0.anchors", "anchor_0"))]
     if not weights or not anchors or not weights[0].ndim or not anchors[0].ndim:
         raise WeightsError(f"{path}: not the weights of a whole SSD; for a backbone's file use base_weights=")

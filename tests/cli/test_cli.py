@@ -200,7 +200,7 @@ def test_resume(trained):
         (("export", "RUN", "--format", "tflite"), 2, "no format 'tflite'"),
         (("predict", "RUN", "none.jpg"), 1, "none.jpg: no such image or folder"),
         (("predict", "RUN", "none.jpg", "--precision", "f16"), 2, "no precision 'f16'; precisions are auto, f32, bf16"),
-        (("predict", "RUN", "none.jpg", "--precision", "bf16"), 2, "bf16 is openvino's alone: name it as the backend"),
+        (("predict", "RUN", "none.jpg", "--precision", "bf16"), 2, "bf16 is for openvino and torch: name one of them"),
         (("predict", "RUN", "none.jpg", "--mode", "throughput"), 2, "throughput is openvino's alone"),
         (("predict", "runs/typo", "none.jpg"), 2, "runs/typo: no such run folder or exported model"),
         (("predict", "RUN/metrics.csv", "none.jpg"), 2, "metrics.csv: this file is no model; expected a preset's name"),

@@ -4,7 +4,8 @@ import struct
 import numpy as np
 import pytest
 
-from ssdzoo.errors import WeightsError
+from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.formats import array_files
 from ssdzoo.formats.array_files import read_hdf5, read_tensors
 from tests.weights.outputs import write_safetensors
 
@@ -15,17 +16,24 @@ def safetensors(path, header, data=b""):
     return path
 
 
-def test_safetensors(tmp_path):
+@pytest.mark.parametrize("write", [write_safetensors, array_files.write_safetensors])
+def test_safetensors(write, tmp_path):
     arrays = {
         "a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array(7, np.int64), "c": np.array([1.5, -2], np.float16),
         "none": np.zeros((0, 3), np.float32), "d": np.array([255], np.uint8),
     }  # fmt: skip
-    write_safetensors(tmp_path / "x.safetensors", arrays)
+    write(tmp_path / "x.safetensors", arrays)
     read = read_tensors(tmp_path / "x.safetensors")
     assert list(read) == list(arrays)
     for name, array in arrays.items():
         np.testing.assert_array_equal(read[name], array)
         assert read[name].dtype == array.dtype and read[name].shape == array.shape
+
+
+def test_a_dtype_that_safetensors_lacks(tmp_path):
+    with pytest.raises(CallError, match="array 'a' is complex64; the format has float64, float32"):
+        array_files.write_safetensors(tmp_path / "x.safetensors", {"a": np.zeros(2, np.complex64)})
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_bfloat16(tmp_path):

@@ -12,7 +12,7 @@ from ssdzoo.nn.anchors import LiteAnchorGenerator, network_levels
 from ssdzoo.predict.backends.mxnet import symbol_block
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.targets import TargetGenerator
+from ssdzoo.train.mxnet.targets import TargetGenerator
 from ssdzoo.zoo import find_preset
 from tests.anchors.test_levels import random_boxes
 from tests.networks import as_numpy, images, network_anchors

@@ -1,4 +1,4 @@
-"""The same detections from mxnet, onnxruntime and openvino, whatever names the model."""
+"""The same detections from mxnet, onnxruntime, openvino and torch, whatever names the model."""
 
 import json
 import subprocess
@@ -50,11 +50,15 @@ def assert_same(expected, found):
         np.testing.assert_allclose(b.boxes, a.boxes, atol=0.05)
 
 
-@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "auto"])
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "auto", "torch"])
 @pytest.mark.parametrize("model", ["run", "pair", "float.onnx", "pixels.onnx"])
 def test_same_detections(model, backend, models):
-    if backend == "openvino":
-        pytest.importorskip("openvino", reason="needs the extra openvino")
+    if backend in ("openvino", "torch"):
+        pytest.importorskip(backend, reason=f"needs the extra {backend}")
+    if backend == "torch" and model.endswith(".onnx"):
+        with pytest.raises(CallError, match=r"\.onnx: torch runs no ONNX file; its backends are onnxruntime and openvino"):
+            ssdzoo.load(models[0] / model, backend)
+        return
     folder, expected = models
     assert_same(expected, ssdzoo.load(folder / model, backend=backend, precision="f32")(IMAGES, score=0.1))
 
@@ -81,13 +85,14 @@ LITE = {
     ids=lambda preset: preset.name,
 )  # fmt: skip
 def test_ssdlite_and_shared_heads(preset, tmp_path):
-    pytest.importorskip("openvino", reason="needs the extra openvino")
+    for package in ("openvino", "torch"):
+        pytest.importorskip(package, reason=f"needs the extra {package}")
     preset = preset.with_classes(["a", "b", "c"])
     net = trained_looking(preset, np.random.default_rng(0).normal(size=(2, 3, *preset.base_size)).astype(np.float32))
     export_model(net, preset, tmp_path)
     found = {
         backend: ssdzoo.load(tmp_path, backend=backend, precision="f32")(IMAGES[:2], score=0.1)
-        for backend in ("mxnet", "onnxruntime", "openvino")
+        for backend in ("mxnet", "onnxruntime", "openvino", "torch")
     }
     found = {
         backend: {name: np.stack([getattr(d, name) for d in images]) for name in ("class_ids", "scores", "boxes")}
@@ -156,9 +161,9 @@ def test_what_an_onnx_file_says(models, tmp_path):
         export_onnx(folder / "pair", tmp_path / "x.onnx", weights="a.params")
 
 
-@pytest.mark.parametrize("package, extra", [("onnxruntime", "onnx"), ("openvino", "openvino")])
+@pytest.mark.parametrize("package, extra", [("onnxruntime", "onnx"), ("openvino", "openvino"), ("torch", "torch")])
 def test_a_missing_package_is_told_in_a_line(package, extra, models):
-    path = models[0] / "float.onnx"
+    path = models[0] / ("pair" if package == "torch" else "float.onnx")
     code = f"""
 import sys
 sys.modules["mxnet"] = sys.modules[{package!r}] = None

@@ -5,8 +5,8 @@ import pytest
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.params_file import write_params
+from ssdzoo.train.backbone_file import check_backbone_file
 from ssdzoo.train.fine_tune import fine_tune
-from ssdzoo.train.starting_weights import check_backbone_file
 
 
 def test_what_is_no_file_of_a_backbone(tmp_path):

@@ -5,7 +5,7 @@ import ssdzoo
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import check_preset, read_preset, read_toml
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.freeze import backbone_stages, fixed_norms, freeze
+from ssdzoo.train.mxnet.freeze import backbone_stages, fixed_norms, freeze
 
 mx = mxnet()
 

@@ -7,9 +7,9 @@ import ssdzoo
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.preset import check_preset, read_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.graph import training_graph
+from ssdzoo.train.mxnet.graph import training_graph
+from ssdzoo.train.mxnet.starting_weights import load_for_classes
 from ssdzoo.train.settings import Settings
-from ssdzoo.train.starting_weights import load_for_classes
 from ssdzoo.weights.matching import load_backbone
 from tests.train.jobs import train
 

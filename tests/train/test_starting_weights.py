@@ -7,7 +7,7 @@ import ssdzoo
 from ssdzoo.errors import WeightsError
 from ssdzoo.preset import read_toml
 from ssdzoo.runtime import mxnet
-from ssdzoo.train import starting_weights
+from ssdzoo.train.mxnet import starting_weights
 from ssdzoo.weights import write_params
 from tests.command import ssdzoo as command
 from tests.train.jobs import Recorded, train

@@ -12,7 +12,7 @@ import pytest
 
 from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.model_source import resolve
-from ssdzoo.train.engine import MXNetEngine
+from ssdzoo.train.mxnet.engine import MXNetEngine
 from tests.command import ssdzoo
 from tests.train.jobs import TABLE, rows
 

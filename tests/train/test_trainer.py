@@ -13,7 +13,7 @@ import ssdzoo
 from ssdzoo.data import Dataset, load_dataset
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.engine import MXNetEngine
+from ssdzoo.train.mxnet.engine import MXNetEngine
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.trainer import Trainer, TrainingData

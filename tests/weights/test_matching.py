@@ -5,7 +5,7 @@ import ssdzoo
 from ssdzoo.errors import WeightsError
 from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.starting_weights import load_for_classes
+from ssdzoo.train.mxnet.starting_weights import load_for_classes
 from ssdzoo.weights.matching import load_backbone
 from ssdzoo.weights.published import find_weights
 from ssdzoo.zoo import find_preset

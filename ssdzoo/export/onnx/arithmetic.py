@@ -2,6 +2,18 @@
 
 import numpy as np
 
+from ssdzoo.export.attributes import (
+    BINARY_OPS,
+    COMPARISON_OPS,
+    DTYPES,
+    IDENTITIES,
+    SCALAR_OPS,
+    arange_bounds,
+    binary_name,
+    comparison_name,
+    reduced_axes,
+    scalar_name,
+)
 from ssdzoo.export.onnx.builder import Value
 from ssdzoo.export.onnx.operator import OperatorCall, translates
 
@@ -15,20 +27,15 @@ _COMPARE = {
 }  # fmt: skip
 _UNARY = {
     "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "abs": "Abs", "negative": "Neg", "floor": "Floor", "ceil": "Ceil",
-    "reciprocal": "Reciprocal", "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "identity": "Identity",
-    "_copy": "Identity", "BlockGrad": "Identity", "stop_gradient": "Identity", "Dropout": "Identity", "make_loss": "Identity",
+    "reciprocal": "Reciprocal", "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh",
+    "BlockGrad": "Identity", "stop_gradient": "Identity", "Dropout": "Identity", **dict.fromkeys(IDENTITIES, "Identity"),
 }  # fmt: skip
-_DTYPES = {"float32": 1, "float16": 1, "float64": 1, "uint8": 1, "int32": 6, "int64": 7}  # ONNX's; all floats are float32 here
+_DTYPES = {"float": 1, "int32": 6, "int64": 7}  # ONNX's; all floats are float32 here
 
 
-def _binary_names(name: str) -> list:
-    old = "_" + name.capitalize()
-    return [f"broadcast_{name}", f"elemwise_{name}", f"_{name}", old]
-
-
-@translates(*(op for name in _BINARY for op in _binary_names(name)))
+@translates(*BINARY_OPS)
 def binary(call: OperatorCall) -> Value:
-    return call.g.add(_BINARY[call.node.op.lower().split("_", 1)[1]], *call.inputs)
+    return call.g.add(_BINARY[binary_name(call.node.op)], *call.inputs)
 
 
 @translates("add_n", "ElementWiseSum", "elemwise_sum")
@@ -36,21 +43,18 @@ def add_n(call: OperatorCall) -> Value:
     return call.g.add("Sum", *call.inputs)
 
 
-@translates(*(f"_{name}_scalar" for name in _BINARY), *(f"_r{name}_scalar" for name in ("minus", "div", "power")))
+@translates(*SCALAR_OPS)
 def binary_scalar(call: OperatorCall) -> Value:
-    name = call.node.op.removesuffix("_scalar").removeprefix("_")
+    name, turned = scalar_name(call.node.op)
     scalar = float(call.node.get("scalar"))
-    if name in _BINARY:
-        return call.g.add(_BINARY[name], call.x, scalar)
-    return call.g.add(_BINARY[name[1:]], scalar, call.x)
+    return call.g.add(_BINARY[name], *((scalar, call.x) if turned else (call.x, scalar)))
 
 
-@translates(*(op for name in _COMPARE for op in (f"_{name}", f"broadcast_{name}", f"_{name}_scalar")))
+@translates(*COMPARISON_OPS)
 def compare(call: OperatorCall) -> Value:
     """0 and 1 in float32, as in MXNet."""
-    name = call.node.op.removesuffix("_scalar").removeprefix("broadcast").removeprefix("_")
     other = float(call.node.get("scalar")) if call.node.op.endswith("_scalar") else call.inputs[1]
-    op, negated = _COMPARE[name]
+    op, negated = _COMPARE[comparison_name(call.node.op)]
     answer = call.g.add(op, call.x, other)
     return call.g.add("Cast", call.g.add("Not", answer) if negated else answer, to=1)
 
@@ -75,8 +79,8 @@ def clip(call: OperatorCall) -> Value:
 @translates("Cast", "cast", "amp_cast")
 def cast(call: OperatorCall) -> Value:
     dtype = call.node.get("dtype")
-    call.need(dtype in _DTYPES, f"dtype {dtype!r}; there are {', '.join(_DTYPES)}")
-    return call.g.add("Cast", call.x, to=_DTYPES[dtype])
+    call.need(dtype in DTYPES, f"dtype {dtype!r}; there are {', '.join(DTYPES)}")
+    return call.g.add("Cast", call.x, to=_DTYPES[DTYPES[dtype]])
 
 
 @translates("amp_multicast")
@@ -106,18 +110,12 @@ def filled(call: OperatorCall) -> Value:
 
 @translates("_arange")
 def arange(call: OperatorCall) -> Value:
-    start, stop = call.node.get("start", 0.0), call.node.get("stop")
-    if stop is None:
-        start, stop = 0.0, start
-    call.need(call.node.get("repeat", 1) == 1, "repeat is not translated")
-    return call.g.add("Range", *(np.array(v, np.float32) for v in (start, stop, call.node.get("step", 1.0))))
+    return call.g.add("Range", *(np.array(v, np.float32) for v in arange_bounds(call)))
 
 
 @translates("mean", "sum", "max", "min")
 def reduce(call: OperatorCall) -> Value:
-    axes = [int(a) % call.x.rank for a in call.node.numbers("axis")] or list(range(call.x.rank))
-    if call.node.flag("exclude"):
-        axes = [a for a in range(call.x.rank) if a not in axes]
+    axes = reduced_axes(call, call.x.rank)
     keep = int(call.node.flag("keepdims"))
     op = "Reduce" + call.node.op.capitalize()
     if op == "ReduceSum" or call.g.opset >= 18:  # from where on the axes are an input

@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from ssdzoo.export.attributes import prior_halves
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.candidates import find_candidates
 from ssdzoo.export.onnx.nms import LOWEST, apply_nms, gather_rows, top_k
-from ssdzoo.export.onnx.operator import Decoding, Nms, OperatorCall, translates
+from ssdzoo.export.onnx.operator import Nms, OperatorCall, translates
+from ssdzoo.formats.graph_heads import BOX_DECODE
 from ssdzoo.formats.graph_input import BOX_NMS, MULTI_BOX_DETECTION
 
 
@@ -14,14 +16,14 @@ def split_columns(g: Builder, x: Value, *sizes: int) -> tuple[Value, ...]:
     return g.add("Split", x, list(sizes), axis=-1, outputs=len(sizes))
 
 
-@translates("_contrib_box_decode")
+@translates(*BOX_DECODE)
 def box_decode(call: OperatorCall) -> Value:
     """Corners (B, N, 4) of offsets (B, N, 4) from anchors (1, N, 4): Liu et al. 2016, equation 2."""
     g, (offsets, anchors), node = call.g, call.inputs, call.node
     kind, limit = node.get("format", "corner"), float(node.get("clip", -1))
     call.need(kind in ("center", "corner"), f"format {kind!r}; there are center and corner")
     stds = [float(node.get(f"std{i}", 1.0)) for i in range(4)]
-    call.notes.decoding = Decoding(offsets, anchors, kind, None, stds)
+    call.notes.offsets = offsets
     if kind == "center":
         center, size = split_columns(g, anchors, 2, 2)
     else:
@@ -93,14 +95,11 @@ def multi_box_prior(call: OperatorCall) -> Value:
     """Anchors (1, H * W * A, 4) of a feature map, corners in normalized coordinates: one for each size with the first ratio, then
     one for each other ratio with the first size."""
     g, numbers = call.g, call.node.numbers
-    sizes, ratios = numbers("sizes", (1.0,)), numbers("ratios", (1.0,))
     steps, offsets = numbers("steps", (-1.0, -1.0)), numbers("offsets", (0.5, 0.5))
     height, width = (g.add("Cast", g.add("Squeeze", g.size(call.x, axis), [0]), to=1) for axis in (2, 3))
     y, x = (_centers(g, count, step, offset) for count, step, offset in zip((height, width), steps, offsets))
-    roots = [(s, np.sqrt(ratios[0])) for s in sizes] + [(sizes[0], np.sqrt(r)) for r in ratios[1:]]
-    halves = np.array([[s * r / 2, s / r / 2] for s, r in roots])  # of the image's height
     aspect = g.add("Concat", g.add("Reshape", g.add("Div", height, width), [1]), np.ones(1), axis=0)
-    half = g.add("Mul", halves, aspect)
+    half = g.add("Mul", np.array(prior_halves(call)), aspect)
     rows = g.add("Mul", g.add("Unsqueeze", y, [1]), g.add("Expand", 1.0, g.add("Shape", x)))
     across = g.add("Add", g.add("Mul", rows, 0.0), x)
     center = g.add("Concat", g.add("Unsqueeze", across, [2, 3]), g.add("Unsqueeze", rows, [2, 3]), axis=3)  # (H, W, 1, 2)
@@ -128,7 +127,7 @@ def multi_box_detection(call: OperatorCall) -> Value:
     offsets = g.add("Reshape", offsets, [0, -1, 4])
     call.need(isinstance(scores.dims[1], int), f"scores of shape {scores.dims}; the number of classes must be known")
     classes = scores.dims[1] - 1
-    call.notes.decoding = Decoding(offsets, anchors, "corner", call.image, stds)
+    call.notes.offsets = offsets
     call.notes.nms = Nms(thresh, topk, minimum, classes, normalized=True)
     first, second = split_columns(g, anchors, 2, 2)
     center = g.add("Mul", g.add("Add", first, second), 0.5)

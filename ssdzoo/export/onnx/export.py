@@ -13,6 +13,7 @@ from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.fold_norms import fold_norms
 from ssdzoo.export.onnx.translate import Translation, translate
 from ssdzoo.files import replacing
+from ssdzoo.formats.graph_heads import detected_heads, find_decoding
 from ssdzoo.formats.graph_input import input_of
 from ssdzoo.formats.params_file import read_params, strip_prefix
 from ssdzoo.formats.symbol_file import read_symbol
@@ -72,13 +73,13 @@ def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path,
     images, fed, planes = interface.image_input(
         g, None if dynamic_size else size, with_preprocess, taken.channels_last, mean, std
     )
-    done = translate(g, graph, arrays, taken.name, fed, planes)
+    done = translate(g, graph, arrays, taken.name, fed)
     if raw:
-        outputs = interface.head_outputs(g, done, planes, graph.source)
+        outputs = interface.head_outputs(g, done, planes)
     else:
         outputs = interface.detections(g, done, planes, graph, max_detections)
     about = About(preset, classes, mean, std, size, raw, with_preprocess)
-    metadata = _metadata(about, done, outputs, graph.source)
+    metadata = _metadata(about, done, outputs)
     if g.constant_bytes(outputs) > _LARGEST:
         raise ExportError(
             f"{out}: the weights are {g.constant_bytes(outputs) / 1e9:.1f} GB, and an ONNX file holds less than 2 GB"
@@ -114,12 +115,12 @@ class About:
     preprocess: bool
 
 
-def _metadata(about: About, done: Translation, outputs: dict, source: str) -> dict:
+def _metadata(about: About, done: Translation, outputs: dict) -> dict:
     """{key: text} for the file; all but `producer` and `preset` are JSON."""
-    nms, decoding, softmax = done.notes.nms, done.notes.decoding, done.notes.softmax
+    nms, decoding, heads = done.notes.nms, find_decoding(done.graph), detected_heads(done.graph)
     count = outputs["logits"][0].dims[2] - 1 if about.raw else nms and nms.classes
     if about.classes is not None and count is not None and len(about.classes) != count:
-        raise CallError(f"{source}: {len(about.classes)} class names for a model of {count} classes")
+        raise CallError(f"{done.graph.source}: {len(about.classes)} class names for a model of {count} classes")
     names = list(about.classes) if about.classes is not None else default_class_names(count or 0)
     values = {
         "classes": names,
@@ -127,9 +128,9 @@ def _metadata(about: About, done: Translation, outputs: dict, source: str) -> di
         "size": list(about.size) if about.size else None,
         "nms": {k: getattr(nms, k, None) for k in ("thresh", "topk", "valid_thresh")}
         | {"post": None if about.raw else outputs["boxes"][1][1]},
-        "stds": decoding and decoding.stds,
+        "stds": decoding and list(decoding.stds),
         # The tensors of the head outputs: what comes before them may run in a low precision, what comes after may not.
-        "heads": [softmax[0][0].name, decoding.offsets.name] if decoding and softmax else None,
+        "heads": [done.values[heads.logits].name, done.notes.offsets.name] if heads and done.notes.offsets else None,
         "raw": about.raw,
         "preprocess": about.preprocess,
     }

@@ -1,7 +1,6 @@
 """Inputs and outputs of an ONNX model, the same whatever symbol it was made from."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from onnx import TensorProto
@@ -9,7 +8,8 @@ from onnx import TensorProto
 from ssdzoo.errors import ExportError
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.translate import Translation
-from ssdzoo.formats.graph_input import NMS_OPERATORS
+from ssdzoo.formats.graph_detection import detection_limit
+from ssdzoo.formats.graph_heads import find_heads
 from ssdzoo.formats.symbol_file import SymbolGraph
 
 DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit
@@ -74,30 +74,11 @@ def detections(g: Builder, done: Translation, image: Value, graph: SymbolGraph, 
     if done.notes.nms.normalized:
         found = g.add("GreaterOrEqual", ids, 0.0)
         boxes = g.add("Where", found, g.add("Mul", boxes, _pixels(g, image)), boxes)
-    count = max_detections or _detection_limit(graph) or DEFAULT_DETECTIONS
+    count = max_detections or detection_limit(graph) or DEFAULT_DETECTIONS
     g.at("output")
     ids, scores, boxes = (_with_rows(g, v, count) for v in (ids, scores, boxes))
     flat = {"boxes": boxes, "scores": g.add("Squeeze", scores, [2]), "class_ids": g.add("Squeeze", ids, [2])}
     return {n: (v, ["batch", count] + ([4] if n == "boxes" else [])) for n, v in flat.items()}
-
-
-def _detection_limit(graph: SymbolGraph) -> int | None:
-    """How many rows a symbol keeps after NMS; None for all."""
-    after = {n.index for n in graph.nodes if n.op in NMS_OPERATORS}
-    for node in graph.nodes:
-        if not after & {i for i, _ in node.inputs}:
-            continue
-        after.add(node.index)
-        end = node.get("end")
-        if node.op == "slice_axis" and node.get("axis") == 1:
-            return _positive(end)
-        if node.op == "slice" and isinstance(end, (tuple, list)) and len(end) > 1 and _positive(end[1]):
-            return end[1]
-    return None
-
-
-def _positive(value: Any) -> int | None:
-    return value if isinstance(value, int) and value > 0 else None
 
 
 def _with_rows(g: Builder, rows: Value, count: int) -> Value:
@@ -109,27 +90,25 @@ def _with_rows(g: Builder, rows: Value, count: int) -> Value:
     return g.add("Slice", rows, [0], [count], [1])
 
 
-def head_outputs(g: Builder, done: Translation, image: Value, source: str) -> dict:
+def head_outputs(g: Builder, done: Translation, image: Value) -> dict:
     """{name: (Value, dims)} of logits (B, N, C + 1), background first; offsets (B, N, 4); anchors (1, N, 4), center form, pixels.
 
     Raises:
         ExportError: a symbol that does not show which of its values they are.
     """
     g.at("heads")
-    decoding, softmax = done.notes.decoding, done.notes.softmax
-    if decoding is None and len(done.outputs) == 3 and [o.dims[-1] for o in done.outputs[1:]] == [4, 4]:
-        logits, offsets, anchors = done.outputs
-    elif decoding is None or len(softmax) != 1:
+    heads = find_heads(done.graph)
+    logits, offsets, anchors = (done.values[key] for key in (heads.logits, heads.boxes.offsets, heads.boxes.anchors))
+    if heads.channels_first:
+        logits = g.add("Transpose", logits, perm=[0, 2, 1])
+    if heads.boxes.flat:
+        offsets = g.add("Reshape", offsets, [0, -1, 4])
+    anchors = _center_form(g, anchors, heads.boxes.form, image if heads.boxes.normalized else None)
+    if [offsets.dims[-1], anchors.dims[-1]] != [4, 4]:
         raise ExportError(
-            f"{source}: its head outputs are not recognized: it has {len(softmax)} softmax nodes and "
-            f"{'a' if decoding else 'no'} node that decodes boxes; one of each was expected"
+            f"{done.graph.source}: its outputs {[v.dims for v in done.outputs]} are no head outputs: class logits (B, N, C + 1), "
+            "box offsets (B, N, 4), anchors (1, N, 4)"
         )
-    else:
-        logits, axis = softmax[0]
-        if axis == 1:
-            logits = g.add("Transpose", logits, perm=[0, 2, 1])
-        offsets = decoding.offsets
-        anchors = _center_form(g, decoding.anchors, decoding.form, decoding.image)
     outputs = {"logits": logits, "offsets": offsets, "anchors": anchors}
     return {n: (v, ["batch" if n != "anchors" else 1, *(d or "anchors" for d in v.dims[1:])]) for n, v in outputs.items()}
 

@@ -1,44 +1,38 @@
 """Layers with weights, pooling, activations and normalizations: MXNet's operators as ONNX's."""
 
-from math import ceil
+from typing import Any
 
 import numpy as np
 
+from ssdzoo.export.attributes import (
+    batch_norm_eps,
+    l2_axes,
+    output_padding,
+    pad_widths,
+    pool,
+    softmax_output_axis,
+    upsampling_scale,
+    window,
+)
 from ssdzoo.export.onnx.builder import Value
 from ssdzoo.export.onnx.operator import OperatorCall, translates
-
-_LOWEST = float(np.finfo(np.float32).min)
-
-
-def _window(call: OperatorCall) -> tuple:
-    """Kernel, strides and ONNX pads (all begins, then all ends) of a convolution or a pooling."""
-    node = call.node
-    kernel = node.numbers("kernel")
-    layout = node.get("layout", "NCHW"[: len(kernel) + 2])
-    call.need(layout in ("NCHW", "NCW", "NCDHW"), f"layout {layout}; channels must come second")
-    strides = node.numbers("stride") or [1] * len(kernel)
-    pads = node.numbers("pad") or [0] * len(kernel)
-    return kernel, strides, pads * 2
 
 
 @translates("Convolution", "Convolution_v1")
 def convolution(call: OperatorCall) -> Value:
-    kernel, strides, pads = _window(call)
-    return call.g.add(
-        "Conv", *call.inputs, kernel_shape=kernel, strides=strides, pads=pads, group=call.node.get("num_group", 1),
-        dilations=call.node.numbers("dilate") or [1] * len(kernel),
-    )  # fmt: skip
+    return call.g.add("Conv", *call.inputs, **_convolution(call))
 
 
 @translates("Deconvolution")
 def deconvolution(call: OperatorCall) -> Value:
-    kernel, strides, pads = _window(call)
-    call.need(not call.node.numbers("target_shape"), "target_shape is not translated; export with pad and adj instead")
-    return call.g.add(
-        "ConvTranspose", *call.inputs, kernel_shape=kernel, strides=strides, pads=pads, group=call.node.get("num_group", 1),
-        dilations=call.node.numbers("dilate") or [1] * len(kernel),
-        output_padding=call.node.numbers("adj") or [0] * len(kernel),
-    )  # fmt: skip
+    common = _convolution(call)
+    return call.g.add("ConvTranspose", *call.inputs, output_padding=output_padding(call), **common)
+
+
+def _convolution(call: OperatorCall) -> dict:
+    w = window(call)
+    return dict(kernel_shape=w.kernel, strides=w.strides, pads=w.pads * 2, group=call.node.get("num_group", 1),
+                dilations=w.dilations)  # fmt: skip
 
 
 @translates("FullyConnected")
@@ -53,46 +47,29 @@ def fully_connected(call: OperatorCall) -> Value:
 @translates("BatchNorm", "BatchNorm_v1")
 def batch_norm(call: OperatorCall) -> Value:
     x, gamma, beta, mean, var = call.inputs
-    call.need(call.node.get("axis", 1) == 1, f"axis {call.node.get('axis')}; channels must come second")
+    eps = batch_norm_eps(call)
     if call.node.flag("fix_gamma", True):
         call.need(gamma.array is not None, "its gamma is no parameter")
         gamma = call.g.constant(np.ones_like(gamma.array))
-    return call.g.add("BatchNormalization", x, gamma, beta, mean, var, epsilon=float(call.node.get("eps", 1e-3)))
+    return call.g.add("BatchNormalization", x, gamma, beta, mean, var, epsilon=eps)
 
 
 @translates("Pooling", "Pooling_v1")
 def pooling(call: OperatorCall) -> Value:
-    kind = call.node.get("pool_type", "max")
-    call.need(kind in ("max", "avg"), f"pool_type {kind!r}; max and avg are translated")
-    if call.node.flag("global_pool"):
-        return call.g.add("GlobalMaxPool" if kind == "max" else "GlobalAveragePool", call.x)
-    kernel, strides, pads = _window(call)
-    convention = call.node.get("pooling_convention", "valid")
-    call.need(convention in ("valid", "full"), f"pooling_convention {convention!r}; valid and full are translated")
-    if convention == "full":
-        _check_full(call, kernel, strides, pads)
-    common = dict(kernel_shape=kernel, strides=strides, pads=pads, ceil_mode=int(convention == "full"))
-    if kind == "max":
+    p = pool(call, [] if call.node.flag("global_pool") else call.x.dims[2:])
+    if p.window is None:
+        return call.g.add("GlobalMaxPool" if p.kind == "max" else "GlobalAveragePool", call.x)
+    w = p.window
+    common: dict[str, Any] = dict(kernel_shape=w.kernel, strides=w.strides, pads=w.pads * 2, ceil_mode=int(p.full))
+    if p.kind == "max":
         return call.g.add("MaxPool", call.x, **common)
-    return call.g.add("AveragePool", call.x, count_include_pad=int(call.node.flag("count_include_pad", True)), **common)
-
-
-def _check_full(call: OperatorCall, kernel: list, strides: list, pads: list) -> None:
-    """Refuses a pooling whose last window begins beyond the image: MXNet keeps such a window, and ONNX drops it."""
-    for axis, (k, s, p) in enumerate(zip(kernel, strides, pads)):
-        size = call.x.dims[2 + axis]
-        beyond = p + s > k
-        if beyond and isinstance(size, int):
-            beyond = ceil((size + 2 * p - k) / s) * s >= size + p
-        call.need(not beyond, f"kernel {k}, stride {s} and pad {p} with the full convention pool pixels beyond the image")
+    return call.g.add("AveragePool", call.x, count_include_pad=int(p.count_padding), **common)
 
 
 @translates("Pad", "pad")
 def pad(call: OperatorCall) -> Value:
     """MXNet gives (begin, end) of each axis, ONNX first all begins."""
-    mode, widths = call.node.get("mode", "constant"), [int(n) for n in call.node.numbers("pad_width")]
-    call.need(mode in ("constant", "edge", "reflect"), f"mode {mode!r}; there are constant, edge and reflect")
-    call.need(len(widths) == 2 * call.x.rank, f"pad_width {widths}; two numbers for each of {call.x.rank} axes were expected")
+    mode, widths = pad_widths(call, call.x.rank)
     value = [float(call.node.get("constant_value", 0))] if mode == "constant" else []
     return call.g.add("Pad", call.x, widths[::2] + widths[1::2], *(np.array(v, np.float32) for v in value), mode=mode)
 
@@ -118,10 +95,7 @@ def leaky_relu(call: OperatorCall) -> Value:
 
 @translates("L2Normalization")
 def l2_normalization(call: OperatorCall) -> Value:
-    mode = call.node.get("mode", "instance")
-    axes = {"channel": [1], "instance": list(range(1, call.x.rank)), "spatial": list(range(2, call.x.rank))}
-    call.need(mode in axes, f"mode {mode!r}; there are {', '.join(axes)}")
-    squares = call.g.add("ReduceSum", call.g.add("Mul", call.x, call.x), axes[mode], keepdims=1)
+    squares = call.g.add("ReduceSum", call.g.add("Mul", call.x, call.x), l2_axes(call, call.x.rank), keepdims=1)
     # The epsilon is inside of the root.
     return call.g.add("Div", call.x, call.g.add("Sqrt", call.g.add("Add", squares, float(call.node.get("eps", 1e-10)))))
 
@@ -135,8 +109,7 @@ def local_response_norm(call: OperatorCall) -> Value:
 
 @translates("UpSampling")
 def up_sampling(call: OperatorCall) -> Value:
-    call.need(call.node.get("sample_type") == "nearest" and len(call.inputs) == 1, "only sample_type nearest of one input")
-    scale = float(call.node.get("scale"))
+    scale = float(upsampling_scale(call))
     scales = np.array([1, 1, scale, scale], np.float32)
     return call.g.add(
         "Resize", call.x, None, scales, mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
@@ -148,29 +121,21 @@ def softmax(call: OperatorCall) -> Value:
     length, temperature = call.node.flag("use_length"), call.node.get("temperature", 1.0)
     call.need(not length, "use_length is not translated")
     axis = call.node.get("axis", -1) % call.x.rank
-    if temperature == 1 and call.node.op == "softmax":
-        return _noted_softmax(call, axis)
-    x = call.g.add("Div", call.x, float(temperature))
+    x = call.x if temperature == 1 else call.g.add("Div", call.x, float(temperature))
     return call.g.add("Softmax" if call.node.op == "softmax" else "LogSoftmax", x, axis=axis)
 
 
 @translates("SoftmaxActivation")
 def softmax_activation(call: OperatorCall) -> Value:
     """Its mode "instance" is the last axis, "channel" axis 1."""
-    return _noted_softmax(call, 1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
+    return call.g.add("Softmax", call.x, axis=1 if call.node.get("mode", "instance") == "channel" else call.x.rank - 1)
 
 
 @translates("SoftmaxOutput", "Softmax")
 def softmax_output(call: OperatorCall) -> Value:
     """The softmax of a training symbol; its labels are not used."""
-    channel = call.node.flag("multi_output") or call.x.rank == 2
-    if channel or call.node.flag("preserve_shape"):
-        return _noted_softmax(call, 1 if channel else call.x.rank - 1)
+    axis = softmax_output_axis(call, call.x.rank)
+    if axis is not None:
+        return call.g.add("Softmax", call.x, axis=axis)
     flat = call.g.add("Softmax", call.g.add("Flatten", call.x, axis=1), axis=1)
     return call.g.shaped("Reshape", flat, call.x)
-
-
-def _noted_softmax(call: OperatorCall, axis: int) -> Value:
-    """A softmax whose input may be the class logits; it is noted for the head outputs."""
-    call.notes.softmax.append((call.x, axis))
-    return call.g.add("Softmax", call.x, axis=axis)

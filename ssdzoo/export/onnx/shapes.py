@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ssdzoo.export.attributes import part_begins, slices
 from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.operator import OperatorCall, translates
 
@@ -87,21 +88,11 @@ def stack(call: OperatorCall) -> Value:
     return call.g.add("Concat", *(call.g.add("Unsqueeze", x, [axis]) for x in call.inputs), axis=axis)
 
 
-@translates("SliceChannel", "split")
+@translates("SliceChannel", "split", "_split_v2")
 def split(call: OperatorCall) -> tuple[Value, ...]:
-    count, axis = call.node.get("num_outputs"), call.node.get("axis", 1)
+    axis = call.node.get("axis", 1) % call.x.rank
     size = call.x.dims[axis]
-    call.need(isinstance(size, int) and size % count == 0, f"axis {axis} of size {size} does not split into {count} parts")
-    return _parts(call, axis, [size // count] * count)
-
-
-@translates("_split_v2")
-def split_at(call: OperatorCall) -> tuple[Value, ...]:
-    """Into equal sections, or at the indices where parts begin; the first part begins at 0."""
-    sections, axis = call.node.get("sections", 0), call.node.get("axis", 0) % call.x.rank
-    size = call.x.dims[axis]
-    call.need(isinstance(size, int), f"axis {axis} of an unknown size is not split")
-    begins = [size // sections * i for i in range(sections)] or [int(i) for i in call.node.numbers("indices")]
+    begins = part_begins(call, size, axis)
     return _parts(call, axis, [end - begin for begin, end in zip(begins, [*begins[1:], size])])
 
 
@@ -126,11 +117,10 @@ def slice_axis(call: OperatorCall) -> Value:
 
 @translates("slice", "crop")
 def slice_(call: OperatorCall) -> Value:
-    begin, end = call.node.get("begin"), call.node.get("end")
-    steps = [s or 1 for s in call.node.get("step", ())] or [1] * len(begin)
-    call.need(all(s > 0 for s in steps), f"step {steps}; steps must be positive")
-    begin = [b or 0 for b in begin]
-    return call.g.add("Slice", call.x, begin, [_END if e is None else e for e in end], list(range(len(begin))), steps)
+    begin, end, steps = (list(values) for values in zip(*slices(call)))
+    return call.g.add(
+        "Slice", call.x, [b or 0 for b in begin], [_END if e is None else e for e in end], list(range(len(begin))), steps
+    )
 
 
 @translates("slice_like")

@@ -1,5 +1,6 @@
 """onnxruntime as a backend."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,16 @@ from ssdzoo.quote import short
 # beside other programs its threads take the time of the very thread that they wait for.
 _SPIN_DURATION = "50"
 # In the order of preference; the CPU comes last and is always there.
-_PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
+PROVIDERS = ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider")
 
 
 class OnnxRuntimeBackend:
     """Runs an ONNX file of `to_onnx`: on a GPU through TensorRT or CUDA where that package is installed, else on the CPU; see
     `protocol.Backend`.
+
+    Args:
+        path: the file.
+        providers: of onnxruntime, in the order of preference; those that the package lacks are left out.
 
     Raises:
         SSDZooError: onnxruntime is not installed.
@@ -30,8 +35,8 @@ class OnnxRuntimeBackend:
 
     in_flight = 1
 
-    def __init__(self, path: str | Path):
-        self.file = Path(path)
+    def __init__(self, path: str | Path, providers: Sequence[str] = PROVIDERS):
+        self.file, self._providers = Path(path), providers
         self._onnxruntime = import_package("onnxruntime", "onnx")
         self._session = self._open(str(path))
         try:
@@ -47,7 +52,7 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = cores()
         options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_DURATION)
         options.log_severity_level = 4  # what it says of an error is in the exception too
-        providers = [p for p in _PROVIDERS if p in self._onnxruntime.get_available_providers()]
+        providers = [p for p in self._providers if p in self._onnxruntime.get_available_providers()]
         try:
             return self._onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:

@@ -109,7 +109,7 @@ def run_symbol(symbol, opset=17, dims=None, fold=False, **arrays):
     if fold:
         graph, arrays = fold_norms(graph, arrays)
     image = g.input("images", dims or ["batch", *data.shape[1:]])
-    done = translate(g, graph, arrays, input_of(graph, arrays).name, image, image)
+    done = translate(g, graph, arrays, input_of(graph, arrays).name, image)
     model = g.model({f"out{i}": (v, [None] * v.rank) for i, v in enumerate(done.outputs)}, {}, "")
     onnx.checker.check_model(model, full_check=True)
     return expected, list(run_onnx(model, data).values())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.loss import MultiBoxLoss
+from ssdzoo.train.mxnet.loss import MultiBoxLoss
 
 mx = mxnet()
 

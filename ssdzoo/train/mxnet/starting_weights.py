@@ -1,38 +1,41 @@
 """What a training starts from: a backbone, or the weights of a whole detector, which may be of other classes."""
 
+from math import log
 from pathlib import Path
 from typing import Any
 
 from ssdzoo.build import get_model
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.network import SSD
 from ssdzoo.preset import Preset
 from ssdzoo.progress import counted
-from ssdzoo.train.settings import RANDOM
+from ssdzoo.runtime import mx
+from ssdzoo.train.settings import RANDOM, Arguments, Settings
 from ssdzoo.weights.file_classes import class_count, find_params, known_classes
 from ssdzoo.weights.matching import load_backbone, load_published_backbone
 from ssdzoo.weights.published import ROOT, sources_of
 from ssdzoo.weights.sources import find_source
 
-_SUFFIXES = (".params", ".pth", ".safetensors", ".h5", ".onnx", ".npz")
 
+def starting_network(arguments: Arguments, preset: Preset, contexts: list, saved: Path | None = None) -> tuple[SSD, str]:
+    """The network with which a training begins, and a sentence about where its weights come from.
 
-def check_backbone_file(path: str | Path) -> None:
-    """Before the data are read, what is no file of a backbone.
+    Args:
+        arguments: Arguments, whose settings are completed.
+        preset: the Preset, with classes.
+        contexts: where to train.
+        saved: parameter file of a training that goes on.
 
     Raises:
-        WeightsError: a missing file, a run folder, or the parameter file of a detector.
+        WeightsError: weights that cannot be read or do not fit.
     """
-    path = Path(path)
-    if path.suffix in _SUFFIXES and not path.exists() and not find_source(str(path)):
-        raise WeightsError(f"base_weights={path}: no such file")
-    if path.is_dir() or (path.suffix == ".params" and path.exists() and _is_detector(path)):
-        raise WeightsError(f"base_weights={path}: holds a whole detector and not a backbone: start from it with weights={path}")
-
-
-def _is_detector(path: Path) -> bool:
-    return any(name.split(":")[-1].startswith(("class_predictors.", "ssd0_convpredictor")) for name in read_network_params(path))
+    mx.random.seed(arguments.settings.seed)
+    if saved:
+        return get_model(preset, ctx=contexts, pretrained=saved), f"continued from {saved}"
+    if arguments.weights:
+        return load_for_classes(preset, arguments.weights, contexts)
+    net = new_network(preset, arguments.settings, contexts)
+    return net, start_backbone(net, preset, arguments.base_weights)
 
 
 def load_for_classes(preset: Preset, path: str | Path, ctx: Any) -> tuple[SSD, str]:
@@ -91,3 +94,23 @@ def start_backbone(net: SSD, preset: Preset, which: str | Path | None) -> str:
     except WeightsError as error:
         raise WeightsError(f"{error}; to start from random weights: base_weights={RANDOM}") from None
     return f"backbone from {found.story}"
+
+
+def new_network(preset: Preset, settings: Settings, contexts: list) -> SSD:
+    """A network with the random weights from which a training begins."""
+    net = get_model(preset)
+    # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
+    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)
+    if settings.class_loss == "focal":
+        _expect_background(net)
+    return net
+
+
+def _expect_background(net: Any, share: float = 0.99) -> None:
+    """Lets new class predictors begin with that probability of the background (Lin et al. 2017, section 4.1), as nearly all
+    anchors are."""
+    for head in net.class_predictors:
+        bias = head.predictor.bias
+        start = mx.nd.zeros(bias.shape)
+        start[:: net.num_classes + 1] = log(net.num_classes * share / (1 - share))
+        bias.set_data(start)

@@ -3,7 +3,7 @@ import pytest
 
 from ssdzoo.boxes import center_to_corner, corner_to_center, iou
 from ssdzoo.runtime import mxnet
-from ssdzoo.train.targets import TargetGenerator
+from ssdzoo.train.mxnet.targets import TargetGenerator
 
 mx = mxnet()
 

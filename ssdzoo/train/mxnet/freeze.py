@@ -5,28 +5,23 @@ from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.runtime import mx
+from ssdzoo.train.stages import Use, stages_of
 
 
 def backbone_stages(net: Any) -> list[list]:
-    """Parameters of the backbone, [[Parameter]], stage by stage from the input: a stage is what works at one resolution.
-
-    So the stages of a ResNet are its stem and its four groups, and those of VGG-16 end before its poolings (its dilated
-    convolutions belong to the fifth).
-    """
+    """Parameters of the backbone, [[Parameter]]; see `stages_of`."""
     height, width = net.base_size if isinstance(net.base_size, tuple) else (net.base_size,) * 2
     internals = mx.sym.Group(list(net.features(mx.sym.var("data")))).get_internals()
     _, shapes, _ = internals.infer_shape_partial(data=(1, 3, height, width))
     area = {name: shape[2] * shape[3] for name, shape in zip(internals.list_outputs(), shapes) if len(shape) == 4}
     parameters = {p.name: p for p in net.features.backbone_parameters.values()}
     nodes = json.loads(internals.tojson())["nodes"]
-    users = []  # (area, Parameter, whether of a convolution)
+    uses = []
     for node in nodes:
         names = [nodes[i]["name"] for i, *_ in node["inputs"]]
         found = area.get(f"{node['name']}_output")
-        users += [(found, parameters[name], node["op"] == "Convolution") for name in names if name in parameters and found]
-    areas = sorted({size for size, _, convolves in users if convolves}, reverse=True)
-    # A norm of the input or between two stages goes with the convolutions of its own resolution, or else with the next ones.
-    return [[p for size, p, _ in users if next(a for a in areas if a <= size) == stage] for stage in areas]
+        uses += [Use(found, name, node["op"] == "Convolution") for name in names if name in parameters and found]
+    return [[parameters[name] for name in stage] for stage in stages_of(uses)]
 
 
 def freeze(net: Any, stages: int, norms: bool) -> set:

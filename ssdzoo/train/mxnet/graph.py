@@ -4,14 +4,14 @@ from typing import Any, NamedTuple
 
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import mx
-from ssdzoo.train.freeze import fixed_norms, freeze
-from ssdzoo.train.loss import MultiBoxLoss
+from ssdzoo.train.mxnet.freeze import fixed_norms, freeze
+from ssdzoo.train.mxnet.loss import MultiBoxLoss
+from ssdzoo.train.mxnet.targets import TargetGenerator
 from ssdzoo.train.settings import Settings
-from ssdzoo.train.targets import TargetGenerator
 
 
 class ImageLosses(NamedTuple):
-    """Losses of each image, arrays (B,) float32: see `ssdzoo.train.loss.MultiBoxLoss`."""
+    """Losses of each image, arrays (B,) float32: see `ssdzoo.train.mxnet.loss.MultiBoxLoss`."""
 
     class_loss: Any
     box_loss: Any

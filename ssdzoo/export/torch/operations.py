@@ -1,0 +1,146 @@
+"""MXNet's operators that torch lacks, in plain torch.
+
+An exported `model.py` holds this text, so nothing else is imported here. The functions depend on shapes alone, never on
+values, so that `torch.compile` takes them as they are.
+"""
+
+import torch
+
+
+class BatchNorm(torch.nn.Module):
+    """A batch norm with MXNet's running variance, that of the population; torch's own takes that of a sample.
+
+    In training the output is that of the batch's own mean and variance, and the running ones move towards them by 1 - momentum.
+    After `eval()`, or with `frozen`, the running ones are used and stay. The tensors are arguments, (C,) each, because in MXNet's
+    files they are named like all others.
+
+    Args:
+        momentum: MXNet's, 0.9 by default there: how much of the running values stays.
+        eps: added to the variance.
+        frozen: MXNet's use_global_stats.
+    """
+
+    def __init__(self, momentum: float, eps: float, frozen: bool):
+        super().__init__()
+        self.momentum, self.eps, self.frozen = momentum, eps, frozen
+
+    def extra_repr(self) -> str:
+        return f"momentum={self.momentum}, eps={self.eps}, frozen={self.frozen}"
+
+    def forward(self, x, gamma, beta, running_mean, running_var):
+        training = self.training and not self.frozen
+        rate = 1 - self.momentum
+        if not training:
+            return torch.batch_norm(x, gamma, beta, running_mean, running_var, False, rate, self.eps, True)
+        moved = running_var.clone()
+        y = torch.batch_norm(x, gamma, beta, running_mean, moved, True, rate, self.eps, True)
+        with torch.no_grad():
+            count = x.numel() // x.shape[1]
+            if count > 1:
+                # moved = momentum * running + rate * variance * count / (count - 1)
+                running_var.mul_(self.momentum / count).add_(moved, alpha=(count - 1) / count)
+            else:
+                running_var.mul_(self.momentum)  # the variance of one value is 0
+        return y
+
+
+def without_formats(function):
+    """A function of tensors, such as `Module.to` applies, that gives those of five axes no memory format: they are no images."""
+    return lambda tensor: function(tensor.flatten()).reshape(tensor.shape) if tensor.ndim == 5 else function(tensor)
+
+
+def reshape(x, codes):
+    """MXNet's reshape: 0 keeps an axis, -1 is what remains, -2 keeps all that follow, -3 merges two, -4 splits one into the next
+    two numbers, of which one may be -1."""
+    shape, axis, codes = [], 0, list(codes)
+    while codes:
+        code = codes.pop(0)
+        if code == -2:
+            shape += x.shape[axis:]
+            axis = x.ndim
+        elif code == -3:
+            shape.append(x.shape[axis] * x.shape[axis + 1])
+            axis += 2
+        elif code == -4:
+            first, second = codes.pop(0), codes.pop(0)
+            first = x.shape[axis] // second if first == -1 else first
+            shape += [first, x.shape[axis] // first]
+            axis += 1
+        else:
+            shape.append(x.shape[axis] if code == 0 else code)
+            axis += 1
+    return x.reshape(shape)
+
+
+def slice_like(x, like, axes):
+    """The first part of `x` that is as large as `like` along some axes."""
+    return x[tuple(slice(like.shape[i]) if i in axes else slice(None) for i in range(x.ndim))]
+
+
+def broadcast_axes(x, axes, sizes):
+    """`x` repeated along axes of size 1."""
+    shape = list(x.shape)
+    for axis, size in zip(axes, sizes):
+        shape[axis] = size
+    return x.expand(shape)
+
+
+def l2_normalize(x, axes, eps):
+    """`x` divided by the root of the sum of its squares over some axes; eps is inside of the root."""
+    return x / (x.square().sum(axes, keepdim=True) + eps).sqrt()
+
+
+def softmax_of_all(x):
+    """The softmax over all axes after the first together."""
+    return x.flatten(1).softmax(1).reshape(x.shape)
+
+
+def where(condition, x, y):
+    """`x` where the condition is not 0, else `y`."""
+    return torch.where(condition != 0, x, y)
+
+
+def arange(like, start, stop, step):
+    """Numbers from start to below stop, on the device of `like`."""
+    return torch.arange(start, stop, step, dtype=torch.float32, device=like.device)
+
+
+def full(like, shape, value):
+    """An array of one number, on the device of `like`."""
+    return torch.full(shape, value, dtype=torch.float32, device=like.device)
+
+
+def normalize(x, mean, std):
+    """Images (B, 3, H, W) less the mean of each channel, divided by its std."""
+    mean, std = (x.new_tensor(values).reshape(-1, 1, 1) for values in (mean, std))
+    return (x - mean) / std
+
+
+def box_prior(x, halves, steps, offsets, clip):
+    """Anchors (1, H * W * A, 4) of a feature map (B, C, H, W), corners in normalized coordinates.
+
+    `halves` are half of the width and height of each of A anchors in parts of the image's height; `steps` and `offsets` are
+    (vertical, horizontal), a step of 0 or less is that of the feature map.
+    """
+    height, width = x.shape[2:]
+    rows, columns = (
+        (torch.arange(count, dtype=torch.float32, device=x.device) + offset) * (step if step > 0 else 1 / count)
+        for count, step, offset in zip((height, width), steps, offsets)
+    )
+    center = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], 2)[:, :, None]  # (H, W, 1, 2)
+    half = torch.tensor(halves, dtype=torch.float32, device=x.device)
+    half = torch.stack([half[:, 0] * height / width, half[:, 1]], 1)
+    corners = torch.cat([center - half, center + half], 3).reshape(1, -1, 4)
+    return corners.clamp(0, 1) if clip else corners
+
+
+def center_form(anchors):
+    """(1, N, 4) corners as center x, center y, width, height."""
+    first, second = anchors.chunk(2, 2)
+    return torch.cat([(first + second) * 0.5, second - first], 2)
+
+
+def in_pixels(anchors, images):
+    """(1, N, 4) normalized coordinates as pixels of images (B, 3, H, W)."""
+    height, width = images.shape[2:]
+    return anchors * torch.tensor([width, height, width, height], dtype=torch.float32, device=anchors.device)

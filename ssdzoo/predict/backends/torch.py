@@ -1,0 +1,159 @@
+"""PyTorch as a backend: modules of `to_torch`, on the CPU and on GPUs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ssdzoo.detections import SCORE_THRESHOLD
+from ssdzoo.errors import CallError, ExportError, SSDZooError
+from ssdzoo.formats.graph_detection import DetectionRule, read_rule
+from ssdzoo.formats.graph_input import NMS_OPERATORS
+from ssdzoo.machine import cores
+from ssdzoo.model_source import ModelSource, SymbolSource
+from ssdzoo.nn.coder import STDS
+from ssdzoo.predict.backends.protocol import HeadOutputs
+from ssdzoo.predict.backends.torch_detection import as_arrays, detect
+from ssdzoo.preset import Preset
+from ssdzoo.quote import short
+
+
+class TorchBackend:
+    """Runs a module on the device of its parameters; see `protocol.Backend`.
+
+    With bf16 the network runs in bf16, and softmax, decoding and NMS in float32, because bf16 would round boxes to whole pixels.
+
+    Args:
+        module: of `to_torch`, also compiled or while it is trained: it is called as it is, in evaluation mode or not. Images
+            (B, 3, H, W) float32 give logits (B, N, C + 1), offsets (B, N, 4) and anchors (1, N, 4).
+        rule: how its detections are found; see `rule_of` and `preset_rule`.
+        precision: "f32", or "bf16".
+
+    Raises:
+        ExportError: when it is called, and torch can't run the module.
+    """
+
+    file: Path | None = None
+    in_flight = 1
+
+    def __init__(self, module: torch.nn.Module, rule: DetectionRule, precision: str = "f32"):
+        self._module, self._rule, self.precision = module, rule, precision
+        self._device = next(module.parameters()).device
+        last = torch.channels_last  # the weights of a 1x1 convolution lie in both orders
+        reordered = any(p.ndim == 4 and p.is_contiguous(memory_format=last) > p.is_contiguous() for p in module.parameters())
+        self._format = last if reordered else torch.contiguous_format
+        name = torch.cuda.get_device_name(self._device) if self._device.type == "cuda" else self._device.type.upper()
+        self.runtime = f"torch {torch.__version__.partition('+')[0]} {name} {precision}"
+
+    def __call__(self, images: np.ndarray) -> tuple:
+        with self._running():
+            logits, offsets, anchors = self._heads(images)
+            return as_arrays(detect(logits, offsets, anchors, self._rule, (images.shape[2], images.shape[3])))
+
+    def head_outputs(self, images: np.ndarray) -> HeadOutputs:
+        with self._running():
+            logits, offsets, _ = self._heads(images)
+            return HeadOutputs(*(outputs.float().cpu().numpy() for outputs in (logits, offsets)))
+
+    def _heads(self, images: np.ndarray) -> tuple:
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            return self._module(batch.contiguous(memory_format=self._format))
+
+    @contextmanager
+    def _running(self) -> Iterator[None]:
+        """Without gradients; float32 is not rounded to TF32, which torch does in convolutions unless it is told."""
+        rounds = torch.backends.cudnn.allow_tf32
+        try:
+            torch.backends.cudnn.allow_tf32 = rounds and self.precision != "f32"
+            with torch.no_grad():
+                yield
+        except RuntimeError as error:
+            raise ExportError(f"torch can't run the network: {short(str(error).strip().splitlines()[0], 300)}") from None
+        finally:
+            torch.backends.cudnn.allow_tf32 = rounds
+
+
+def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> TorchBackend:
+    """The backend of a model, with its weights.
+
+    Args:
+        source: of `ssdzoo.model_source.resolve`, with its weights located; no `.onnx`.
+        ctx: see `torch_device`.
+        precision: "f32" or "bf16".
+
+    Raises:
+        ExportError: a graph that can't be translated, or whose detections are of no known form.
+        SSDZooError: there is no such device.
+        WeightsError: missing or wrong weights.
+    """
+    from ssdzoo.export.torch import to_torch
+
+    device = torch_device(ctx)
+    rule = rule_of(source)
+    if device.type == "cpu":
+        torch.set_num_threads(cores())
+    elif device.type == "cuda":
+        torch.backends.cudnn.benchmark = True  # images have one size
+    return TorchBackend(channels_last(to_torch(source).to(device)), rule, precision)
+
+
+def channels_last(module: torch.nn.Module) -> torch.nn.Module:
+    """The module with the weights of its convolutions in the memory order in which torch is fastest. `module.to` would refuse its
+    anchors, which have five axes."""
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
+def rule_of(source: ModelSource) -> DetectionRule:
+    """How the detections of a model are found: as its graph says, if that ends in detections, or else as its preset says.
+
+    Raises:
+        ExportError: a graph whose detections are of no known form.
+    """
+    if isinstance(source, SymbolSource) and any(node.op in NMS_OPERATORS for node in source.graph.nodes):
+        return read_rule(source.graph)
+    return preset_rule(source.preset)
+
+
+def preset_rule(preset: Preset) -> DetectionRule:
+    """How the detections of a preset's network are found."""
+    return DetectionRule(preset.nms_thresh, preset.nms_topk, preset.post_nms, SCORE_THRESHOLD, STDS)
+
+
+def torch_device(ctx: Any = None) -> torch.device:
+    """The device of a context.
+
+    Args:
+        ctx: None for the CPU, a device of torch or its name, a context of mxnet, or a list of these, of which the first counts.
+
+    Raises:
+        CallError: none of these.
+        SSDZooError: this torch has no CUDA, or the machine no such GPU.
+    """
+    first = ctx[0] if isinstance(ctx, (list, tuple)) else ctx
+    if hasattr(first, "device_type"):  # of mxnet
+        first = f"cuda:{first.device_id}" if first.device_type == "gpu" else "cpu"
+    try:
+        device = torch.device("cpu" if first is None else first)
+    except (RuntimeError, TypeError):
+        raise CallError(f"ctx={first!r}: expected a device of torch, such as cpu or cuda:0") from None
+    if device.type == "cuda":
+        _check_cuda(device)
+    return device
+
+
+def _check_cuda(device: torch.device) -> None:
+    if not torch.cuda.is_available():
+        why = "torch sees no GPU (nvidia-smi shows whether the driver does)"
+        if torch.version.cuda is None:
+            why = "this torch has no CUDA: pip uninstall -y torch && pip install torch"
+        raise SSDZooError(f"{device}: {why}")
+    count = torch.cuda.device_count()
+    if (device.index or 0) >= count:
+        raise SSDZooError(f"{device}: there is no such GPU; torch sees {count}")
