@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ssdzoo.errors import CallError
+from ssdzoo.export.heads import head_symbol
 from ssdzoo.formats.graph_heads import find_heads
 from ssdzoo.formats.symbol_file import Node, SymbolGraph
 from ssdzoo.model_source import SymbolSource
@@ -29,7 +30,8 @@ def with_classes(source: SymbolSource, classes: Sequence[str]) -> tuple[str, dic
     Raises:
         CallError: other classes, and the symbol does not show where its classes are predicted.
     """
-    text, arrays = source.symbol.read_text("utf-8"), dict(source.arrays)
+    text, given = head_symbol(source)
+    arrays = dict(given)
     old, new = list(source.preset.classes or ()), list(classes)
     kept = [name for name in new if name in old]
     story = f"class weights kept from {source.params}: {', '.join(kept) or 'none'}"
