@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import write_params
+from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 from ssdzoo.preset import Preset
 
@@ -29,8 +30,19 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model}: an ONNX file holds no symbol: name the run or the exported model that it was made from")
     if isinstance(source, NetworkSource):
+        _check_mxnet(source)
         return network_heads(source.located().network())
     return source.symbol.read_text("utf-8"), source.arrays
+
+
+def _check_mxnet(source: NetworkSource) -> None:
+    from ssdzoo.runtime import mxnet
+
+    try:
+        mxnet()
+    except SSDZooError as error:
+        hint = "export it with heads= where mxnet runs, and name the folder here: that needs no mxnet"
+        raise SSDZooError(f"{source.model} is built with mxnet: {error}; or {hint}") from None
 
 
 def network_heads(net: Any) -> tuple[str, dict]:
@@ -63,8 +75,8 @@ def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None 
     """
     path = Path(folder) / (name or preset.name)
     text, arrays = network_heads(net)
-    statistics = ("running_mean", "running_var")  # Gluon's names of what mxnet calls auxiliary
-    write_params(f"{path}-0000.params", {f"{'aux' if n.endswith(statistics) else 'arg'}:{n}": a for n, a in arrays.items()})
+    statistics = read_symbol(text).statistics()
+    write_params(f"{path}-0000.params", {f"{'aux' if n in statistics else 'arg'}:{n}": a for n, a in arrays.items()})
     write_text(f"{path}-symbol.json", text)
     write_text(f"{path}.toml", preset.to_toml())
     return path
