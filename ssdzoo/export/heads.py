@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import read_whole, write_text
 from ssdzoo.formats.params_file import read_params, write_params
+from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 from ssdzoo.preset import Preset
 
@@ -32,6 +33,7 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
         source = source.located()
         if source.heads:
             return _text(source.heads), read_params(source.params)
+        _check_mxnet(source)
         return network_heads(source.network())
     return _text(source.symbol), source.arrays
 
@@ -39,6 +41,16 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
 def _text(path: Path) -> str:
     # What is no UTF-8 is no JSON either, which the reader of symbols says.
     return read_whole(path).decode("utf-8", "replace")
+
+
+def _check_mxnet(source: NetworkSource) -> None:
+    from ssdzoo.runtime import mxnet
+
+    try:
+        mxnet()
+    except SSDZooError as error:
+        hint = "export it with heads= where mxnet runs, and name the folder here: that needs no mxnet"
+        raise SSDZooError(f"{source.model} is built with mxnet: {error}; or {hint}") from None
 
 
 def network_heads(net: Any) -> tuple[str, dict]:
@@ -71,8 +83,8 @@ def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None 
     """
     path = Path(folder) / (name or preset.name)
     text, arrays = network_heads(net)
-    statistics = ("running_mean", "running_var")  # Gluon's names of what mxnet calls auxiliary
-    write_params(f"{path}-0000.params", {f"{'aux' if n.endswith(statistics) else 'arg'}:{n}": a for n, a in arrays.items()})
+    statistics = read_symbol(text).statistics()
+    write_params(f"{path}-0000.params", {f"{'aux' if n in statistics else 'arg'}:{n}": a for n, a in arrays.items()})
     write_text(f"{path}-symbol.json", text)
     write_text(f"{path}.toml", preset.to_toml())
     return path
