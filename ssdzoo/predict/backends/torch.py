@@ -98,7 +98,8 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
         torch.set_num_threads(cores())
     elif device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # images have one size
-    return TorchBackend(to_torch(source).to(device).to(memory_format=torch.channels_last), rule, precision)
+    module: torch.nn.Module = to_torch(source).to(device)
+    return TorchBackend(module.to(memory_format=torch.channels_last), rule, precision)
 
 
 def rule_of(source: ModelSource) -> DetectionRule:
