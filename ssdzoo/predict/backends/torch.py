@@ -98,7 +98,7 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
         torch.set_num_threads(cores())
     elif device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # images have one size
-    module: torch.nn.Module = to_torch(source).to(device)
+    module: Any = to_torch(source).to(device)  # torch's hints don't know memory_format
     return TorchBackend(module.to(memory_format=torch.channels_last), rule, precision)
 
 
