@@ -25,7 +25,8 @@ def test_fields_messages_and_lists(tmp_path):
 @pytest.mark.parametrize("text, message", [
     ("layer {", "it ends within a message"), ("}", "a } too many"), ("a: }", "'}' stands where a value was expected"),
     ("a:", "'' stands where a value was expected"), ("5: 5", "'5' stands where the name of a field was expected"),
-    ("a {" * 100, "nested deeper than 20 levels"), ("a: \\", "byte 3 is"), ('a: "b', "byte 3 is"), ("a: [1, {", "stands where a value"),
+    ("a {" * 100, "nested deeper than 20 levels"), ("a: \\", "byte 3 is"), ('a: "b', "byte 3 is"),
+    ("a: [1, {", "stands where a value"),
     ("\0", "cannot be read: not UTF-8 text: byte 0 is zero"), ("a: \u00e9 b: %", "byte 9 is '%'"),
 ])  # fmt: skip
 def test_other_texts(text, message, tmp_path):

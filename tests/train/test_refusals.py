@@ -50,7 +50,8 @@ def test_damaged_arguments_are_reported(tmp_path):
 
 @pytest.mark.parametrize("name, value, expected", [
     ("data", 5, "a path"), ("weights", ["x"], "a path"), ("model", 3, "a text"), ("cache", 4.5, "a path"),
-    ("epochs", "3", "a whole number"), ("epochs", True, "a whole number"), ("lr", "fast", "a number"), ("amp", 1, "true or false"),
+    ("epochs", "3", "a whole number"), ("epochs", True, "a whole number"), ("lr", "fast", "a number"),
+    ("amp", 1, "true or false"),
 ])  # fmt: skip
 def test_a_value_of_another_type_is_refused(name, value, expected):
     with pytest.raises(CallError, match=f"{name}=.*: expected {expected}"):

@@ -55,7 +55,8 @@ def test_what_was_saved_last_and_the_last_epochs(tmp_path):
 
 
 @pytest.mark.parametrize("text, why", [
-    ("", "Expecting value"), ("[]", "list indices"), ("[" * 100_000, "recursion"), ("\0", "byte 0 is zero"), ('{"epoch": 1}', "'step'"),
+    ("", "Expecting value"), ("[]", "list indices"), ("[" * 100_000, "recursion"), ("\0", "byte 0 is zero"),
+    ('{"epoch": 1}', "'step'"),
     ('{"epoch": 1e400, "step": 0, "rows": [], "best_map": null, "sums": {}}', "'epoch' is inf"),
     ('{"epoch": 1, "step": 0, "rows": [5], "best_map": null, "sums": {}}', "its rows are not those of metrics.csv"),
     ('{"epoch": 1, "step": 0, "rows": [], "best_map": "x", "sums": {}}', "'best_map' is 'x'"),

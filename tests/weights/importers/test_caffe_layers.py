@@ -23,8 +23,9 @@ def test_rows_of_a_feature_map(kind, parameters, rows):
 
 
 @pytest.mark.parametrize("parameters, message", [
-    (dict(kernel_size=0), "kernel_size is 0; expected 1 to 4096"), (dict(stride=0), "stride is 0"), (dict(stride=0.5), "stride is 0.5"),
-    (dict(pad=-1), "pad is -1"), (dict(kernel_size="x"), "could not convert"), (dict(kernel_size="1e99"), "not a number that a layer"),
+    (dict(kernel_size=0), "kernel_size is 0; expected 1 to 4096"), (dict(stride=0), "stride is 0"), 
+    (dict(stride=0.5), "stride is 0.5"), (dict(pad=-1), "pad is -1"), (dict(kernel_size="x"), "could not convert"),
+    (dict(kernel_size="1e99"), "not a number that a layer"),
     (dict(kernel_size=301), "makes a feature map without rows of one with 300"),
 ])  # fmt: skip
 def test_impossible_layers(parameters, message):
