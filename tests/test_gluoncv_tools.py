@@ -80,3 +80,15 @@ def test_what_export_block_wrote_is_loaded(net, tmp_path):
     detector = ssdzoo.load(tmp_path / "cats-symbol.json")
     assert detector.preset.base_size == (300, 300)
     assert len(detector(PIXELS, score=0.0)[0]) == 100
+
+
+def test_its_vgg_extractor_is_a_backbone_of_ours():
+    from gluoncv.model_zoo.ssd.vgg_atrous import vgg16_atrous_300
+
+    sizes, ratios = [30, 60, 111, 162, 213, 264, 315], [[1, 2, 0.5]] + [[1, 2, 0.5, 3, 1 / 3]] * 3 + [[1, 2, 0.5]] * 2
+    steps = [8, 16, 32, 64, 100, 300]
+    net = ssdzoo.get_ssd(None, 300, vgg16_atrous_300(pretrained=False), [], sizes, ratios, steps, ["cat"])
+    net.initialize(mx.init.Xavier())
+    with mx.autograd.train_mode():
+        logits, offsets, anchors = net(mx.nd.zeros((1, 3, 300, 300)))
+    assert (logits.shape, offsets.shape, anchors.shape) == ((1, 8732, 2), (1, 8732, 4), (1, 8732, 4))

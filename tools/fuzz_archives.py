@@ -6,7 +6,8 @@ file as MXNet's server has them, or a `.npz`. Each goes through the reader of it
 folder, a device or a sparse file of 40 GB.
 
 It found that OpenCV's importer of Caffe ends the process (SIGSEGV) where a layer of a `.prototxt` fits no weights; since then
-both files are read without OpenCV. It found a hang: numpy opens a `.npz` by its name, and a FIFO waits.
+both files are read without OpenCV. It found a hang (numpy opens a `.npz` by its name, and a FIFO waits), and an OSError for a zip
+with bzip2 in it. Otherwise 20,000 inputs of seed 100 gave clear errors or arrays.
 """
 
 import io

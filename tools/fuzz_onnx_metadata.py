@@ -5,7 +5,7 @@ after random changes of its bytes. Some have another input or output, or changed
 find objects in one image with onnxruntime.
 
 It found an `nms` that is a number, texts that are not UTF-8 (onnxruntime raises UnicodeDecodeError, protobuf gives bytes), and
-outputs of shapes that don't fit each other. 11,363 inputs gave nothing else.
+outputs of shapes that don't fit each other. 20,000 inputs of seed 100 gave nothing else.
 """
 
 import json

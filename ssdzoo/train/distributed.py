@@ -22,6 +22,8 @@ from ssdzoo.progress import counted
 from ssdzoo.runtime import cpu_settings
 
 _SERVE = [sys.executable, "-c", "from ssdzoo.runtime import mxnet; mxnet()"]
+# A worker that is stopped may wait inside of mxnet and cannot clean up. Python's tracker does it then, and would warn of it.
+_QUIET_TRACKER = "ignore::UserWarning:multiprocessing.resource_tracker"
 _PATIENCE = 10  # seconds in which processes end by themselves
 
 
@@ -67,6 +69,7 @@ def launch(arguments: list, workers: int, servers: int, hosts: list | None = Non
     common = {
         "DMLC_PS_ROOT_URI": address, "DMLC_PS_ROOT_PORT": str(_free_port()),
         "DMLC_NUM_WORKER": str(workers), "DMLC_NUM_SERVER": str(servers),
+        "PYTHONWARNINGS": ",".join(filter(None, (os.environ.get("PYTHONWARNINGS"), _QUIET_TRACKER))),
     }  # fmt: skip
     if not hosts:
         common["DMLC_NODE_HOST"] = address

@@ -104,6 +104,8 @@ QUICK = ("check_data model", "train base_weights", "export weights", "predict mo
     "line", [pytest.param(line, id=id, marks=[pytest.mark.long] * (id not in QUICK)) for id, line in LINES.items()]
 )
 def test_one_clear_error(line, kind, places, tmp_path, monkeypatch):
+    if line == LINES["train cache"] and kind == "folder":
+        pytest.skip("as it should be")
     monkeypatch.chdir(tmp_path)
     words = []
     for word in line.split():
@@ -115,7 +117,9 @@ def test_one_clear_error(line, kind, places, tmp_path, monkeypatch):
             else:
                 put(kind, path)
             word = path
-        words.append(places.get(word, tmp_path / f"new.{suffix}" if stem == "NEW" else word))
+        words.append(places.get(word, tmp_path / f"new{dot}{suffix}" if stem == "NEW" else word))
     out, err = ssdzoo(*words, status=None)
     lines = [text for text in err.splitlines() if text.startswith("ssdzoo: ")]
-    assert len(lines) == 1 and len(err) < 1500 and not list(tmp_path.glob("new*/*")), (out, err)
+    goes_on = line == LINES["predict images"]  # with the other images
+    assert len(lines) == 1 + (goes_on and kind != "folder") and len(err) < 1500, (out, err)
+    assert goes_on or not list(tmp_path.glob("new*/*"))
