@@ -15,6 +15,7 @@ LAYERS = (
     "runtime",
     "boxes class_names detections preset",
     "formats metrics anchors",
+    "exported_files",
     "zoo",
     "data.image_header data.images data.video data.record data.index",
     "data.formats",
