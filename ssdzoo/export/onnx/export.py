@@ -28,7 +28,8 @@ _LARGEST = 2**31 - 2**20  # bytes; protobuf can't hold a message of 2 GiB
 def to_onnx(symbol_json: str | Path | SymbolGraph, params: str | Path | dict, out: str | Path, *,
             size: Sequence[int] | None = None, dynamic_size: bool = False, opset: int = 17, raw: bool = False,
             with_preprocess: bool = False, classes: Sequence[str] | None = None, mean: Sequence[float] | None = None,
-            std: Sequence[float] | None = None, preset: str = "", max_detections: int | None = None, suppress: str | None = None) -> Path:  # fmt: skip
+            std: Sequence[float] | None = None, preset: str = "", max_detections: int | None = None,
+            suppress: str | None = None) -> Path:  # fmt: skip
     """Writes an exported SSD (of ssdzoo, GluonCV, or an older one with MultiBoxDetection) as ONNX; needs no mxnet. Of the symbol
     of a training, as mxnet-ssd and SageMaker save it, the detection is taken.
 
