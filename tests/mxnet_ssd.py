@@ -1,4 +1,4 @@
-"""Models as mxnet-ssd and SageMaker save them: the graph of the training or of the deployment, built with mxnet's own operators."""
+"""Models as mxnet-ssd and SageMaker save them: the graph of the training or of the deployment, of mxnet's own operators."""
 
 import json
 import tarfile
@@ -20,7 +20,8 @@ SIZES_512 = [(0.07, 0.1025), (0.15, 0.2121), (0.3, 0.3674), (0.45, 0.5196), (0.6
 def _conv(x, name, filters, kernel=3, stride=1, pad=None, dilate=1, **kwargs):
     pad = kernel // 2 * dilate if pad is None else pad
     return mx.sym.Convolution(
-        x, name=name, num_filter=filters, kernel=(kernel,) * 2, stride=(stride,) * 2, pad=(pad,) * 2, dilate=(dilate,) * 2, **kwargs
+        x, name=name, num_filter=filters, kernel=(kernel,) * 2, stride=(stride,) * 2, pad=(pad,) * 2, dilate=(dilate,) * 2,
+        **kwargs,
     )  # fmt: skip
 
 

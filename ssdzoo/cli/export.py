@@ -3,7 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from ssdzoo.cli.options import FORCE, Gpus, Mean, Model, Std, Weights, check_files, check_folder, option, prepare
+from ssdzoo.cli.options import (
+    FORCE,
+    Classes,
+    Gpus,
+    Mean,
+    Model,
+    Std,
+    Suppress,
+    Weights,
+    check_files,
+    check_folder,
+    option,
+    prepare,
+)
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
@@ -21,6 +34,8 @@ def export(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    classes: Classes = None,
+    suppress: Suppress = None,
     gpus: Gpus = None,
     force: Annotated[bool, FORCE] = False,
     opset: Annotated[int, option("Version of the ONNX operator set.", panel=_ONNX)] = 17,
@@ -39,13 +54,13 @@ def export(
         check_folder(out)
     options = {"opset": opset, "raw": raw, "with_preprocess": with_preprocess, "dynamic_size": dynamic_size}
     if format == "onnx":
-        _export_onnx(_resolved(model, weights, mean, std), out, gpus, force, options)
+        _export_onnx(_resolved(model, weights, mean, std, classes, suppress), out, gpus, force, options)
     elif format != "symbol":
         raise CallError(f"no format {format!r}; there are symbol and onnx")
     elif options != {"opset": 17, "raw": False, "with_preprocess": False, "dynamic_size": False}:
         raise CallError("--opset, --raw, --with-preprocess and --dynamic-size are for --format onnx")
     else:
-        _export_symbol(_resolved(model, weights, mean, std), out, gpus, force)
+        _export_symbol(_resolved(model, weights, mean, std, classes, suppress), out, gpus, force)
 
 
 def _resolved(*given: Any) -> "ModelSource":

@@ -4,7 +4,21 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, Gpus, Json, Mean, Model, Std, Weights, argument, check_folder, option, prepare
+from ssdzoo.cli.options import (
+    BACKEND,
+    Classes,
+    Gpus,
+    Json,
+    Mean,
+    Model,
+    Std,
+    Suppress,
+    Weights,
+    argument,
+    check_folder,
+    option,
+    prepare,
+)
 from ssdzoo.errors import DataError
 from ssdzoo.progress import counted
 
@@ -20,6 +34,8 @@ def predict(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    classes: Classes = None,
+    suppress: Suppress = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -30,7 +46,7 @@ def predict(
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, contexts, weights, precision, mode, mean, std)
+    detector = load(model, backend, contexts, weights, precision, mode, mean, std, classes, suppress)
     failed = []
     with WorkProgress() as progress:
 
