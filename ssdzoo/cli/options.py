@@ -86,7 +86,7 @@ def number_option(help: str, panel: str | None = None) -> Any:
 Mean = Annotated[Optional[Any], number_option(_MEAN)]
 Std = Annotated[Optional[Any], number_option(_STD)]
 Classes = Annotated[Optional[Any], option(
-    "Names of the classes of an exported model that does not name them, with commas in between; or a file with one a line.",
+    "Names of the classes, where the model does not name them, with commas in between; or a file with one a line.",
     parser=class_names, metavar="A,B,...|FILE", show_default="a classes.txt beside it; or numbers")]  # fmt: skip
 Suppress = Annotated[Optional[str], suppress_option()]
 Json = Annotated[bool, option("Print results as JSON on standard output.", "--json")]

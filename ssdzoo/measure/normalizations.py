@@ -30,7 +30,7 @@ class Normalization:
     used_by: str
     mean: tuple
     std: tuple
-    mAP: float | None = None  # noqa: N815  the name that it has everywhere
+    mAP: float | None = None
 
 
 NORMALIZATIONS = (
