@@ -121,17 +121,18 @@ def photos(count: int, seed: int = 0) -> list:
 
 
 def build(network: str, size: int, classes: int = 3, training: bool = True, divisor: int = 8, mean=(123, 117, 104),
-          force_suppress: bool = False) -> Model:  # fmt: skip
+          force_suppress: bool = False, calibrated: bool = True) -> Model:  # fmt: skip
     """A model with random parameters that find objects all over an image.
 
     Args:
         network: "vgg16_reduced", or "resnet50".
         divisor: of the numbers of channels.
         mean: of the pixels that it takes.
+        calibrated: False leaves out what takes time, so that nothing is found.
     """
     with mx.name.NameManager():
         symbol, heads = _symbol(network, size, classes, training, divisor, force_suppress)
-    return Model(symbol, _parameters(symbol, heads, size, classes, mean), size, classes)
+    return Model(symbol, _parameters(symbol, heads if calibrated else [], size, classes, mean), size, classes)
 
 
 def _symbol(network, size, classes, training, divisor, force_suppress):
@@ -194,11 +195,13 @@ def _parameters(symbol, heads, size, classes, mean) -> dict:
     for name, shape in zip(symbol.list_arguments(), shapes):
         if len(shape) == 4 and name.endswith("weight"):
             spread = np.sqrt(2 / np.prod(shape[1:])) / (60 if name == "conv1_1_weight" else 1)
-            given[name] = rng.normal(0, spread, shape)
+            given[name] = rng.standard_normal(shape, np.float32) * np.float32(spread)
         elif name != "data" and name != "label":
             given[name] = np.full(shape, 20 if name.endswith("scale") else 1 if name.endswith("gamma") else 0)
     given = {name: mx.nd.array(value) for name, value in given.items()}
     auxiliary = {n: mx.nd.ones(s) if n.endswith("var") else mx.nd.zeros(s) for n, s in zip(symbol.list_auxiliary_states(), more)}
+    if not heads:
+        return _named(given, auxiliary)
     outputs = [f"{name}_{what}_pred_conv" for name in heads for what in ("loc", "cls")]
     internals = symbol.get_internals()
     before = mx.sym.Group([internals[f"{name}_output"] for name in outputs])
@@ -215,4 +218,8 @@ def _parameters(symbol, heads, size, classes, mean) -> dict:
             bias[:: classes + 1] += 1
         given[f"{name}_weight"] *= scale
         given[f"{name}_bias"] = mx.nd.array(bias)
+    return _named(given, auxiliary)
+
+
+def _named(given: dict, auxiliary: dict) -> dict:
     return {f"arg:{n}": a for n, a in given.items()} | {f"aux:{n}": a for n, a in auxiliary.items()}
