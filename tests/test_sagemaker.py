@@ -163,7 +163,7 @@ def test_an_nms_of_gluoncv_across_classes(tmp_path):
     net.export(str(tmp_path / "x"))
     own, other, across = (ssdzoo.load(tmp_path / "x", suppress=s)(PHOTOS[0], 0.0)[0] for s in (None, "per-class", "across"))
     np.testing.assert_array_equal(own.boxes, other.boxes)
-    assert overlap(own) > 0.9 and overlap(across) < 0.5
+    assert overlap(own) > 0.5 > overlap(across)
     found = ssdzoo.load(tmp_path / "x", "onnxruntime", suppress="across")(PHOTOS[0], 0.0)[0]
     np.testing.assert_allclose(found.scores, across.scores, atol=1e-5)
     np.testing.assert_allclose(found.boxes, across.boxes, atol=0.01)

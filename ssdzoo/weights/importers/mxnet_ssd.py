@@ -26,11 +26,10 @@ _FIRST_MAPS = {300: (38, 19), 512: (64, 32)}  # H and W of relu4_3 and relu7
 _VARIANCES = (0.1, 0.1, 0.2, 0.2)
 # A parameter that only this backbone has, and what it is called.
 _OTHERS = (
+    ("DBstage", "a DenseNet"),
     ("stage3_unit23_", "a pre-activation ResNet-101"),
     ("stage1_unit1_", "a pre-activation ResNet-50"),
     ("mixed_", "an Inception-v3"),
-    ("DBstage", "a DenseNet"),
-    ("dw_", "a MobileNet"),
     ("_dw", "a MobileNet"),
 )
 
