@@ -22,7 +22,7 @@ from ssdzoo.zoo import find_preset
 
 _GENERATORS = {"ssd": SSDAnchorGenerator, "lite": LiteAnchorGenerator}
 Weights = bool | str | Path  # True for published weights, or a file
-_EXTRACTOR_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool", "dilation")
+_EXTRACTOR_ARGS = ("use_1x1_transition", "use_bn", "reduce_ratio", "min_depth", "global_pool", "dilation", "last_kernel")
 
 
 def get_model(name: str | Path | Preset, ctx: Any = None, classes: Sequence[str] | None = None, pretrained: Weights = False,
@@ -94,8 +94,8 @@ def get_ssd(name: str | None, base_size: int | Sequence[int], features: Any, fil
         ctx: context or list of contexts; with it the network is initialized. None leaves that to the caller.
         root: folder of the published weights.
         kwargs: of `SSDNetwork`; `use_1x1_transition`, `use_bn`, `reduce_ratio`, `min_depth`, `global_pool` of `FeatureExpander`;
-            `dilation` of a VGG's conv6; GluonCV's `norm_layer`, `norm_kwargs` and `minimal_opset`, which change nothing, as in
-            GluonCV's presets.
+            `dilation` of a VGG's conv6, `last_kernel` of its last convolution at 512 pixels; GluonCV's `norm_layer`,
+            `norm_kwargs` and `minimal_opset`, which change nothing, as in GluonCV's presets.
 
     Raises:
         CallError: arguments that don't fit together; names what was expected.

@@ -1,8 +1,14 @@
 """The names of a network's classes, as a user gives them."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from ssdzoo.errors import CallError
+from ssdzoo.files import read_whole
+from ssdzoo.quote import brief
+
+_MOST_BYTES = 1 << 20  # of a list
 
 
 def class_names(classes: Iterable[str]) -> list[str]:
@@ -19,3 +25,41 @@ def class_names(classes: Iterable[str]) -> list[str]:
     if not names or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
         raise CallError(f"classes={names}: expected different names, such as ['cat', 'dog']")
     return names
+
+
+def read_class_names(path: str | Path) -> list[str]:
+    """The names in a file, one a line.
+
+    Raises:
+        CallError: it can't be read, holds no names, or one twice.
+    """
+    try:
+        text = read_whole(path, _MOST_BYTES).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise CallError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    return parse_class_names(text, str(path))
+
+
+def parse_class_names(text: str, where: str) -> list[str]:
+    """The names in a text, one a line; `where` names it in errors.
+
+    Raises:
+        CallError: no names, or one twice.
+    """
+    names = [line.strip() for line in text.splitlines() if line.strip()]
+    if not names:
+        raise CallError(f"{where}: no class names; expected one a line")
+    if len(set(names)) < len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise CallError(f"{where}: class {brief(twice)} is there twice")
+    return names
+
+
+def numbered_names(count: int) -> list[str]:
+    """Names for classes that nothing names: "class 0", "class 1" and so on."""
+    return [f"class {i}" for i in range(count)]
+
+
+def are_numbered(names: Sequence[str]) -> bool:
+    """Whether nobody has named these classes."""
+    return list(names) == numbered_names(len(names))

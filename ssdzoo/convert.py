@@ -1,18 +1,23 @@
 """From a file of weights to a parameter file by attribute paths, checked against its network, with its table beside it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.build import get_model
+from ssdzoo.class_names import are_numbered, numbered_names
 from ssdzoo.errors import CallError
+from ssdzoo.exported_files import find_exported
 from ssdzoo.files import file_hash
 from ssdzoo.formats.file_kind import file_kind
+from ssdzoo.formats.model_archive import is_archive
 from ssdzoo.formats.network_params import holds_detector, read_network_params
+from ssdzoo.model_source import Numbers, SymbolSource, resolve
 from ssdzoo.preset import Preset
 from ssdzoo.weights.file_classes import class_count, known_classes, table_beside
 from ssdzoo.weights.importers import ImportedDetector, read_detector
+from ssdzoo.weights.importers.mxnet_ssd import import_mxnet_ssd
 from ssdzoo.weights.matching import match
 from ssdzoo.zoo import find_preset
 
@@ -48,22 +53,24 @@ class Conversion:
 
 
 def convert(source: str | Path, target: str | Path, model: str | Path | None = None, classes: list | None = None,
-            force: bool = False) -> Conversion:  # fmt: skip
+            force: bool = False, mean: Numbers | None = None, std: Numbers | None = None) -> Conversion:  # fmt: skip
     """Writes the weights of `source` to `target` and the preset with its classes beside it, as NAME.params and NAME.toml.
 
     Args:
-        source: parameter file in any naming of GluonCV's or ssdzoo's, a state dict or `.safetensors` of a module of
-            `ssdzoo.export.to_torch`, or a detector that `ssdzoo.weights.importers.read_detector` reads.
+        source: parameter file in any naming of GluonCV's or ssdzoo's; a state dict or `.safetensors` of a module of
+            `ssdzoo.export.to_torch`; a detector that `ssdzoo.weights.importers.read_detector` reads; or an exported model of
+            mxnet-ssd or SageMaker on VGG-16, such as `model.tar.gz`.
         target: a path that ends in `.params`.
         model: name of a preset, or a table (`.toml`). Parameter files need it, unless their table is beside them; other files
             say themselves what they are.
         classes: names of the classes. By default those of the model, else of the source's sidecar, else "class 0" and so on.
         force: replaces existing files.
+        mean, std: of an exported model that does not say them: see `ssdzoo.model_source.resolve`.
 
     Raises:
         CallError: `target` exists, has another suffix, or is `source`; a wrong number of `classes`; no `model`, or another one
             than the file's.
-        WeightsError: the file cannot be read, or is not of this model.
+        WeightsError: the file cannot be read, or is not of this model; an exported model of another architecture.
     """
     source, target = Path(source), Path(target)
     sidecar = target.with_suffix(".toml")
@@ -74,8 +81,10 @@ def convert(source: str | Path, target: str | Path, model: str | Path | None = N
     for path in (target, sidecar):
         if path.exists() and not force:
             raise CallError(f"{path} is there already: choose another name, or replace it with force=")
-    if file_kind(source) in ("torch", "safetensors", "caffe") and not holds_detector(source):
-        detector = read_detector(source, classes)
+    exported = _of_mxnet_ssd(source, classes, mean, std)
+    if exported or (file_kind(source) in ("torch", "safetensors", "caffe") and not holds_detector(source)):
+        detector = read_detector(source, classes) if exported is None else _import(exported)
+        source = exported.files[0] if exported else source
         if model and find_preset(model).name != detector.preset.name:
             raise CallError(
                 f"{source} is a {detector.origin}, which becomes {detector.preset.name}, not {model}: leave out model="
@@ -89,6 +98,29 @@ def convert(source: str | Path, target: str | Path, model: str | Path | None = N
         source, target, sidecar, preset.name, list(preset.classes or ()), len(detector.arrays), renamed, cast,
         file_hash(source), file_hash(target), list(detector.notes),
     )  # fmt: skip
+
+
+def _of_mxnet_ssd(source: Path, classes: list | None, mean: Numbers | None, std: Numbers | None) -> SymbolSource | None:
+    """The exported model that a path names, if its graph ends in MultiBoxDetection; None for a parameter file that is converted
+    by its names."""
+    if is_archive(source) or find_exported(source):
+        found = resolve(source, None, mean, std, classes)
+        assert isinstance(found, SymbolSource)
+        if found.input.multi_box:
+            return found
+        if source.suffix != ".params":
+            raise CallError(f"{source} is not a model of mxnet-ssd: name its parameter file, and its model with model=")
+    if mean is not None or std is not None:
+        raise CallError(f"{source}: mean= and std= are for exported models of mxnet-ssd and SageMaker: leave them out")
+    return None
+
+
+def _import(exported: SymbolSource) -> ImportedDetector:
+    detector = import_mxnet_ssd(exported.graph, exported.arrays, exported.preset, exported.params)
+    if not are_numbered(detector.preset.classes or ()):
+        return detector
+    note = f"nobody names its {len(detector.preset.classes or ())} classes: name them with classes=, or edit the sidecar"
+    return replace(detector, notes=(*detector.notes, note))
 
 
 def _match(source: Path, model: str | Path | None, classes: list | None) -> tuple[ImportedDetector, int, int]:
@@ -116,5 +148,5 @@ def _with_classes(preset: Preset, source: Path, classes: list | None) -> tuple[P
     if chosen is None:
         # Not VOC's names where there are 20: this is a model of the user's own.
         note = f"the file does not name its {count} classes: name them with classes=, or edit the sidecar"
-        return preset.with_classes(f"class {i}" for i in range(count)), (note,)
+        return preset.with_classes(numbered_names(count)), (note,)
     return preset.with_classes(chosen), ()

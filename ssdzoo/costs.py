@@ -13,6 +13,7 @@ from importlib import resources
 from math import prod
 from typing import Any
 
+from ssdzoo.class_names import numbered_names
 from ssdzoo.preset import Preset, parse_toml
 
 CUSTOM_CLASSES = 20  # of a preset that takes its classes from the user
@@ -38,7 +39,7 @@ def class_count(preset: Preset) -> int:
 
 def with_some_classes(preset: Preset) -> Preset:
     """The preset itself, or with `CUSTOM_CLASSES` classes where it names none."""
-    return preset if preset.classes else preset.with_classes(f"class {i}" for i in range(CUSTOM_CLASSES))
+    return preset if preset.classes else preset.with_classes(numbered_names(CUSTOM_CLASSES))
 
 
 def preset_key(preset: Preset) -> str:

@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.anchors.levels import Level
+from ssdzoo.class_names import numbered_names
 from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.exported_files import ExportedFiles
 from ssdzoo.files import file_hash
 from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
-from ssdzoo.formats.params_file import read_params, strip_prefix
-from ssdzoo.formats.symbol_file import SymbolGraph, read_symbol
+from ssdzoo.formats.symbol_file import SymbolGraph
 from ssdzoo.formats.weights_file import open_weights
-from ssdzoo.preset import Preset, read_fields, read_preset
+from ssdzoo.preset import Preset, read_preset
 from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.converted import find_detector
 
@@ -159,42 +160,71 @@ class NetworkSource(_Source):
 
 @dataclass(frozen=True)
 class SymbolSource(_Source):
-    """An exported model: `NAME-symbol.json` with `NAME-0000.params`, and the sidecar `NAME.toml` where there is one.
+    """An exported model: `NAME-symbol.json` with `NAME-0000.params`, in a folder or in an archive. A sidecar, a list of classes,
+    and SageMaker's hyperparameters may say more of it.
 
     Attributes:
-        symbol, params: the two files.
-        sidecar: a whole preset, some fields of one, or None.
+        exported: its files.
         given: (mean, std) that the user gave, three numbers each, or None. They win over the sidecar's.
+        classes: the names that the user gave, or None.
+        suppress: what its NMS compares, "per-class" or "across"; None for what its graph says.
     """
 
     model: str
-    symbol: Path
-    params: Path
-    sidecar: Path | None = None
+    exported: ExportedFiles
     given: tuple | None = None
+    classes: tuple | None = None
+    suppress: str | None = None
 
     @property
     def name(self) -> str:
-        return self.symbol.name.removesuffix("-symbol.json")
+        return self.exported.name
+
+    @property
+    def symbol(self) -> Path:
+        """For messages: it is read as `graph`."""
+        return self.exported.symbol
+
+    @property
+    def params(self) -> Path:
+        """For messages: it is read as `arrays`."""
+        return self.exported.params
 
     @property
     def files(self) -> list[Path]:
-        return [file for file in (self.params, self.symbol, self.sidecar) if file]
+        return self.exported.on_disk
 
     @cached_property
     def known(self) -> dict:
-        """The fields of a preset that the sidecar holds, and those that the user gave."""
-        fields = read_fields(self.sidecar) if self.sidecar else {}
+        """The fields of a preset that its files say, and those that the user gave."""
+        fields = {**self.exported.hyperparameters()[0], **self.exported.sidecar_fields()}
+        if self._names[0]:
+            fields["classes"] = tuple(self._names[0])
         return {**fields, "mean": self.given[0], "std": self.given[1]} if self.given else fields
 
     @cached_property
+    def _names(self) -> tuple:
+        """(names of the classes or None, who says them)."""
+        count = self.exported.hyperparameters()[1]
+        for names, who in (
+            (self.classes, "classes= names"),
+            (self.exported.sidecar_fields().get("classes"), "its sidecar names"),
+            (self.exported.listed_classes(), f"{self.exported.classes} names"),
+            (count and numbered_names(count), f"{self.exported.hyperparams} says"),
+        ):
+            if names:
+                return names, who
+        return None, ""
+
+    @cached_property
     def graph(self) -> SymbolGraph:
-        return read_symbol(self.symbol)
+        """The graph of its detection."""
+        return self.exported.graph(self.suppress)
 
     @cached_property
     def arrays(self) -> dict:
         """{name: array} of the parameters, names without `arg:` and `aux:`."""
-        return {strip_prefix(name): array for name, array in read_params(self.params).items()}
+        return self.exported.arrays()
 
     @cached_property
     def input(self) -> GraphInput:
@@ -214,19 +244,25 @@ class SymbolSource(_Source):
 
     @cached_property
     def preset(self) -> Preset:
-        """From the sidecar, and what that leaves out from the graph, which takes mxnet for an unknown input size.
+        """From what is known, and what that leaves out from the graph, which takes mxnet for an unknown input size.
 
         Raises:
             WeightsError: not the detections of an SSD, or its input size is not known.
-            CallError: as `normalization`.
+            CallError: as `normalization`; a wrong number of classes.
         """
         mean, std = self.normalization
-        if self.sidecar is None or "backbone" not in self.known:
-            return infer_preset(self.graph, self.arrays, {**self.known, "mean": mean, "std": std})
-        return replace(read_preset(self.sidecar), mean=mean, std=std)
+        if "backbone" not in self.known:
+            known = {**self.known, "mean": mean, "std": std}
+            return infer_preset(self.graph, self.arrays, known, self.exported.sidecar, self._names[1])
+        preset = read_preset(self.exported.sidecar)
+        names, count = self.known.get("classes") or (), len(preset.classes or ())
+        if count and len(names) != count:
+            raise CallError(f"{self.symbol}: has {count} classes, {self._names[1]} {len(names)}")
+        return replace(preset, mean=mean, std=std, classes=names or None)
 
     def digest(self, *more: str) -> str:
-        return super().digest(*(map(str, self.given or ())), *more)
+        said = (*(self.given or ()), *(self.classes or ()), *([self.suppress] if self.suppress else []))
+        return super().digest(*map(str, said), *more)
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """What a user's MODEL is: the one place that decides it, which weights go with it, and what `auto` runs it with."""
 
 import importlib.util
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ssdzoo.errors import CallError, WeightsError
+from ssdzoo.class_names import class_names
+from ssdzoo.errors import CallError
+from ssdzoo.exported_files import find_exported
+from ssdzoo.formats.detection_graph import check_suppress
 from ssdzoo.model_kinds import ModelSource, NetworkSource, OnnxSource, SymbolSource
 from ssdzoo.preset import check_fields, read_preset
 from ssdzoo.weights.file_classes import find_params, known_classes
@@ -22,34 +24,38 @@ BACKENDS = ("auto", *sorted(_NEEDS))
 Numbers = float | Sequence[float]  # of all channels, or of red, green and blue
 
 
-def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers | None = None,
-            std: Numbers | None = None) -> ModelSource:  # fmt: skip
+def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers | None = None, std: Numbers | None = None,
+            classes: Iterable[str] | None = None, suppress: str | None = None) -> ModelSource:  # fmt: skip
     """What a user named.
 
     Args:
-        model: the name of a preset, a table (`.toml`), a run folder, an exported model (its folder, one of its files, or their
-            common path), an `.onnx` file, or a parameter file that `convert` wrote with its table.
+        model: the name of a preset, a table (`.toml`), a run folder, an exported model (its folder, one of its files, their
+            common path, or an archive of them such as SageMaker's `model.tar.gz`), an `.onnx` file, or a parameter file that
+            `convert` wrote with its table.
         weights: for a preset or a table: its parameter file, or a run folder; for a run: other weights than its best.
         mean, std: of RGB in 0..1, for an exported model that does not say them: its input is (pixel / 255 - mean) / std. One
             number for all channels or three. Numbers above 1 are of pixels 0..255: (123, 117, 104) and 1
             (`ssdzoo.formats.graph_input.GraphInput.normalization`).
+        classes: names of the classes of an exported model; by default those of its sidecar, or of a `classes.txt` beside it.
+        suppress: what the NMS of an exported model compares: "per-class", the boxes of one class, or "across", of all classes.
+            None leaves it as its graph says.
 
     Raises:
         CallError: none of these; several exported models in a folder; `weights` beside a model that contains its own; one of
-            `mean` and `std` alone, or beside a model that has its own.
-        WeightsError: an exported model without its parameters.
+            `mean` and `std` alone; these, `classes` or `suppress` beside a model that has its own.
+        WeightsError: an exported model without its parameters; an archive that can't be read.
     """
     path, name, given = Path(model), str(model), _normalization(mean, std)
-    exported = None if name.endswith(".onnx") else _find_exported(path)
+    check_suppress(suppress)
+    exported = None if name.endswith(".onnx") else find_exported(path)
     converted = path.suffix == ".params" and path.is_file() and path.with_suffix(".toml").is_file()
     if weights is not None and (exported or converted or name.endswith(".onnx")):
         raise CallError(f"{model} contains its weights: leave weights= out")
+    if exported:
+        return SymbolSource(name, exported, given, None if classes is None else tuple(class_names(classes)), suppress)
+    _refuse_given(name, None if name.endswith(".onnx") else given, classes, suppress)
     if name.endswith(".onnx"):
         return OnnxSource(name, path, given)
-    if exported:
-        return SymbolSource(name, *exported, given)
-    if given:
-        raise CallError(f"{model} has its own mean and std: leave mean= and std= out, which are for exported models")
     if converted:
         return NetworkSource(name, read_preset(path.with_suffix(".toml")), path, path.with_suffix(".toml"))
     if _is_run(model):
@@ -61,10 +67,22 @@ def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers 
     if weights is None:
         return NetworkSource(name, preset, None, own_table)
     weights = find_params(weights)
-    classes = preset.classes or known_classes(weights)
-    if classes is None:
+    names = preset.classes or known_classes(weights)
+    if names is None:
         raise CallError(f"{weights} does not name its classes (no model.toml beside it): name the run folder instead")
-    return NetworkSource(name, preset.with_classes(classes), weights, own_table)
+    return NetworkSource(name, preset.with_classes(names), weights, own_table)
+
+
+def _refuse_given(model: str, given: tuple | None, classes: Any, suppress: str | None) -> None:
+    """
+    Raises:
+        CallError: something that only an exported model needs to be told.
+    """
+    said = {"mean and std": given and "mean= and std=", "class names": classes and "classes=", "NMS": suppress and "suppress="}
+    for what, arguments in said.items():
+        if arguments:
+            which = "which are" if " and " in arguments else "which is"
+            raise CallError(f"{model} has its own {what}: leave {arguments} out, {which} for exported models")
 
 
 def _normalization(mean: Numbers | None, std: Numbers | None) -> tuple | None:
@@ -82,26 +100,6 @@ def _is_run(model: str | Path) -> bool:
     """Whether a folder is meant: not one that only happens to have a preset's name."""
     path = Path(model)
     return path.is_dir() and ((path / "model.toml").is_file() or str(model) not in list_models())
-
-
-def _find_exported(path: Path) -> tuple[Path, Path, Path | None] | None:
-    """(symbol file, parameter file of the highest epoch, sidecar or None) of an exported model; None where there is none."""
-    if path.is_dir():
-        symbols = sorted(path.glob("*-symbol.json"))
-        if len(symbols) > 1:
-            raise CallError(f"{path} holds {len(symbols)} exported models; name one of {', '.join(p.name for p in symbols)}")
-    else:
-        stem = re.sub(r"(-symbol\.json|-\d{4}\.params)$", "", path.name)
-        symbols = [p for p in [path.with_name(f"{stem}-symbol.json")] if p.is_file()]
-    if not symbols:
-        return None
-    stem = symbols[0].name.removesuffix("-symbol.json")
-    params = [path] if re.search(r"-\d{4}\.params$", path.name) and path.is_file() else []
-    params += sorted(symbols[0].parent.glob(f"{stem}-[0-9][0-9][0-9][0-9].params"), reverse=True)
-    if not params:
-        raise WeightsError(f"{symbols[0]}: its parameters {stem}-0000.params are missing")
-    sidecar = symbols[0].with_name(f"{stem}.toml")
-    return symbols[0], params[0], sidecar if sidecar.is_file() else None
 
 
 def installed_backends() -> list[str]:

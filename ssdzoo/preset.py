@@ -64,12 +64,13 @@ class Preset:
     shared_predictors: bool = False
     separable: bool = False
     dilation: int | None = None
+    last_kernel: int | None = None
 
     @property
     def network_args(self) -> dict:
         """The keyword arguments of `get_ssd`, but for `classes`."""
         (height, width), kernel = self.base_size, self.predictor_kernel
-        optional = {field: getattr(self, field) for field in ("min_depth", "reduce_ratio", "dilation")}
+        optional = {field: getattr(self, field) for field in ("min_depth", "reduce_ratio", "dilation", "last_kernel")}
         return {
             "name": self.backbone,
             "base_size": height if height == width else self.base_size,
@@ -180,6 +181,7 @@ _CHECKS = {
     "shared_predictors": (_flag, "true or false"),
     "separable": (_flag, "true or false"),
     "dilation": (_up_to(64), "a whole number, 6 or 1"),
+    "last_kernel": (lambda v: _integer(v) and v in (3, 4), "3 or 4"),
 }
 assert set(_CHECKS) == {f.name for f in fields(Preset)}
 

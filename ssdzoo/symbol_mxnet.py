@@ -14,7 +14,7 @@ _MOST_BYTES = 16 << 30  # of all values of a graph together, for one image
 
 
 def parse_symbol(graph: SymbolGraph) -> Any:
-    """The mxnet Symbol of a graph that `read_symbol` read. A softmax with labels is one without.
+    """The mxnet Symbol of a graph that `read_symbol` read.
 
     Raises:
         ExportError: it has an operator that mxnet lacks, one with impossible arguments, a node with another number of inputs than
@@ -23,7 +23,7 @@ def parse_symbol(graph: SymbolGraph) -> Any:
     from ssdzoo.runtime import mx
 
     try:
-        symbol = mx.sym.load_json(json.dumps(_without_labels(graph)))
+        symbol = mx.sym.load_json(json.dumps(graph.raw))
         whole = json.loads(symbol.tojson())  # of an old file, as mxnet brought it up to date
     except (mx.base.MXNetError, ValueError) as error:
         raise ExportError(f"{graph.source}: doesn't load: {reason(error)}") from None
@@ -40,16 +40,6 @@ def parse_symbol(graph: SymbolGraph) -> Any:
         if number and number >= (1 if node["op"] == "null" else _arity(node, arity, graph.source)[1]):
             raise ExportError(f"{graph.source}: node {brief(node['name'])} ({node['op']}) has no output {number}")
     return symbol
-
-
-def _without_labels(graph: SymbolGraph) -> dict:
-    """The JSON of a graph. A prediction has no labels, so a SoftmaxOutput over the channels becomes a softmax."""
-    nodes = list(graph.raw["nodes"])
-    for node in graph.nodes:
-        if node.op in ("SoftmaxOutput", "Softmax") and node.flag("multi_output"):
-            first = nodes[node.index]["inputs"][:1]
-            nodes[node.index] = {"op": "softmax", "name": node.name, "attrs": {"axis": "1"}, "inputs": first}
-    return {**graph.raw, "nodes": nodes}
 
 
 def _arity(node: dict, known: dict, source: str) -> tuple[int, int]:

@@ -10,16 +10,17 @@ import numpy as np
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.formats.graph_input import MULTI_BOX_DETECTION, NMS_OPERATORS, GraphInput, input_of
 from ssdzoo.formats.params_file import strip_prefix
-from ssdzoo.formats.symbol_file import SymbolGraph, with_outputs
+from ssdzoo.formats.symbol_file import Node, SymbolGraph, with_outputs
 from ssdzoo.preset import Preset
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol
 from ssdzoo.zoo import default_class_names
 
 _MOST_CLASSES = 10_000
+_ON_THE_WAY = ("softmax", "softmaxactivation", "softmaxoutput", "transpose")  # from the logits of mxnet-ssd to its scores
 _MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
 
 
-def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
+def infer_preset(graph: SymbolGraph, arrays: dict, known: dict, sidecar: Path, names_by: str = "its sidecar names") -> Preset:
     """The Preset of an exported SSD.
 
     The number of classes is that of the class logits; their names are VOC's for 20 and COCO's for 80, else "class 0" and so
@@ -32,6 +33,8 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
         arrays: the parameters, names with or without `arg:`.
         known: {field: value} of the preset, from a sidecar; these are not inferred. A mean and a std are not used where the
             graph normalizes its own input.
+        sidecar: where the user may write what can't be inferred.
+        names_by: who says the classes that are known, for an error.
 
     Raises:
         ExportError: several variables may be its input.
@@ -65,14 +68,14 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict) -> Preset:
         "std": std,
     }
     if "base_size" not in fields:
-        fields["base_size"] = _input_size(graph, arrays, [anchors[i] for i in sorted(anchors)], taken)
-    count = _count_classes(graph, arrays, known, taken, bool(anchors))
+        fields["base_size"] = _input_size(graph, arrays, [anchors[i] for i in sorted(anchors)], taken, sidecar)
+    count = _count_classes(graph, arrays, known, taken, bool(anchors), sidecar)
     if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
-        raise CallError(f"{path}: has {count} classes, its sidecar names {len(fields['classes'])}")
+        raise CallError(f"{path}: has {count} classes, {names_by} {len(fields['classes'])}")
     return Preset(**fields)
 
 
-def _count_classes(graph: SymbolGraph, arrays: dict, known: dict, taken: GraphInput, ours: bool) -> int:
+def _count_classes(graph: SymbolGraph, arrays: dict, known: dict, taken: GraphInput, ours: bool, sidecar: Path) -> int:
     """Without the background. The class logits of GluonCV's and ssdzoo's networks are reshaped to (B, N, C + 1), and the box
     offsets to (B, N, 4). Of other graphs the classes are those of MultiBoxDetection's scores (B, C + 1, N), or what `known` says.
 
@@ -85,6 +88,8 @@ def _count_classes(graph: SymbolGraph, arrays: dict, known: dict, taken: GraphIn
         shape = _shape_of(graph, scores, arrays, known["base_size"], taken)
         if shape and len(shape) == 3 and shape[1] > 1:
             return shape[1] - 1
+    if not ours and detection and (width := _logit_width(graph, detection)):
+        return width - 1
     shapes = [node.numbers("shape") for node in graph.nodes if node.op in ("Reshape", "reshape")]
     widths = [shape[2] for shape in shapes if len(shape) == 3 and shape[:2] == [0, -1] and shape[2] > 0]
     others = {width for width in widths if width != 4} or set(widths if ours else ())
@@ -94,14 +99,19 @@ def _count_classes(graph: SymbolGraph, arrays: dict, known: dict, taken: GraphIn
     if len(others) == 1 and 1 < min(others) <= _MOST_CLASSES:
         return int(others.pop()) - 1
     if not ours:
-        path = Path(graph.source)
-        raise WeightsError(f"{path}: its classes can't be counted: write classes = [NAMES] into {sidecar_of(path)}")
+        wanted = f"write classes = [NAMES] into {sidecar}"
+        raise WeightsError(f"{graph.source}: its classes can't be counted: {wanted}")
     raise WeightsError(f"{graph.source}: its classes can't be counted: no class logits (B, N, classes + 1) in it")
 
 
-def sidecar_of(symbol: Path) -> Path:
-    """The path of the sidecar of a symbol's file."""
-    return symbol.with_name(symbol.name.removesuffix("-symbol.json") + ".toml")
+def _logit_width(graph: SymbolGraph, detection: Node) -> int | None:
+    """C + 1, where the scores of MultiBoxDetection are the softmax of logits that are reshaped to (B, N, C + 1), as in
+    mxnet-ssd; else None."""
+    node = graph.producer(detection, 0)
+    while node.op.lower() in _ON_THE_WAY and node.inputs:
+        node = graph.producer(node, 0)
+    shape = node.numbers("shape") if node.op in ("Reshape", "reshape") else []
+    return int(shape[2]) if len(shape) == 3 and 1 < shape[2] <= _MOST_CLASSES else None
 
 
 def _shape_of(graph: SymbolGraph, output: tuple, arrays: dict, size: tuple, taken: GraphInput) -> tuple | None:
@@ -113,7 +123,7 @@ def _shape_of(graph: SymbolGraph, output: tuple, arrays: dict, size: tuple, take
     return check_shapes(symbol, graph.source, **known, **{taken.name: image_shape(size, taken)})[0]
 
 
-def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInput) -> tuple:
+def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInput, sidecar: Path) -> tuple:
     """(H, W) pixels: the size at which the steps of the anchors times the sizes of the feature maps agree best with the input.
 
     Tried are the sizes that the last feature map covers exactly; of equally good ones the smallest is taken. No anchors, which
@@ -134,10 +144,8 @@ def _input_size(graph: SymbolGraph, arrays: dict, anchors: list, taken: GraphInp
                     best[axis] = error, int(sides[axis])
         if all(side for _, side in best):
             return best[0][1], best[1][1]
-    path = Path(graph.source)
-    raise WeightsError(
-        f"{path}: its input size can't be inferred from its anchors: write base_size = [HEIGHT, WIDTH] into {sidecar_of(path)}"
-    )
+    wanted = f"write base_size = [HEIGHT, WIDTH] into {sidecar}"
+    raise WeightsError(f"{graph.source}: its input size can't be inferred from its anchors: {wanted}")
 
 
 def _map_sizes(graph: SymbolGraph, slices: list, arrays: dict, size: list, taken: GraphInput) -> np.ndarray:

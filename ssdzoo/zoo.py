@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ssdzoo.class_names import numbered_names
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset, check_preset, parse_toml, read_preset
 from ssdzoo.suggest import did_you_mean
@@ -76,7 +77,7 @@ def default_class_names(count: int) -> list[str]:
         names = list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes or ())
         if len(names) == count:
             return names
-    return [f"class {i}" for i in range(count)]
+    return numbered_names(count)
 
 
 def near_models(name: str, similarity: float = 0.5) -> str:

@@ -25,6 +25,7 @@ from ssdzoo.demo.shapes import write_shapes
 from ssdzoo.detections import Detections
 from ssdzoo.runtime import mxnet
 from tests.command import ssdzoo
+from tests.mxnet_ssd import build, pack
 from tests.serve.servers import client
 from tests.shared import BCCD
 
@@ -145,6 +146,8 @@ def workspace(tmp_path_factory):
         old = get_model("ssd_512_resnet18_v1_custom", classes=["cat", "dog"])
         old.initialize(mx.init.Xavier())
         old.save_parameters("OLD.params")
+        sagemaker = build("resnet50", 128, classes=3, mean=(0, 0, 0))
+        pack(sagemaker.write(Path("sagemaker")), Path("model.tar.gz"))
     return folder
 
 

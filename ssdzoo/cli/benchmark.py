@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.options import Json, Mean, Model, Std, Weights, option, separated, wide_console
+from ssdzoo.cli.options import Json, Mean, Model, Std, Suppress, Weights, option, separated, wide_console
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 
@@ -23,6 +23,7 @@ def benchmark(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    suppress: Suppress = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
@@ -32,9 +33,9 @@ def benchmark(
     from ssdzoo.measure.timings import remember
     from ssdzoo.model_source import resolve
 
-    chosen, batches = _runtimes(resolve(model, weights, mean, std), backends), _batches(batch)
+    chosen, batches = _runtimes(resolve(model, weights, mean, std, suppress=suppress), backends), _batches(batch)
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
-        subject = measure.find_subject(model, folder, weights, mean, std)
+        subject = measure.find_subject(model, folder, weights, mean, std, suppress)
         paths = measure.list_jpegs(images or draw_jpegs(folder), count)
         rows = measure.benchmark(subject, paths, chosen, batches, rounds, gluoncv, progress.say)
         if subject.weights:  # what was exported does not say its architecture

@@ -1,5 +1,7 @@
 """`ssdzoo compare`: whether two models, or one with two runtimes, find the same."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
@@ -16,6 +18,7 @@ from ssdzoo.cli.options import (
     number_option,
     option,
     prepare_backend,
+    suppress_option,
     wide_console,
 )  # fmt: skip
 from ssdzoo.errors import CallError
@@ -26,6 +29,10 @@ _SIDES, _LIMITS = "The two sides", "What counts as the same"
 _BACKEND = "mxnet, onnxruntime, openvino, torch, or auto, the fastest that is installed."
 _MEAN = "Mean of RGB in 0..1 or of pixels 0..255, where {} is an exported model that does not say it."
 _STD = "Std in the unit of the mean, likewise."
+_TRY = (
+    "Run A alone on --data with each mean and std that is in use, and say which one it was trained with; for an exported model "
+    "that does not say it."
+)
 _DECIDE = "boxes and scores decide"
 Backend = Annotated[Optional[str], option(_BACKEND, panel=_SIDES, show_default="mxnet; auto for an .onnx")]
 Precision = Annotated[str, option("Of openvino and torch: f32 or bf16.", panel=_SIDES)]
@@ -33,7 +40,7 @@ Precision = Annotated[str, option("Of openvino and torch: f32 or bf16.", panel=_
 
 def compare(
     a: Annotated[str, argument(f"The model to trust: {_HELP}.")],
-    b: Annotated[str, argument("The model to check, likewise; may be the same with another backend.")],
+    b: Annotated[Optional[str], argument("The model to check, likewise; may be the same with another backend.")] = None,
     images: Annotated[Optional[Path], option("An image, or a folder of images.", show_default=False)] = None,
     data: Annotated[Optional[Path], option("A data set with true boxes, in place of --images.", show_default=False)] = None,
     split: Annotated[str, option(f"Images of --data. {PARTS}")] = "test",
@@ -50,6 +57,9 @@ def compare(
     std_a: Annotated[Optional[Any], number_option(_STD, _SIDES)] = None,
     mean_b: Annotated[Optional[Any], number_option(_MEAN.format("B"), _SIDES)] = None,
     std_b: Annotated[Optional[Any], number_option(_STD, _SIDES)] = None,
+    suppress_a: Annotated[Optional[str], suppress_option(_SIDES)] = None,
+    suppress_b: Annotated[Optional[str], suppress_option(_SIDES)] = None,
+    try_normalizations: Annotated[bool, option(_TRY, "--try-normalizations")] = False,
     score: Annotated[float, option("Minimum score of a detection.", panel=_LIMITS, min=0, max=1)] = 0.1,
     box_tolerance: Annotated[float, option("Maximum difference of a coordinate, in pixels.", panel=_LIMITS, min=0)] = 0.05,
     score_tolerance: Annotated[float, option("Maximum difference of a score.", panel=_LIMITS, min=0)] = 1e-4,
@@ -64,19 +74,29 @@ def compare(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Run two models on the same images and certify that they find the same; exit status 1 where they don't."""
+    if try_normalizations:
+        _refuse_for_one(b, data)
+        _try_normalizations(a, data, split, format, image_folder, backend_a, suppress_a, gpus, as_json)
+        return
+    if b is None:
+        raise CallError("name the model to check, too: A may be compared with itself, with another backend")
     if (images is None) == (data is None):
         raise CallError("name the images to compare on: either --images DIR, or --data DATA with true boxes")
     if map_tolerance is not None and data is None:
         raise CallError("--map-tolerance needs true boxes: name a data set with --data in place of --images")
     check_folder(out)
     devices = _devices(gpus, backend_a, backend_b), _devices(gpus, backend_b, backend_a)
-    from ssdzoo.cli.progress import load_data
+    from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
+    from ssdzoo.measure.evaluate import name_classes
 
-    left = open_side(a, backend_a, devices[0], weights_a, precision_a, mean_a, std_a)
-    right = open_side(b, backend_b, devices[1], weights_b, precision_b, mean_b, std_b)
+    left = open_side(a, backend_a, devices[0], weights_a, precision_a, mean_a, std_a, suppress=suppress_a)
+    right = open_side(b, backend_b, devices[1], weights_b, precision_b, mean_b, std_b, suppress=suppress_b)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
+    if data:
+        with WorkProgress() as progress:
+            name_classes(left.detector, data, format, progress)
     records = None if data is None else load_data(data, split, left.detector.names, format, image_folder).records
     show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
 
@@ -87,6 +107,42 @@ def _devices(gpus: str | None, backend: str | None, other: str | None) -> list |
 
     on_cpu = gpus and other == "torch" and backend in (None, "mxnet") and not runs_on(gpus)
     return prepare_backend(None if on_cpu else gpus, backend)
+
+
+def _refuse_for_one(b: str | None, data: Path | None) -> None:
+    if b is not None:
+        raise CallError(f"--try-normalizations is for one model: leave {b} out")
+    if data is None:
+        raise CallError("--try-normalizations needs true boxes: name a data set with --data")
+
+
+def _try_normalizations(model, data, split, format, image_folder, backend, suppress, gpus, as_json: bool) -> None:
+    """Prints the mAP of a model with each normalization, and the options of the best one."""
+    devices = prepare_backend(gpus, backend)
+    from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.measure import normalizations
+    from ssdzoo.measure.evaluate import plain
+
+    with WorkProgress() as progress:
+        tried = normalizations.try_normalizations(
+            model, data, split, format=format, image_folder=image_folder, backend=backend, ctx=devices, suppress=suppress,
+            progress=progress,
+        )  # fmt: skip
+    doubt, best = normalizations.verdict(tried), f"--mean {_numbers(tried[0].mean)} --std {_numbers(tried[0].std)}"
+    if as_json:
+        print(json.dumps({"tried": [plain(asdict(each)) for each in tried], "best": None if doubt else best}, indent=1))
+        return
+    table = PlainTable("mean", "std", "used by", "mAP (voc07)")
+    for each in tried:
+        table.add_row(_numbers(each.mean), _numbers(each.std), each.used_by, f"{each.mAP:.4f}")
+    output = wide_console()
+    output.print(table)
+    output.print(f"not clear: {doubt}" if doubt else f"trained with: {best}", soft_wrap=True)
+
+
+def _numbers(values: tuple) -> str:
+    """As an option takes them."""
+    return ",".join(f"{value:g}" for value in (values if len(set(values)) > 1 else values[:1]))
 
 
 def show_certificate(a, b, trial, out: Path, as_json: bool) -> None:

@@ -5,12 +5,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.options import FORCE, Json, argument, option, separated
+from ssdzoo.cli.options import FORCE, Classes, Json, Mean, Std, argument, option
 from ssdzoo.progress import counted
 
 _OLD = (
     ".params in any naming of GluonCV's; .pth or .safetensors of a model that ssdzoo exported to torch, of torchvision's "
-    "ssd300_vgg16 or of ssd.pytorch; or .caffemodel with its .prototxt beside it."
+    "ssd300_vgg16 or of ssd.pytorch; .caffemodel with its .prototxt beside it; or a model of SageMaker or mxnet-ssd on VGG-16: "
+    "model.tar.gz, or its folder."
 )
 
 
@@ -18,17 +19,16 @@ def convert(
     old: Annotated[Path, argument(_OLD)],
     new: Annotated[Path, argument("Parameter file to write. Its table NEW.toml is written beside it.")],
     model: Annotated[Optional[str], option("The model of a .params: the name of a preset, or a table (.toml).")] = None,
-    classes: Annotated[
-        Optional[str], option("Names of the classes, separated by commas, where the model has none.", metavar="A,B,...")
-    ] = None,
+    classes: Classes = None,
+    mean: Mean = None,
+    std: Std = None,
     force: Annotated[bool, FORCE] = False,
     as_json: Json = False,
 ) -> None:
     """Check a file of weights against a model, and write it as a parameter file of ssdzoo."""
     from ssdzoo.convert import convert as convert_file
 
-    names = separated(classes) if classes else None
-    done = convert_file(old, new, model, names, force)
+    done = convert_file(old, new, model, classes, force, mean, std)
     if as_json:
         print(json.dumps(asdict(done), indent=1, default=str))
         return

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Optional
 from ssdzoo.cli.options import (
     BACKEND,
     PARTS,
+    Classes,
     Data,
     Gpus,
     ImageFolder,
@@ -14,6 +15,7 @@ from ssdzoo.cli.options import (
     Mean,
     Model,
     Std,
+    Suppress,
     Weights,
     check_folder,
     console,
@@ -47,6 +49,8 @@ def evaluate(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    classes: Classes = None,
+    suppress: Suppress = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -63,7 +67,9 @@ def evaluate(
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    detector = load(model, backend, devices, weights, precision, mean=mean, std=std)
+    detector = load(model, backend, devices, weights, precision, mean=mean, std=std, classes=classes, suppress=suppress)
+    with WorkProgress() as progress:
+        evaluation.name_classes(detector, data, data_format, progress)
     dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
     about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}

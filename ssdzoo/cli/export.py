@@ -3,7 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
-from ssdzoo.cli.options import FORCE, Gpus, Mean, Model, Std, Weights, check_files, check_folder, option, prepare, separated
+from ssdzoo.cli.options import (
+    FORCE,
+    Classes,
+    Gpus,
+    Mean,
+    Model,
+    Std,
+    Suppress,
+    Weights,
+    check_files,
+    check_folder,
+    option,
+    prepare,
+)
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
@@ -18,10 +31,10 @@ _RAW = "Give the head outputs (class logits, box offsets, anchors) in place of d
 _WITH_PREPROCESS = "Take uint8 RGB images (B, H, W, 3) and normalize them inside."
 _LAYOUT = "ssdzoo: a module of its own. torchvision: NAME.pth, a state dict of torchvision's ssd300_vgg16."
 _ONLY_HEADS = "Write the head outputs as a symbol: what --engine torch trains where mxnet is not installed."
-_CLASSES = (
-    "Names of the classes of a network to train, separated by commas: a preset gets new heads on the weights of its backbone."
+_BASE_WEIGHTS = (
+    "Where the backbone of a preset starts from that gets new heads for --classes: a file, the name of one that train can "
+    "download, or none for random weights."
 )
-_BASE_WEIGHTS = "Where that backbone starts from: a file, the name of one that train can download, or none for random weights."
 
 
 def export(
@@ -31,6 +44,8 @@ def export(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    classes: Classes = None,
+    suppress: Suppress = None,
     gpus: Gpus = None,
     force: Annotated[bool, FORCE] = False,
     opset: Annotated[int, option("Version of the ONNX operator set.", panel=_ONNX)] = 17,
@@ -39,7 +54,6 @@ def export(
     dynamic_size: Annotated[bool, option("Take images of any height and width.", "--dynamic-size", panel=_ONNX)] = False,
     layout: Annotated[str, option(_LAYOUT, panel=_TORCH)] = "ssdzoo",
     heads: Annotated[bool, option(_ONLY_HEADS, "--heads", panel=_HEADS)] = False,
-    classes: Annotated[Optional[str], option(_CLASSES, panel=_HEADS, metavar="A,B,...")] = None,
     base_weights: Annotated[Optional[str], option(_BASE_WEIGHTS, panel=_HEADS, metavar="FILE", show_default="published")] = None,
 ) -> None:
     """Export a model: as a symbol that MXNet loads without ssdzoo, as ONNX for today's runtimes, or as a torch module.
@@ -58,11 +72,11 @@ def export(
         raise CallError("--opset, --raw, --with-preprocess and --dynamic-size are for --format onnx")
     if heads and format != "symbol":
         raise CallError("--heads is for --format symbol")
-    if not heads and (classes or base_weights):
-        raise CallError("--classes and --base-weights are for --heads")
+    if not heads and base_weights:
+        raise CallError("--base-weights is for --heads")
     if layout != "ssdzoo" and format != "torch":
         raise CallError("--layout is for --format torch")
-    source = _resolved(model, weights, mean, std)
+    source = _resolved(model, weights, mean, std, None if heads else classes, suppress)
     if format == "onnx":
         _export_onnx(source, out, gpus, force, options)
     elif format == "torch":
@@ -93,7 +107,7 @@ def _check_symbol(source: "ModelSource", out: Path, force: bool) -> None:
     check_files([out / f"{source.name}{end}" for end in ("-symbol.json", "-0000.params", ".toml")], force)
 
 
-def _export_heads(source: "ModelSource", out: Path, force: bool, classes: str | None, base_weights: str | None) -> None:
+def _export_heads(source: "ModelSource", out: Path, force: bool, classes: list[str] | None, base_weights: str | None) -> None:
     from ssdzoo.model_source import NetworkSource
 
     if not isinstance(source, NetworkSource):
@@ -108,7 +122,7 @@ def _export_heads(source: "ModelSource", out: Path, force: bool, classes: str | 
         source = source.located()
         net, preset, story = source.network(), source.preset, ""
     else:
-        net, preset, story = _new_network(source, separated(classes), base_weights)
+        net, preset, story = _new_network(source, classes, base_weights)
     path = export_heads(net, preset, out, source.name)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml{story}")
 

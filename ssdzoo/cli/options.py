@@ -51,6 +51,7 @@ _MEAN = (
     "123,117,104."
 )
 _STD = "Standard deviation that the pixels less the mean are divided by, in the same unit; 1 for none, of pixels 0..255."
+_SUPPRESS = "Boxes that NMS compares, whatever an exported model says: per-class, those of one class, or across, of all classes."
 
 
 def numbers(text: str) -> tuple:
@@ -70,6 +71,18 @@ def separated(text: str) -> list[str]:
     return [name.strip() for name in text.split(",")]
 
 
+def class_names(text: str) -> list[str]:
+    """The names of an option such as cat,dog, or those in a file with one a line."""
+    from ssdzoo.class_names import read_class_names
+
+    return read_class_names(text) if os.path.isfile(text) else separated(text)
+
+
+def suppress_option(panel: str | None = None) -> Any:
+    """What an NMS compares."""
+    return option(_SUPPRESS, panel=panel, metavar="per-class|across", show_default="as it says")
+
+
 def number_option(help: str, panel: str | None = None) -> Any:
     """An option of numbers with commas in between."""
     return option(help, panel=panel, parser=numbers, metavar="R,G,B", show_default=False)
@@ -77,6 +90,10 @@ def number_option(help: str, panel: str | None = None) -> Any:
 
 Mean = Annotated[Optional[Any], number_option(_MEAN)]
 Std = Annotated[Optional[Any], number_option(_STD)]
+Classes = Annotated[Optional[Any], option(
+    "Names of the classes, where the model does not name them, with commas in between; or a file with one a line.",
+    parser=class_names, metavar="A,B,...|FILE", show_default="a classes.txt beside it; or numbers")]  # fmt: skip
+Suppress = Annotated[Optional[str], suppress_option()]
 Json = Annotated[bool, option("Print results as JSON on standard output.", "--json")]
 
 

@@ -6,12 +6,14 @@ from typing import Annotated
 
 from ssdzoo.cli.options import (
     BACKEND,
+    Classes,
     Gpus,
     Json,
     Mean,
     Model,
     Precision,
     Std,
+    Suppress,
     Weights,
     argument,
     check_folder,
@@ -33,6 +35,8 @@ def predict(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    classes: Classes = None,
+    suppress: Suppress = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -43,7 +47,7 @@ def predict(
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, devices, weights, precision, mode, mean, std)
+    detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress)
     failed = []
     with WorkProgress() as progress:
 

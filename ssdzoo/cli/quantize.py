@@ -8,12 +8,14 @@ from ssdzoo.cli.compare import show_certificate
 from ssdzoo.cli.options import (
     FORCE,
     PARTS,
+    Classes,
     Format,
     ImageFolder,
     Json,
     Mean,
     Model,
     Std,
+    Suppress,
     Weights,
     check_files,
     check_folder,
@@ -45,6 +47,8 @@ def quantize(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    classes: Classes = None,
+    suppress: Suppress = None,
     force: Annotated[bool, FORCE] = False,
     as_json: Json = False,
 ) -> None:
@@ -54,17 +58,21 @@ def quantize(
     check_folder(out)
     from ssdzoo.model_source import resolve
 
-    path = out / f"{resolve(model, weights, mean, std).name}-int8.onnx"
+    path = out / f"{resolve(model, weights, mean, std, classes, suppress).name}-int8.onnx"
     check_files([path], force)
     prepare_backend(None, "onnxruntime")
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.export.int8.quantize import quantize_onnx
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
+    from ssdzoo.measure.evaluate import name_classes
 
-    side = open_side(model, "onnxruntime", weights=weights, mean=mean, std=std)
+    side = open_side(model, "onnxruntime", weights=weights, mean=mean, std=std, classes=classes, suppress=suppress)
     before = side.detector.backend.file
     assert before  # onnxruntime runs a file
+    if data:
+        with WorkProgress() as progress:
+            name_classes(side.detector, data, format, progress)
     names = side.detector.names
     records = load_data(data, split, names, format, image_folder).records if data else None
     chosen = _spread(images or _training_images(data, names, format, image_folder), count)

@@ -32,15 +32,11 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
     if isinstance(source, NetworkSource):
         source = source.located()
         if source.heads:
-            return _text(source.heads), read_params(source.params)
+            # What is no UTF-8 is no JSON either, which the reader of symbols says.
+            return read_whole(source.heads).decode("utf-8", "replace"), read_params(source.params)
         _check_mxnet(source)
         return network_heads(source.network())
-    return _text(source.symbol), source.arrays
-
-
-def _text(path: Path) -> str:
-    # What is no UTF-8 is no JSON either, which the reader of symbols says.
-    return read_whole(path).decode("utf-8", "replace")
+    return json.dumps(source.graph.raw), source.arrays
 
 
 def _check_mxnet(source: NetworkSource) -> None:

@@ -32,7 +32,7 @@ def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str |
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model} is an ONNX file already")
     if isinstance(source, SymbolSource):
-        return to_onnx(source.symbol, source.arrays, onnx_file(out, source.name), **{**_known(source, options), **options})
+        return to_onnx(source.graph, source.arrays, onnx_file(out, source.name), **{**_known(source, options), **options})
     source = source.located()
     with tempfile.TemporaryDirectory() as folder:
         symbol, params = source.network(ctx).export(Path(folder) / source.preset.name)
@@ -49,7 +49,11 @@ def _known(source: SymbolSource, options: dict) -> dict:
     """What the user and the sidecar say about an exported model, or else its name, if that is a preset's."""
     if "backbone" in source.known:
         return _options(source.preset)
-    named = {"base_size": find_preset(source.name).base_size} if source.name in list_models() and not source.sidecar else {}
+    named = (
+        {"base_size": find_preset(source.name).base_size}
+        if source.name in list_models() and not source.exported.sidecar_fields()
+        else {}
+    )
     known = {**named, **source.known}
     return {
         "preset": source.name,

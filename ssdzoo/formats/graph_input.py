@@ -62,7 +62,8 @@ class GraphInput:
         if self.multi_box and (mean is None or std is None):
             raise CallError(
                 f"{source}: a graph with MultiBoxDetection does not say how images are normalized: give mean= and std=, or write "
-                "both into its .toml. Models of mxnet-ssd take mean 123,117,104 and std 1, SageMaker's samples mean 0 and std 1"
+                "both into its .toml. Models of mxnet-ssd take mean 123,117,104 and std 1, SageMaker's samples mean 0 and std 1; "
+                "`ssdzoo compare MODEL --data DATA --try-normalizations` finds out which is right"
             )
         pixels = self.multi_box and max(std or (0,)) >= 1
         return in_unit(mean or IMAGENET_MEAN, std or IMAGENET_STD, source, pixels)

@@ -14,7 +14,7 @@ from ssdzoo.quote import brief, short
 _LONGEST = 10_000  # characters of an attribute; those of real ones are a list of anchor sizes at most
 _MOST_NODES = 20_000  # of a graph; one with a thousand classes has 4,000
 _MOST_BYTES = 64 << 20  # of a file
-_KINDS = ("param", "attr", "attrs")  # where the attributes of a node lay in MXNet 0.7, 0.8 and from 1.0 on
+KINDS = ("param", "attr", "attrs")  # where the attributes of a node lay in MXNet 0.7, 0.8 and from 1.0 on
 # Numbers that mxnet divides by, allocates or loops over without a look: (minimum, maximum) by the attribute's name.
 _POSITIVE = "kernel stride dilate num_group num_filter num_hidden num_args num_outputs scale"
 _COUNTS = "pad adj pad_width sections nsize reps depth block_size"
@@ -124,8 +124,8 @@ def with_outputs(graph: SymbolGraph, outputs: list) -> SymbolGraph:
     return replace(graph, outputs=list(outputs), raw=raw)
 
 
-def read_symbol(source: str | Path) -> SymbolGraph:
-    """The graph of a symbol file (a path), or of its text.
+def read_symbol(source: str | Path, name: str = "the symbol") -> SymbolGraph:
+    """The graph of a symbol file (a path), or of its text, which errors call `name`.
 
     Files of MXNet 0.7 to 1.9 are read: the attributes of a node lay in `param` or `attr` before they lay in `attrs`.
 
@@ -133,7 +133,7 @@ def read_symbol(source: str | Path) -> SymbolGraph:
         ExportError: missing, not a symbol, one that points at nodes that are not there, or one with impossible numbers in its
             attributes; mxnet reads beyond its memory, or ends the process, where some of these do.
     """
-    text, name = str(source), "the symbol"
+    text = str(source)
     if not text.lstrip().startswith("{"):
         name = text
         try:
@@ -192,7 +192,7 @@ def _graph(name: str, data: dict) -> SymbolGraph:
 def _raw_node(name: str, fields: dict) -> dict:
     """The JSON of a node, of the types that mxnet reads."""
     raw: dict = {"op": _text(fields["op"]), "name": _text(fields["name"])}
-    for kind in _KINDS:
+    for kind in KINDS:
         if kind in fields:
             raw[kind] = {_text(key): _text(str(value)) for key, value in fields[kind].items()}
     raw["inputs"] = [[*_entry(entry), 0] for entry in fields["inputs"]]
@@ -201,7 +201,7 @@ def _raw_node(name: str, fields: dict) -> dict:
 
 
 def _node(index: int, raw: dict) -> Node:
-    attrs = {key: value for kind in _KINDS for key, value in raw.get(kind, {}).items()}
+    attrs = {key: value for kind in KINDS for key, value in raw.get(kind, {}).items()}
     op, attrs = older_name(raw["op"], attrs)
     return Node(index, op, raw["name"], attrs, tuple((i, n) for i, n, _ in raw["inputs"]), "subgraphs" in raw)
 

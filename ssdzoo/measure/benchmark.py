@@ -38,7 +38,7 @@ class Subject(NamedTuple):
     """What is measured.
 
     Attributes:
-        model, weights, mean, std: as `ssdzoo.predict.load.load` takes them.
+        model, weights, mean, std, suppress: as `ssdzoo.predict.load.load` takes them.
         name: of the preset, under which GluonCV may know the model, which is then a table with a parameter file; else None.
         trained: False for random weights.
     """
@@ -49,6 +49,12 @@ class Subject(NamedTuple):
     trained: bool = True
     mean: Numbers | None = None
     std: Numbers | None = None
+    suppress: str | None = None
+
+    @property
+    def given(self) -> dict:
+        """The arguments of `load` beside the model."""
+        return {"weights": self.weights, "mean": self.mean, "std": self.std, "suppress": self.suppress}
 
 
 def runtimes(backends: list[str]) -> list[str]:
@@ -101,7 +107,7 @@ def benchmark(subject: Subject, images: list, backends: list[str], batches: Sequ
 def _write_int8(subject: Subject, images: list, out: Path) -> None:
     from ssdzoo.export.int8.quantize import quantize_onnx
 
-    detector = load(subject.model, "onnxruntime", weights=subject.weights, mean=subject.mean, std=subject.std)
+    detector = load(subject.model, "onnxruntime", **subject.given)
     chosen = list(dict.fromkeys(images))[:_CALIBRATED]
     # Random weights do not show how many convolutions must stay in float.
     float_first = None if subject.trained else 1
@@ -137,7 +143,7 @@ def _measure(task: dict) -> dict | None:
     if task["runtime"] == GLUONCV:
         return _measure_gluoncv(task)
     tune_cpu()
-    given = {key: task[key] for key in ("weights", "mean", "std")}
+    given = {key: task[key] for key in ("weights", "mean", "std", "suppress")}
     detector = load(task["model"], task["runtime"].removesuffix(INT8), **given)
     detector.batch_size = batch = task["batch"]
     images = task["images"]
@@ -200,16 +206,16 @@ def _times(action: Callable, items: Iterable) -> list[float]:
 
 
 def find_subject(model: str | Path, folder: str | Path, weights: str | Path | None = None, mean: Numbers | None = None,
-                 std: Numbers | None = None) -> Subject:  # fmt: skip
+                 std: Numbers | None = None, suppress: str | None = None) -> Subject:  # fmt: skip
     """What a user calls a model: a table and a parameter file, written to `folder`, with random parameters for a preset without
     weights; or an exported model as it is.
 
     Raises:
         CallError: no such model.
     """
-    source = resolve(model, weights, mean, std)
+    source = resolve(model, weights, mean, std, suppress=suppress)
     if not isinstance(source, NetworkSource):
-        return Subject(source.model, mean=mean, std=std)
+        return Subject(source.model, mean=mean, std=std, suppress=suppress)
     preset, trained, table = with_some_classes(source.preset), source.has_weights, Path(folder) / "model.toml"
     params = source.params if trained else _write_random(preset, Path(folder) / "random.params")
     write_text(table, preset.to_toml())

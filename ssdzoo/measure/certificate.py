@@ -1,7 +1,7 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -98,9 +98,10 @@ class Certificate:
 
 
 def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
-              precision: str = "f32", mean: Numbers | None = None, std: Numbers | None = None) -> Side:  # fmt: skip
+              precision: str = "f32", mean: Numbers | None = None, std: Numbers | None = None,
+              classes: Iterable[str] | None = None, suppress: str | None = None) -> Side:  # fmt: skip
     """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
-    source = resolve(model, weights, mean, std)
+    source = resolve(model, weights, mean, std, classes, suppress)
     detector = open_source(source, backend, ctx, precision)
     made = detector.backend.file  # an ONNX file that was made of it
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])

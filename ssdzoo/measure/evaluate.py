@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ssdzoo.class_names import are_numbered
 from ssdzoo.data import Dataset, load_dataset
 from ssdzoo.data.check.object_limit import too_many_objects
 from ssdzoo.data.loading.size_check import check_size
+from ssdzoo.data.reading import class_names
 from ssdzoo.data.record import Record, brief_problems
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
@@ -59,8 +61,8 @@ def check_metric(metric: str) -> None:
 def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: str = "test", metric: str = "voc07",
              iou: float = 0.5, *, format: str | None = None, image_folder: str | Path | None = None,
              backend: str | None = None, weights: str | Path | None = None, ctx: Any = None,
-             mean: Numbers | None = None, std: Numbers | None = None,
-             progress: Silent | None = None) -> dict:  # fmt: skip
+             mean: Numbers | None = None, std: Numbers | None = None, classes: Iterable[str] | None = None,
+             suppress: str | None = None, progress: Silent | None = None) -> dict:  # fmt: skip
     """Average precision of a model on a data set, in pixels of the original images.
 
     Args:
@@ -73,7 +75,7 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
         iou: minimum IoU of a hit; "coco" has its own.
         format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: of a path: where the images lie that the data name by paths or addresses.
-        backend, weights, ctx, mean, std: of `ssdzoo.load`, where `model` is no Detector.
+        backend, weights, ctx, mean, std, classes, suppress: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Returns:
@@ -90,14 +92,36 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     check_metric(metric)
     progress = progress or Silent()
     if isinstance(model, (str, Path)):
-        model = load(model, backend, ctx, weights, mean=mean, std=std)
+        model = load(model, backend, ctx, weights, mean=mean, std=std, classes=classes, suppress=suppress)
     if not isinstance(data, Dataset):
+        name_classes(model, data, format, progress)
         data = load_dataset(data, split, model.names, format, image_folder, progress)
         for line in brief_problems(data.problems):
             progress.say(f"  {line}")
         _say_too_many(model, data, progress)
     found = detect_all(model, [record.image for record in data.records], progress.images, data.records)
     return average_precision(found, data.records, model.names, metric, iou)
+
+
+def name_classes(detector: Detector, data: str | Path, format: str | None = None, progress: Silent | None = None) -> None:
+    """Gives a detector whose classes have no names, as SageMaker saves it, those of a data set in their order, and says so.
+
+    Raises:
+        CallError: another number of classes.
+        DataError: the data set can't be read.
+    """
+    if not are_numbered(detector.names):
+        return
+    names = class_names(data, format)
+    if names == [str(i) for i in range(len(names))]:  # they have no names there either
+        return
+    if len(names) != len(detector.names):
+        raise CallError(
+            f"{data} has {len(names)} classes, the model {len(detector.names)} without names: name them with classes=, in the "
+            "order of its training"
+        )
+    detector.names = names
+    (progress or Silent()).say(f"  the model does not name its classes: taken for those of the data, {', '.join(names)}")
 
 
 def average_precision(found: Iterable[Detections], records: Sequence[Record], names: list, metric: str = "voc07",

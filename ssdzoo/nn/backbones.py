@@ -17,7 +17,7 @@ from ssdzoo.runtime import mx
 
 
 def feature_maker(name: str | None, base_size: int | tuple, features: Any, filters: list | None,
-                  dilation: int | None = None, **expander: Any) -> Callable:  # fmt: skip
+                  dilation: int | None = None, last_kernel: int | None = None, **expander: Any) -> Callable:  # fmt: skip
     """A function that makes the feature extractor: a HybridBlock from images (B, 3, H, W) to a list of feature maps.
 
     Args:
@@ -26,7 +26,7 @@ def feature_maker(name: str | None, base_size: int | tuple, features: Any, filte
         features: names of layers of the classifier, or of stages under a feature pyramid ("stage2"); or an extractor; or a
             callable that makes one; or None.
         filters: channels of the convolutions appended to a classifier or a pyramid; those of a pyramid are equal.
-        dilation: of a VGG's conv6.
+        dilation, last_kernel: of a VGG's conv6, and of its last convolution for inputs of 512 pixels.
         expander: options of `FeatureExpander`, for a classifier.
 
     Raises:
@@ -36,12 +36,15 @@ def feature_maker(name: str | None, base_size: int | tuple, features: Any, filte
     vgg = re.fullmatch(r"vgg(\d+)(_bn)?_atrous", name)
     if dilation is not None and (features or not vgg):
         raise CallError(f"dilation={dilation}: is for the conv6 of vgg16_atrous and its kin, not for backbone {name!r}")
+    if last_kernel is not None and (features or not vgg or np.max(base_size) != 512):
+        raise CallError(f"last_kernel={last_kernel}: is for vgg16_atrous and its kin at 512 pixels, not for backbone {name!r}")
     if isinstance(features, mx.gluon.HybridBlock):
         return lambda: features
     if callable(features):
         return features
     if vgg:
-        return partial(vgg_atrous_extractor, int(vgg[1]), np.max(base_size), bool(vgg[2]), dilation=dilation or DILATION)
+        options = {"last_kernel": last_kernel, "dilation": dilation or DILATION}
+        return partial(vgg_atrous_extractor, int(vgg[1]), np.max(base_size), bool(vgg[2]), **options)
     if name == "resnet34_v1b":
         return partial(ResNetV1bExtractor, name, filters or [256, 256, 128, 128])
     if not features or filters is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ssdzoo.errors import CallError
 from ssdzoo.nn.parameters import HE_FAN_OUT
-from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, vgg_spec
+from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, extra_stages, vgg_spec
 from ssdzoo.preset import IMAGENET_STD
 from ssdzoo.runtime import mx
 
@@ -118,8 +118,11 @@ class VGGAtrousExtractor(VGGAtrousBase):
         return outputs
 
 
-def vgg_atrous_extractor(num_layers: int, size: int, batch_norm: bool = False, **kwargs: Any) -> VGGAtrousExtractor:
-    """The extractor of VGG-`num_layers` (11, 13, 16, 19) with the extra stages for inputs of `size` (300, 512).
+def vgg_atrous_extractor(
+    num_layers: int, size: int, batch_norm: bool = False, last_kernel: int | None = None, **kwargs: Any
+) -> VGGAtrousExtractor:
+    """The extractor of VGG-`num_layers` (11, 13, 16, 19) with the extra stages for inputs of `size` (300, 512); see
+    `ssdzoo.nn.vgg_spec.extra_stages`.
 
     Raises:
         CallError: another number of layers, or another size.
@@ -128,4 +131,4 @@ def vgg_atrous_extractor(num_layers: int, size: int, batch_norm: bool = False, *
         raise CallError(f"there is no VGG-{num_layers}; vgg_spec has {sorted(vgg_spec)}")
     if size not in extra_spec:
         raise CallError(f"vgg{num_layers}_atrous has extra layers for sizes {sorted(extra_spec)}, not for {size}")
-    return VGGAtrousExtractor(*vgg_spec[num_layers], extra_spec[size], batch_norm, **kwargs)
+    return VGGAtrousExtractor(*vgg_spec[num_layers], extra_stages(size, last_kernel), batch_norm, **kwargs)

@@ -21,4 +21,15 @@ extra_spec = {
     512: [_HALVE, _HALVE_NARROW, _HALVE_NARROW, _HALVE_NARROW, ((128, 1, 1, 0), (256, 4, 1, 1))],
 }
 
+
+def extra_stages(size: int, last_kernel: int | None = None) -> list[tuple]:
+    """`extra_spec[size]`, whose last convolution has another kernel where one is given, as mxnet-ssd's SSD512 has it: 3 in place
+    of 4, which leaves a feature map of 2x2."""
+    stages: list[tuple] = list(extra_spec[size])
+    if last_kernel:
+        *before, (channels, _, stride, pad) = stages[-1]
+        stages[-1] = (*before, (channels, last_kernel, stride, pad))
+    return stages
+
+
 DILATED_CHANNELS = 1024  # of conv6 and conv7

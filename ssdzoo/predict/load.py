@@ -1,6 +1,7 @@
 """From what a user names to a Detector."""
 
 import logging
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ log = logging.getLogger("ssdzoo")
 
 
 def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
-         precision: str = "auto", mode: str = "latency", mean: Numbers | None = None,
-         std: Numbers | None = None) -> Detector:  # fmt: skip
+         precision: str = "auto", mode: str = "latency", mean: Numbers | None = None, std: Numbers | None = None,
+         classes: Iterable[str] | None = None, suppress: str | None = None) -> Detector:  # fmt: skip
     """A Detector from anything that `ssdzoo.model_source.resolve` knows: a run folder, an exported model (GluonCV's too), an
-    `.onnx`, a converted parameter file, or the name or table of a preset.
+    archive of one (SageMaker's `model.tar.gz`), an `.onnx`, a converted parameter file, or the name or table of a preset.
 
     Args:
         model: see above.
@@ -30,6 +31,8 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         precision: of openvino and torch: "f32", "bf16", or "auto": with openvino bf16 where the processor has it, else f32.
         mode: of openvino: "latency", or "throughput": several batches at once.
         mean, std: of RGB in 0..1, for an exported model that does not say them, such as those of mxnet-ssd; see `resolve`.
+        classes: names of the classes of an exported model.
+        suppress: "per-class" or "across": the boxes that the NMS of an exported model compares, in place of what it says itself.
 
     Raises:
         CallError: `model` is none of these; an unknown backend, precision or mode, or one of another backend.
@@ -42,7 +45,7 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         raise CallError("bf16 is for openvino and torch: name one of them as the backend")
     if backend != "openvino" and mode == "throughput":
         raise CallError("throughput is openvino's alone: name it as the backend")
-    return open_source(resolve(model, weights, mean, std), backend, ctx, precision, mode)
+    return open_source(resolve(model, weights, mean, std, classes, suppress), backend, ctx, precision, mode)
 
 
 def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",

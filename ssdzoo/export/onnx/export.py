@@ -13,10 +13,11 @@ from ssdzoo.export.onnx.builder import Builder, Value
 from ssdzoo.export.onnx.fold_norms import fold_norms
 from ssdzoo.export.onnx.translate import Translation, translate
 from ssdzoo.files import replacing
+from ssdzoo.formats.detection_graph import read_detection, with_suppression
 from ssdzoo.formats.graph_heads import detected_heads, find_decoding
 from ssdzoo.formats.graph_input import input_of
 from ssdzoo.formats.params_file import read_params, strip_prefix
-from ssdzoo.formats.symbol_file import read_symbol
+from ssdzoo.formats.symbol_file import SymbolGraph
 from ssdzoo.quote import short
 from ssdzoo.version import __version__
 from ssdzoo.zoo import default_class_names
@@ -25,11 +26,13 @@ OLDEST_OPSET = 13
 _LARGEST = 2**31 - 2**20  # bytes; protobuf can't hold a message of 2 GiB
 
 
-def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path, *, size: Sequence[int] | None = None,
-            dynamic_size: bool = False, opset: int = 17, raw: bool = False, with_preprocess: bool = False,
-            classes: Sequence[str] | None = None, mean: Sequence[float] | None = None, std: Sequence[float] | None = None,
-            preset: str = "", max_detections: int | None = None) -> Path:  # fmt: skip
-    """Writes an exported SSD (of ssdzoo, GluonCV, or an older one with MultiBoxDetection) as ONNX; needs no mxnet.
+def to_onnx(symbol_json: str | Path | SymbolGraph, params: str | Path | dict, out: str | Path, *,
+            size: Sequence[int] | None = None, dynamic_size: bool = False, opset: int = 17, raw: bool = False,
+            with_preprocess: bool = False, classes: Sequence[str] | None = None, mean: Sequence[float] | None = None,
+            std: Sequence[float] | None = None, preset: str = "", max_detections: int | None = None,
+            suppress: str | None = None) -> Path:  # fmt: skip
+    """Writes an exported SSD (of ssdzoo, GluonCV, or an older one with MultiBoxDetection) as ONNX; needs no mxnet. Of the symbol
+    of a training, as mxnet-ssd and SageMaker save it, the detection is taken.
 
     Input `images`: (B, 3, H, W) float32 RGB, normalized as the network takes it; pixels 0 to 255 where its symbol normalizes them
     itself, as those of GluonCV's `export_block` do (see `ssdzoo.formats.graph_input`). With `with_preprocess`: (B, H, W, 3) uint8
@@ -39,7 +42,7 @@ def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path,
     `logits` (B, N, C + 1), background first; `offsets` (B, N, 4); `anchors` (1, N, 4), center form, pixels.
 
     Args:
-        symbol_json: path of NAME-symbol.json, or its text.
+        symbol_json: path of NAME-symbol.json, its text, or its graph as `ssdzoo.formats.detection_graph.read_detection` reads it.
         params: path of NAME-0000.params, or {name: array}.
         out: path of the .onnx file.
         size: (H, W) of the input in pixels; None leaves both free.
@@ -51,6 +54,8 @@ def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path,
             the metadata say null.
         preset: name of the model's preset, for the metadata.
         max_detections: rows of the outputs; None for the symbol's own limit (100 in GluonCV's), or 100 where it has none.
+        suppress: what the NMS compares: "per-class", the boxes of one class, or "across", of all classes. None leaves it as the
+            symbol says.
 
     Returns:
         `out` as a Path.
@@ -64,7 +69,8 @@ def to_onnx(symbol_json: str | Path, params: str | Path | dict, out: str | Path,
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
         raise CallError(f"opset {opset}: expected {OLDEST_OPSET} to {newest} (the newest one that onnx {onnx.__version__} has)")
-    graph, arrays = read_symbol(symbol_json), _arrays(params)
+    graph = symbol_json if isinstance(symbol_json, SymbolGraph) else read_detection(symbol_json)
+    graph, arrays = with_suppression(graph, suppress) if suppress else graph, _arrays(params)
     taken = input_of(graph, arrays)
     if with_preprocess or not (taken.needs_normalization and mean is std is None):
         mean, std = taken.normalization(mean, std, graph.source)

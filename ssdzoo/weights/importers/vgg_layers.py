@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, vgg_spec
+from ssdzoo.nn.vgg_spec import DILATED_CHANNELS, extra_spec, extra_stages, vgg_spec
 from ssdzoo.weights.importers.checked_arrays import CheckedArrays
 
 # (stage, number in the stage) of conv1_1 to conv5_3, both from 1.
@@ -24,10 +24,11 @@ def backbone_layers() -> dict:
     return {**layers, "stages.5.2": (DILATED_CHANNELS, DILATED_CHANNELS, 1, 1)}
 
 
-def extra_layers(size: int) -> dict:
-    """{attribute path: shape of the weight} of the convolutions after conv7 for inputs of `size` (300, 512), in order."""
+def extra_layers(size: int, last_kernel: int | None = None) -> dict:
+    """{attribute path: shape of the weight} of the convolutions after conv7 for inputs of `size` (300, 512), in order; see
+    `extra_stages`."""
     layers, channels = {}, DILATED_CHANNELS
-    for stage, convolutions in enumerate(extra_spec[size]):
+    for stage, convolutions in enumerate(extra_stages(size, last_kernel)):
         for i, (width, kernel, _, _) in enumerate(convolutions):
             layers[f"extras.{stage}.{2 * i}"] = (width, channels, kernel, kernel)
             channels = width
@@ -56,7 +57,7 @@ def take_layers(source: CheckedArrays, layers: dict, names: list, parts: tuple[s
 
 
 def take_ssd(source: CheckedArrays, size: int, backbone: list, extras: list, norm: np.ndarray, class_heads: list, box_heads: list,
-             ratios: Sequence) -> dict:  # fmt: skip
+             ratios: Sequence, last_kernel: int | None = None) -> dict:  # fmt: skip
     """{attribute path: float32 array} of a VGG-16 SSD that takes pixels 0..255 less their mean: every parameter but the anchors.
 
     Args:
@@ -66,8 +67,9 @@ def take_ssd(source: CheckedArrays, size: int, backbone: list, extras: list, nor
             anchor, as in Caffe.
         norm: (512,) scale of conv4_3's normalization.
         ratios: of the preset; a grid cell has one anchor more than ratios.
+        last_kernel: see `extra_stages`.
     """
-    layers = {**backbone_layers(), **extra_layers(size)}
+    layers = {**backbone_layers(), **extra_layers(size, last_kernel)}
     arrays = {f"features.{path}": array for path, array in take_layers(source, layers, backbone + extras).items()}
     # The pixels come without a division by std, so there is nothing to undo.
     arrays["features.init_scale"] = np.ones((1, 3, 1, 1), np.float32)
