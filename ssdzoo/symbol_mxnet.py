@@ -24,7 +24,7 @@ def parse_symbol(graph: SymbolGraph) -> Any:
 
     try:
         symbol = mx.sym.load_json(json.dumps(graph.raw))
-        whole = json.loads(symbol.tojson())  # of an old file, as mxnet brought it up to date
+        whole = json.loads(symbol.tojson(remove_amp_cast=False))  # of an old file, as mxnet brought it up to date
     except (mx.base.MXNetError, ValueError) as error:
         raise ExportError(f"{graph.source}: doesn't load: {reason(error)}") from None
     arity: dict = {}
@@ -104,7 +104,7 @@ def _check_sizes(symbol: Any, shapes: list, source: str) -> None:
     """
     arity: dict = {}
     places, known = [], iter(shapes or ())
-    for node in json.loads(symbol.tojson())["nodes"]:
+    for node in json.loads(symbol.tojson(remove_amp_cast=False))["nodes"]:  # all of the nodes that have shapes
         count = 1 if node["op"] == "null" else _arity(node, arity, source)[1]
         places.append([next(known, ()) for _ in range(count)])
         taken = [places[index][number] for index, number, *_ in node["inputs"]]

@@ -88,4 +88,4 @@ def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None 
 
 def _attributes(parameter: Any) -> dict:
     """What the symbol says of a variable; the initial values that Gluon writes hold addresses in memory."""
-    return {"__shape__": str(tuple(parameter.shape)), **(dict([FIXED]) if parameter.grad_req == "null" else {})}
+    return {"__shape__": str(tuple(parameter.shape)), "__dtype__": "0", **(dict([FIXED]) if parameter.grad_req == "null" else {})}
