@@ -79,9 +79,8 @@ def _described(engine: TorchEngine, processes: Processes) -> str:
     name = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else engine.device.type.upper()
     parts = [f"torch {torch.__version__.partition('+')[0]} on {name}", str(engine.precision).removeprefix("torch.")]
     parts += [f"{processes.count} processes"] * (processes.count > 1)
-    parts += [f"{counted(processes.idle, 'GPU')} of gpus= without work: torchrun starts a process for each"] * (
-        processes.idle > 0
-    )
+    if processes.idle:
+        parts.append(f"{counted(processes.idle, 'GPU')} of gpus= without work: torchrun starts a process for each")
     return ", ".join(parts)
 
 
