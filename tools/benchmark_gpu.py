@@ -44,7 +44,7 @@ from ssdzoo.export import to_torch
 from ssdzoo.machine import cores, package_version, versions
 from ssdzoo.measure.benchmark import find_subject
 from ssdzoo.model_source import ModelSource, resolve
-from ssdzoo.predict.backends.torch import TorchBackend, channels_last, rule_of, torch_device
+from ssdzoo.predict.backends.torch import TorchBackend, rule_of, torch_device
 from ssdzoo.runtime import tune_cpu
 from ssdzoo.train.settings import Arguments
 from ssdzoo.train.torch.engine import TorchEngine
@@ -129,7 +129,7 @@ def runtimes(source: ModelSource, device: str) -> list[tuple[str, Callable]]:
     """(name, function that makes a backend) of what is measured."""
 
     def of_torch(precision: str, compiled: bool) -> TorchBackend:
-        module = channels_last(to_torch(source).to(torch_device(device)))
+        module = to_torch(source).to(torch_device(device)).to(memory_format=torch.channels_last)
         return TorchBackend(torch.compile(module, dynamic=False) if compiled else module, rule_of(source), precision)
 
     found = [

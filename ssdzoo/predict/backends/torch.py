@@ -98,16 +98,8 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
         torch.set_num_threads(cores())
     elif device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # images have one size
-    return TorchBackend(channels_last(to_torch(source).to(device)), rule, precision)
-
-
-def channels_last(module: torch.nn.Module) -> torch.nn.Module:
-    """The module with the weights of its convolutions in the memory order in which torch is fastest. `module.to` would refuse its
-    anchors, which have five axes."""
-    for parameter in module.parameters():
-        if parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-    return module
+    module: Any = to_torch(source).to(device)  # torch's hints don't know memory_format
+    return TorchBackend(module.to(memory_format=torch.channels_last), rule, precision)
 
 
 def rule_of(source: ModelSource) -> DetectionRule:
