@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ssdzoo.model_source import ModelSource, NetworkSource
 
 _FORMAT = "symbol: NAME-symbol.json, NAME-0000.params, NAME.toml. onnx: NAME.onnx. torch: model.py with its weights and table."
+_FORMATS = ("symbol", "onnx", "torch")
 _ONNX = "ONNX"
 _TORCH = "torch"
 _HEADS = "Head outputs"
@@ -70,9 +71,6 @@ def export(
         _export_heads(source, out, force, classes, base_weights)
     else:
         _export_symbol(source, out, gpus, force)
-
-
-_FORMATS = ("symbol", "onnx", "torch")
 
 
 def _resolved(*given: Any) -> "ModelSource":

@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ssdzoo.errors import CallError
+from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import read_params, write_params
+from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 from ssdzoo.preset import Preset
 
@@ -17,7 +18,7 @@ FIXED = ("__grad_req__", "null")
 def head_symbol(source: ModelSource) -> tuple[str, dict]:
     """The head outputs of a model as a symbol's JSON, and {name: array} of its parameters.
 
-    Those of a preset, a table or a run are the class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4), center
+    Those of a preset, a table or a run (which keeps them itself, of the torch engine) are the class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4), center
     form and pixels, and the variables are named by attribute paths. An exported model is given as it is, detection included:
     what translates it finds the head outputs (`ssdzoo.formats.graph_heads.find_heads`).
 
@@ -29,11 +30,25 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model}: an ONNX file holds no symbol: name the run or the exported model that it was made from")
     if isinstance(source, NetworkSource):
-        source = source.located()
         if source.heads:
             return source.heads.read_text("utf-8"), read_params(source.params)
-        return network_heads(source.network())
+        check_mxnet(source.model)
+        return network_heads(source.located().network())
     return source.symbol.read_text("utf-8"), source.arrays
+
+
+def check_mxnet(model: str) -> None:
+    """
+    Raises:
+        SSDZooError: mxnet, which builds the network of a model, is missing; says what needs none.
+    """
+    from ssdzoo.runtime import mxnet
+
+    try:
+        mxnet()
+    except SSDZooError as error:
+        hint = "export it with heads= where mxnet runs, and name the folder here: that needs no mxnet"
+        raise SSDZooError(f"{model} is built with mxnet: {error}; or {hint}") from None
 
 
 def network_heads(net: Any) -> tuple[str, dict]:
@@ -66,8 +81,8 @@ def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None 
     """
     path = Path(folder) / (name or preset.name)
     text, arrays = network_heads(net)
-    statistics = ("running_mean", "running_var")  # Gluon's names of what mxnet calls auxiliary
-    write_params(f"{path}-0000.params", {f"{'aux' if n.endswith(statistics) else 'arg'}:{n}": a for n, a in arrays.items()})
+    statistics = read_symbol(text).statistics()
+    write_params(f"{path}-0000.params", {f"{'aux' if n in statistics else 'arg'}:{n}": a for n, a in arrays.items()})
     write_text(f"{path}-symbol.json", text)
     write_text(f"{path}.toml", preset.to_toml())
     return path

@@ -112,6 +112,11 @@ class SymbolGraph:
                 waiting += [i for i, _ in self.nodes[index].inputs]
         return found
 
+    def statistics(self) -> set:
+        """Names of the running means and variances, which mxnet calls auxiliary."""
+        norms = [node for node in self.nodes if node.op.startswith("BatchNorm")]
+        return {self.nodes[index].name for node in norms for index, _ in node.inputs[3:]}
+
 
 def with_outputs(graph: SymbolGraph, outputs: list) -> SymbolGraph:
     """The same graph with other outputs, [(node index, output number)]."""

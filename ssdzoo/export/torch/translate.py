@@ -74,11 +74,13 @@ def _learned(graph: SymbolGraph, heads: Heads) -> dict[str, bool]:
     """{name: whether it learns} of the parameters. Constants, running means and variances, and what only the anchors are made of,
     are left out."""
     learned = {}
-    statistics = {i for node in graph.nodes if node.op.startswith("BatchNorm") for i, _ in node.inputs[3:]}
+    statistics = graph.statistics()
     unused = {n.inputs[1][0] for n in graph.nodes if n.op.startswith("BatchNorm") and n.flag("fix_gamma", True) and n.inputs[1:]}
-    for index in with_outputs(graph, [heads.logits, heads.boxes.offsets]).ancestors() - statistics:
+    for index in with_outputs(graph, [heads.logits, heads.boxes.offsets]).ancestors():
         node = graph.nodes[index]
-        if node.op == "null" and not str(node.attrs.get("__init__")).startswith("Constant_"):  # Gluon's name of constants
+        if (
+            node.op == "null" and node.name not in statistics and not str(node.attrs.get("__init__")).startswith("Constant_")
+        ):  # Gluon's name of constants
             learned[node.name] = index not in unused and node.attrs.get(FIXED[0]) != FIXED[1]
     return learned
 

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from ssdzoo.data.loading.loader import Batch
-from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.errors import CallError
+from ssdzoo.export.heads import check_mxnet, network_heads
 from ssdzoo.export.torch.translate import head_module
 from ssdzoo.formats.params_file import read_params
 from ssdzoo.formats.symbol_file import read_symbol
@@ -96,15 +97,9 @@ def starting_symbol(arguments: Arguments, preset: Preset) -> tuple[str, dict, st
         if arguments.weights or arguments.base_weights:
             raise CallError(f"{source.model} contains its weights: leave weights= and base_weights= out")
         return with_classes(source, preset.classes or ())
-    try:
-        from ssdzoo.train.mxnet.starting_weights import starting_network
-    except SSDZooError as error:
-        raise SSDZooError(
-            f"{error}, and it builds the network of {preset.name}; an exported model of its head outputs "
-            "(ssdzoo export --heads, on another machine) trains without it"
-        ) from None
-    from ssdzoo.export.heads import network_heads
+    check_mxnet(preset.name)
     from ssdzoo.runtime import mx
+    from ssdzoo.train.mxnet.starting_weights import starting_network
 
     net, story = starting_network(arguments, preset, [mx.cpu()])
     net.cover(*preset.base_size)
