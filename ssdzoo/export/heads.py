@@ -18,9 +18,10 @@ FIXED = ("__grad_req__", "null")
 def head_symbol(source: ModelSource) -> tuple[str, dict]:
     """The head outputs of a model as a symbol's JSON, and {name: array} of its parameters.
 
-    Those of a preset, a table or a run (which keeps them itself, of the torch engine) are the class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4), center
-    form and pixels, and the variables are named by attribute paths. An exported model is given as it is, detection included:
-    what translates it finds the head outputs (`ssdzoo.formats.graph_heads.find_heads`).
+    Those of a preset, a table or a run are the class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4), center
+    form and pixels, and the variables are named by attribute paths. A run of the torch engine keeps them and needs no mxnet. An
+    exported model is given as it is, detection included: what translates it finds the head outputs
+    (`ssdzoo.formats.graph_heads.find_heads`).
 
     Raises:
         CallError: an ONNX file.
