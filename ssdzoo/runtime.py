@@ -185,7 +185,7 @@ def tune_cpu() -> dict:
 
     mxnet reads both when it is first imported: after that, and where the user has set either, they stay as they are. How long
     threads spin is set unless the user has set that. Returns what was set. Beside other programs fewer threads work: see
-    `fit_threads`.
+    `free_threads`.
     """
     global _free_cores
     if "mxnet" in sys.modules:
@@ -197,14 +197,22 @@ def tune_cpu() -> dict:
     return chosen
 
 
-def fit_threads() -> None:
-    """Lets the operators that this thread calls use the cores that other programs leave free now, where `tune_cpu` chose the
-    number of threads. It costs little: call it before each pass through a network.
+def free_threads() -> int | None:
+    """How many threads a network should use now, which is how many cores other programs leave free; None where the user, and not
+    `tune_cpu`, chose their number. It costs little: ask before each pass through a network.
+
+    A training does not ask: sums are rounded differently by another number of threads, and it must be possible to repeat it.
+    """
+    return None if _free_cores is None else _free_cores.count()
+
+
+def set_threads(count: int | None) -> None:
+    """Lets the operators of mxnet that this thread calls use that many threads; None leaves them as they are.
 
     mxnet asks OpenMP for the number at each operator, unless its usual engine has threads of its own.
     """
-    if _free_cores is not None:
-        ctypes.CDLL("libgomp.so.1").omp_set_num_threads(_free_cores.count())
+    if count is not None:
+        ctypes.CDLL("libgomp.so.1").omp_set_num_threads(count)
 
 
 def cpu_settings(threads: int) -> dict:

@@ -162,11 +162,11 @@ def test_operators_use_the_cores_that_are_free(monkeypatch):
     before = openmp.omp_get_max_threads()
     for free in (3, 1):
         monkeypatch.setattr(runtime, "_free_cores", SimpleNamespace(count=lambda n=free: n))
-        runtime.fit_threads()
+        runtime.set_threads(runtime.free_threads())
         assert openmp.omp_get_max_threads() == free
     monkeypatch.setattr(runtime, "_free_cores", None)  # the user chose
     openmp.omp_set_num_threads(before)
-    runtime.fit_threads()
+    runtime.set_threads(runtime.free_threads())
     assert openmp.omp_get_max_threads() == before
 
 

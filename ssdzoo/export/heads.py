@@ -19,8 +19,9 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
     """The head outputs of a model as a symbol's JSON, and {name: array} of its parameters.
 
     Those of a preset, a table or a run are the class logits (B, N, C + 1), box offsets (B, N, 4) and anchors (1, N, 4), center
-    form and pixels, and the variables are named by attribute paths. An exported model is given as it is, detection included:
-    what translates it finds the head outputs (`ssdzoo.formats.graph_heads.find_heads`).
+    form and pixels, and the variables are named by attribute paths. A run of the torch engine keeps them and needs no mxnet. An
+    exported model is given as it is, detection included: what translates it finds the head outputs
+    (`ssdzoo.formats.graph_heads.find_heads`).
 
     Raises:
         CallError: an ONNX file.
@@ -34,19 +35,23 @@ def head_symbol(source: ModelSource) -> tuple[str, dict]:
         if source.heads:
             # What is no UTF-8 is no JSON either, which the reader of symbols says.
             return read_whole(source.heads).decode("utf-8", "replace"), read_params(source.params)
-        _check_mxnet(source)
+        check_mxnet(source.model)
         return network_heads(source.network())
     return json.dumps(source.graph.raw), source.arrays
 
 
-def _check_mxnet(source: NetworkSource) -> None:
+def check_mxnet(model: str) -> None:
+    """
+    Raises:
+        SSDZooError: mxnet, which builds the network of a model, is missing; says what needs none.
+    """
     from ssdzoo.runtime import mxnet
 
     try:
         mxnet()
     except SSDZooError as error:
         hint = "export it with heads= where mxnet runs, and name the folder here: that needs no mxnet"
-        raise SSDZooError(f"{source.model} is built with mxnet: {error}; or {hint}") from None
+        raise SSDZooError(f"{model} is built with mxnet: {error}; or {hint}") from None
 
 
 def network_heads(net: Any) -> tuple[str, dict]:

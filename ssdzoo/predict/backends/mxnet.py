@@ -12,7 +12,7 @@ from ssdzoo.machine import package_version
 from ssdzoo.model_source import SymbolSource
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import fit_threads, mxnet
+from ssdzoo.runtime import free_threads, mxnet, set_threads
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol, reason
 from ssdzoo.symbol_preset import image_shape
 
@@ -24,6 +24,7 @@ class MXNetBackend:
         net: called with images (B, 3, H, W) float32, it gives class ids, scores and boxes, or rows of these.
         channels_last: it takes (B, H, W, 3) float32 instead.
         normalized: its boxes are in normalized coordinates, as those of MultiBoxDetection are; else in pixels.
+        steady: the number of threads stays, as in a training; else it follows the cores that other programs leave free.
 
     Raises:
         ExportError: when it is called, and mxnet can't run the network.
@@ -32,8 +33,8 @@ class MXNetBackend:
     file: Path | None = None
     in_flight = 1
 
-    def __init__(self, net: Any, channels_last: bool = False, normalized: bool = False):
-        self._net, self._channels_last, self._normalized = net, channels_last, normalized
+    def __init__(self, net: Any, channels_last: bool = False, normalized: bool = False, steady: bool = False):
+        self._net, self._channels_last, self._normalized, self._steady = net, channels_last, normalized, steady
         self._context = next(iter(net.collect_params().values())).list_ctx()[0]
         self.runtime = f"mxnet {package_version('mxnet')}"
 
@@ -58,7 +59,8 @@ class MXNetBackend:
         return HeadOutputs(logits.asnumpy(), offsets.asnumpy())
 
     def _array(self, images: np.ndarray) -> Any:
-        fit_threads()
+        if not self._steady:
+            set_threads(free_threads())
         if self._channels_last:
             images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         return mxnet().nd.array(images, ctx=self._context)

@@ -19,6 +19,7 @@ from ssdzoo.predict.backends.protocol import HeadOutputs
 from ssdzoo.predict.backends.torch_detection import as_arrays, detect
 from ssdzoo.preset import Preset
 from ssdzoo.quote import short
+from ssdzoo.runtime import free_threads
 
 
 class TorchBackend:
@@ -31,6 +32,7 @@ class TorchBackend:
             (B, 3, H, W) float32 give logits (B, N, C + 1), offsets (B, N, 4) and anchors (1, N, 4).
         rule: how its detections are found; see `rule_of` and `preset_rule`.
         precision: "f32", or "bf16".
+        steady: the number of threads stays, as in a training; else it follows the cores that other programs leave free.
 
     Raises:
         ExportError: when it is called, and torch can't run the module.
@@ -39,9 +41,10 @@ class TorchBackend:
     file: Path | None = None
     in_flight = 1
 
-    def __init__(self, module: torch.nn.Module, rule: DetectionRule, precision: str = "f32"):
+    def __init__(self, module: torch.nn.Module, rule: DetectionRule, precision: str = "f32", steady: bool = False):
         self._module, self._rule, self.precision = module, rule, precision
         self._device = next(module.parameters()).device
+        self._steady = steady or self._device.type != "cpu"
         last = torch.channels_last  # the weights of a 1x1 convolution lie in both orders
         reordered = any(p.ndim == 4 and p.is_contiguous(memory_format=last) > p.is_contiguous() for p in module.parameters())
         self._format = last if reordered else torch.contiguous_format
@@ -66,6 +69,8 @@ class TorchBackend:
     @contextmanager
     def _running(self) -> Iterator[None]:
         """Without gradients; float32 is not rounded to TF32, which torch does in convolutions unless it is told."""
+        if not self._steady and (count := free_threads()) is not None:
+            torch.set_num_threads(count)
         rounds = torch.backends.cudnn.allow_tf32
         try:
             torch.backends.cudnn.allow_tf32 = rounds and self.precision != "f32"

@@ -11,7 +11,7 @@ from ssdzoo.network import SSD
 from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import fit_threads, mx
+from ssdzoo.runtime import mx
 from ssdzoo.train.engine import LossNotFinite, StepLosses
 from ssdzoo.train.mxnet.graph import ImageLosses, training_graph
 from ssdzoo.train.mxnet.optimizer import MovingAverage, Optimizer
@@ -54,7 +54,6 @@ class MXNetEngine:
         Raises:
             LossNotFinite: the weights are not updated.
         """
-        fit_threads()
         sums = np.zeros(4)  # class loss, box loss, positives, images
         for batch in batches:
             # Forward: a part of the batch on each context.
@@ -133,7 +132,7 @@ class MXNetEngine:
     def detector(self) -> Iterator[Detector]:
         """A Detector of the network as it is now, with the moving average, where there is one, as long as the block runs."""
         with self.average.in_place() if self.average else nullcontext():
-            yield Detector(MXNetBackend(self.net), self.preset)
+            yield Detector(MXNetBackend(self.net, steady=True), self.preset)
 
     def finish(self) -> None:
         """Waits for the last gradients to be sent: a process that ends before leaves the others waiting for them."""

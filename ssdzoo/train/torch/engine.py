@@ -138,7 +138,7 @@ class TorchEngine:
         with self.average.in_place() if self.average else nullcontext():
             self.module.eval()
             try:
-                yield Detector(TorchBackend(self.module, preset_rule(self.preset)), self.preset)
+                yield Detector(TorchBackend(self.module, preset_rule(self.preset), steady=True), self.preset)
             finally:
                 self.module.train()
 

@@ -64,7 +64,8 @@ def join(settings: Settings, ctx: Any = None) -> Processes:
         SSDZooError: no such GPU; the others don't answer.
     """
     number, here = int(os.environ.get("LOCAL_RANK", 0)), int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    if ctx is None and _started() > 1 and torch.cuda.is_available():
+    asked = ctx is not None
+    if not asked and _started() > 1 and torch.cuda.is_available():
         ctx = list(range(torch.cuda.device_count()))
     if isinstance(ctx, str) and not ctx.startswith(("cpu", "cuda")):
         ctx = gpu_numbers(ctx)
@@ -76,7 +77,7 @@ def join(settings: Settings, ctx: Any = None) -> Processes:
     device = devices[number % len(devices)]
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    return Processes(device, max(0, len(devices) - here) if ctx is not None else 0)
+    return Processes(device, max(0, len(devices) - here) if asked else 0)
 
 
 @contextmanager

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from ssdzoo.data.loading.loader import Batch
-from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.errors import CallError
+from ssdzoo.export.heads import check_mxnet, network_heads
 from ssdzoo.export.torch.translate import head_module
 from ssdzoo.formats.params_file import read_params
 from ssdzoo.formats.symbol_file import read_symbol
@@ -79,9 +80,8 @@ def _described(engine: TorchEngine, processes: Processes) -> str:
     name = torch.cuda.get_device_name(engine.device) if engine.device.type == "cuda" else engine.device.type.upper()
     parts = [f"torch {torch.__version__.partition('+')[0]} on {name}", str(engine.precision).removeprefix("torch.")]
     parts += [f"{processes.count} processes"] * (processes.count > 1)
-    parts += [f"{counted(processes.idle, 'GPU')} of gpus= without work: torchrun starts a process for each"] * (
-        processes.idle > 0
-    )
+    if processes.idle:
+        parts.append(f"{counted(processes.idle, 'GPU')} of gpus= without work: torchrun starts a process for each")
     return ", ".join(parts)
 
 
@@ -97,15 +97,9 @@ def starting_symbol(arguments: Arguments, preset: Preset) -> tuple[str, dict, st
         if arguments.weights or arguments.base_weights:
             raise CallError(f"{source.model} contains its weights: leave weights= and base_weights= out")
         return with_classes(source, preset.classes or ())
-    try:
-        from ssdzoo.train.mxnet.starting_weights import starting_network
-    except SSDZooError as error:
-        raise SSDZooError(
-            f"{error}, and it builds the network of {preset.name}; an exported model of its head outputs "
-            "(ssdzoo export --heads, on another machine) trains without it"
-        ) from None
-    from ssdzoo.export.heads import network_heads
+    check_mxnet(preset.name)
     from ssdzoo.runtime import mx
+    from ssdzoo.train.mxnet.starting_weights import starting_network
 
     net, story = starting_network(arguments, preset, [mx.cpu()])
     net.cover(*preset.base_size)

@@ -170,7 +170,7 @@ def test_channels_last_where_it_is_faster():
 def test_compiled(tmp_path):
     _, plain = both("vgg")
     net, preset = network("vgg")
-    compiled = torch_engine(net, preset, Settings(compile=True))
+    compiled = torch_engine(net, preset, Settings(engine="torch", compile=True))
     for size in (4, 4, 3):
         np.testing.assert_allclose(compiled.step([batch(size)], 0.002), plain.step([batch(size)], 0.002), rtol=1e-4)
 

@@ -175,7 +175,7 @@ except ssdzoo.errors.SSDZooError as error:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[-2] == "19" and "mxnet can't be imported" in lines[-1] and "(ssdzoo export --heads" in lines[-1]
+    assert lines[-2] == "19" and "mxnet can't be imported" in lines[-1] and "export it with heads= where mxnet runs" in lines[-1]
 
 
 def test_where_a_process_trains(monkeypatch):
