@@ -13,6 +13,7 @@ import io
 import json
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -23,7 +24,7 @@ from ssdzoo.preset import Preset, read_toml
 from ssdzoo.quote import brief, short
 
 # What `state.json` holds: {name: the types that it may have}.
-_STATE = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}
+_STATE: dict[str, Any] = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 

@@ -101,7 +101,7 @@ class Settings:
 
 
 # What a value may be, by the type of its field, and the words for the message.
-_KINDS = {
+_KINDS: dict[str, tuple[Any, str]] = {
     "int": (Integral, "a whole number"), "float": (Real, "a number"), "bool": (bool, "true or false"), "str": (str, "a text"),
     "Path": ((str, Path), "a path"),
 }  # fmt: skip

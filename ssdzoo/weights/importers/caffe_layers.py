@@ -4,6 +4,7 @@ Sources: `compute_output_shape` of base_conv_layer.cpp, pooling_layer.cpp of BVL
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ def layers_of(net: dict) -> list[dict]:
     for layer in net.get("layer", ()):
         if isinstance(layer, dict):
             kind = _text(layer, "type")
-            parameters = next((v[0] for k, v in layer.items() if k.endswith("_param") and _is_own(k, kind)), {})
+            parameters: Any = next((v[0] for k, v in layer.items() if k.endswith("_param") and _is_own(k, kind)), {})
             found.append({
                 "name": _text(layer, "name"), "type": kind, "bottom": layer.get("bottom", []), "top": layer.get("top", []),
                 "parameters": parameters if isinstance(parameters, dict) else {},
