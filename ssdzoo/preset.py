@@ -91,7 +91,10 @@ class Preset:
 
     def to_toml(self) -> str:
         """The preset as a user's table; `read_preset` reads it back."""
-        return to_toml(asdict(self))
+        fields = asdict(self)
+        if max(*self.mean, *self.std) > 1:  # of a std of 256, say: as pixels, as which they are read again
+            fields |= {field: [round(255 * value, 9) for value in fields[field]] for field in ("mean", "std")}
+        return to_toml(fields)
 
 
 def backbone_classifier(backbone: str) -> str:

@@ -1,10 +1,10 @@
-from dataclasses import replace
+from dataclasses import asdict
 
 import pytest
 
 import ssdzoo
 from ssdzoo.errors import CallError
-from ssdzoo.preset import Preset, check_preset, read_preset
+from ssdzoo.preset import Preset, check_preset, read_preset, to_toml
 from ssdzoo.zoo import find_preset
 
 ROW = {
@@ -92,10 +92,10 @@ def test_mean_and_std_of_pixels(tmp_path):
         ((0, 0, 0), (1, 1, 1), ((0, 0, 0), (1, 1, 1))),
         ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25), ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))),
     ):
-        table.write_text(replace(preset, mean=mean, std=std).to_toml())
+        table.write_text(to_toml({**asdict(preset), "mean": mean, "std": std}))
         found = read_preset(table)
         assert (found.mean, found.std) == expected
-    table.write_text(replace(preset, mean=(123, 117, 104)).to_toml())
+    table.write_text(to_toml({**asdict(preset), "mean": (123, 117, 104)}))
     with pytest.raises(CallError, match=r"x.toml: mean \[123, 117, 104\] and std \[0.229, 0.224, 0.225\] are of two units"):
         read_preset(table)
 
@@ -113,3 +113,11 @@ def test_hostile_text_is_refused_in_a_line(text, message, tmp_path):
     with pytest.raises(CallError, match=message) as caught:
         read_preset(path)
     assert len(str(caught.value)) < 400
+
+
+def test_a_std_above_255_is_read_again(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(to_toml({**asdict(find_preset("ssd_300_mobilenet0.25_custom")), "mean": (128,) * 3, "std": (256,) * 3}))
+    preset = read_preset(path)
+    path.write_text(preset.to_toml())
+    assert read_preset(path) == preset and preset.std == (256 / 255,) * 3

@@ -10,9 +10,11 @@ pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
 import ssdzoo
 from ssdzoo.errors import ExportError, WeightsError
+from ssdzoo.export.onnx.builder import Builder
 from ssdzoo.formats.params_file import write_params
 from ssdzoo.measure.compare import compare_heads, match_detections
 from ssdzoo.runtime import mxnet
+from ssdzoo.symbol_mxnet import check_shapes
 
 mx = mxnet()
 PHOTO = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
@@ -112,3 +114,26 @@ def test_what_mxnet_would_crash_on_is_refused(change, message, tmp_path):
     symbol.write_text(json.dumps(whole))
     with pytest.raises(ExportError, match=message):
         ssdzoo.load(path)
+
+
+def test_shapes_that_mxnet_infers_and_crashes_on():
+    """Its operators would write and read beyond their memory."""
+    image, x, y = mx.sym.var("data"), mx.sym.var("x"), mx.sym.var("y")
+    size = (1, 3, 4, 4)
+    assert check_shapes(mx.sym.where(x > 0, x, y), "f", x=(1, 5, 1), y=(1, 5, 1)) == [(1, 5, 1)]
+    with pytest.raises(ExportError, match=r"\(where\) chooses by \(1, 3, 4, 4\) between values \(1, 5, 1\)"):
+        check_shapes(mx.sym.where(image > 0, x, y), "f", data=size, x=(1, 5, 1), y=(1, 5, 1))
+    assert check_shapes(mx.sym.Reshape(image, shape=(0, -1)), "f", data=size) == [(1, 48)]
+    whole = json.loads(mx.sym.Reshape(image, shape=(0, -1)).tojson())
+    whole["nodes"][1]["attrs"]["shape"] = "0"
+    with pytest.raises(ExportError, match=r"\(Reshape\) makes \(1,\) of \(1, 3, 4, 4\)"):
+        check_shapes(mx.sym.load_json(json.dumps(whole)), "f", data=size)
+
+
+def test_a_kernel_larger_than_the_image():
+    """Its output has a negative size, which onnx's shape inference gives, and crashes on in a later node."""
+    g = Builder(17)
+    image, weight = g.input("data", [1, 3, 4, 4]), np.ones((2, 3, 9, 9), np.float32)
+    with pytest.raises(ValueError, match="Conv makes an axis of -4 values"):
+        g.add("Conv", image, weight, kernel_shape=[9, 9])
+    assert g.add("Conv", image, weight, kernel_shape=[9, 9], pads=[3] * 4).dims == [1, 2, 2, 2]

@@ -98,6 +98,9 @@ class Builder:
             opset_imports=self._imports, ir_version=ir_version(self.opset),
         )  # fmt: skip
         results = [Value(name, types[name]) for name in names]
+        negative = next((d.dim_value for r in results for d in r.type.tensor_type.shape.dim if d.dim_value < 0), None)
+        if negative is not None:  # which inference gives, and crashes on in a later node
+            raise ValueError(f"{op} makes an axis of {negative} values")
         if all(v.array is not None for v in given.values()) and all(_elements(r) <= _FOLD for r in results):
             results = self._fold(node, given, results)
         else:
