@@ -128,7 +128,7 @@ def test_nothing_is_overwritten_and_wrong_files_leave_nothing(tmp_path):
     [
         (b"PK\x03\x04 no archive", "x.zip", "x.zip: a zip archive: unpack it first"),
         (b"\x40\0\0\0\0\0\0\0{\"a\": 1}", "x.bin", "x.bin: not a .safetensors file"),
-        (b"\x0a\x05layer", "x.caffemodel", "x.caffemodel: put its layers beside it"),
+        (b"\x0a\x05layer", "x.caffemodel", "x.caffemodel: a Caffe model without weights"),
         (b"\x89HDF\r\n\x1a\n", "x.weights", "x.weights: an HDF5 file"),
         (b"hello", "x.weights", "x.weights: not an MXNet parameter file"),
     ],

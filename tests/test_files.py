@@ -44,7 +44,8 @@ BARE = re.compile(
 )
 # The same within other lines: written files, members of an archive, and what is opened by `open_file` first.
 ALLOWED = (
-    'open(temporary, "wb")', 'open(path, "wb")', "archive.open(member)", "Image.open(file)", 'h5py.File(path, "r")',
+    'open(temporary, "wb")', 'open(path, "wb")', "archive.open(member)", "archive.open(name)", "tarfile.open(fileobj=",
+    "Image.open(file)", 'h5py.File(path, "r")',
     "cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)", "transform(mx.image.imread(path)",
 )  # fmt: skip
 

@@ -80,6 +80,8 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     arguments = replace(arguments, settings=arguments.settings.completed(preset))
     if arguments.base_weights and not going_on:
         check_backbone_file(arguments.base_weights)
+    if not has_split(arguments.data, arguments.split, arguments.format):
+        _load_split(arguments, arguments.split, names, progress)  # raises, and says which splits there are
     saved = run.last_files(run.state())["params"] if going_on else None
     # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start.start_engine(arguments, preset, place, saved)

@@ -48,6 +48,8 @@ LINES = {
     "predict model": "predict X.onnx IMAGE --out NEW",
     "predict images": "predict RUN X.png --out NEW",
     "predict weights": "predict PRESET IMAGE --out NEW --weights X.params",
+    "serve model": "serve X.onnx --port 0",
+    "serve weights": "serve PRESET --port 0 --weights X.params",
     "convert old": "convert X.pth NEW.params",
     "convert model": "convert X.params NEW.params --model X.toml",
     "compare a": "compare X.onnx PRESET --images IMAGE",

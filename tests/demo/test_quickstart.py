@@ -35,7 +35,8 @@ def stopped(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     (tmp_path / "quickstart.toml").write_text(Q.TABLE)
     (tmp_path / "run" / "model.toml").write_text(Q.TABLE)
-    (tmp_path / "run" / "last" / "state.json").write_text(json.dumps({"epoch": 3, "step": 0}))
+    state = {"epoch": 3, "step": 0, "rows": [], "best_map": None, "sums": {}}
+    (tmp_path / "run" / "last" / "state.json").write_text(json.dumps(state))
     return tmp_path
 
 
