@@ -64,7 +64,7 @@ def network_heads(net: Any) -> tuple[str, dict]:
     for node in symbol["nodes"]:
         if node["op"] == "null" and node["name"] in paths:
             node["name"] = paths[node["name"]]
-            node["attrs"] = _attributes(parameters[node["name"]])
+            node["attrs"] = _attributes(node["attrs"], parameters[node["name"]])
         else:
             node["name"] = node["name"].removeprefix(net.prefix)  # which counts the networks of this process
     return json.dumps(symbol, indent=1), {path: p.data(p.list_ctx()[0]).asnumpy() for path, p in parameters.items()}
@@ -91,6 +91,8 @@ def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None 
     return path
 
 
-def _attributes(parameter: Any) -> dict:
-    """What the symbol says of a variable; the initial values that Gluon writes hold addresses in memory."""
-    return {"__shape__": str(tuple(parameter.shape)), "__dtype__": "0", **(dict([FIXED]) if parameter.grad_req == "null" else {})}
+def _attributes(given: dict, parameter: Any) -> dict:
+    """What the symbol says of a variable, less the initial values that Gluon writes: they hold addresses in memory."""
+    kept = {key: value for key, value in given.items() if key != "__init__"}
+    fixed = dict([FIXED]) if parameter.grad_req == "null" else {}
+    return {**kept, "__shape__": str(tuple(parameter.shape)), **fixed}

@@ -10,9 +10,10 @@ import torch
 class BatchNorm(torch.nn.Module):
     """A batch norm with MXNet's running variance, that of the population; torch's own takes that of a sample.
 
-    In training the output is that of the batch's own mean and variance, and the running ones move towards them by 1 - momentum.
-    After `eval()`, or with `frozen`, the running ones are used and stay. The tensors are arguments, (C,) each, because in MXNet's
-    files they are named like all others.
+    In training the output is that of the batch's own mean and variance. The running ones move towards them by 1 - momentum,
+    where a gradient will come back through the norm: MXNet moves them in the backward pass, so those of a norm over the images
+    themselves, or of frozen layers before all that learn, stay. After `eval()`, or with `frozen`, the running ones are used and
+    stay. The tensors are arguments, (C,) each, because in MXNet's files they are named like all others.
 
     Args:
         momentum: MXNet's, 0.9 by default there: how much of the running values stays.
@@ -32,6 +33,9 @@ class BatchNorm(torch.nn.Module):
         rate = 1 - self.momentum
         if not training:
             return torch.batch_norm(x, gamma, beta, running_mean, running_var, False, rate, self.eps, True)
+        learns = any(tensor is not None and tensor.requires_grad for tensor in (x, gamma, beta))
+        if not (learns and torch.is_grad_enabled()):
+            return torch.batch_norm(x, gamma, beta, None, None, True, rate, self.eps, True)
         moved = running_var.clone()
         y = torch.batch_norm(x, gamma, beta, running_mean, moved, True, rate, self.eps, True)
         with torch.no_grad():

@@ -63,9 +63,15 @@ def statistics_distance(expected, found, names):
     return worst
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if "vgg" in n else n for n in SMALL])
 def test_small_inputs(name):
     check(name, SMALL[name], 1 if "vgg" in name else 4)
+
+
+def test_a_vgg_predicts_alike():
+    """Its training at the smallest size takes a minute."""
+    net, images = network("ssd_300_vgg16_atrous_voc"), noise(1, (260, 260))
+    assert distance(mxnet_heads(net, images), heads(module_of(net), images)) < 1e-4
 
 
 @pytest.mark.long
