@@ -35,6 +35,7 @@ def test_a_hash_is_that_of_the_content(tmp_path):
 # Where a file may be opened without `ssdzoo.files`: those of this package and of the system, and those that ssdzoo itself just
 # wrote.
 OWN = {
+    "formats/model_archive.py",
     "files.py", "machine.py", "cgroups.py", "costs.py", "zoo.py", "weights/published.py", "weights/sources.py", "demo/shapes.py",
     "demo/quickstart.py", "data/loading/shared_memory.py", "free_cores.py", "serve/page.py", "export/torch/standalone.py",
 }  # fmt: skip
