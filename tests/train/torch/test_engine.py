@@ -14,9 +14,11 @@ from ssdzoo.train.torch.freeze import backbone_stages, is_backbone
 from tests.train.torch.engines import batch, both, mx, network, torch_engine, translated
 
 
-@pytest.mark.parametrize("kind", ["vgg", "resnet", "mobilenet"])
-def test_losses_and_gradients(kind):
-    theirs, ours = both(kind)
+@pytest.mark.parametrize("kind, changes", [("vgg", {}), ("resnet", {}), ("mobilenet", {"freeze_norm": True})])
+def test_losses_and_gradients(kind, changes):
+    """The norms of the MobileNet are frozen: those over a few random values enlarge rounding until ReLUs differ. In float64 all
+    of its gradients are compared in tests/export/torch/test_networks.py."""
+    theirs, ours = both(kind, **changes)
     drawn = batch()
     with mx.autograd.record():
         expected = theirs._losses(*next(theirs._shards(drawn)))
