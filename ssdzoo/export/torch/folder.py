@@ -113,9 +113,12 @@ Tensors have the names of the .params file: after training, save_file(network.st
 
 import json
 import struct
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 {_text(operations)}
 
@@ -126,17 +129,17 @@ class SSD(Network):
 {body}
 
     @staticmethod
-    def make_layers():
+    def make_layers() -> dict:
         return {{
 {layers}
         }}
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Class logits (B, N, C + 1), background first, box offsets (B, N, 4) and anchors (1, N, 4), center form, pixels."""
 {forward}
 
 
-def load(path=None):
+def load(path: str | Path | None = None) -> SSD:
     """The network with the weights of a .safetensors file, by default the one beside this file; in evaluation mode."""
     return SSD(read_safetensors(path or Path(__file__).with_name("model.safetensors"))).eval()
 '''

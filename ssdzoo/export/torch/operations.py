@@ -4,7 +4,10 @@ An exported `model.py` holds this text, so nothing else is imported here. The fu
 values, so that `torch.compile` takes them as they are.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
+from torch import Tensor
 
 
 class BatchNorm(torch.nn.Module):
@@ -28,7 +31,7 @@ class BatchNorm(torch.nn.Module):
     def extra_repr(self) -> str:
         return f"momentum={self.momentum}, eps={self.eps}, frozen={self.frozen}"
 
-    def forward(self, x, gamma, beta, running_mean, running_var):
+    def forward(self, x: Tensor, gamma: Tensor | None, beta: Tensor, running_mean: Tensor, running_var: Tensor) -> Tensor:
         training = self.training and not self.frozen
         rate = 1 - self.momentum
         if not training:
@@ -48,17 +51,18 @@ class BatchNorm(torch.nn.Module):
         return y
 
 
-def without_formats(function):
+def without_formats(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """A function of tensors, such as `Module.to` applies, that gives those of five axes no memory format: they are no images."""
     return lambda tensor: function(tensor.flatten()).reshape(tensor.shape) if tensor.ndim == 5 else function(tensor)
 
 
-def reshape(x, codes):
+def reshape(x: Tensor, codes: Sequence[int]) -> Tensor:
     """MXNet's reshape: 0 keeps an axis, -1 is what remains, -2 keeps all that follow, -3 merges two, -4 splits one into the next
     two numbers, of which one may be -1."""
-    shape, axis, codes = [], 0, list(codes)
-    while codes:
-        code = codes.pop(0)
+    shape: list[int] = []
+    axis, left = 0, list(codes)
+    while left:
+        code = left.pop(0)
         if code == -2:
             shape += x.shape[axis:]
             axis = x.ndim
@@ -66,7 +70,7 @@ def reshape(x, codes):
             shape.append(x.shape[axis] * x.shape[axis + 1])
             axis += 2
         elif code == -4:
-            first, second = codes.pop(0), codes.pop(0)
+            first, second = left.pop(0), left.pop(0)
             first = x.shape[axis] // second if first == -1 else first
             shape += [first, x.shape[axis] // first]
             axis += 1
@@ -76,12 +80,12 @@ def reshape(x, codes):
     return x.reshape(shape)
 
 
-def slice_like(x, like, axes):
+def slice_like(x: Tensor, like: Tensor, axes: Sequence[int]) -> Tensor:
     """The first part of `x` that is as large as `like` along some axes."""
     return x[tuple(slice(like.shape[i]) if i in axes else slice(None) for i in range(x.ndim))]
 
 
-def broadcast_axes(x, axes, sizes):
+def broadcast_axes(x: Tensor, axes: Sequence[int], sizes: Sequence[int]) -> Tensor:
     """`x` repeated along axes of size 1."""
     shape = list(x.shape)
     for axis, size in zip(axes, sizes):
@@ -89,38 +93,38 @@ def broadcast_axes(x, axes, sizes):
     return x.expand(shape)
 
 
-def l2_normalize(x, axes, eps):
+def l2_normalize(x: Tensor, axes: list[int], eps: float) -> Tensor:
     """`x` divided by the root of the sum of its squares over some axes; eps is inside of the root."""
     return x / (x.square().sum(axes, keepdim=True) + eps).sqrt()
 
 
-def softmax_of_all(x):
+def softmax_of_all(x: Tensor) -> Tensor:
     """The softmax over all axes after the first together."""
     return x.flatten(1).softmax(1).reshape(x.shape)
 
 
-def where(condition, x, y):
+def where(condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """`x` where the condition is not 0, else `y`."""
     return torch.where(condition != 0, x, y)
 
 
-def arange(like, start, stop, step):
+def arange(like: Tensor, start: float, stop: float, step: float) -> Tensor:
     """Numbers from start to below stop, on the device of `like`."""
     return torch.arange(start, stop, step, dtype=torch.float32, device=like.device)
 
 
-def full(like, shape, value):
+def full(like: Tensor, shape: Sequence[int], value: float) -> Tensor:
     """An array of one number, on the device of `like`."""
     return torch.full(shape, value, dtype=torch.float32, device=like.device)
 
 
-def normalize(x, mean, std):
+def normalize(x: Tensor, mean: list[float], std: list[float]) -> Tensor:
     """Images (B, 3, H, W) less the mean of each channel, divided by its std."""
-    mean, std = (x.new_tensor(values).reshape(-1, 1, 1) for values in (mean, std))
-    return (x - mean) / std
+    shift, scale = (x.new_tensor(values).reshape(-1, 1, 1) for values in (mean, std))
+    return (x - shift) / scale
 
 
-def box_prior(x, halves, steps, offsets, clip):
+def box_prior(x: Tensor, halves: list[list[float]], steps: Sequence[float], offsets: Sequence[float], clip: bool) -> Tensor:
     """Anchors (1, H * W * A, 4) of a feature map (B, C, H, W), corners in normalized coordinates.
 
     `halves` are half of the width and height of each of A anchors in parts of the image's height; `steps` and `offsets` are
@@ -138,13 +142,13 @@ def box_prior(x, halves, steps, offsets, clip):
     return corners.clamp(0, 1) if clip else corners
 
 
-def center_form(anchors):
+def center_form(anchors: Tensor) -> Tensor:
     """(1, N, 4) corners as center x, center y, width, height."""
     first, second = anchors.chunk(2, 2)
     return torch.cat([(first + second) * 0.5, second - first], 2)
 
 
-def in_pixels(anchors, images):
+def in_pixels(anchors: Tensor, images: Tensor) -> Tensor:
     """(1, N, 4) normalized coordinates as pixels of images (B, 3, H, W)."""
     height, width = images.shape[2:]
     return anchors * torch.tensor([width, height, width, height], dtype=torch.float32, device=anchors.device)

@@ -6,15 +6,19 @@ imported here.
 
 import json
 import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from ssdzoo.export.torch.operations import without_formats
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32}
 
 
-def read_safetensors(path):
+def read_safetensors(path: str | Path) -> dict[str, Tensor]:
     """{name: tensor} of a .safetensors file: the length of a JSON header, the header, the data."""
     with open(path, "rb") as file:
         header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
@@ -30,7 +34,7 @@ def read_safetensors(path):
 class Part(torch.nn.Module):
     """Holds tensors and other parts; part["name"] and part[0] are those of these names."""
 
-    def __getitem__(self, name):
+    def __getitem__(self, name: str | int) -> Any:
         return getattr(self, str(name))
 
 
@@ -42,11 +46,21 @@ class Network(Part):
     module}} of modules without tensors.
     """
 
-    def __init__(self, tensors):
+    CLASSES: tuple
+    SIZE: tuple
+    MEAN: tuple
+    STD: tuple
+    STDS: tuple
+    NMS: dict
+    BUFFERS: tuple
+    FROZEN: tuple
+    make_layers: Callable[[], dict]
+
+    def __init__(self, tensors: dict[str, Tensor]):
         super().__init__()
         for name, tensor in tensors.items():
             *parts, last = name.split(".")
-            part = self
+            part: Part = self
             for one in parts:
                 if not hasattr(part, one):
                     part.add_module(one, Part())
@@ -60,10 +74,10 @@ class Network(Part):
             for name, layer in layers.items():
                 self[folder].add_module(name, layer)
 
-    def _apply(self, fn, recurse=True):
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
         return super()._apply(without_formats(fn), recurse)
 
-    def prepare(self, images):
+    def prepare(self, images: Tensor) -> Tensor:
         """What `forward` takes, (B, 3, H, W), of RGB images (B, H, W, 3) uint8 of any size."""
         images = images.permute(0, 3, 1, 2).float()
         images = torch.nn.functional.interpolate(images, self.SIZE, mode="bilinear", align_corners=False)
@@ -71,7 +85,7 @@ class Network(Part):
         return (images / 255 - mean) / std
 
     @torch.no_grad()
-    def detect(self, images, score=0.5):
+    def detect(self, images: Tensor, score: float = 0.5) -> list[dict]:
         """The objects in RGB images (B, H, W, 3) uint8: for each image a dict of boxes (M, 4), corners in its pixels; scores
         (M,); class_ids (M,); best first. Those that score less than `score` are left out."""
         height, width = images.shape[1:3]
@@ -85,15 +99,15 @@ class Network(Part):
         return found
 
 
-def decode(offsets, anchors, stds):
+def decode(offsets: Tensor, anchors: Tensor, stds: tuple) -> Tensor:
     """Boxes (B, N, 4), corners, of offsets (B, N, 4) from anchors (1, N, 4) in center form."""
-    stds = torch.tensor(stds, device=offsets.device)
-    center = offsets[..., :2] * stds[:2] * anchors[..., 2:] + anchors[..., :2]
-    half = (offsets[..., 2:] * stds[2:]).exp() * anchors[..., 2:] / 2
+    scale = torch.tensor(stds, device=offsets.device)
+    center = offsets[..., :2] * scale[:2] * anchors[..., 2:] + anchors[..., :2]
+    half = (offsets[..., 2:] * scale[2:]).exp() * anchors[..., 2:] / 2
     return torch.cat([center - half, center + half], -1)
 
 
-def suppress(boxes, scores, thresh, topk, post, minimum):
+def suppress(boxes: Tensor, scores: Tensor, thresh: float, topk: int, post: int, minimum: float) -> tuple[Tensor, Tensor, Tensor]:
     """NMS: boxes (M, 4), scores (M,) and class ids (M,) out of boxes (N, 4) and scores (N, C), best first.
 
     The best `topk` of all classes whose score is above `minimum` enter. Each drops those after it of its class that overlap it by

@@ -146,7 +146,7 @@ def test_what_mxnet_exported(small, tmp_path):
     assert distance(expected, heads(to_torch(resolve(path)), images)) < 1e-5
 
 
-@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("training", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_what_gluoncv_exported(training, tmp_path):
     """The detections, and the graph of head outputs that a hybridized network keeps after a training step."""
     model_zoo = gluoncv().model_zoo
