@@ -14,6 +14,8 @@ import pytest
 from ssdzoo import runtime
 from ssdzoo.machine import cores
 
+for name in os.environ.pop("SSDZOO_TESTS_CHOSE", "").split():  # of the process that starts the others, which has all cores
+    os.environ.pop(name, None)
 if "PYTEST_XDIST_WORKER" in os.environ:
     usable = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {usable[int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw")) % len(usable)]})
@@ -21,7 +23,7 @@ if sys.dont_write_bytecode:  # as in many containers: each process that a test s
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["PYTHONPYCACHEPREFIX"] = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
     sys.dont_write_bytecode, sys.pycache_prefix = False, os.environ["PYTHONPYCACHEPREFIX"]
-runtime.tune_cpu()
+os.environ["SSDZOO_TESTS_CHOSE"] = " ".join(runtime.tune_cpu())
 os.environ["SSDZOO_OFFLINE"] = "1"
 _cache = tempfile.TemporaryDirectory()
 os.environ["SSDZOO_CACHE"] = _cache.name
