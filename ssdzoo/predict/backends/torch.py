@@ -28,8 +28,9 @@ class TorchBackend:
     With bf16 the network runs in bf16, and softmax, decoding and NMS in float32, because bf16 would round boxes to whole pixels.
 
     Args:
-        module: of `to_torch`, also compiled. It is called as it is: one that is trained must be in evaluation mode, or its batch norms
-            use and move statistics. Images (B, 3, H, W) float32 give logits (B, N, C + 1), offsets (B, N, 4) and anchors (1, N, 4).
+        module: of `to_torch`, also compiled. It is called as it is: one that is trained must be in evaluation mode, or its batch
+            norms use and move statistics. Images (B, 3, H, W) float32 give logits (B, N, C + 1), offsets (B, N, 4) and anchors
+            (1, N, 4).
         rule: how its detections are found; see `rule_of` and `preset_rule`.
         precision: "f32", or "bf16".
         steady: the number of threads stays, as in a training; else it follows the cores that other programs leave free.
