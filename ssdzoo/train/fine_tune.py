@@ -8,9 +8,11 @@ from ssdzoo.data import Dataset, class_names, has_split, load_dataset
 from ssdzoo.data.formats.splits import EmptySplitError
 from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
+from ssdzoo.machine import cores
 from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent, counted
+from ssdzoo.runtime import free_threads
 from ssdzoo.train.backbone_file import check_backbone_file
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
@@ -86,6 +88,8 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start.start_engine(arguments, preset, place, saved)
     datasets = _load_data(arguments, names, progress)
+    arguments = replace(arguments, settings=_with_threads(arguments.settings, progress))
+    start.set_threads(arguments.settings.threads)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     trainer = Trainer(engine, datasets, run, arguments.settings, progress)
     if going_on:
@@ -115,6 +119,15 @@ def resumed_arguments(given: dict) -> Arguments:
             f"engine={engine}, or start another run from its weights={given['out']}"
         )
     return Arguments.of({**saved, **given})
+
+
+def _with_threads(settings: Settings, progress: Silent) -> Settings:
+    """With the number of threads that fits the machine as it is now, where none is set. The run keeps it, so that going on
+    with it repeats what it would have computed."""
+    threads = settings.threads or free_threads()
+    if threads and not settings.threads and threads < cores():
+        progress.say(f"{counted(threads, 'thread')} on {cores()} cores, because other programs use the rest (threads=)")
+    return replace(settings, threads=threads)
 
 
 def _preset(arguments: Arguments) -> Preset:
