@@ -10,7 +10,8 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def limits():
-    """A minute, of which a hang takes more on any machine, and 1 GiB more than now."""
+    """A minute of processor time, of which a hang takes more on any machine; five minutes in all, because who waits for a FIFO
+    takes no processor time; and 1 GiB more memory than now."""
 
     def late(*_):
         pytest.fail("a hang")  # no OSError, as which it would be reported like that of a file
@@ -18,13 +19,16 @@ def limits():
     before = resource.getrlimit(resource.RLIMIT_AS)
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
-    handler = signal.signal(signal.SIGALRM, late)
+    handlers = {sign: signal.signal(sign, late) for sign in (signal.SIGALRM, signal.SIGPROF)}
     resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 30), before[1]))
-    signal.alarm(60)
+    signal.setitimer(signal.ITIMER_PROF, 60)
+    signal.alarm(300)
     yield
+    signal.setitimer(signal.ITIMER_PROF, 0)
     signal.alarm(0)
     resource.setrlimit(resource.RLIMIT_AS, before)
-    signal.signal(signal.SIGALRM, handler)
+    for sign, handler in handlers.items():
+        signal.signal(sign, handler)
 
 
 def put(kind, path):
