@@ -55,6 +55,7 @@ def test_openvino_leaves_no_stack_behind(model):
 INTERRUPTED = """
 import signal, sys, threading
 from ssdzoo.predict.backends.openvino import OpenVINOBackend
+from tests.hostile import limits  # noqa: F401
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background process ignores it
 for ends in ("in another thread", "in the order of their begin"):
