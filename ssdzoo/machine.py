@@ -1,6 +1,7 @@
 """What this process runs on: processor, cores, versions of packages; and what libraries print past Python."""
 
 import contextlib
+import ctypes
 import importlib
 import os
 import platform
@@ -128,3 +129,32 @@ def captured_stderr(printed: list) -> Iterator[None]:
             os.close(screen)
             file.seek(0)
             printed += file
+
+
+_NO_STACK = 2  # SS_DISABLE
+
+
+class _SignalStack(ctypes.Structure):
+    """`stack_t` of Linux."""
+
+    _fields_ = [("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+
+@contextlib.contextmanager
+def kept_signal_stack() -> Iterator[None]:
+    """Gives this thread its alternate signal stack back when the block ends, or none where it had none.
+
+    OpenVINO's plugin for the CPU puts one of its own there when it is loaded, and frees its memory when it goes. Where it goes in
+    another thread, or after another one that was loaded later, the thread is left with a stack that is no memory, and the next
+    Ctrl-C ends the process (SIGSEGV): Python handles signals on the alternate stack.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    exchange, before = ctypes.CDLL(None).sigaltstack, _SignalStack()
+    exchange(None, ctypes.byref(before))
+    try:
+        yield
+    finally:
+        if exchange(ctypes.byref(before), None):  # too small for the registers that the processor now has to save there
+            exchange(ctypes.byref(_SignalStack(flags=_NO_STACK)), None)

@@ -6,6 +6,7 @@ import ssdzoo
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset, check_preset, read_preset, to_toml
 from ssdzoo.zoo import find_preset
+from tests.hostile import limits  # noqa: F401
 
 ROW = {
     "name": "mine", "backbone": "mobilenet0.25", "base_size": 300, "features": ["relu10_fwd", "relu26_fwd"], "filters": [64],

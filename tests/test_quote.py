@@ -7,6 +7,7 @@ import pytest
 
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief, message, printable, short
+from tests.hostile import limits  # noqa: F401
 
 
 @pytest.mark.parametrize("value, shown", [

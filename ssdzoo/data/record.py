@@ -131,6 +131,14 @@ class Records(Sequence[Record]):
         offsets = self.offsets[begin : end + 1]
         return Records(self.images[begin:end], self.sizes[begin:end], offsets - offsets[0], *self._objects(begin, end))
 
+    def taken(self, places: np.ndarray) -> "Records":
+        """The records at `places` (K,) in that order, each as often as it is named."""
+        counts = np.diff(self.offsets)[places]
+        offsets = np.concatenate([[0], np.cumsum(counts)])
+        rows = np.arange(offsets[-1]) + np.repeat(self.offsets[places] - offsets[:-1], counts)
+        columns = self.boxes[rows], self.class_ids[rows], self.difficult[rows], self.crowd[rows]
+        return Records([self.images[i] for i in places.tolist()], self.sizes[places], offsets, *columns)
+
     def _objects(self, begin: int, end: int) -> tuple:
         rows = slice(self.offsets[begin], self.offsets[end])
         return self.boxes[rows], self.class_ids[rows], self.difficult[rows], self.crowd[rows]

@@ -11,7 +11,7 @@ from ssdzoo.preset import read_preset
 from ssdzoo.runtime import mx
 from tests.command import ssdzoo
 from tests.data.formats.written import write
-from tests.data.test_hostile_files import limits, put  # noqa: F401
+from tests.hostile import limits, put  # noqa: F401
 
 TABLE = """\
 backbone = "mobilenet0.25"

@@ -12,6 +12,7 @@ from ssdzoo.errors import SSDZooError, WeightsError
 from ssdzoo.exported_files import find_exported
 from ssdzoo.formats import model_archive
 from ssdzoo.formats.model_archive import list_archive
+from tests.hostile import limits  # noqa: F401
 
 FILES = {"m-symbol.json": b"{}", "m-0000.params": b"weights", "hyperparams.json": b"{}"}
 

@@ -8,6 +8,7 @@ pytest.importorskip("onnx", reason="needs the extra onnx")
 
 from ssdzoo.errors import ExportError
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
+from tests.hostile import limits  # noqa: F401
 from tools.fuzz_onnx_metadata import METADATA, model
 
 

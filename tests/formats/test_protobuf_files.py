@@ -5,6 +5,7 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.formats.caffemodel import read_caffemodel
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.onnx_initializers import read_initializers
+from tests.hostile import limits  # noqa: F401
 from tests.weights.wire_format import field, integer, onnx_model, tensor, varint, write_onnx
 
 ARRAYS = {

@@ -8,6 +8,7 @@ import pytest
 
 from ssdzoo.errors import ExportError
 from ssdzoo.formats.symbol_file import read_symbol
+from tests.hostile import limits  # noqa: F401
 
 CONV = {"kernel": "(3, 3)", "num_filter": "8", "num_group": "1"}
 DATA = {"op": "null", "name": "data", "inputs": []}
@@ -30,6 +31,7 @@ def test_a_good_symbol():
 @pytest.mark.parametrize("damage, message", [
     (symbol(conv(num_group="0")), r"node 'conv' \(Convolution\): attribute 'num_group' is 0; expected 1 to 65536"),
     (symbol(conv(kernel="(0, 3)")), r"attribute 'kernel' is \(0, 3\); expected 1 to 65536"),
+    (symbol(conv(stride=[-1, 1])), r"attribute 'stride' is \[-1, 1\]"),
     (symbol(conv(stride="(-1, 1)")), r"attribute 'stride' is \(-1, 1\)"),
     (symbol(conv(pad="(99999999, 0)")), r"attribute 'pad' is \(99999999, 0\); expected 0 to 65536"),
     (symbol(conv(num_filter=str(1 << 63))), "attribute 'num_filter' is 9223372036854775808"),
@@ -42,6 +44,7 @@ def test_a_good_symbol():
     (symbol(conv(inputs=[(10**30, 0)])), "a number of 100 bits stands where"),
     (symbol(conv(), heads=[[8, 8]]), "its outputs .* are not among its 2 nodes"),
     (symbol(conv(name="a\x1b[2J")), r"'a\\x1b\[2J' stands where a name or an attribute was expected"),
+    (symbol(conv(name="a\0b")), r"'a\\x00b' stands where a name or an attribute was expected"),
     (symbol(conv(name=5)), "5 stands where a name"),
     (symbol({**DATA, "name": "x", "inputs": [[0, 0, 0]]}), "is a variable with inputs"),
     ({"heads": [[0, 0, 0]]}, "it has no 'nodes'"),
@@ -51,6 +54,12 @@ def test_damage_is_named(damage, message):
     with pytest.raises(ExportError, match=message) as caught:
         read_symbol(json.dumps(damage))
     assert len(str(caught.value)) < 400 and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("value, text", [(5, "5"), (None, "None"), ([1, 2], "[1, 2]"), (1e400, "inf"), (True, "True")])
+def test_attributes_of_another_type(value, text):
+    """They are texts to all who read them."""
+    assert read_symbol(json.dumps(symbol(conv(layout=value)))).nodes[-1].attrs["layout"] == text
 
 
 @pytest.mark.parametrize("text", ['{"nodes": ' + "[" * 100_000, '{"nodes": ' + "9" * 5_000 + "}"])

@@ -306,6 +306,7 @@ def test_it_needs_neither_torch_nor_mxnet(tmp_path):
 import sys
 sys.modules["mxnet"] = sys.modules["torch"] = None
 from ssdzoo.formats.array_files import read_tensors
+from tests.hostile import limits  # noqa: F401
 print(read_tensors({str(tmp_path / "x.pth")!r})["a"].sum())
 """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)

@@ -15,6 +15,7 @@ from ssdzoo.formats.params_file import write_params
 from ssdzoo.measure.compare import compare_heads, match_detections
 from ssdzoo.runtime import mxnet
 from ssdzoo.symbol_mxnet import check_shapes
+from tests.hostile import limits  # noqa: F401
 
 mx = mxnet()
 PHOTO = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)

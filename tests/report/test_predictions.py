@@ -13,6 +13,7 @@ from ssdzoo.predict.detector import Detector
 from ssdzoo.report.predictions import write_predictions
 from ssdzoo.zoo import find_preset
 from tests.command import ssdzoo
+from tests.hostile import limits  # noqa: F401
 
 PRESET = find_preset("ssd_300_mobilenet0.25_custom").with_classes(["a", "b", "c"])
 

@@ -8,7 +8,7 @@ from ssdzoo.data.check.decoding import decode_all
 from ssdzoo.data.check.duplicates import same_boxes, same_images
 from ssdzoo.data.check.object_limit import too_many_objects
 from ssdzoo.data.check.similar_names import COMPARED, similar_names
-from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, split_table
+from ssdzoo.data.check.statistics import ModelAnchors, anchor_table, class_table, different_records, split_table
 from ssdzoo.data.formats.annotation import turned, wrong_size
 from ssdzoo.data.formats.recognize import open_readers
 from ssdzoo.data.formats.splits import EmptySplitError, own_splits, split_word
@@ -86,8 +86,8 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
     check = DataCheck(str(path), [reader.format for reader in readers], names)
     for split, items in _items(readers, path, splits, format, check, problems).items():
         check.records[split] = read_records(readers, items, names, problems, progress.images)
-    everywhere = check.records.values()
-    images = list({str(image): found.image(i) for found in everywhere for i, image in enumerate(found.images)}.values())
+    different = different_records(check.records)
+    images = [check.records[split].image(i) for split, i in different.values()]
     decoded = dict(zip(map(str, images), progress.images(decode_all(images, workers), len(images))))
     if not any(problem.kind == "normalized boxes" for problem in problems):  # which explain where the objects are
         problems += _no_objects(check.records, readers)
@@ -96,7 +96,7 @@ def check_dataset(path: str | Path | list, splits: list | None = None, format: s
     problems += same_boxes(check.records, names)
     problems += _class_problems(check.records, names, readers[0].path, model)
     known = (model.post_nms, model.name) if model else ()
-    if crowded := too_many_objects((r for found in check.records.values() for r in found), *known):
+    if crowded := too_many_objects((check.records[split][i] for split, i in different.values()), *known):
         problems.append(Problem(readers[0].path, crowded, "many objects"))
     check.splits, check.classes = split_table(check.records), class_table(check.records, names)
     if model:
@@ -123,7 +123,7 @@ def _items(readers, path, splits, format, check, problems):
             severity = _severity(split, readers) if isinstance(error, EmptySplitError) else ERROR
             problems.append(Problem(Path(file), message, "split", severity))
             continue
-        keys = {(id(reader), str(item)) for reader, item in items}
+        keys = set(items)
         if _rank(split) == len(STANDARD) and keys <= seen:
             check.repeated.append(split)
         else:
@@ -155,8 +155,8 @@ def image_problems(records: dict, decoded: dict, known: list, path: Path) -> lis
     """What decoding showed: damage, sizes other than those that the annotations give, orientations, 16 bits."""
     problems, deep = [], []
     reported = {str(problem.path) for problem in known if problem.kind == "EXIF orientation"}
-    places = {str(image): (found, i) for found in records.values() for i, image in enumerate(found.images)}
-    for image, (found, i) in places.items():
+    for image, (split, i) in different_records(records).items():
+        found = records[split]
         result, size = decoded[image], tuple(found.sizes[i].tolist())
         if result.message:
             problems.append(Problem(found.image(i), result.message, "image", result.severity))

@@ -86,8 +86,12 @@ def anchor_table(records: dict, names: list, model: ModelAnchors) -> dict:
 
 def _objects(records: dict, size: tuple | None = None) -> Objects:
     """All objects but crowds; an image in two splits counts once."""
-    places = {str(image): (split, i) for split, found in records.items() for i, image in enumerate(found.images)}
-    return collect_objects([records[split][i] for split, i in places.values()], size)
+    return collect_objects([records[split][i] for split, i in different_records(records).values()], size)
+
+
+def different_records(records: dict) -> dict:
+    """{image as text: (split, place)} of {split: Records}: the last record of each image."""
+    return {str(image): (split, i) for split, found in records.items() for i, image in enumerate(found.images)}
 
 
 def _percentiles(values: np.ndarray, ids: np.ndarray, count: int) -> list:

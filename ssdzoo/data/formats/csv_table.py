@@ -29,7 +29,7 @@ _CLASS_TABLES = ("classes.csv", "_classes.csv")
 
 
 class CSVReader(FilesReader):
-    """A .csv file, or a folder with one for each split; items are (file, (image, its rows)).
+    """A .csv file, or a folder with one for each split; items are (file, image as its rows name it).
 
     Coordinates are pixels from 0. A table without a header has the columns of keras-retinanet: image, xmin, ymin, xmax, ymax,
     class. Class names are sorted, or those of a classes.txt or classes.csv beside the table. Where all classes are numbers, they
@@ -65,8 +65,8 @@ class CSVReader(FilesReader):
     @cached_property
     def _in_rows(self) -> set:
         """The classes of all rows, as they are written."""
-        tables = [self.places(file, []) for file in self._files]
-        return {row["class"] for table in tables for _, rows in table for _, row in rows if not _is_negative(row)} - {""}
+        tables = [self._table(file) for file in self._files]
+        return {row["class"] for table in tables for rows in table.values() for _, row in rows if not _is_negative(row)} - {""}
 
     @cached_property
     def _ids(self) -> dict:
@@ -93,12 +93,16 @@ class CSVReader(FilesReader):
         return [str(i) for i in range(1 + max(self._ids.values()))] if self._ids else sorted(self._in_rows)
 
     def places(self, file: Path, problems: list) -> list:
+        return list(self._table(file))
+
+    def _table(self, file: Path) -> dict:
         if file not in self._read:
-            self._read[file] = list(_read_table(file).items())
+            self._read[file] = _read_table(file)
         return self._read[file]
 
     def annotation(self, item: tuple) -> ImageAnnotation | Problem:
-        file, (name, rows) = item
+        file, name = item
+        rows = self._table(file)[name]
         try:
             image = self.finder(file).find(name, f"{file}: line {rows[0][0]}")
         except DataError as error:

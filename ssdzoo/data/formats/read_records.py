@@ -16,20 +16,26 @@ from ssdzoo.data.record import Problem, Record, Records
 from ssdzoo.errors import DataError
 
 CHUNK = 512  # images that are read at once
+MOST_OBJECTS = 1 << 28  # of the records of a split: 5 GiB
 
 
 def read_records(readers: list, items: list, names: list, problems: list, progress: Callable | None = None) -> Records:
     """The records of (reader, item), but for those too broken for one; `problems` takes what is wrong.
 
-    Of MANY items or more, those whose annotation has the size of the image are not opened.
+    Of MANY items or more, those whose annotation has the size of the image are not opened. An item that is there several times is
+    read once.
 
     Args:
         names: the classes.
         progress: called with an iterable and the number of its items; returns an iterable of the same items.
+
+    Raises:
+        DataError: items are there so often that their objects are too many.
     """
+    different = list(dict.fromkeys(items))
     by_name = {name: i for i, name in enumerate(names)}
     by_id = {str(i): i for i in range(len(names))}
-    is_large = len(items) >= MANY
+    is_large = len(different) >= MANY
     tasks = {
         id(reader): _Reading(
             reader,
@@ -41,19 +47,36 @@ def read_records(readers: list, items: list, names: list, problems: list, progre
         )
         for reader in readers
     }
-    parts: list[Records] = []
+    parts, whole = list[Records](), list[np.ndarray]()
 
     def read() -> Iterator:
-        for reader, chunk in _chunks(items):
-            parts.extend(tasks[id(reader)].read(chunk))
+        for reader, chunk in _chunks(different):
+            found, are_whole = tasks[id(reader)].read(chunk)
+            parts.extend(found)
+            whole.append(are_whole)
             yield from chunk
 
-    for _ in progress(read(), len(items)) if progress else read():
+    for _ in progress(read(), len(different)) if progress else read():
         pass
     for task in tasks.values():
         task.pixels.report(problems)
         task.infos.save()
-    return Records.joined(parts)
+    records = Records.joined(parts)
+    return records if len(different) == len(items) else _repeated(records, np.concatenate(whole), different, items)
+
+
+def _repeated(records: Records, whole: np.ndarray, different: list, items: list) -> Records:
+    """The records of all items, of those of the different ones; `whole` says which of these have one."""
+    numbers = {item: i for i, item in enumerate(different)}
+    places = np.fromiter((numbers[item] for item in items), np.int64, len(items))
+    places = (np.cumsum(whole) - 1)[places[whole[places]]]
+    objects = int(np.diff(records.offsets)[places].sum())
+    if objects > MOST_OBJECTS:
+        raise DataError(
+            f"{items[0][0].path}: a split names images so often that they have {objects:,} objects; expected up to "
+            f"{MOST_OBJECTS:,}: name each image once"
+        )
+    return records.taken(places)
 
 
 def _chunks(items: list) -> Iterator[tuple[Reader, list]]:
@@ -73,8 +96,8 @@ class _Reading:
     infos: ImageInfos
     is_large: bool
 
-    def read(self, items: list) -> list[Records]:
-        """The records of some items, in parts."""
+    def read(self, items: list) -> tuple[list[Records], np.ndarray]:
+        """The records of N items, in parts, and (N,) bool which items have one."""
         columns = self.reader.columns(items, self.ids) if self.is_large else None
         if columns is None:
             return self._by_annotations([self.reader.annotation(item) for item in items])
@@ -82,16 +105,16 @@ class _Reading:
             self.pixels.add_boxes(columns.source, columns.boxes[np.isfinite(columns.boxes).all(axis=1)])
         found, is_fine = columns.faultless()
         rest = {i: self._record(self.reader.annotation(items[i])) for i in np.flatnonzero(~is_fine).tolist()}
-        return _merged(found, rest)
+        return _merged(found, rest), _whole(len(is_fine), rest)
 
-    def _by_annotations(self, annotations: list) -> list[Records]:
+    def _by_annotations(self, annotations: list) -> tuple[list[Records], np.ndarray]:
         for annotation in annotations:
             if isinstance(annotation, ImageAnnotation):
                 self.pixels.add(annotation)
         infos = [self.infos.of(each) if isinstance(each, ImageAnnotation) else None for each in annotations]
         found, is_fine = collect_columns(annotations, infos, self.ids).faultless()
         rest = {i: self._record(annotations[i], infos[i]) for i in np.flatnonzero(~is_fine).tolist()}
-        return _merged(found, rest)
+        return _merged(found, rest), _whole(len(is_fine), rest)
 
     def _record(self, annotation: ImageAnnotation | Problem, info: ImageInfo | DataError | None = None) -> Record | None:
         if isinstance(annotation, Problem):
@@ -108,3 +131,9 @@ def _merged(found: Records, rest: dict) -> list[Records]:
         taken = place - count
         parts += [Records.of(record)] if record else []
     return [*parts, found.part(taken, len(found))]
+
+
+def _whole(count: int, rest: dict) -> np.ndarray:
+    whole = np.ones(count, bool)
+    whole[[place for place, record in rest.items() if record is None]] = False
+    return whole

@@ -55,7 +55,10 @@ class Reader:
         raise NotImplementedError
 
     def items(self, split: str | None, problems: list) -> list:
-        """Arguments of `annotation`, one for each image of a split, or of the whole data set for None; in a fixed order."""
+        """Arguments of `annotation`, one for each image of a split, or of the whole data set for None; in a fixed order.
+
+        They are hashable, and equal ones are read once.
+        """
         raise NotImplementedError
 
     def annotation(self, item: Any) -> ImageAnnotation | Problem:

@@ -9,10 +9,11 @@ each that has the keys file, image_size, annotations and categories ([{"class_id
 
 import json
 import os
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
@@ -26,7 +27,8 @@ _PATTERNS = ("*.manifest", "*.jsonl", "manifests/output/*.manifest", "*_annotati
 _EXPECTED = 'expected lines with "source-ref" and labels with "annotations" and "image_size"'
 
 
-class _Row(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Row:
     """An image in either kind of file: its path or address, its labels, names of classes by id, and where it is."""
 
     image: str

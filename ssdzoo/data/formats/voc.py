@@ -87,7 +87,8 @@ class VOCReader(PerImageReader):
             return super().items(split, problems)
         files = self._lists[split]
         lines = [line.strip() for path in files for line in read_lines(path)]
-        stems = [self._stem(line) for line in lines if line]
+        stem_of = {line: self._stem(line) for line in set(lines) if line}  # a list may repeat a line a million times
+        stems = [stem_of[line] for line in lines if line]
         if not stems:
             raise EmptySplitError(f"{files[0]}: the split is empty")
         known = set(self.stems(""))
@@ -98,7 +99,8 @@ class VOCReader(PerImageReader):
             known.update(missing[:MOST_MISSING])
             stems = [stem for stem in stems if stem in known]
         # Lists of single classes repeat an image; one list that does so is reported by the check.
-        return [("", stem) for stem in (stems if len(files) == 1 else dict.fromkeys(stems))]
+        items = {stem: ("", stem) for stem in stems}
+        return [items[stem] for stem in stems] if len(files) == 1 else list(items.values())
 
     @cached_property
     def _stems_by_name(self) -> dict:

@@ -106,12 +106,12 @@ class YOLOReader(Reader):
         if not images and len(problems) == known:
             raise EmptySplitError(f"{about} no images in {brief(value)}")
         stems: dict[str, Path] = {}
-        for image in images:
+        for image in dict.fromkeys(images):
             first = stems.setdefault(os.path.splitext(image)[0], image)
             if first != image and os.path.exists(label := self._label(image)):
                 message = f"belongs to {first.name} and to {image.name}, two images of one name: keep one of them"
                 problems.append(Problem(label, message, "labels", ERROR))
-        if images and not any(os.path.isfile(self._label(image)) for image in images):
+        if images and not any(os.path.isfile(self._label(image)) for image in dict.fromkeys(images)):
             message = (
                 f"none of the {len(images)} images of {split or self.path.name} has labels, such as {self._label(images[0])}"
             )
@@ -140,7 +140,7 @@ class YOLOReader(Reader):
     def _images(self, place: Path, problems: list) -> list:
         if os.path.isdir(place):
             return images_below(place)
-        images, finder = [], ImageFinder([place.parent, self._root])
+        images, finder, found = [], ImageFinder([place.parent, self._root]), dict[str, Path]()
         lines, known = read_text(place).splitlines(), len(problems)
         for line_number, line in enumerate(lines, 1):
             if len(problems) - known == MOST_WRONG:  # looking for a missing image takes a millisecond
@@ -151,7 +151,9 @@ class YOLOReader(Reader):
             if not line:
                 continue
             try:
-                images.append(self._listed(line, place, finder, f"{place}: line {line_number}"))
+                if line not in found:
+                    found[line] = self._listed(line, place, finder, f"{place}: line {line_number}")
+                images.append(found[line])
             except DataError as error:
                 problems.append(Problem.of(error, place, "image"))
         return images

@@ -9,7 +9,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.formats.onnx_metadata import read_metadata
-from ssdzoo.machine import cores, import_package
+from ssdzoo.machine import cores, import_package, kept_signal_stack
 from ssdzoo.predict.backends.onnx_outputs import detections_of, head_names
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 from ssdzoo.quote import short
@@ -60,7 +60,8 @@ class OpenVINOBackend:
         self.runtime = f"openvino {self._openvino.__version__.split('-')[0]} {'int8' if int8 else self.precision} {mode}"
 
     def _choose(self, precision: str) -> str:
-        has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        with kept_signal_stack():
+            has_bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "bf16" and not has_bf16:
             raise CallError("precision bf16: this processor does not have it (AVX512-BF16 or AMX); use f32 or auto")
         return ("bf16" if has_bf16 else "f32") if precision == "auto" else precision
@@ -70,7 +71,8 @@ class OpenVINOBackend:
         # It knows the cores that it may run on, but not the quota of a container. And it would pin its threads to the first
         # cores, in each process to the same ones, where they wait for each other while other cores are idle.
         hints |= {"INFERENCE_NUM_THREADS": cores(), "ENABLE_CPU_PINNING": False}
-        return self._core.compile_model(model, "CPU", hints)
+        with kept_signal_stack():
+            return self._core.compile_model(model, "CPU", hints)
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """{output: array} of a batch; up to `in_flight` threads may call it at once."""
