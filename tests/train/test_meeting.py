@@ -93,8 +93,15 @@ def test_nodes_that_come_and_finish_together(hub, port):
         told, _ = together(*(one.start for one in members))
         assert told == [{"port": 7, "root": "127.0.0.2"}] * 3
         assert [one.address for one in members] == ["127.0.0.1", "127.0.0.3", "127.0.0.4"]
-        time.sleep(0.8)  # longer than any may be silent
-        assert together(*(one.finish for one in members))[0] == [None] * 3
+
+        def train(one):
+            until = time.monotonic() + 0.8  # longer than any may be silent
+            while time.monotonic() < until:
+                one.check()
+                time.sleep(0.01)
+            one.finish()
+
+        assert together(*(lambda one=one: train(one) for one in members))[0] == [None] * 3
 
 
 @pytest.mark.parametrize("leave, message", [
@@ -125,6 +132,7 @@ def test_a_node_that_is_missing(hub, port):
     """A node that left before all had come may come again."""
     hub(wait=0.5)
     member(port, 1).close()
+    time.sleep(0.1)
     text = messages(together(*(member(port, rank).start for rank in (0, 1)))[0])
     assert (
         text
