@@ -5,6 +5,7 @@ environment variables DMLC_*, which `launch` sets. A scheduler or a server serve
 done.
 """
 
+import atexit
 import contextlib
 import ctypes
 import os
@@ -61,11 +62,18 @@ def connect(kind: str) -> Any:
     maker.start()
     maker.join(JOINING)
     if not made:
+        atexit.register(_leave)
         raise SSDZooError(
             f"{WORKERS}={os.environ[WORKERS]} workers and {SERVERS}={os.environ[SERVERS]} servers have not met within {JOINING} "
             "seconds: were all of them started, and are all ports open between the machines?"
         )
     return made[0]
+
+
+def _leave() -> None:
+    """Ends a process whose thread waits inside of mxnet, which would abort it at its end."""
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def worker_rank(store: Any) -> int:

@@ -4,6 +4,7 @@ A node that dies closes its connection; one that vanishes with its machine or it
 ends the training on all nodes. MXNet's parameter server would wait for it forever.
 """
 
+import os
 import socket
 import threading
 import time
@@ -46,7 +47,8 @@ class Hub(threading.Thread):
         try:
             self._listener = socket.create_server(("", node.port), backlog=128)
         except OSError as error:
-            raise SSDZooError(f"{PORT}={node.port}: node 0 cannot listen there ({error.strerror}): choose another port") from None
+            why = os.strerror(error.errno) if error.errno else str(error)
+            raise SSDZooError(f"{PORT}={node.port}: node 0 cannot listen there ({why}): choose another port") from None
         self._listener.setblocking(False)
 
     def run(self) -> None:
