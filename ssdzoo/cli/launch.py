@@ -11,26 +11,29 @@ _HOSTS = (
     "A file with one machine per line, reached by ssh without a password, with this folder and this Python. Without it all "
     "run here."
 )
+_WORKERS, _TWO = "Processes that train; on several nodes, on each of them.", "2, or 1 on each of several nodes"
 
 
 def launch(
     command: Annotated[list[str], argument("-- train MODEL DATA --out RUN ...", metavar="-- COMMAND")],
-    workers: Annotated[int, option("Processes that train.", "-n", "--workers", min=1)] = 2,
-    servers: Annotated[int, option("Processes that add up gradients.", "-s", "--servers", min=1)] = 1,
+    workers: Annotated[Optional[int], option(_WORKERS, "-n", "--workers", min=1, show_default=_TWO)] = None,
+    servers: Annotated[int, option("Processes that add up gradients, of all nodes together.", "-s", "--servers", min=1)] = 1,
     hosts: Annotated[Optional[Path], option(_HOSTS)] = None,
+    wait: Annotated[float, option("Seconds in which all nodes have to come.", min=1)] = 300,
 ) -> None:
     """Train with several processes: each reads its part of the data, and the first one keeps the run folder.
 
-    `--batch-size` is that of one process. A process that dies ends the training with a message.
+    `--batch-size` is that of one process. A process that dies ends the training with a message. On several nodes it is called on
+    each, with srun, by an Indexed Job of Kubernetes, or with DMLC_PS_ROOT_URI, DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER, DMLC_TASK_ID.
     """
     if command[0] != "train":
-        raise CallError(f"ssdzoo launch -n {workers} -- {command[0]} ...: only train can be launched")
+        raise CallError(f"ssdzoo launch -- {command[0]} ...: only train can be launched")
     if "--kvstore" not in command:
         command = [*command, "--kvstore", "dist_sync"]
     from ssdzoo.train.distributed import launch as start
 
     try:
-        start(command, workers, servers, _read_hosts(hosts) if hosts else None)
+        start(command, workers, servers, _read_hosts(hosts) if hosts else None, wait)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("the same command with --resume at its end continues the training") from None
 

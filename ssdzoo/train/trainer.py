@@ -133,7 +133,17 @@ class Trainer:
         done = self.run.state()["epoch"] if self.run.has_state else 0
         return f"{self.run.folder} keeps {counted(done, 'epoch')} of {self.settings.epochs}: continue with resume=True"
 
+    def _check_alike(self) -> None:
+        first = self.engine.share(self.updates)
+        if first != self.updates:
+            raise SSDZooError(
+                f"{self.run.folder} holds {self.updates} updates here and {first:.0f} where the first process is: all processes "
+                "need the same run folder, on a file system that all machines see"
+            )
+
     def _fit(self) -> None:
+        if self.engine.processes > 1:
+            self._check_alike()
         with self.loader, closing(self.curves) if self.curves else nullcontext():
             while self.epoch < self.settings.epochs and not self._patience_ended():
                 row = self._train_epoch()

@@ -12,6 +12,7 @@ from ssdzoo.predict.backends.mxnet import MXNetBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import mx
+from ssdzoo.train.distributed import worker_rank
 from ssdzoo.train.engine import LossNotFinite, StepLosses
 from ssdzoo.train.mxnet.graph import ImageLosses, training_graph
 from ssdzoo.train.mxnet.optimizer import MovingAverage, Optimizer
@@ -37,7 +38,7 @@ class MXNetEngine:
 
     def __init__(self, net: SSD, preset: Preset, settings: Settings, store: Any = None):
         self.net, self.preset, self.clip_norm, self.store = net, preset, settings.clip_norm, store
-        self.rank = int(store.rank) if store else 0
+        self.rank = worker_rank(store) if store else 0
         self.processes = int(store.num_workers) if store else 1
         self.contexts = next(iter(net.collect_params().values())).list_ctx()
         self.graph = training_graph(net, preset, settings)

@@ -32,6 +32,12 @@ class Optimizer(mx.gluon.Trainer):
             arguments["momentum"] = settings.momentum
         parameters = list(self.learning.values())
         super().__init__(parameters, settings.optimizer, arguments, kvstore=store or "device", update_on_kvstore=False)
+        if store:
+            # MXNet pulls the first worker's weights without an order between this and the first push of gradients under the same
+            # keys, so that a worker could get their sum for its weights.
+            self._init_kvstore()
+            self._init_params()
+            mx.nd.waitall()
         self._amp = settings.amp
         if self._amp:
             mx.contrib.amp.init_trainer(self)

@@ -11,7 +11,7 @@ from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import contexts, mx, set_threads
-from ssdzoo.train.distributed import connect
+from ssdzoo.train.distributed import connect, worker_rank
 from ssdzoo.train.mxnet.engine import MXNetEngine
 from ssdzoo.train.mxnet.graph import training_graph
 from ssdzoo.train.mxnet.starting_weights import starting_network
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
     @property
     def rank(self) -> int:
-        return int(self.store.rank) if self.store else 0
+        return worker_rank(self.store) if self.store else 0
 
 
 def join(settings: Settings, ctx: Any = None) -> Place:
