@@ -22,4 +22,5 @@ def rule_of(source: ModelSource) -> DetectionRule:
 
 def preset_rule(preset: Preset) -> DetectionRule:
     """How the detections of a preset's network are found."""
-    return DetectionRule(preset.nms_thresh, preset.nms_topk, preset.post_nms, SCORE_THRESHOLD, STDS)
+    by_class = preset.suppress == "per-class"
+    return DetectionRule(preset.nms_thresh, preset.nms_topk, preset.post_nms, SCORE_THRESHOLD, STDS, by_class=by_class)
