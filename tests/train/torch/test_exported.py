@@ -75,7 +75,8 @@ def test_a_checkpoint_of_mxnet_ssd_is_trained_further(job, data, tmp_path):
     _, result = train(job(engine="torch", model=tmp_path / "theirs", base_weights=None, epochs=1, lr=1e-9))
     image = sorted((data / "JPEGImages").iterdir())[0]
     found_alike(result.folder, image)
-    images = torch.from_numpy(ssdzoo.load(result.folder, "torch").prepare(image)[1][None])
-    (_, offsets, anchors), (_, before, theirs) = (to_torch(model)(images) for model in (result.folder, source))
-    np.testing.assert_allclose(anchors.numpy(), theirs.numpy(), atol=1e-4)
-    np.testing.assert_allclose(offsets.detach().numpy(), before.detach().numpy(), rtol=1e-3, atol=1e-3)
+    images = torch.zeros(1, 3, 128, 128)
+    np.testing.assert_allclose(*(to_torch(model)(images)[2].numpy() for model in (result.folder, source)), atol=1e-4)
+    before, after = source.arrays, read_params(result.folder / "best.params")
+    for name in after:  # norms of these files have no momentum
+        assert name.endswith(("moving_mean", "moving_var")) or np.abs(after[name] - before[name]).max() < 1e-5, name
