@@ -16,9 +16,11 @@ from ssdzoo.formats.symbol_file import SymbolGraph
 from ssdzoo.preset import check_fields, read_fields
 from ssdzoo.quote import brief
 
+HEADS = "heads.json"  # of a run of the torch engine: the symbol of its head outputs
 CLASSES, HYPERPARAMS = "classes.txt", "hyperparams.json"
 _SYMBOL = "-symbol.json"
 _EPOCH = re.compile(r"-\d{4}\.params$")
+_NAMED_SIZE = re.compile(r"(?:deploy_)?ssd_(?:\w+_)?(\d{3,4})")
 _MOST_TEXT = 1 << 20  # bytes of a list of classes or of hyperparameters
 
 
@@ -43,6 +45,9 @@ class ExportedFiles:
 
     @property
     def name(self) -> str:
+        """Of a run, that of its folder."""
+        if self.symbol.name == HEADS:
+            return self.symbol.absolute().parent.name
         return self.symbol.name.removesuffix(_SYMBOL)
 
     @property
@@ -52,11 +57,11 @@ class ExportedFiles:
         others = (self.hyperparams, self.classes, self.sidecar)
         return first + [file for file in others if file and file.is_file()]
 
-    def graph(self, suppress: str | None = None) -> SymbolGraph:
+    def graph(self) -> SymbolGraph:
         """The graph of the detection: see `read_detection`."""
         if self.archive is None:
-            return read_detection(self.symbol, suppress)
-        return read_detection(self._text(self.symbol), suppress, str(self.symbol))
+            return read_detection(self.symbol)
+        return read_detection(self._text(self.symbol), str(self.symbol))
 
     def arrays(self) -> dict:
         """{name: array} of the parameters, names without `arg:` and `aux:`.
@@ -71,6 +76,13 @@ class ExportedFiles:
             with self.archive.open(name) as file:
                 arrays = read_stream(file, self.archive.sizes[name], self.params)
         return {strip_prefix(name): array for name, array in arrays.items()}
+
+    @property
+    def named_size(self) -> int | None:
+        """The side of the input in pixels, which mxnet-ssd writes at the end of a name such as `ssd_resnet50_512` or
+        `deploy_ssd_vgg16_reduced_300`; None for another name."""
+        named = _NAMED_SIZE.fullmatch(self.name)
+        return int(named[1]) if named else None
 
     def sidecar_fields(self) -> dict:
         """The fields of a preset that the sidecar holds; none where there is no sidecar.

@@ -10,8 +10,9 @@ from typing import Any
 from ssdzoo.anchors.levels import Level
 from ssdzoo.class_names import numbered_names
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.exported_files import ExportedFiles
+from ssdzoo.exported_files import HEADS, ExportedFiles
 from ssdzoo.files import file_hash
+from ssdzoo.formats.detection_graph import suppression, with_suppression
 from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
 from ssdzoo.formats.symbol_file import SymbolGraph
@@ -19,8 +20,6 @@ from ssdzoo.formats.weights_file import open_weights
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.converted import find_detector
-
-HEADS = "heads.json"  # in a run folder
 
 
 class _Source:
@@ -116,7 +115,8 @@ class NetworkSource(_Source):
             raise WeightsError(f"{self.preset.name} has no published weights: name a run folder, or a file with weights=")
         found = find_detector(self.preset.name)
         table = found.path.with_suffix(".toml") if found.preset else self.table
-        return replace(self, preset=found.preset or self.preset, weights=found.path, table=table)
+        preset = replace(found.preset or self.preset, suppress=self.preset.suppress)
+        return replace(self, preset=preset, weights=found.path, table=table)
 
     @property
     def params(self) -> Path:
@@ -167,7 +167,7 @@ class SymbolSource(_Source):
         exported: its files.
         given: (mean, std) that the user gave, three numbers each, or None. They win over the sidecar's.
         classes: the names that the user gave, or None.
-        suppress: what its NMS compares, "per-class" or "across"; None for what its graph says.
+        suppress: what its NMS compares, "per-class" or "across"; None for what its sidecar or else its graph says.
     """
 
     model: str
@@ -198,6 +198,8 @@ class SymbolSource(_Source):
     def known(self) -> dict:
         """The fields of a preset that its files say, and those that the user gave."""
         fields = {**self.exported.hyperparameters()[0], **self.exported.sidecar_fields()}
+        if "base_size" not in fields and (size := self.exported.named_size) and self.input.multi_box:
+            fields["base_size"] = (size, size)
         if self._names[0]:
             fields["classes"] = tuple(self._names[0])
         return {**fields, "mean": self.given[0], "std": self.given[1]} if self.given else fields
@@ -219,7 +221,12 @@ class SymbolSource(_Source):
     @cached_property
     def graph(self) -> SymbolGraph:
         """The graph of its detection."""
-        return self.exported.graph(self.suppress)
+        graph, wanted = self.exported.graph(), self._wanted_suppression
+        return with_suppression(graph, wanted) if wanted and suppression(graph) else graph
+
+    @property
+    def _wanted_suppression(self) -> str | None:
+        return self.suppress or self.exported.sidecar_fields().get("suppress")
 
     @cached_property
     def arrays(self) -> dict:
@@ -250,7 +257,12 @@ class SymbolSource(_Source):
             WeightsError: not the detections of an SSD, or its input size is not known.
             CallError: as `normalization`; a wrong number of classes.
         """
-        mean, std = self.normalization
+        (mean, std), compared = self.normalization, suppression(self.graph) or self._wanted_suppression
+        if compared:
+            return replace(self._preset(mean, std), suppress=compared)
+        return self._preset(mean, std)
+
+    def _preset(self, mean: tuple, std: tuple) -> Preset:
         if "backbone" not in self.known:
             known = {**self.known, "mean": mean, "std": std}
             return infer_preset(self.graph, self.arrays, known, self.exported.sidecar, self._names[1])

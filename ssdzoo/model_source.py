@@ -2,15 +2,16 @@
 
 import importlib.util
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ssdzoo.class_names import class_names
 from ssdzoo.errors import CallError
-from ssdzoo.exported_files import find_exported
+from ssdzoo.exported_files import HEADS, ExportedFiles, find_exported
 from ssdzoo.formats.detection_graph import check_suppress
 from ssdzoo.model_kinds import ModelSource, NetworkSource, OnnxSource, SymbolSource
-from ssdzoo.preset import check_fields, read_preset
+from ssdzoo.preset import EXPORTED, check_fields, read_preset, read_toml
 from ssdzoo.weights.file_classes import find_params, known_classes
 from ssdzoo.zoo import find_preset, list_models
 
@@ -37,12 +38,13 @@ def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers 
             number for all channels or three. Numbers above 1 are of pixels 0..255: (123, 117, 104) and 1
             (`ssdzoo.formats.graph_input.GraphInput.normalization`).
         classes: names of the classes of an exported model; by default those of its sidecar, or of a `classes.txt` beside it.
-        suppress: what the NMS of an exported model compares: "per-class", the boxes of one class, or "across", of all classes.
-            None leaves it as its graph says.
+        suppress: what NMS compares: "per-class", the boxes of one class, or "across", of all classes. None leaves it as the graph
+            of an exported model or the table of another says.
 
     Raises:
         CallError: none of these; several exported models in a folder; `weights` beside a model that contains its own; one of
-            `mean` and `std` alone; these, `classes` or `suppress` beside a model that has its own.
+            `mean` and `std` alone; these or `classes` beside a model that has its own; `suppress` for an `.onnx`, which holds its
+            NMS.
         WeightsError: an exported model without its parameters; an archive that can't be read.
     """
     path, name, given = Path(model), str(model), _normalization(mean, std)
@@ -51,11 +53,22 @@ def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers 
     converted = path.suffix == ".params" and path.is_file() and path.with_suffix(".toml").is_file()
     if weights is not None and (exported or converted or name.endswith(".onnx")):
         raise CallError(f"{model} contains its weights: leave weights= out")
+    if run := _symbol_run(path, weights):
+        _refuse_given(name, given, classes)
+        exported = run
     if exported:
         return SymbolSource(name, exported, given, None if classes is None else tuple(class_names(classes)), suppress)
-    _refuse_given(name, None if name.endswith(".onnx") else given, classes, suppress)
     if name.endswith(".onnx"):
+        _refuse_baked(name, classes, suppress)
         return OnnxSource(name, path, given)
+    _refuse_given(name, given, classes)
+    found = _network_source(path, model, weights, converted)
+    return found if suppress is None else replace(found, preset=replace(found.preset, suppress=suppress))
+
+
+def _network_source(path: Path, model: str | Path, weights: str | Path | None, converted: bool) -> NetworkSource:
+    """The source of a preset, a table, a run, or a converted parameter file."""
+    name = str(model)
     if converted:
         return NetworkSource(name, read_preset(path.with_suffix(".toml")), path, path.with_suffix(".toml"))
     if _is_run(model):
@@ -73,16 +86,34 @@ def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers 
     return NetworkSource(name, preset.with_classes(names), weights, own_table)
 
 
-def _refuse_given(model: str, given: tuple | None, classes: Any, suppress: str | None) -> None:
+def _symbol_run(path: Path, weights: str | Path | None) -> ExportedFiles | None:
+    """The files of a run whose network is known as a symbol alone; None for anything else."""
+    table = path / "model.toml"
+    if not (table.is_file() and (path / HEADS).is_file() and read_toml(table).get("backbone") == EXPORTED):
+        return None
+    return ExportedFiles(path / HEADS, find_params(path if weights is None else weights), table)
+
+
+def _refuse_given(model: str, given: tuple | None, classes: Any) -> None:
     """
     Raises:
         CallError: something that only an exported model needs to be told.
     """
-    said = {"mean and std": given and "mean= and std=", "class names": classes and "classes=", "NMS": suppress and "suppress="}
+    said = {"mean and std": given and "mean= and std=", "class names": classes and "classes="}
     for what, arguments in said.items():
         if arguments:
             which = "which are" if " and " in arguments else "which is"
             raise CallError(f"{model} has its own {what}: leave {arguments} out, {which} for exported models")
+
+
+def _refuse_baked(model: str, classes: Any, suppress: str | None) -> None:
+    """
+    Raises:
+        CallError: what is a part of an ONNX file, and can't be changed any more.
+    """
+    for what, argument in (("its class names", classes and "classes="), ("its NMS", suppress and "suppress=")):
+        if argument:
+            raise CallError(f"{model} holds {what}: leave {argument} out, and give it when the model is exported to ONNX again")
 
 
 def _normalization(mean: Numbers | None, std: Numbers | None) -> tuple | None:

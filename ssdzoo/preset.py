@@ -32,9 +32,12 @@ _MOST_BOXES = 1_000_000  # that NMS may take or give
 _MOST_BYTES = 4 << 20  # of a table
 # A key of very many parts, for which tomllib takes the square of their number.
 _LONG_KEY = re.compile(r"""(?:["']?[\w-]{1,100}["']?\s{0,9}\.\s{0,9}){32}""")
+EXPORTED = "exported symbol"  # the backbone of a model whose symbol is all that is known of its network
+SUPPRESS = ("per-class", "across")  # what an NMS may compare: boxes of one class, or of all classes
 _SMALLEST, _LARGEST = 1e-9, 1e9  # of numbers that are none of these
 _NETWORK_FIELDS = (  # which `get_ssd` takes under the same name
-    "features", "filters", "sizes", "ratios", "steps", "nms_thresh", "nms_topk", "post_nms", "shared_predictors", "separable",
+    "features", "filters", "sizes", "ratios", "steps", "nms_thresh", "nms_topk", "post_nms", "suppress", "shared_predictors",
+    "separable",
 )  # fmt: skip
 
 
@@ -60,6 +63,7 @@ class Preset:
     nms_thresh: float = 0.45
     nms_topk: int = 400
     post_nms: int = 100
+    suppress: str = "per-class"
     class_loss: str = "ohem"
     shared_predictors: bool = False
     separable: bool = False
@@ -94,6 +98,8 @@ class Preset:
         fields = asdict(self)
         if max(*self.mean, *self.std) > 1:  # of a std of 256, say: as pixels, as which they are read again
             fields |= {field: [round(255 * value, 9) for value in fields[field]] for field in ("mean", "std")}
+        if self.backbone == EXPORTED:
+            fields |= {"sizes": None, "ratios": None}
         return to_toml(fields)
 
 
@@ -180,6 +186,7 @@ _CHECKS = {
     "nms_thresh": (is_real, "a number"),
     "nms_topk": (_limit, f"a whole number, at most {_MOST_BOXES}"),
     "post_nms": (_limit, f"a whole number, at most {_MOST_BOXES}"),
+    "suppress": (lambda v: v in SUPPRESS, '"per-class" or "across"'),
     "class_loss": (lambda v: v in ("ohem", "focal"), '"ohem" or "focal"'),
     "shared_predictors": (_flag, "true or false"),
     "separable": (_flag, "true or false"),
@@ -226,10 +233,24 @@ def check_preset(table: dict, where: str) -> Preset:
         CallError: names `where` (file and preset), the field, its value and what was expected.
     """
     table = check_fields(table, where)
+    if table.get("backbone") == EXPORTED:  # its anchors are in its symbol
+        table |= {"sizes": (), "ratios": ()}
     missing = [f for f in ("name", "backbone", "base_size", "sizes", "ratios") if f not in table]
     if missing:
         raise CallError(f"{where}: field {missing[0]!r} is missing")
     maps, listed = len(table["ratios"]), _lists(table["sizes"])
+    if table["backbone"] != EXPORTED:
+        _check_maps(table, where, maps, listed)
+    preset = Preset(**table)
+    mean, std = in_unit(preset.mean, preset.std, where)
+    return replace(preset, mean=mean, std=std)
+
+
+def _check_maps(table: dict, where: str, maps: int, listed: bool) -> None:
+    """
+    Raises:
+        CallError: fields with values for another number of feature maps.
+    """
     for field, count in (("sizes", maps if listed else maps + 1), ("steps", maps)):
         if field in table and len(table[field]) != count:
             raise CallError(f"{where}: field {field!r} has {len(table[field])} values; {maps} lists of ratios need {count}")
@@ -242,9 +263,6 @@ def check_preset(table: dict, where: str) -> Preset:
         if len(sizes) != len(ratios):
             counts = f"{len(sizes)} sizes and {len(ratios)} ratios"
             raise CallError(f"{where}: feature map {i} has {counts}; sizes in lists need a ratio each")
-    preset = Preset(**table)
-    mean, std = in_unit(preset.mean, preset.std, where)
-    return replace(preset, mean=mean, std=std)
 
 
 def in_unit(mean: Sequence[float], std: Sequence[float], where: str, pixels: bool = False) -> tuple[tuple, tuple]:

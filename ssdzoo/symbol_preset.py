@@ -11,7 +11,7 @@ from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.formats.graph_input import MULTI_BOX_DETECTION, NMS_OPERATORS, GraphInput, input_of
 from ssdzoo.formats.params_file import strip_prefix
 from ssdzoo.formats.symbol_file import Node, SymbolGraph, with_outputs
-from ssdzoo.preset import Preset
+from ssdzoo.preset import EXPORTED, Preset
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol
 from ssdzoo.zoo import default_class_names
 
@@ -60,7 +60,7 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict, sidecar: Path, n
     mean, std = taken.normalization(known.get("mean"), known.get("std"), path)
     fields = {
         "name": Path(path).name.removesuffix("-symbol.json"),
-        "backbone": "exported symbol",
+        "backbone": EXPORTED,
         "sizes": (),  # the anchors are among the parameters
         "ratios": (),
         **known,

@@ -34,7 +34,7 @@ LAYERS = (
     "costs model_kinds",
     "model_source",
     "convert",
-    "export.translator export.heads",
+    "export.translator export.heads export.rule",
     "export.attributes",
     "export.onnx export.torch export.int8",
     "export",

@@ -41,10 +41,11 @@ from ssdzoo.data.loading.loader import Batch, Loader
 from ssdzoo.data.record import Record
 from ssdzoo.demo.shapes import SHAPES, draw_scene
 from ssdzoo.export import to_torch
+from ssdzoo.export.rule import rule_of
 from ssdzoo.machine import cores, package_version, versions
 from ssdzoo.measure.benchmark import find_subject
 from ssdzoo.model_source import ModelSource, resolve
-from ssdzoo.predict.backends.torch import TorchBackend, rule_of, torch_device
+from ssdzoo.predict.backends.torch import TorchBackend, torch_device
 from ssdzoo.runtime import tune_cpu
 from ssdzoo.train.settings import Arguments
 from ssdzoo.train.torch.engine import TorchEngine

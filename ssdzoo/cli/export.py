@@ -61,7 +61,7 @@ def export(
     NAME is that of the run's folder, or that of the model.
 
     An exported model, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX or a
-    torch module without mxnet.
+    torch module without mxnet; as a symbol it loses the losses and labels of a training, and gains a table.
     """
     if out.suffix != ".onnx":
         check_folder(out)
@@ -94,12 +94,19 @@ def _resolved(*given: Any) -> "ModelSource":
 
 
 def _export_symbol(source: "ModelSource", out: Path, gpus: str | None, force: bool) -> None:
+    from ssdzoo.model_source import OnnxSource, SymbolSource
+
+    if isinstance(source, OnnxSource):
+        raise CallError(f"{source.model} is an ONNX file: name the run or the exported model that it was made from")
     _check_symbol(source, out, force)
     contexts = prepare(gpus)
-    from ssdzoo.export.symbol import export_model
+    from ssdzoo.export.symbol import export_detection, export_model
 
-    source = source.located()
-    path = export_model(source.network(contexts), source.preset, out, source.name)
+    if isinstance(source, SymbolSource):
+        path = export_detection(source, out)
+    else:
+        source = source.located()
+        path = export_model(source.network(contexts), source.preset, out, source.name)
     print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
 
 

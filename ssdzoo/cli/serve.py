@@ -2,7 +2,20 @@
 
 from typing import Annotated
 
-from ssdzoo.cli.options import BACKEND, MODEL, Gpus, Mean, Precision, Std, Weights, argument, option, prepare_backend
+from ssdzoo.cli.options import (
+    BACKEND,
+    MODEL,
+    Classes,
+    Gpus,
+    Mean,
+    Precision,
+    Std,
+    Suppress,
+    Weights,
+    argument,
+    option,
+    prepare_backend,
+)
 from ssdzoo.machine import import_package
 
 
@@ -18,6 +31,8 @@ def serve(
     weights: Weights = None,
     mean: Mean = None,
     std: Std = None,
+    classes: Classes = None,
+    suppress: Suppress = None,
     gpus: Gpus = None,
     max_batch: Annotated[
         int, option("Images per call of the network, where that is measured to be faster: for GPUs.", min=1)
@@ -30,15 +45,13 @@ def serve(
         import_package(package, "serve")
     devices = prepare_backend(gpus, backend)
     from ssdzoo.model_source import resolve
-    from ssdzoo.predict.load import load
+    from ssdzoo.predict.load import open_source
     from ssdzoo.serve.limits import Limits
     from ssdzoo.serve.model import describe
     from ssdzoo.serve.server import bind, run
     from ssdzoo.serve.service import Service
     from ssdzoo.serve.worker import NetworkWorker
 
-    source, listening = resolve(model, weights, mean, std), bind(host, port)
-    worker = NetworkWorker(
-        lambda: load(model, backend, devices, weights, precision, "latency", mean, std), max_batch, max_delay / 1000
-    )
+    source, listening = resolve(model, weights, mean, std, classes, suppress), bind(host, port)
+    worker = NetworkWorker(lambda: open_source(source, backend, devices, precision), max_batch, max_delay / 1000)
     run(Service(worker, describe(source, worker.detector), score, Limits(requests=max_queue)), listening)

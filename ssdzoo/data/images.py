@@ -23,7 +23,8 @@ MOST_PIXELS = 1 << 29  # photos of 500 megapixels have fewer; `SSDZOO_MAX_PIXELS
 MOST_SCANS = 100  # of a JPEG; cameras and programs write 10 to 20, and each takes as long as decoding a whole image
 SCANNED_PIXELS = 1 << 32  # pixels times scans of a JPEG: about half a minute
 FILE_BYTES_PER_PIXEL = 4  # of an image's file, for the pixels that an image may have
-_CONVERT = "replace it, convert it to JPEG or PNG if it is an image of another format, or take it out of the data"
+_CONVERT = "replace it, convert it to JPEG or PNG if it is an image of another format"
+_SEND_OTHER = "send a JPEG or a PNG"
 ROWS = 256  # that are scaled at once, to spare memory
 BYTES_PER_PIXEL = 8  # the decoded image, its copy in RGB, and the file
 _FLAGS = {
@@ -138,7 +139,7 @@ def decode_image(path: ImageSource, reduction: int = 1) -> np.ndarray:
     if image is None:  # one channel of 32 or 64 bits has no color in OpenCV
         image = _decoded(pixels, cv2.IMREAD_ANYDEPTH)
     if image is None or (image.ndim == 2 and image.dtype == np.uint8):
-        raise DataError(f"{path}: not an image that OpenCV can decode; {_CONVERT}")
+        raise DataError(f"{path}: not an image that OpenCV can decode; {_remedy(path, _CONVERT, _SEND_OTHER)}")
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
 
 
@@ -194,7 +195,7 @@ def image_info(path: ImageSource) -> ImageInfo:
         header = _checked_header(path, file)
     is_rare = header is None or header.kind == "other"
     if is_rare and isinstance(path, (str, Path)) and not has_decoder(path):
-        raise DataError(f"{path}: not an image; {_CONVERT}")
+        raise DataError(f"{path}: not an image; {_remedy(path, _CONVERT, _SEND_OTHER)}")
     if header is None or not header.height or not header.width:
         return ImageInfo(*decode_image(path).shape[:2])
     sides, turned = (header.height, header.width), (header.width, header.height)
@@ -242,21 +243,30 @@ def max_pixels() -> int:
 def _checked_header(path: ImageSource, file: BinaryIO) -> Header | None:
     size = file.seek(0, io.SEEK_END)
     if size == 0:
-        raise DataError(f"{path}: the file is empty; replace it, or take it out of the data")
+        raise DataError(f"{path}: the file is empty; {_remedy(path, 'replace it', 'send it again')}")
     if size > max_pixels() * FILE_BYTES_PER_PIXEL:
         raise DataError(
-            f"{path}: {size >> 20:,} MiB are too many for an image, {_limit(max_pixels() * FILE_BYTES_PER_PIXEL >> 20, 'MiB')}"
+            f"{path}: {size >> 20:,} MiB are too many for an image, "
+            f"{_limit(path, max_pixels() * FILE_BYTES_PER_PIXEL >> 20, 'MiB')}"
         )
     header = read_header(file)
     if header and not header.is_complete:
-        raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
+        raise DataError(f"{path}: truncated, the end of the image is missing; {_remedy(path, 'replace it', 'send it again')}")
     if header and header.height * header.width > max_pixels():
-        raise DataError(f"{path}: {header.width}x{header.height} are too many pixels, {_limit(max_pixels() // 10**6, 'million')}")
+        limit = _limit(path, max_pixels() // 10**6, "million")
+        raise DataError(f"{path}: {header.width}x{header.height} are too many pixels, {limit}")
     return header
 
 
-def _limit(count: int, unit: str) -> str:
-    what = "cut the image into tiles, make it smaller, or take it out of the data"
+def _remedy(path: ImageSource, advice: str, to_clients: str) -> str:
+    """What to do about an image that can't be used: one of the user's files, or one that was sent by somebody else."""
+    return to_clients if isinstance(path, ImageBytes) else f"{advice}, or take it out of the data"
+
+
+def _limit(path: ImageSource, count: int, unit: str) -> str:
+    if isinstance(path, ImageBytes):
+        return f"the limit is {count:,} {unit}; send a smaller image"
+    what = _remedy(path, "cut the image into tiles, make it smaller", "")
     if max_pixels() == MOST_PIXELS:
         return f"the limit is {count:,} {unit}; {what}, or set SSDZOO_MAX_PIXELS to more than {MOST_PIXELS}"
     return f"OpenCV and the memory of this machine, or SSDZOO_MAX_PIXELS, allow {count:,} {unit}; {what}"
@@ -269,7 +279,8 @@ def _check_scans(path: ImageSource, data: bytes, header: Header | None) -> None:
     pixels = header.height * header.width
     most = min(MOST_SCANS, SCANNED_PIXELS // max(1, pixels))
     if (count := count_scans(data, most)) > most:
-        raise DataError(f"{path}: a JPEG of {count} scans; up to {most} are decoded at its size: {_CONVERT}")
+        remedy = _remedy(path, _CONVERT, "save it again with fewer")
+        raise DataError(f"{path}: a JPEG of {count} scans; up to {most} are decoded at its size: {remedy}")
 
 
 def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:

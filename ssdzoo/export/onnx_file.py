@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import CallError
+from ssdzoo.formats.graph_parts import with_detection
+from ssdzoo.formats.params_file import read_params
+from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource, SymbolSource, resolve
 from ssdzoo.preset import Preset
 from ssdzoo.zoo import find_preset, list_models
@@ -12,7 +15,8 @@ from ssdzoo.zoo import find_preset, list_models
 
 def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str | Path | None = None, ctx: Any = None,
                 **options: Any) -> Path:  # fmt: skip
-    """Writes a model as ONNX. An exported model is translated without mxnet; a run and a preset are exported as a symbol first.
+    """Writes a model as ONNX. An exported model and a run of the torch engine are translated without mxnet; other runs and
+    presets are exported as a symbol first.
 
     Args:
         model: what `ssdzoo.model_source.resolve` takes, or what it gives.
@@ -32,8 +36,14 @@ def export_onnx(model: str | Path | ModelSource, out: str | Path, weights: str |
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model} is an ONNX file already")
     if isinstance(source, SymbolSource):
-        return to_onnx(source.graph, source.arrays, onnx_file(out, source.name), **{**_known(source, options), **options})
+        graph = source.graph
+        if "backbone" in source.known:  # a whole table says how objects are found where the graph ends in head outputs
+            graph = with_detection(graph, source.preset)
+        return to_onnx(graph, source.arrays, onnx_file(out, source.name), **{**_known(source, options), **options})
     source = source.located()
+    if source.heads:
+        graph = with_detection(read_symbol(source.heads), source.preset)
+        return to_onnx(graph, read_params(source.params), onnx_file(out, source.name), **{**_options(source.preset), **options})
     with tempfile.TemporaryDirectory() as folder:
         symbol, params = source.network(ctx).export(Path(folder) / source.preset.name)
         return to_onnx(symbol, params, onnx_file(out, source.name), **{**_options(source.preset), **options})

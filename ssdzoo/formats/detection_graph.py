@@ -6,25 +6,22 @@ from pathlib import Path
 from ssdzoo.errors import CallError
 from ssdzoo.formats.graph_input import BOX_NMS, NMS_OPERATORS
 from ssdzoo.formats.symbol_file import KINDS, Node, SymbolGraph, read_symbol
+from ssdzoo.preset import SUPPRESS
 
-SUPPRESS = ("per-class", "across")  # what an NMS may compare: boxes of one class, or of all classes
 _SOFTMAX_WITH_LABELS = ("SoftmaxOutput", "Softmax")
 _GIVES_ITS_INPUT = ("MakeLoss", "make_loss", "BlockGrad", "stop_gradient")  # in a prediction
 
 
-def read_detection(source: str | Path, suppress: str | None = None, name: str = "the symbol") -> SymbolGraph:
+def read_detection(source: str | Path, name: str = "the symbol") -> SymbolGraph:
     """The graph of the detection in a symbol file (a path), or in its text.
 
     Args:
-        suppress: see `with_suppression`; None leaves the NMS as it is.
         name: of a text, in errors.
 
     Raises:
         ExportError: as `read_symbol`.
-        CallError: as `with_suppression`.
     """
-    graph = cut_to_detection(read_symbol(source, name))
-    return graph if suppress is None else with_suppression(graph, suppress)
+    return cut_to_detection(read_symbol(source, name))
 
 
 def cut_to_detection(graph: SymbolGraph) -> SymbolGraph:
@@ -44,7 +41,7 @@ def cut_to_detection(graph: SymbolGraph) -> SymbolGraph:
     for index in changed:
         node = whole[index]
         raws[index] = {"op": node.op, "name": node.name, "attrs": node.attrs, "inputs": [[*entry, 0] for entry in node.inputs]}
-    return _only_needed(replace(graph, nodes=whole, outputs=outputs, raw={**graph.raw, "nodes": raws}))
+    return only_needed(replace(graph, nodes=whole, outputs=outputs, raw={**graph.raw, "nodes": raws}))
 
 
 def _detections(graph: SymbolGraph) -> list:
@@ -73,7 +70,7 @@ def _without_label(node: Node) -> Node:
     return node if axis is None else replace(node, op="softmax", attrs={"axis": axis}, inputs=node.inputs[:1])
 
 
-def _only_needed(graph: SymbolGraph) -> SymbolGraph:
+def only_needed(graph: SymbolGraph) -> SymbolGraph:
     """The graph without the nodes that its outputs don't depend on; the others are numbered again."""
     kept = sorted(graph.ancestors())
     number = {old: new for new, old in enumerate(kept)}
@@ -99,6 +96,12 @@ def check_suppress(suppress: str | None) -> None:
     """
     if suppress not in (None, *SUPPRESS):
         raise CallError(f"suppress={suppress}: expected {' or '.join(SUPPRESS)}")
+
+
+def suppression(graph: SymbolGraph) -> str | None:
+    """What the NMS of a graph compares, one of SUPPRESS; None where it has none."""
+    found = [node.flag("force_suppress") for node in graph.nodes if node.op in NMS_OPERATORS]
+    return SUPPRESS[any(found)] if found else None
 
 
 def with_suppression(graph: SymbolGraph, suppress: str) -> SymbolGraph:

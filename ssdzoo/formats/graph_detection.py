@@ -1,9 +1,9 @@
 """How a graph turns head outputs into detections: which candidates there are, and the limits of its NMS."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from ssdzoo.errors import ExportError
+from ssdzoo.formats.detection_rule import DetectionRule
 from ssdzoo.formats.graph_candidates import Output, joined_rows
 from ssdzoo.formats.graph_heads import BOX_DECODE, Heads, find_heads
 from ssdzoo.formats.graph_input import BOX_NMS, NMS_OPERATORS
@@ -11,35 +11,6 @@ from ssdzoo.formats.symbol_file import Node, SymbolGraph
 from ssdzoo.preset import Preset
 
 _SLICES = ("slice_axis", "slice", "SliceChannel", "identity", "_copy")  # what may come after the NMS
-
-
-@dataclass(frozen=True)
-class DetectionRule:
-    """From head outputs to detections.
-
-    Attributes:
-        thresh: two boxes of one class with a higher IoU are one object; 0 or less, or 1 or more, is no NMS.
-        topk: maximum number of candidates that enter the NMS, of all classes; -1 for all.
-        post: maximum number of detections; -1 for all.
-        score: a candidate scores more than this.
-        stds: of the four box offsets.
-        multi_box: as MultiBoxDetection does it: a candidate is an anchor with the class of its highest score, and `score` and
-            `thresh` belong to what they separate from the rest: a candidate scores at least that, and boxes of that IoU are one
-            object. Else every anchor is a candidate for each class.
-        by_class: boxes of different classes are different objects.
-        clip: boxes are cut at the borders of the input.
-        scale_limit: maximum of the logarithm by which a box is wider or higher than its anchor; None for none.
-    """
-
-    thresh: float
-    topk: int
-    post: int
-    score: float
-    stds: tuple
-    multi_box: bool = False
-    by_class: bool = True
-    clip: bool = False
-    scale_limit: float | None = None
 
 
 def read_rule(graph: SymbolGraph) -> DetectionRule:
@@ -110,7 +81,8 @@ def _minimum(graph: SymbolGraph, output: Output, logits: Output) -> float:
 
 def _unknown(graph: SymbolGraph, what: str) -> ExportError:
     return ExportError(
-        f"{graph.source}: how it finds its detections is not known to the backend torch: {what}; run it with another backend"
+        f"{graph.source}: how it finds its detections is not known to torch: {what}; run it with another backend, or export it "
+        "as ONNX"
     )
 
 

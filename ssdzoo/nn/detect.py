@@ -20,6 +20,7 @@ class Detect(mx.gluon.HybridBlock):
         nms_topk: maximum number of candidates that enter; -1 for all.
         post_nms: maximum number of detections; -1 for all.
         stds: of the box coder.
+        suppress: what a box removes: "per-class", worse ones of its own class; or "across", of all classes.
 
     Input: logits (B, N, C + 1) with the background first, offsets (B, N, 4), anchors (1, N, 4) in center form.
     Output: class ids (B, post_nms, 1), scores (B, post_nms, 1), boxes (B, post_nms, 4) in corner form and input pixels, best
@@ -27,9 +28,9 @@ class Detect(mx.gluon.HybridBlock):
     """
 
     def __init__(self, num_classes: int, nms_thresh: float = 0.45, nms_topk: int = 400, post_nms: int = 100,
-                 stds: tuple = STDS, **kwargs: Any):  # fmt: skip
+                 stds: tuple = STDS, suppress: str = "per-class", **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
-        self.num_classes, self._stds = num_classes, stds
+        self.num_classes, self._stds, self._suppress = num_classes, stds, suppress
         self.nms_thresh, self.nms_topk, self.post_nms = nms_thresh, nms_topk, post_nms
 
     def set_nms(self, nms_thresh: float, nms_topk: int, post_nms: int) -> None:
@@ -55,7 +56,7 @@ class Detect(mx.gluon.HybridBlock):
         if 0 < self.nms_thresh < 1:
             rows = F.contrib.box_nms(
                 rows, overlap_thresh=self.nms_thresh, topk=self.nms_topk, valid_thresh=SCORE_THRESHOLD,
-                id_index=0, score_index=1, coord_start=2, force_suppress=False,
+                id_index=0, score_index=1, coord_start=2, force_suppress=self._suppress == "across",
             )  # fmt: skip
             if self.post_nms > 0:
                 # Unlike slice_axis this takes what there is where a small input has fewer candidates.

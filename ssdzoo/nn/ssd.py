@@ -30,7 +30,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         ratios: for each feature map the aspect ratios, beginning with 1 unless the sizes are lists; or one list for all.
         steps: for each feature map the distance of anchor centers in pixels; None derives base size / size of the feature map.
         classes: names of the classes, without the background.
-        stds, nms_thresh, nms_topk, post_nms: see `Detect`.
+        stds, nms_thresh, nms_topk, post_nms, suppress: see `Detect`.
         anchor_alloc_size: width of the stored anchor grid of the first feature map; each next one has half of it, 16 at minimum;
             more where an input of base_size needs it.
         predictors_kernel, predictors_pad: (H, W) of the predictors' convolutions and of their padding.
@@ -56,7 +56,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
                  steps: Sequence | None, classes: Sequence[str], stds: tuple = STDS, nms_thresh: float = 0.45,
                  nms_topk: int = 400, post_nms: int = 100, anchor_alloc_size: int = 128, predictors_kernel: tuple = (3, 3),
                  predictors_pad: tuple = (1, 1), anchor_generator: type = SSDAnchorGenerator, shared_predictors: bool = False,
-                 separable: bool = False, **kwargs: Any):  # fmt: skip
+                 separable: bool = False, suppress: str = "per-class", **kwargs: Any):  # fmt: skip
         super().__init__(**kwargs)
         self.classes = class_names(classes)
         self.base_size = tuple(np.broadcast_to(base_size, 2).tolist())
@@ -69,7 +69,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
             self._add_anchors(anchor_generator, sizes, ratios, steps, anchor_alloc_size)
             predictor = SeparablePredictor if separable else ConvPredictor
             self._add_predictors(predictor, predictors_kernel, predictors_pad, shared_predictors)
-            self.detect = Detect(self.num_classes, nms_thresh, nms_topk, post_nms, stds)
+            self.detect = Detect(self.num_classes, nms_thresh, nms_topk, post_nms, stds, suppress)
         # Every shape is known from here on: weights can be checked, saved and classes reset before the first forward.
         self.infer_shape(mx.nd.zeros((1, 3, *self.base_size)))
 

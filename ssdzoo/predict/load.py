@@ -40,17 +40,17 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         SSDZooError: the backend's package is not installed; says which extra installs it.
         WeightsError: missing or wrong weights.
     """
-    check_choices(precision, mode)
-    if backend not in ("openvino", "torch") and precision == "bf16":
-        raise CallError("bf16 is for openvino and torch: name one of them as the backend")
-    if backend != "openvino" and mode == "throughput":
-        raise CallError("throughput is openvino's alone: name it as the backend")
     return open_source(resolve(model, weights, mean, std, classes, suppress), backend, ctx, precision, mode)
 
 
 def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",
                 mode: str = "latency") -> Detector:  # fmt: skip
     """The Detector of a source; see `load`."""
+    check_choices(precision, mode)
+    if backend not in ("openvino", "torch") and precision == "bf16":
+        raise CallError("bf16 is for openvino and torch: name one of them as the backend")
+    if backend != "openvino" and mode == "throughput":
+        raise CallError("throughput is openvino's alone: name it as the backend")
     chosen = choose_backend(source, backend, ctx)
     check_installed(chosen)
     source = source.located()

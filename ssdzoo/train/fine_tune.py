@@ -8,6 +8,9 @@ from ssdzoo.data import Dataset, class_names, has_split, load_dataset
 from ssdzoo.data.formats.splits import EmptySplitError
 from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
+from ssdzoo.formats.detection_graph import suppression
+from ssdzoo.formats.graph_detection import read_rule
+from ssdzoo.formats.graph_heads import STDS
 from ssdzoo.machine import cores
 from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset, read_preset
@@ -135,17 +138,29 @@ def _preset(arguments: Arguments) -> Preset:
     if not isinstance(source, SymbolSource):
         preset = find_preset(arguments.model)
     elif arguments.settings.engine == "torch":
-        preset = source.preset
-        if not preset.sizes:
-            raise CallError(
-                f"{arguments.model} has no whole table, such as ssdzoo export --heads writes as {source.name}.toml beside it"
-            )
+        preset = _exported_preset(source)
     else:
         raise CallError(f"{arguments.model} is an exported model: engine=torch trains it, engine=mxnet does not")
     names = class_names(arguments.data, arguments.format)
     if not names:
         raise DataError(f"{arguments.data}: no objects in its annotations, so there is nothing to learn")
     return preset.with_classes(names)
+
+
+def _exported_preset(source: SymbolSource) -> Preset:
+    """The table beside an exported model, or else what its symbol says, with the limits of its NMS.
+
+    Raises:
+        CallError: offsets in other units than those of the loss.
+        ExportError: detections of no known form.
+    """
+    preset = source.preset
+    if preset.sizes or suppression(source.graph) is None:
+        return preset
+    rule = read_rule(source.graph)
+    if rule.stds != STDS:
+        raise CallError(f"{source.symbol}: its box offsets are in units of {rule.stds}, and a training has {STDS}")
+    return replace(preset, nms_thresh=rule.thresh, nms_topk=rule.topk, post_nms=rule.post)
 
 
 def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingData:

@@ -19,9 +19,9 @@ from typing import Any
 import tomli_w
 
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.exported_files import HEADS
 from ssdzoo.files import read_whole, write_text
 from ssdzoo.formats.params_file import read_params, write_params
-from ssdzoo.model_kinds import HEADS
 from ssdzoo.preset import Preset, read_toml
 from ssdzoo.quote import brief, short
 

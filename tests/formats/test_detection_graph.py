@@ -79,5 +79,5 @@ def test_suppression():
 def test_suppression_in_a_file_of_an_older_mxnet():
     """Its attributes lie in `attr`."""
     text = symbol(*TRAINING, heads=(8,)).replace('"attrs"', '"attr"')
-    changed = read_detection(text, "across")
+    changed = with_suppression(read_detection(text), "across")
     assert changed.raw["nodes"][-1]["attr"] == {"nms_topk": "400", "force_suppress": "True"}

@@ -9,17 +9,17 @@ from types import ModuleType
 import torch
 from torch.fx import GraphModule
 
-from ssdzoo.detections import SCORE_THRESHOLD
-from ssdzoo.errors import CallError, ExportError
+from ssdzoo.errors import CallError
 from ssdzoo.export.heads import network_heads
-from ssdzoo.export.torch import operations, standalone
+from ssdzoo.export.rule import rule_of
+from ssdzoo.export.torch import detection, operations, standalone
 from ssdzoo.export.torch.code import forward_lines
 from ssdzoo.export.torch.module import to_arrays, to_torch
 from ssdzoo.files import replacing, write_text
+from ssdzoo.formats import detection_rule
 from ssdzoo.formats.array_files import write_safetensors
-from ssdzoo.formats.graph_heads import STDS, find_decoding
-from ssdzoo.formats.graph_input import BOX_NMS, MULTI_BOX_DETECTION
-from ssdzoo.model_source import ModelSource, NetworkSource, SymbolSource
+from ssdzoo.formats.detection_rule import DetectionRule
+from ssdzoo.model_source import ModelSource, NetworkSource
 from ssdzoo.preset import Preset
 from ssdzoo.version import __version__
 from ssdzoo.weights.torchvision_layout import torchvision_arrays
@@ -41,12 +41,13 @@ def export_torch(source: ModelSource, folder: str | Path) -> Path:
 
     Raises:
         CallError: an ONNX file.
-        ExportError: a network that cannot be translated.
+        ExportError: a network that cannot be translated, or whose detections are of no known form.
         WeightsError: missing or wrong weights.
     """
     source = source.located()
-    module, folder = to_torch(source), Path(folder)
-    code = _code(module, source.preset, _detection(source))
+    rule, folder = rule_of(source), Path(folder)
+    module = to_torch(source)
+    code = _code(module, source.preset, rule)
     write_safetensors(folder / "model.safetensors", to_arrays(module))
     write_text(folder / "model.toml", source.preset.to_toml())
     write_text(folder / "model.py", code)
@@ -73,27 +74,11 @@ def export_torchvision(source: ModelSource, folder: str | Path) -> Path:
     return path
 
 
-def _detection(source: ModelSource) -> dict:
-    """How the detections of a model are found: `NMS`, the limits of its graph or else of its preset; `STDS` of the offsets."""
-    preset = source.preset
-    limits = {"thresh": preset.nms_thresh, "topk": preset.nms_topk, "post": preset.post_nms, "minimum": SCORE_THRESHOLD}
-    if not isinstance(source, SymbolSource):
-        return {"NMS": limits, "STDS": STDS}
-    graph, decoding = source.graph, find_decoding(source.graph)
-    if any(node.op in MULTI_BOX_DETECTION for node in graph.nodes):
-        raise ExportError(f"{source.symbol}: its MultiBoxDetection is not written as torch; export it as ONNX instead")
-    for node in graph.nodes:
-        if node.op in BOX_NMS:
-            limits["thresh"], limits["topk"] = float(node.get("overlap_thresh", 0.5)), int(node.get("topk", -1))
-            limits["minimum"] = float(node.get("valid_thresh", 0))
-    return {"NMS": limits, "STDS": decoding.stds if decoding else STDS}
-
-
-def _code(module: GraphModule, preset: Preset, detection: dict) -> str:
+def _code(module: GraphModule, preset: Preset, rule: DetectionRule) -> str:
     """The text of model.py."""
     frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
     values = {
-        "CLASSES": preset.classes, "SIZE": preset.base_size, "MEAN": preset.mean, "STD": preset.std, **detection,
+        "CLASSES": preset.classes, "SIZE": preset.base_size, "MEAN": preset.mean, "STD": preset.std, "RULE": rule,
         "BUFFERS": tuple(name for name, _ in module.named_buffers()), "FROZEN": tuple(frozen),
     }  # fmt: skip
     body = "\n".join(_assignment(name, value) for name, value in values.items())
@@ -114,6 +99,7 @@ Tensors have the names of the .params file: after training, save_file(network.st
 import json
 import struct
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -121,6 +107,13 @@ import torch
 from torch import Tensor
 
 {_text(operations)}
+
+
+{_text(detection_rule)}
+
+
+{_text(detection)}
+
 
 {_text(standalone)}
 
@@ -156,6 +149,9 @@ def _assignment(name: str, value: object) -> str:
         words = ", ".join(map(repr, value)) + ","
         filled = textwrap.fill(words, _WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8, break_long_words=False)
         return f"    {name} = (\n{filled}\n    )"
+    if isinstance(value, DetectionRule):
+        arguments = "\n".join(f"        {key}={given!r}," for key, given in vars(value).items())
+        return f"    {name} = DetectionRule(\n{arguments}\n    )"
     return f"    {name} = {value!r}"
 
 

@@ -1,7 +1,7 @@
 """What an exported `model.py` holds beside its network: the weights, images made ready, and detections.
 
-An exported `model.py` holds this text, behind that of `operations`, so nothing else but torch and Python's own modules is
-imported here.
+An exported `model.py` holds this text, behind those of `operations` and `detection`, so nothing else but torch and Python's own
+modules is imported here.
 """
 
 import json
@@ -13,7 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ssdzoo.export.torch.detection import find_objects
 from ssdzoo.export.torch.operations import without_formats
+from ssdzoo.formats.detection_rule import DetectionRule
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32}
 
@@ -41,7 +43,7 @@ class Part(torch.nn.Module):
 class Network(Part):
     """A network with its tensors, made ready for images, and its detections. The classes that are made from it have:
 
-    CLASSES: names. SIZE: (H, W) of the input. MEAN, STD: of RGB in 0..1. STDS: of the offsets. NMS: the limits of `detect`.
+    CLASSES: names. SIZE: (H, W) of the input. MEAN, STD: of RGB in 0..1. RULE: how objects are found, with the limits of NMS.
     BUFFERS, FROZEN: names of tensors that are no parameters, and of parameters that do not learn. make_layers(): {folder: {name:
     module}} of modules without tensors.
     """
@@ -50,8 +52,7 @@ class Network(Part):
     SIZE: tuple
     MEAN: tuple
     STD: tuple
-    STDS: tuple
-    NMS: dict
+    RULE: DetectionRule
     BUFFERS: tuple
     FROZEN: tuple
     make_layers: Callable[[], dict]
@@ -86,44 +87,17 @@ class Network(Part):
 
     @torch.no_grad()
     def detect(self, images: Tensor, score: float = 0.5) -> list[dict]:
-        """The objects in RGB images (B, H, W, 3) uint8: for each image a dict of boxes (M, 4), corners in its pixels; scores
-        (M,); class_ids (M,); best first. Those that score less than `score` are left out."""
+        """The objects in RGB images (B, H, W, 3) uint8: for each image a dict of boxes (M, 4), corners in its pixels, cut at
+        its borders; scores (M,); class_ids (M,); best first. Those that score less than `score` are left out."""
         height, width = images.shape[1:3]
+        border = torch.tensor([width, height] * 2)
+        scale = border / torch.tensor([self.SIZE[1], self.SIZE[0]] * 2)
         logits, offsets, anchors = self(self.prepare(images))
-        scale = torch.tensor([width / self.SIZE[1], height / self.SIZE[0]] * 2)
         found = []
-        for scores, boxes in zip(logits.float().softmax(-1).cpu(), decode(offsets.float(), anchors, self.STDS).cpu()):
-            boxes, scores, ids = suppress(boxes, scores[:, 1:], **self.NMS)
-            good = scores >= score
-            found.append({"boxes": boxes[good] * scale, "scores": scores[good], "class_ids": ids[good]})
+        for ids, scores, boxes in zip(*find_objects(logits, offsets, anchors, self.RULE, self.SIZE)):
+            best = scores.sort(descending=True, stable=True).indices
+            best = best[(ids[best] >= 0) & (scores[best] >= score)]
+            ids, scores, boxes = (values[best].cpu() for values in (ids, scores, boxes))
+            boxes = torch.minimum((boxes * scale).clamp(min=0), border)
+            found.append({"boxes": boxes, "scores": scores, "class_ids": ids.long()})
         return found
-
-
-def decode(offsets: Tensor, anchors: Tensor, stds: tuple) -> Tensor:
-    """Boxes (B, N, 4), corners, of offsets (B, N, 4) from anchors (1, N, 4) in center form."""
-    scale = torch.tensor(stds, device=offsets.device)
-    center = offsets[..., :2] * scale[:2] * anchors[..., 2:] + anchors[..., :2]
-    half = (offsets[..., 2:] * scale[2:]).exp() * anchors[..., 2:] / 2
-    return torch.cat([center - half, center + half], -1)
-
-
-def suppress(boxes: Tensor, scores: Tensor, thresh: float, topk: int, post: int, minimum: float) -> tuple[Tensor, Tensor, Tensor]:
-    """NMS: boxes (M, 4), scores (M,) and class ids (M,) out of boxes (N, 4) and scores (N, C), best first.
-
-    The best `topk` of all classes whose score is above `minimum` enter. Each drops those after it of its class that overlap it by
-    an IoU above `thresh`. The first `post` are left.
-    """
-    by_class = scores.t().reshape(-1)
-    order = by_class.sort(descending=True, stable=True).indices
-    order = order[by_class[order] > minimum][: topk if topk > 0 else None]
-    ids, boxes, scores = order // len(boxes), boxes[order % len(boxes)], by_class[order]
-    first, second = torch.maximum(boxes[:, None, :2], boxes[:, :2]), torch.minimum(boxes[:, None, 2:], boxes[:, 2:])
-    common = (second - first).clamp_min(0).prod(-1)
-    area = (boxes[:, 2:] - boxes[:, :2]).clamp_min(0).prod(-1)
-    overlap = (common / (area[:, None] + area - common) > thresh) & (ids[:, None] == ids)
-    kept = torch.ones(len(order), dtype=torch.bool)
-    for i in range(len(order) if 0 < thresh < 1 else 0):
-        if kept[i]:
-            kept[i + 1 :] &= ~overlap[i, i + 1 :]
-    kept = kept.nonzero()[:, 0][: post if post > 0 else None]
-    return boxes[kept], scores[kept], ids[kept]

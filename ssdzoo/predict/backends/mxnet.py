@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.errors import ExportError, WeightsError
-from ssdzoo.formats.graph_input import NMS_OPERATORS
+from ssdzoo.formats.graph_parts import with_detection
 from ssdzoo.machine import package_version
 from ssdzoo.model_source import SymbolSource
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
@@ -87,7 +87,7 @@ def symbol_block(source: SymbolSource, ctx: Any = None) -> Any:
         with warnings.catch_warnings():
             # It asks for the type of the data, and then takes that of the parameters.
             warnings.filterwarnings("ignore", "Cannot decide type", UserWarning)
-            symbol = _with_detection(parse_symbol(source.graph), source)
+            symbol = parse_symbol(with_detection(source.graph, source.preset))
             block = mx.gluon.SymbolBlock(symbol, [mx.sym.var(source.input.name)])
         parameters = block.collect_params()
         odd = sorted(parameters.keys() ^ arrays.keys())
@@ -104,17 +104,6 @@ def symbol_block(source: SymbolSource, ctx: Any = None) -> Any:
         raise WeightsError(f"{symbol_file} and {params_file} don't load: {reason(error)}") from None
     block.hybridize()
     return block
-
-
-def _with_detection(symbol: Any, source: SymbolSource) -> Any:
-    """The symbol itself, or where it ends in head outputs, with the detection that its preset describes behind them."""
-    if len(symbol) != 3 or any(node.op in NMS_OPERATORS for node in source.graph.nodes):
-        return symbol
-    from ssdzoo.nn.detect import Detect
-
-    preset = source.preset
-    detect = Detect(len(preset.classes or ()), preset.nms_thresh, preset.nms_topk, preset.post_nms)
-    return mxnet().sym.Group(list(detect(*symbol)))
 
 
 def _check_outputs(symbol: Any, source: SymbolSource) -> None:

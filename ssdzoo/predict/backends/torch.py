@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ssdzoo.detections import SCORE_THRESHOLD
 from ssdzoo.errors import CallError, ExportError, SSDZooError
-from ssdzoo.formats.graph_detection import DetectionRule, read_rule
-from ssdzoo.formats.graph_input import NMS_OPERATORS
+from ssdzoo.export.rule import rule_of
+from ssdzoo.export.torch.detection import find_objects
+from ssdzoo.formats.detection_rule import DetectionRule
 from ssdzoo.machine import cores
-from ssdzoo.model_source import ModelSource, SymbolSource
-from ssdzoo.nn.coder import STDS
+from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.backends.protocol import HeadOutputs
-from ssdzoo.predict.backends.torch_detection import as_arrays, detect
-from ssdzoo.preset import Preset
 from ssdzoo.quote import short
 from ssdzoo.runtime import free_threads
 
@@ -31,7 +29,7 @@ class TorchBackend:
         module: of `to_torch`, also compiled. It is called as it is: one that is trained must be in evaluation mode, or its batch
             norms use and move statistics. Images (B, 3, H, W) float32 give logits (B, N, C + 1), offsets (B, N, 4) and anchors
             (1, N, 4).
-        rule: how its detections are found; see `rule_of` and `preset_rule`.
+        rule: how its detections are found; see `ssdzoo.export.rule`.
         precision: "f32", or "bf16".
         steady: the number of threads stays, as in a training; else it follows the cores that other programs leave free.
 
@@ -55,7 +53,7 @@ class TorchBackend:
     def __call__(self, images: np.ndarray) -> tuple:
         with self._running():
             logits, offsets, anchors = self._heads(images)
-            return as_arrays(detect(logits, offsets, anchors, self._rule, (images.shape[2], images.shape[3])))
+            return as_arrays(find_objects(logits, offsets, anchors, self._rule, (images.shape[2], images.shape[3])))
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         with self._running():
@@ -108,20 +106,12 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
     return TorchBackend(module.to(memory_format=torch.channels_last), rule, precision)
 
 
-def rule_of(source: ModelSource) -> DetectionRule:
-    """How the detections of a model are found: as its graph says, if that ends in detections, or else as its preset says.
-
-    Raises:
-        ExportError: a graph whose detections are of no known form.
-    """
-    if isinstance(source, SymbolSource) and any(node.op in NMS_OPERATORS for node in source.graph.nodes):
-        return read_rule(source.graph)
-    return preset_rule(source.preset)
-
-
-def preset_rule(preset: Preset) -> DetectionRule:
-    """How the detections of a preset's network are found."""
-    return DetectionRule(preset.nms_thresh, preset.nms_topk, preset.post_nms, SCORE_THRESHOLD, STDS)
+def as_arrays(found: tuple[Tensor, Tensor, Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The results of `find_objects` as a backend returns them: class ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4); in one
+    transfer."""
+    ids, scores, boxes = found
+    rows = torch.cat([ids[..., None], scores[..., None], boxes], -1).cpu().numpy()
+    return rows[..., :1], rows[..., 1:2], rows[..., 2:]
 
 
 def torch_device(ctx: Any = None) -> torch.device:

@@ -49,9 +49,6 @@ def with_classes(source: SymbolSource, classes: Sequence[str]) -> tuple[str, dic
             name = source.graph.nodes[index].name
             arrays[name] = _moved(arrays[name], old, new)
             symbol["nodes"][index].get("attrs", {}).pop("__shape__", None)
-    heads = find_heads(source.graph)
-    if not heads.boxes.normalized:  # the detections, which name each class, are not a part of what is trained
-        symbol["heads"] = [[*output, 0] for output in (heads.logits, heads.boxes.offsets, heads.boxes.anchors)]
     return json.dumps(symbol, indent=1), arrays, story
 
 

@@ -10,8 +10,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
+from ssdzoo.export.rule import preset_rule
 from ssdzoo.export.torch import to_arrays
-from ssdzoo.predict.backends.torch import TorchBackend, preset_rule
+from ssdzoo.predict.backends.torch import TorchBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 from ssdzoo.train.engine import LossNotFinite, StepLosses

@@ -1,5 +1,6 @@
 """How a training with torch begins: its processes, its device, its network."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.export.heads import check_mxnet, network_heads
 from ssdzoo.export.torch.translate import head_module
+from ssdzoo.formats.graph_parts import as_heads
 from ssdzoo.formats.params_file import read_params
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.machine import cores
@@ -102,7 +104,10 @@ def starting_symbol(arguments: Arguments, preset: Preset) -> tuple[str, dict, st
     if isinstance(source, SymbolSource):
         if arguments.weights or arguments.base_weights:
             raise CallError(f"{source.model} contains its weights: leave weights= and base_weights= out")
-        return with_classes(source, preset.classes or ())
+        text, arrays, story = with_classes(source, preset.classes or ())
+        graph = as_heads(read_symbol(text, source.graph.source), preset.base_size)
+        needed = {node.name for node in graph.nodes}
+        return json.dumps(graph.raw, indent=1), {n: array for n, array in arrays.items() if n in needed}, story
     check_mxnet(preset.name)
     from ssdzoo.runtime import mx
     from ssdzoo.train.mxnet.starting_weights import starting_network

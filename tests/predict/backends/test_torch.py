@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 
 import cv2
 import numpy as np
@@ -14,12 +15,14 @@ import ssdzoo
 from ssdzoo.data.images import read_image
 from ssdzoo.errors import CallError, ExportError, SSDZooError
 from ssdzoo.export import to_torch
+from ssdzoo.export.rule import preset_rule, rule_of
 from ssdzoo.export.symbol import export_model
+from ssdzoo.export.torch.folder import export_torch
 from ssdzoo.formats.graph_detection import read_rule
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.measure.compare import compare_heads
 from ssdzoo.model_source import resolve
-from ssdzoo.predict.backends.torch import TorchBackend, preset_rule, rule_of, torch_device
+from ssdzoo.predict.backends.torch import TorchBackend, torch_device
 from ssdzoo.predict.detector import Detector
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset
@@ -122,6 +125,25 @@ def test_multi_box_detection(older):
     assert (rule.thresh, rule.topk, rule.post, rule.score, rule.multi_box) == (0.5, 400, 100, 0.01, True)
     assert rule.by_class and rule.clip and rule.stds == (0.1, 0.1, 0.2, 0.2)
     assert_same(*(ssdzoo.load(older, backend)(PHOTOS, score=0.0) for backend in ("mxnet", "torch")))
+
+
+@pytest.mark.parametrize("suppress", [None, "across"])
+@pytest.mark.parametrize("name, height, width", [("older", 96, 128), ("exported", 300, 300)])
+def test_an_exported_folder_finds_the_same(name, height, width, suppress, older, folder, tmp_path):
+    """`model.py` on images of the network's own size, which nobody resizes: MultiBoxDetection and box_nms, of both kinds."""
+    source = resolve(older if name == "older" else folder / "exported", suppress=suppress)
+    spec = spec_from_file_location("model", export_torch(source, tmp_path))
+    model = module_from_spec(spec)
+    spec.loader.exec_module(model)
+    network = model.load()
+    assert vars(network.RULE) == vars(rule_of(source)) and network.RULE.by_class == (suppress is None)
+    images = np.stack([cv2.resize(photo, (width, height)) for photo in PHOTOS])
+    expected = ssdzoo.load(source.model, "mxnet", suppress=suppress)(list(images), score=0.02)
+    for one, found in zip(expected, network.detect(torch.from_numpy(images), 0.02)):
+        assert len(one) > 20
+        np.testing.assert_array_equal(found["class_ids"], one.class_ids)
+        np.testing.assert_allclose(found["scores"], one.scores, atol=1e-5)
+        np.testing.assert_allclose(found["boxes"], one.boxes, atol=0.01)
 
 
 def test_an_exported_symbol_needs_no_mxnet(older, folder, tmp_path):

@@ -1,18 +1,18 @@
 """From head outputs to detections in plain torch operators, for a batch at once, on any device.
 
-As MXNet's `box_nms` and `MultiBoxDetection` do it; a `ssdzoo.formats.graph_detection.DetectionRule` says which, with what limits.
+As MXNet's `box_nms` and `MultiBoxDetection` do it; a `ssdzoo.formats.detection_rule.DetectionRule` says which, with what limits.
+The backend torch runs this, and an exported `model.py` holds this text, so nothing else but the rule is imported here.
 """
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from ssdzoo.formats.graph_detection import DetectionRule
+from ssdzoo.formats.detection_rule import DetectionRule
 
-Tensor = torch.Tensor
 _BLOCK = 1024  # candidates whose overlaps are computed at once: more would take gigabytes
 
 
-def detect(
+def find_objects(
     logits: Tensor, offsets: Tensor, anchors: Tensor, rule: DetectionRule, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Class ids (B, K), scores (B, K) and boxes (B, K, 4) in pixels of the input, float32, best first; -1 where there is none.
@@ -159,10 +159,3 @@ def _filled(ids: Tensor, scores: Tensor, boxes: Tensor, found: Tensor) -> tuple[
     """The three in float32, -1 where nothing was found."""
     ids, scores = (torch.where(found, x.to(torch.float32), -1.0) for x in (ids, scores))
     return ids, scores, torch.where(found[..., None], boxes, -1.0)
-
-
-def as_arrays(found: tuple[Tensor, Tensor, Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The results of `detect` as a backend returns them: class ids (B, K, 1), scores (B, K, 1), boxes (B, K, 4); one transfer."""
-    ids, scores, boxes = found
-    rows = torch.cat([ids[..., None], scores[..., None], boxes], -1).cpu().numpy()
-    return rows[..., :1], rows[..., 1:2], rows[..., 2:]

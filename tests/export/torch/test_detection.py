@@ -6,10 +6,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
 from ssdzoo.boxes import center_to_corner, iou
-from ssdzoo.formats.graph_detection import DetectionRule
+from ssdzoo.export.torch import detection
+from ssdzoo.export.torch.detection import find_objects, top_candidates
+from ssdzoo.formats.detection_rule import DetectionRule
 from ssdzoo.nn.detect import Detect
-from ssdzoo.predict.backends import torch_detection
-from ssdzoo.predict.backends.torch_detection import as_arrays, detect, top_candidates
+from ssdzoo.predict.backends.torch import as_arrays
 from ssdzoo.runtime import mxnet
 
 mx = mxnet()
@@ -35,7 +36,7 @@ def heads(batch=2, anchors=50, classes=3, seed=0, ties=False, background=0.0):
 
 
 def found_by_torch(arrays, rule, size=SIZE):
-    return as_arrays(detect(*map(torch.from_numpy, arrays), rule, size))
+    return as_arrays(find_objects(*map(torch.from_numpy, arrays), rule, size))
 
 
 def by_loops(arrays, rule):
@@ -127,7 +128,7 @@ def test_blocks_give_what_one_matrix_gives(monkeypatch):
     for rule in (RULES["no limits"], RULES["MultiBoxDetection"]):
         whole = found_by_torch(arrays, rule)
         with monkeypatch.context() as patch:
-            patch.setattr(torch_detection, "_BLOCK", 7)
+            patch.setattr(detection, "_BLOCK", 7)
             for a, b in zip(whole, found_by_torch(arrays, rule)):
                 np.testing.assert_array_equal(a, b)
 
@@ -137,9 +138,9 @@ def test_a_chain_of_boxes_each_of_which_overlaps_the_next():
     count = 200
     boxes = torch.tensor([[4.0 * i, 0, 4.0 * i + 10, 10] for i in range(count)])[None]
     valid = torch.ones(1, count, dtype=torch.bool)
-    kept = torch_detection.survivors(boxes, None, valid, 0.4)
+    kept = detection.survivors(boxes, None, valid, 0.4)
     assert kept[0].tolist() == [i % 2 == 0 for i in range(count)]
-    exactly = torch_detection.survivors(boxes, None, valid, 3 / 7), torch_detection.survivors(boxes, None, valid, 3 / 7, True)
+    exactly = detection.survivors(boxes, None, valid, 3 / 7), detection.survivors(boxes, None, valid, 3 / 7, True)
     assert [int(kept.sum()) for kept in exactly] == [200, 100]  # IoU 6 / 14
 
 
@@ -198,5 +199,5 @@ def test_a_gpu_finds_the_same(name):
     arrays = heads(anchors=200, ties=True)
     expected = found_by_torch(arrays, RULES[name])
     on_card = [torch.from_numpy(a).cuda() for a in arrays]
-    for a, b in zip(expected, as_arrays(detect(*on_card, RULES[name], SIZE))):
+    for a, b in zip(expected, as_arrays(find_objects(*on_card, RULES[name], SIZE))):
         np.testing.assert_allclose(b, a, atol=1e-3)
