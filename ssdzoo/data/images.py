@@ -93,7 +93,24 @@ class ImageBytes:
         return self.data
 
 
-ImageSource = str | Path | FilePart | ImageBytes
+@dataclass(frozen=True)
+class ImageFile:
+    """A path of one image, whatever lies there. Other paths are looked at before, and a folder stands for its images; this one is
+    opened when its turn comes, and reported as the images that cannot be read are.
+    """
+
+    path: str
+
+    def __str__(self):
+        return self.path
+
+    @property
+    def stem(self) -> str:
+        """A name for files that are made from the image."""
+        return Path(self.path).stem
+
+
+ImageSource = str | Path | FilePart | ImageBytes | ImageFile
 
 
 class ImageInfo(NamedTuple):
@@ -243,16 +260,27 @@ def _checked_header(path: ImageSource, file: BinaryIO) -> Header | None:
     size = file.seek(0, io.SEEK_END)
     if size == 0:
         raise DataError(f"{path}: the file is empty; replace it, or take it out of the data")
-    if size > max_pixels() * FILE_BYTES_PER_PIXEL:
-        raise DataError(
-            f"{path}: {size >> 20:,} MiB are too many for an image, {_limit(max_pixels() * FILE_BYTES_PER_PIXEL >> 20, 'MiB')}"
-        )
+    check_file_size(path, size)
     header = read_header(file)
     if header and not header.is_complete:
         raise DataError(f"{path}: truncated, the end of the image is missing; replace it, or take it out of the data")
     if header and header.height * header.width > max_pixels():
         raise DataError(f"{path}: {header.width}x{header.height} are too many pixels, {_limit(max_pixels() // 10**6, 'million')}")
     return header
+
+
+def file_limit() -> int:
+    """The number of bytes that an image's file may have."""
+    return max_pixels() * FILE_BYTES_PER_PIXEL
+
+
+def check_file_size(path: ImageSource, size: int) -> None:
+    """
+    Raises:
+        DataError: more bytes than `file_limit`.
+    """
+    if size > file_limit():
+        raise DataError(f"{path}: {size >> 20:,} MiB are too many for an image, {_limit(file_limit() >> 20, 'MiB')}")
 
 
 def _limit(count: int, unit: str) -> str:
@@ -285,7 +313,7 @@ def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 def _opened(path):
     try:
-        return open_file(path) if isinstance(path, (str, Path)) else io.BytesIO(path.read())
+        return open_file(str(path)) if isinstance(path, (str, Path, ImageFile)) else io.BytesIO(path.read())
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:
