@@ -67,12 +67,12 @@ def predict(
     from ssdzoo.predict.sharding import Shard
     from ssdzoo.predict.sources import list_names
     from ssdzoo.report.predictions import write_predictions
+    from ssdzoo.report.results_file import results_settings
 
     part = Shard.parse(shard) if shard is not None else None
     detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress)
     if jsonl is not None:
-        source = resolve(model, weights, mean, std, classes, suppress).located()
-        settings = {"model digest": source.digest()[:16], "score": score, "shard": shard and str(part), "precision": precision}
+        settings = results_settings(resolve(model, weights, mean, std, classes, suppress), score, part, precision)
         with WorkProgress() as progress:
             _append(detector, list_names(images or [], from_list, part), jsonl, settings, resume, progress, as_json)
         return

@@ -24,7 +24,7 @@ LONGEST_LINE = 1 << 16  # bytes of a line of a list; paths of Linux have up to 4
 
 
 def list_names(images: Iterable[str | Path] = (), from_list: str | Path | None = None, shard: Shard | None = None) -> list[str]:
-    """Names of images and videos, each once, in the order in which they are given.
+    """Names of images and videos, in the order in which they are given.
 
     Args:
         images: paths of images and videos, folders (their images, sorted), patterns such as "photos/*.jpg" (what they match,
@@ -45,7 +45,7 @@ def list_names(images: Iterable[str | Path] = (), from_list: str | Path | None =
         if from_list is not None:
             yield from read_list(from_list)
 
-    return list(dict.fromkeys(name for name, key in pairs() if shard is None or shard.takes(key)))
+    return [name for name, key in pairs() if shard is None or shard.takes(key)]
 
 
 def expand(path: str | Path) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from ssdzoo.errors import DataError
 from ssdzoo.predict.detector import Detector, Image
 from ssdzoo.predict.remote import is_remote, read_remote
 
-OnError = Callable[[str, DataError], None]
+OnNameError = Callable[[str, DataError], None]
 
 _FETCHERS, _FETCH_AHEAD = 16, 32  # reading from a cloud takes about 50 ms, nearly all of it waiting
 
@@ -37,12 +37,12 @@ class Found(NamedTuple):
     detections: Detections
 
 
-def stream_names(detector: Detector, names: Iterable[str], score: float = 0.5, on_error: OnError | None = None,
+def stream_names(detector: Detector, names: Iterable[str], score: float = 0.5, on_error: OnNameError | None = None,
                  done: Mapping[str, int] | None = None) -> Iterator[Found]:  # fmt: skip
     """Yields what is found in each image and in each frame of a video, in the order of `names`. Memory does not grow with them.
 
     Args:
-        names: of `ssdzoo.predict.sources.list_names`, each once.
+        names: of `ssdzoo.predict.sources.list_names`.
         score: minimum score of a detection.
         on_error: called with the name of an image or a video that cannot be read, and its DataError; the others go on. Without it
             the error is raised.
@@ -79,7 +79,7 @@ def _frames(name: str) -> int:
         return 0
 
 
-def _items(names: Iterable[str], waiting: deque, on_error: OnError | None, done: Mapping[str, int]) -> Iterator[Image]:
+def _items(names: Iterable[str], waiting: deque, on_error: OnNameError | None, done: Mapping[str, int]) -> Iterator[Image]:
     """Yields images and frames; appends (name, number of the frame or None) of each to `waiting`."""
     todo = (name for name in names if is_video(name) or name not in done)
     for name, fetched in _fetched(todo):

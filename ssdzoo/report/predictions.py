@@ -8,11 +8,11 @@ from typing import NamedTuple
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.files import write_text
-from ssdzoo.predict.detector import Detector
+from ssdzoo.predict.detector import Detector, OnError
 from ssdzoo.predict.remote import is_remote
 from ssdzoo.predict.sharding import Shard
 from ssdzoo.predict.sources import list_names
-from ssdzoo.predict.stream import OnError, count_images, stream_names
+from ssdzoo.predict.stream import Found, OnNameError, count_images, stream_names
 from ssdzoo.progress import Silent
 from ssdzoo.quote import short
 from ssdzoo.report.pictures import draw_detections, save_image
@@ -26,13 +26,13 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
 
     Args:
         detector: a Detector.
-        images, from_list, shard: see `ssdzoo.predict.sources.list_names`. An image that is named twice is written once.
+        images, from_list, shard: see `ssdzoo.predict.sources.list_names`.
         out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it), and that
             of a video's frame the number of the frame after its name.
         score: minimum score of a detection.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
-        on_error: called with the name of an image or video that cannot be read and its DataError; the others are still written.
-            Without it the error is raised.
+        on_error: called with the path (or the address) of an image or video that cannot be read and its DataError; the others are
+            still written. Without it the error is raised.
         pictures: False writes `detections.json` alone.
 
     Returns:
@@ -45,7 +45,12 @@ def write_predictions(detector: Detector, images: list, out: str | Path, score: 
         raise CallError(f"{out} holds images to be read: choose another out=, so that none is overwritten")
     found = []
     taken: set[str] = set()
-    results = stream_names(detector, names, score, on_error)
+
+    def left_out(name: str, error: DataError) -> None:
+        assert on_error
+        on_error(name if is_remote(name) else Path(name), error)
+
+    results = stream_names(detector, names, score, left_out if on_error else None)
     for name, frame, image, detections in (progress or Silent()).images(results, count_images(names)):
         picture = None
         if pictures:
@@ -75,28 +80,30 @@ class Appended(NamedTuple):
 
 
 def append_predictions(detector: Detector, names: list[str], file: ResultsFile, score: float, progress: Silent | None = None,
-                       on_error: OnError | None = None) -> Appended:  # fmt: skip
+                       on_error: OnNameError | None = None) -> Appended:  # fmt: skip
     """Appends a line for each image as soon as it is done; those that are in the file already are left out.
 
     Args:
         detector: a Detector.
-        names: of `ssdzoo.predict.sources.list_names`.
+        names: of `ssdzoo.predict.sources.list_names`; one that is there twice is done once.
         file: see there. An image that cannot be read has a line too: {"image", "error"}.
         score: minimum score of a detection.
-        progress, on_error: as those of `write_predictions`; without `on_error`, too, all images are done.
+        progress: as that of `write_predictions`.
+        on_error: called with the name of an image that cannot be read and its DataError. All images are done without it, too.
 
     Raises:
         CallError: the file holds other images, and none of these.
         SSDZooError: the file cannot be written; says how to go on.
         KeyboardInterrupt: Ctrl-C; says how to go on.
     """
+    names = list(dict.fromkeys(names))
     skipped = sum(name in file.done for name in names)
     if names and file.done and not skipped:
         there = f"such as {short(next(iter(file.done)))}, and not {short(names[0])}"
         raise CallError(f"{file.path} holds other images, {there}: name them as before, or choose another jsonl=")
 
     def left_out(name: str, error: DataError) -> None:
-        file.add({"image": name, "error": str(error)})
+        file.add(error_entry(name, error))
         if on_error:
             on_error(name, error)
 
@@ -105,7 +112,7 @@ def append_predictions(detector: Detector, names: list[str], file: ResultsFile, 
     results = stream_names(detector, names, score, left_out, file.done)
     try:
         for found in (progress or Silent()).images(results, count_images(names, file.done)):
-            file.add(image_entry(found.name, found.image.shape[:2], found.detections, found.frame))
+            file.add(found_entry(found))
             images, objects = images + 1, objects + len(found.detections)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{file.path} is kept: continue it with resume=True") from None
@@ -125,6 +132,17 @@ def image_entry(name: str, size: tuple[int, int], detections: Detections, frame:
     where = {"image": name} if frame is None else {"image": name, "frame": frame}
     drawn = {} if picture is None else {"picture": picture}
     return {**where, "width": size[1], "height": size[0], **drawn, "detections": detections.to_list()}
+
+
+def found_entry(found: Found) -> dict:
+    """A line of a `ResultsFile`."""
+    height, width = found.image.shape[:2]
+    return image_entry(found.name, (height, width), found.detections, found.frame)
+
+
+def error_entry(name: str, error: DataError) -> dict:
+    """The line of an image that cannot be read."""
+    return {"image": name, "error": str(error)}
 
 
 def _free_name(stem: str, taken: set) -> str:

@@ -13,6 +13,8 @@ from typing import Any
 
 from ssdzoo.errors import CallError, DataError, SSDZooError
 from ssdzoo.files import open_file, write_text
+from ssdzoo.model_source import ModelSource
+from ssdzoo.predict.sharding import Shard
 from ssdzoo.quote import brief
 
 try:
@@ -21,6 +23,18 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 LONGEST_LINE = 1 << 26  # bytes
+
+
+def results_settings(source: ModelSource, score: float, shard: Shard | None = None, precision: str = "auto") -> dict[str, Any]:
+    """What the results of a model depend on; see `ResultsFile`. Runtimes are not part of it: their answers are the same but for
+    rounding.
+
+    Args:
+        source: the model.
+        score, shard, precision: as those of the prediction.
+    """
+    digest = source.located().digest()[:16]
+    return {"model digest": digest, "score": score, "shard": None if shard is None else str(shard), "precision": precision}
 
 
 class ResultsFile:
@@ -32,7 +46,7 @@ class ResultsFile:
 
     Args:
         path: the file; its folder is made where it is missing.
-        settings: what the results depend on, plain values by name: the digest of the model, the score, the shard.
+        settings: what the results depend on, plain values by name, such as `results_settings`.
         resume: continue a file that is there. A last line that is not whole, of a process that was killed, is removed.
 
     Raises:
