@@ -99,7 +99,7 @@ def append_predictions(detector: Detector, names: list[str], file: ResultsFile, 
     names = list(dict.fromkeys(names))
     skipped = sum(name in file.done for name in names)
     if names and file.done and not skipped:
-        there = f"such as {short(next(iter(file.done)))}, and not {short(names[0])}"
+        there = f"such as {short(next(iter(file.done)), 200)}, and not {short(names[0], 200)}"
         raise CallError(f"{file.path} holds other images, {there}: name them as before, or choose another jsonl=")
 
     def left_out(name: str, error: DataError) -> None:
