@@ -1,8 +1,10 @@
-"""`ssdzoo predict`: pictures with labeled boxes, and the boxes as JSON."""
+"""`ssdzoo predict`: pictures with labeled boxes and the boxes as JSON, or a line of JSON for each image."""
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Optional
+
+import typer
 
 from ssdzoo.cli.options import (
     BACKEND,
@@ -20,15 +22,27 @@ from ssdzoo.cli.options import (
     option,
     prepare_backend,
 )
-from ssdzoo.errors import DataError
+from ssdzoo.errors import CallError, DataError
 from ssdzoo.progress import counted
+
+if TYPE_CHECKING:
+    from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.predict.detector import Detector
+
+_SCALE = "Many images"
+_OUT = "Folder for the pictures and detections.json."
+_IMAGES = "Images, folders of images, videos, patterns, or addresses that fsspec knows, such as s3://bucket/photos/*.jpg."
+_JSONL = "File to which a line is appended for each image as it is done, in the place of the folder."
+_SHARD = "Take a part of the images: 3/16 is the third of sixteen. Each image is in one part, by the hash of its name."
+_LIST = "File with the path of an image on each line, relative to the folder of the file; - for standard input."
 
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], argument("Images, folders of images, or videos.")],
-    out: Annotated[Path, option("Folder for the pictures and detections.json.", show_default=False)],
+    images: Annotated[Optional[list[str]], argument(_IMAGES)] = None,
+    out: Annotated[Optional[Path], option(_OUT, show_default=False)] = None,
     score: Annotated[float, option("Minimum score of a detection.", min=0, max=1)] = 0.5,
+    pictures: Annotated[bool, option("Write the images with their boxes.")] = True,
     backend: Annotated[str, option(BACKEND)] = "auto",
     precision: Precision = "auto",
     mode: Annotated[str, option("For openvino: latency, or throughput for many images.")] = "latency",
@@ -39,28 +53,83 @@ def predict(
     suppress: Suppress = None,
     gpus: Gpus = None,
     as_json: Json = False,
+    jsonl: Annotated[Optional[Path], option(_JSONL, panel=_SCALE, show_default=False)] = None,
+    resume: Annotated[bool, option("Continue --jsonl FILE without the images that it has.", "--resume", panel=_SCALE)] = False,
+    shard: Annotated[Optional[str], option(_SHARD, panel=_SCALE, metavar="N/COUNT", show_default="all")] = None,
+    from_list: Annotated[Optional[Path], option(_LIST, panel=_SCALE, metavar="FILE")] = None,
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
-    check_folder(out)
+    _check(images, out, jsonl, resume, pictures, from_list)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
+    from ssdzoo.model_source import resolve
     from ssdzoo.predict.load import load
+    from ssdzoo.predict.sharding import Shard
+    from ssdzoo.predict.sources import list_names
     from ssdzoo.report.predictions import write_predictions
+    from ssdzoo.report.results_file import results_settings
 
+    part = Shard.parse(shard) if shard is not None else None
     detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress)
+    if jsonl is not None:
+        settings = results_settings(resolve(model, weights, mean, std, classes, suppress), score, part, precision)
+        with WorkProgress() as progress:
+            _append(detector, list_names(images or [], from_list, part), jsonl, settings, resume, progress, as_json)
+        return
+    assert out is not None
     failed = []
     with WorkProgress() as progress:
 
-        def report(item, error) -> None:
+        def report(name, error) -> None:
             progress.say(f"ssdzoo: {error}")
-            failed.append(item)
+            failed.append(name)
 
-        found = write_predictions(detector, images, out, score, progress, report)
+        found = write_predictions(detector, images or [], out, score, progress, report, pictures, from_list, part)
     if as_json:
         print(json.dumps(found, indent=1))
     else:
         objects = sum(len(image["detections"]) for image in found)
-        print(f"{counted(objects, 'object')} in {counted(len(found), 'image')}: {out}/detections.json and the pictures beside it")
+        beside = " and the pictures beside it" if pictures else ""
+        print(f"{counted(objects, 'object')} in {counted(len(found), 'image')}: {out}/detections.json{beside}")
     if failed:
         share = f"{len(failed)} of {counted(len(found) + len(failed), 'image')}"
         raise DataError(f"{share} could not be read; {out}/detections.json has the others")
+
+
+def _check(
+    images: list | None, out: Path | None, jsonl: Path | None, resume: bool, pictures: bool, from_list: Path | None
+) -> None:
+    """What belongs together, before the work."""
+    if not images and from_list is None:
+        raise typer.BadParameter("name images, or a list of them with --from-list", param_hint="'IMAGES'")
+    if out is None and jsonl is None:
+        raise typer.BadParameter(
+            "name a folder for the pictures, or with --jsonl a file for the detections", param_hint="'--out'"
+        )
+    if jsonl is not None and out is not None:
+        raise CallError("--jsonl FILE takes the place of --out: leave one of them out")
+    if jsonl is not None and pictures:
+        raise CallError("--jsonl writes no pictures: add --no-pictures")
+    if resume and jsonl is None:
+        raise CallError("--resume belongs to --jsonl FILE")
+    check_folder(out)
+
+
+def _append(detector: "Detector", names: list[str], jsonl: Path, settings: dict, resume: bool, progress: "WorkProgress",
+            as_json: bool) -> None:  # fmt: skip
+    from ssdzoo.report.predictions import append_predictions
+    from ssdzoo.report.results_file import ResultsFile
+
+    with ResultsFile(jsonl, settings, resume) as file:
+        done = append_predictions(
+            detector, names, file, settings["score"], progress, lambda _, error: progress.say(f"ssdzoo: {error}")
+        )
+    rate = done.images / done.seconds if done.seconds else 0.0
+    if as_json:
+        print(json.dumps({**done._asdict(), "images_per_s": round(rate, 3), "runtime": detector.runtime}, indent=1))
+    else:
+        skipped = f", {done.skipped:,} were there before" if done.skipped else ""
+        print(f"{counted(done.objects, 'object')} in {counted(done.images, 'image')}{skipped}: {jsonl}  ({rate:.1f} images/s)")
+    if done.failed:
+        share = f"{done.failed} of {counted(len(names), 'image')}"
+        raise DataError(f'{share} could not be read; in {jsonl} each has a line with its "error"')

@@ -76,10 +76,12 @@ class ImageBytes:
     Attributes:
         name: what messages call it.
         data: the content of its file.
+        sent: whether somebody else sent it, who is told what to do about it in other words than one who has the file.
     """
 
     name: str
     data: bytes = field(repr=False)
+    sent: bool = True
 
     def __str__(self):
         return self.name
@@ -94,7 +96,24 @@ class ImageBytes:
         return self.data
 
 
-ImageSource = str | Path | FilePart | ImageBytes
+@dataclass(frozen=True)
+class ImageFile:
+    """A path of one image, whatever lies there. Other paths are looked at before, and a folder stands for its images; this one is
+    opened when its turn comes, and reported as the images that cannot be read are.
+    """
+
+    path: str
+
+    def __str__(self):
+        return self.path
+
+    @property
+    def stem(self) -> str:
+        """A name for files that are made from the image."""
+        return Path(self.path).stem
+
+
+ImageSource = str | Path | FilePart | ImageBytes | ImageFile
 
 
 class ImageInfo(NamedTuple):
@@ -244,11 +263,7 @@ def _checked_header(path: ImageSource, file: BinaryIO) -> Header | None:
     size = file.seek(0, io.SEEK_END)
     if size == 0:
         raise DataError(f"{path}: the file is empty; {_remedy(path, 'replace it', 'send it again')}")
-    if size > max_pixels() * FILE_BYTES_PER_PIXEL:
-        raise DataError(
-            f"{path}: {size >> 20:,} MiB are too many for an image, "
-            f"{_limit(path, max_pixels() * FILE_BYTES_PER_PIXEL >> 20, 'MiB')}"
-        )
+    check_file_size(path, size)
     header = read_header(file)
     if header and not header.is_complete:
         raise DataError(f"{path}: truncated, the end of the image is missing; {_remedy(path, 'replace it', 'send it again')}")
@@ -258,13 +273,29 @@ def _checked_header(path: ImageSource, file: BinaryIO) -> Header | None:
     return header
 
 
+def file_limit() -> int:
+    """The number of bytes that an image's file may have."""
+    return max_pixels() * FILE_BYTES_PER_PIXEL
+
+
+def check_file_size(path: ImageSource, size: int) -> None:
+    """
+    Raises:
+        DataError: more bytes than `file_limit`.
+    """
+    if size > file_limit():
+        limit = _limit(path, file_limit() >> 20, "MiB")
+        raise DataError(f"{path}: {size >> 20:,} MiB are too many for an image, {limit}")
+
+
 def _remedy(path: ImageSource, advice: str, to_clients: str) -> str:
     """What to do about an image that can't be used: one of the user's files, or one that was sent by somebody else."""
-    return to_clients if isinstance(path, ImageBytes) else f"{advice}, or take it out of the data"
+    sent = isinstance(path, ImageBytes) and path.sent
+    return to_clients if sent else f"{advice}, or take it out of the data"
 
 
 def _limit(path: ImageSource, count: int, unit: str) -> str:
-    if isinstance(path, ImageBytes):
+    if isinstance(path, ImageBytes) and path.sent:
         return f"the limit is {count:,} {unit}; send a smaller image"
     what = _remedy(path, "cut the image into tiles, make it smaller", "")
     if max_pixels() == MOST_PIXELS:
@@ -296,7 +327,7 @@ def _decoded(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 def _opened(path):
     try:
-        return open_file(path) if isinstance(path, (str, Path)) else io.BytesIO(path.read())
+        return open_file(str(path)) if isinstance(path, (str, Path, ImageFile)) else io.BytesIO(path.read())
     except FileNotFoundError:
         raise DataError(f"{path}: no such image; put it there, or take it out of the data") from None
     except OSError as error:

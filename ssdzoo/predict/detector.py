@@ -1,10 +1,8 @@
 """The Detector: images of any size in, `Detections` in their pixels out, whatever runs the network."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from glob import glob, has_magic
 from itertools import islice
 from pathlib import Path
 
@@ -12,13 +10,13 @@ import cv2
 import numpy as np
 
 from ssdzoo import boxes as geometry
-from ssdzoo.data.formats.image_files import is_image
-from ssdzoo.data.images import IMAGE_SUFFIXES, FilePart, ImageBytes, ImageSource, read_image
+from ssdzoo.data.images import FilePart, ImageBytes, ImageFile, ImageSource, read_image
 from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.predict.backends.protocol import Backend
+from ssdzoo.predict.sources import expand
 from ssdzoo.preset import Preset
 
 Image = ImageSource | np.ndarray
@@ -202,22 +200,10 @@ def list_images(images: Images) -> list[Image]:
     for item in images:
         if isinstance(item, np.ndarray) and (item.dtype != np.uint8 or item.ndim != 3 or item.shape[2] != 3):
             raise CallError(f"an image is an (H, W, 3) uint8 RGB array, not {item.shape} {item.dtype}")
-        if isinstance(item, (np.ndarray, FilePart, ImageBytes)):
+        if isinstance(item, (np.ndarray, FilePart, ImageBytes, ImageFile)):
             found.append(item)
         elif not isinstance(item, (str, Path)):
             raise CallError(f"an image is a path or an (H, W, 3) uint8 RGB array, not {type(item).__name__}")
-        elif os.path.isdir(item):
-            files = sorted(p for p in Path(item).iterdir() if is_image(p))
-            if not files:
-                raise CallError(f"{item}: no images in this folder ({', '.join(sorted(IMAGE_SUFFIXES))})")
-            found += files
-        elif not os.path.exists(item) and has_magic(str(item)):
-            files = sorted(map(Path, glob(str(item), recursive=True)))
-            if not files:
-                raise CallError(f"{item}: no file matches this pattern")
-            found += files
-        elif not os.path.exists(item) and Path(item).suffix.lower() not in VIDEO_SUFFIXES:
-            raise DataError(f"{item}: no such image or folder")
         else:
-            found.append(Path(item))
+            found += [Path(name) for name, _ in expand(item)]
     return found

@@ -1,59 +1,122 @@
-"""Detections of many images as pictures and as one JSON file."""
+"""Detections of many images: as pictures with one JSON file, or line by line."""
 
 import json
-from collections import deque
-from collections.abc import Iterator
+import time
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
-from ssdzoo.data.video import VIDEO_SUFFIXES, count_frames, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.files import write_text
-from ssdzoo.predict.detector import Detector, Image, OnError, list_images
+from ssdzoo.predict.detector import Detector, OnError
+from ssdzoo.predict.remote import is_remote
+from ssdzoo.predict.sharding import Shard
+from ssdzoo.predict.sources import list_names
+from ssdzoo.predict.stream import Found, OnNameError, count_images, stream_names
 from ssdzoo.progress import Silent
+from ssdzoo.quote import short
 from ssdzoo.report.pictures import draw_detections, save_image
+from ssdzoo.report.results_file import ResultsFile
 
 
 def write_predictions(detector: Detector, images: list, out: str | Path, score: float, progress: Silent | None = None,
-                      on_error: OnError | None = None) -> list:  # fmt: skip
+                      on_error: OnError | None = None, pictures: bool = True, from_list: str | Path | None = None,
+                      shard: Shard | None = None) -> list:  # fmt: skip
     """Writes each image with its boxes, and `detections.json` once all are done.
 
     Args:
         detector: a Detector.
-        images: paths of images, videos and folders.
+        images, from_list, shard: see `ssdzoo.predict.sources.list_names`.
         out: folder; a picture has the name of its image and the suffix .jpg (with a number where two images share it), and that
             of a video's frame the number of the frame after its name.
         score: minimum score of a detection.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
-        on_error: called with an image or video that cannot be read and its DataError; the others are still written. Without it
-            the error is raised.
+        on_error: called with the path (or the address) of an image or video that cannot be read and its DataError; the others are
+            still written. Without it the error is raised.
+        pictures: False writes `detections.json` alone.
 
     Returns:
         What the JSON file holds: [{"image", "width", "height", "picture", "detections": [{"class", "class_id",
         "score", "box"}]}], and "frame", counted from 0, where the image is a video.
     """
-    paths: list = list_images(images)
+    names = list_names(images, from_list, shard)
     out = Path(out)
-    if any(path.resolve().parent == out.resolve() for path in paths):
+    if any(Path(name).resolve().parent == out.resolve() for name in names if pictures and not is_remote(name)):
         raise CallError(f"{out} holds images to be read: choose another out=, so that none is overwritten")
     found = []
-    sources: deque = deque()
     taken: set[str] = set()
 
-    def left_out(item: Image, error: DataError) -> None:
-        sources.remove((item, None))
-        if on_error:
-            on_error(item, error)
+    def left_out(name: str, error: DataError) -> None:
+        assert on_error
+        on_error(name if is_remote(name) else Path(name), error)
 
-    results = detector.stream(_read_along(paths, sources, on_error), score, left_out if on_error else None)
-    for image, detections in (progress or Silent()).images(results, sum(map(_count, paths))):
-        path, frame = sources.popleft()
-        picture = _free_name(path.stem if frame is None else f"{path.stem}_{frame:06d}", taken)
-        save_image(out / picture, draw_detections(image, detections))
-        found.append(image_entry(str(path), image.shape[:2], detections, frame, picture))
+    results = stream_names(detector, names, score, left_out if on_error else None)
+    for name, frame, image, detections in (progress or Silent()).images(results, count_images(names)):
+        picture = None
+        if pictures:
+            stem = Path(name).stem
+            picture = _free_name(stem if frame is None else f"{stem}_{frame:06d}", taken)
+            save_image(out / picture, draw_detections(image, detections))
+        found.append(image_entry(name, image.shape[:2], detections, frame, picture))
     write_text(out / "detections.json", json.dumps(found, indent=1))
     return found
+
+
+class Appended(NamedTuple):
+    """What `append_predictions` did.
+
+    Attributes:
+        images, objects: that it wrote: images and frames that could be read, and what was found in them.
+        skipped: images that were in the file before.
+        failed: images in the file that could not be read, now or before.
+        seconds: from the first image to the last.
+    """
+
+    images: int
+    objects: int
+    skipped: int
+    failed: int
+    seconds: float
+
+
+def append_predictions(detector: Detector, names: list[str], file: ResultsFile, score: float, progress: Silent | None = None,
+                       on_error: OnNameError | None = None) -> Appended:  # fmt: skip
+    """Appends a line for each image as soon as it is done; those that are in the file already are left out.
+
+    Args:
+        detector: a Detector.
+        names: of `ssdzoo.predict.sources.list_names`; one that is there twice is done once.
+        file: see there. An image that cannot be read has a line too: {"image", "error"}.
+        score: minimum score of a detection.
+        progress: as that of `write_predictions`.
+        on_error: called with the name of an image that cannot be read and its DataError. All images are done without it, too.
+
+    Raises:
+        CallError: the file holds other images, and none of these.
+        SSDZooError: the file cannot be written; says how to go on.
+        KeyboardInterrupt: Ctrl-C; says how to go on.
+    """
+    names = list(dict.fromkeys(names))
+    skipped = sum(name in file.done for name in names)
+    if names and file.done and not skipped:
+        there = f"such as {short(next(iter(file.done)), 200)}, and not {short(names[0], 200)}"
+        raise CallError(f"{file.path} holds other images, {there}: name them as before, or choose another jsonl=")
+
+    def left_out(name: str, error: DataError) -> None:
+        file.add(error_entry(name, error))
+        if on_error:
+            on_error(name, error)
+
+    images = objects = 0
+    begun = time.perf_counter()
+    results = stream_names(detector, names, score, left_out, file.done)
+    try:
+        for found in (progress or Silent()).images(results, count_images(names, file.done)):
+            file.add(found_entry(found))
+            images, objects = images + 1, objects + len(found.detections)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{file.path} is kept: continue it with resume=True") from None
+    return Appended(images, objects, skipped, sum(name in file.failed for name in names), time.perf_counter() - begun)
 
 
 def image_entry(name: str, size: tuple[int, int], detections: Detections, frame: int | None = None,
@@ -71,29 +134,15 @@ def image_entry(name: str, size: tuple[int, int], detections: Detections, frame:
     return {**where, "width": size[1], "height": size[0], **drawn, "detections": detections.to_list()}
 
 
-def _read_along(paths: list, sources: deque, on_error: OnError | None) -> Iterator:
-    """Yields images and frames of videos; appends (path, number of the frame or None) of each to `sources`."""
-    for path in paths:
-        try:
-            for number, item in enumerate(video_frames(path) if _is_video(path) else [path]):
-                sources.append((path, number if _is_video(path) else None))
-                yield item
-        except DataError as error:  # of a video
-            if on_error is None:
-                raise
-            on_error(path, error)
+def found_entry(found: Found) -> dict:
+    """A line of a `ResultsFile`."""
+    height, width = found.image.shape[:2]
+    return image_entry(found.name, (height, width), found.detections, found.frame)
 
 
-def _count(path: Path) -> int:
-    """The number of images of a path; 0 for a video that cannot be read, which is reported when its turn comes."""
-    try:
-        return count_frames(path) if _is_video(path) else 1
-    except DataError:
-        return 0
-
-
-def _is_video(path: Any) -> bool:
-    return isinstance(path, Path) and path.suffix.lower() in VIDEO_SUFFIXES
+def error_entry(name: str, error: DataError) -> dict:
+    """The line of an image that cannot be read."""
+    return {"image": name, "error": str(error)}
 
 
 def _free_name(stem: str, taken: set) -> str:

@@ -47,6 +47,7 @@ LINES = {
     "export weights": "export PRESET --out NEW --weights X.params",
     "predict model": "predict X.onnx IMAGE --out NEW",
     "predict images": "predict RUN X.png --out NEW",
+    "predict from_list": "predict RUN --from-list X.txt --out NEW",
     "predict weights": "predict PRESET IMAGE --out NEW --weights X.params",
     "serve model": "serve X.onnx --port 0",
     "serve weights": "serve PRESET --port 0 --weights X.params",
@@ -66,7 +67,7 @@ SAME = {
     "compare image_folder", "compare data", "compare images", "compare weights_b", "quantize data", "quantize image_folder",
     "quantize images", "benchmark images",
 }  # fmt: skip
-WRITTEN = {"out", "new", "picture"}
+WRITTEN = {"out", "new", "picture", "jsonl"}
 
 
 def test_every_path_is_in_the_table():
@@ -74,7 +75,7 @@ def test_every_path_is_in_the_table():
     for verb in VERBS:
         function = getattr(import_module(f"ssdzoo.cli.{verb}"), verb)
         for name, parameter in inspect.signature(function).parameters.items():
-            if "Path" in str(parameter.annotation) or name in ("model", "a", "b"):
+            if "Path" in str(parameter.annotation) or name in ("model", "a", "b", "images"):
                 taken |= {f"{verb} {name}"} if name not in WRITTEN else set()
     assert taken == LINES.keys() | SAME
 
