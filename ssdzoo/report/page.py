@@ -88,24 +88,22 @@ def number(value: float | None, digits: int = 3) -> str:
     return NONE if value is None else f"{value:.{digits}f}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]], foot: Sequence[str] | None = None, right: bool = True,
-          name: str | None = None) -> str:  # fmt: skip
-    """A table whose first column names the rows.
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], foot: Sequence[str] | None = None, name: str | None = None) -> str:
+    """A table whose first column names the rows, and whose others hold numbers.
 
     Args:
-        head: names of the columns; [] for none.
+        head: names of the columns.
         rows: texts. `foot`: a last row, apart from the others.
-        right: whether the other columns hold numbers.
         name: what a screen reader calls it, where it can be wider than the window.
     """
-    side = ' class="right"' if right else ""
+    side = ' class="right"'
 
     def row(cells: Sequence[str]) -> str:
         first, *others = map(escape, cells)
         return f'<tr><th scope="row">{first}</th>' + "".join(f"<td{side}>{cell}</td>" for cell in others) + "</tr>\n"
 
     above = "".join(f'<th scope="col"{side if i else ""}>{escape(text)}</th>' for i, text in enumerate(head))
-    parts = (f"<thead><tr>{above}</tr></thead>" if head else "") + f"<tbody>{''.join(map(row, rows))}</tbody>"
+    parts = f"<thead><tr>{above}</tr></thead><tbody>{''.join(map(row, rows))}</tbody>"
     parts += f"<tfoot>{row(foot)}</tfoot>" if foot else ""
     return scrolled(f"<table>{parts}</table>", name)
 
@@ -116,13 +114,15 @@ def scrolled(html: str, name: str | None) -> str:
     return f'<div class="scroll"{reach}>{html}</div>\n'
 
 
-def values_table(values: dict) -> str:
-    """A table of plain values by name; None is a dash."""
-    shown = ((name, NONE if value is None else _shown(value)) for name, value in values.items())
-    return table([], shown, right=False)
+def values_list(values: dict) -> str:
+    """Plain values by name, in columns; None is a dash."""
+    rows = (f"<div><dt>{escape(str(name))}</dt><dd>{escape(_shown(value))}</dd></div>" for name, value in values.items())
+    return f'<dl class="values">{"".join(rows)}</dl>'
 
 
 def _shown(value: object) -> str:
+    if value is None:
+        return NONE
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):

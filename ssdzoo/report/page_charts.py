@@ -29,7 +29,8 @@ def line_chart(title: str, series: Sequence[Series], mark: tuple[float, float] |
     """
     lines = [[(x, y) for x, y in one.points if y is not None and isfinite(y)] for one in series]
     points = [point for line in lines for point in line]
-    low, high = min((x for x, _ in points), default=0), max((x for x, _ in points), default=1)
+    every = [x for one in series for x, _ in one.points]  # also those without a value: charts side by side begin and end alike
+    low, high = min(every, default=0), max(every, default=1)
     steps = ticks(0, max((y for _, y in points), default=1) if top is None else top)
     limit = max(steps[-1], 1e-12)
 

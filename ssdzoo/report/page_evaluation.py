@@ -8,7 +8,7 @@ import numpy as np
 
 from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.report.mistakes import DrawnMistake
-from ssdzoo.report.page import NONE, files_table, number, page, script, scrolled, table, values_table, write_page
+from ssdzoo.report.page import NONE, files_table, number, page, script, scrolled, table, values_list, write_page
 from ssdzoo.report.page_charts import curve_panel, shared_curves
 from ssdzoo.report.page_mistakes import LARGE, mistakes_body
 from ssdzoo.report.plots import CONFUSED, PANELS, commonest, most_confused, thinned
@@ -104,11 +104,12 @@ def _curves(evaluation: Evaluation) -> str:
         about = f"AP {number(value)}" if value is not None else "no objects"
         about += f"; best F1 {best['f1']:.3f} at score {shown_threshold(best['score'])}" if best else ""
         panel = curve_panel(f"Precision over recall of {name}: {about}", curves[name], best)
-        figures.append(f"<figure>{panel}<figcaption><b>{escape(name)}</b> {about}</figcaption></figure>\n")
+        figures.append(f'<figure class="panel">{panel}<figcaption><b>{escape(name)}</b> {about}</figcaption></figure>\n')
     intro = f"Precision (upwards) over recall at IoU {summary['iou']:g}; the other classes are faint, and the dot is the best F1."
     if len(names) < len(evaluation.names):
         intro += f" These are the {len(names)} of {len(evaluation.names):,} classes with the most objects."
-    grid = f'<div class="grid" style="--cell: 200px">{"".join(figures)}</div>'
+    width = "clamp(150px, 20vw, 220px)" if len(names) <= 12 else "150px"
+    grid = f'<div class="grid" style="--cell: {width}">{"".join(figures)}</div>'
     return f"<p>{intro}</p>{shared_curves(curves.values())}{grid}"
 
 
@@ -138,17 +139,17 @@ def _cell(count: int, share: float, is_corner: bool) -> str:
         return '<td class="none"></td>'
     if not count:
         return "<td></td>"
-    return f'<td class="hit{" strong" if share > 0.6 else ""}" style="--share: {0.08 + 0.92 * share:.2f}">{count}</td>'
+    return f'<td class="hit" style="--share: {0.06 + 0.44 * share:.2f}">{count}</td>'
 
 
 def _settings(summary: dict, about: dict) -> str:
     chosen = {
         **{key: about[key] for key in ("model", "data", "split", "runtime") if key in about},
         "metric": summary["metric"], "minimum IoU of a hit": summary["iou"],
-        "minimum score in the confusion matrix and among the mistakes": summary["confusion"]["score"],
+        "minimum score of a mistake": summary["confusion"]["score"],
     }  # fmt: skip
-    parts = [values_table(chosen)]
+    parts = [values_list(chosen)]
     if about.get("model_files"):
         parts.append("<h3>Files of the model</h3>" + files_table(about["model_files"]))
-    parts.append("<h3>Versions and machine</h3>" + values_table({**about.get("versions", {}), **about.get("machine", {})}))
+    parts.append("<h3>Versions and machine</h3>" + values_list({**about.get("versions", {}), **about.get("machine", {})}))
     return "".join(parts)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from ssdzoo.report.page import NONE, files_table, number, page, table, values_table, write_page
+from ssdzoo.report.page import NONE, files_table, number, page, table, values_list, write_page
 from ssdzoo.report.page_charts import Series, line_chart
 
 _COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
@@ -34,7 +34,7 @@ def write_training_page(path: str | Path, name: str, rows: Sequence[dict], table
     ]
     notes = f'<p class="note{" bad" if note[1] else ""}">{escape(note[0])}</p>' if note else ""
     sections = [("curves", "Curves", _curves(rows, best))]
-    sections += [(f"part{i}", heading, values_table(values)) for i, (heading, values) in enumerate(tables.items())]
+    sections += [(f"part{i}", heading, values_list(values)) for i, (heading, values) in enumerate(tables.items())]
     if files:
         sections.append(("files", "The model", files_table(files)))
     write_page(path, page(f"Training of {name}", [], numbers, sections, notes))
