@@ -5,13 +5,15 @@ loggers.json in the run folder holds the ids that MLflow and W&B gave the run, s
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from ssdzoo.errors import SSDZooError
 from ssdzoo.files import read_whole, write_text
 from ssdzoo.machine import import_package
+from ssdzoo.quote import short
 from ssdzoo.train.callbacks import FAILED, FINISHED, INTERRUPTED, STOPPED, Callback, TrainingEnd, TrainingStart
 from ssdzoo.train.settings import Settings
 
@@ -70,11 +72,12 @@ class MLflow(Callback):
 
     def on_start(self, start: TrainingStart) -> None:
         self._folder, known = start.folder, _ids(start.folder).get("mlflow")
-        nested = self._mlflow.active_run() is not None
-        self._id = self._mlflow.start_run(run_id=known, run_name=start.folder.resolve().name, nested=nested).info.run_id
-        if self._id != known:
-            _keep_id(start.folder, "mlflow", self._id)
-            self._mlflow.log_params({name: value for name, value in start.arguments.items() if value is not None})
+        with _starting("mlflow", "MLFLOW_TRACKING_URI"):
+            nested = self._mlflow.active_run() is not None
+            self._id = self._mlflow.start_run(run_id=known, run_name=start.folder.resolve().name, nested=nested).info.run_id
+            if self._id != known:
+                _keep_id(start.folder, "mlflow", self._id)
+                self._mlflow.log_params({name: value for name, value in start.arguments.items() if value is not None})
 
     def on_epoch(self, row: dict) -> None:
         self._mlflow.log_metrics(_numbers(row), step=row["epoch"], run_id=self._id)
@@ -104,11 +107,12 @@ class WandB(Callback):
 
     def on_start(self, start: TrainingStart) -> None:
         known = _ids(start.folder).get("wandb")
-        self._run = self._package.init(
-            project=os.environ.get("WANDB_PROJECT", "ssdzoo"), name=start.folder.resolve().name, config=start.arguments,
-            dir=os.environ.get("WANDB_DIR", str(start.folder)), id=known, resume="allow" if known else None,
-        )  # fmt: skip
-        self._run.define_metric("*", step_metric="epoch")
+        with _starting("wandb", "WANDB_MODE=offline, WANDB_API_KEY"):
+            self._run = self._package.init(
+                project=os.environ.get("WANDB_PROJECT", "ssdzoo"), name=start.folder.resolve().name, config=start.arguments,
+                dir=os.environ.get("WANDB_DIR", str(start.folder)), id=known, resume="allow" if known else None,
+            )  # fmt: skip
+            self._run.define_metric("*", step_metric="epoch")
         if self._run.id != known:
             _keep_id(start.folder, "wandb", self._run.id)
 
@@ -122,6 +126,23 @@ class WandB(Callback):
 
 
 _LOGGERS: dict[str, Callable[[], Callback]] = {"tensorboard": TensorBoard, "mlflow": MLflow, "wandb": WandB}
+
+
+@contextmanager
+def _starting(name: str, variables: str) -> Iterator[None]:
+    """Turns the errors of a package into ours: nothing is trained yet, and the user can decide.
+
+    Raises:
+        SSDZooError: the run could not be started there.
+    """
+    try:
+        yield
+    except Exception as error:
+        why = f"{type(error).__name__}: {short(error, 300)}"
+        raise SSDZooError(
+            f"log_to={name} could not start a run ({why}); see its variables, such as {variables}, and then continue with "
+            "resume=True, with another log_to= or with this one"
+        ) from error
 
 
 def _ids(folder: Path) -> dict[str, Any]:
