@@ -103,7 +103,7 @@ def test_evaluation_as_coco(trained, tmp_path):
     assert [line[0] for line in lines[-12:]] == [
         "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large", "mAP",
     ]  # fmt: skip
-    files = {"eval.json", "pr.png", "confusion.png", "mistakes.png", "coco_results.json", "coco_annotations.json"}
+    files = {"report.html", "eval.json", "pr.png", "confusion.png", "mistakes.png", "coco_results.json", "coco_annotations.json"}
     assert {p.name for p in (tmp_path / "out").iterdir()} == files | {"mistakes"} and "coco_results.json" in shown
     value = json.loads((tmp_path / "out" / "eval.json").read_text())
     assert value["confusion"]["score"] == 0.05 and value["confusion"]["iou"] == 0.4 and len(value["coco"]) == 12
