@@ -30,7 +30,7 @@ def write_evaluation(folder: str | Path, evaluation: Evaluation, about: dict, co
         What eval.json holds.
     """
     folder = Path(folder)
-    about = {"versions": versions(PACKAGES), **about}
+    about = {**about, "versions": about.get("versions") or versions(PACKAGES)}
     numbers = {**about, **evaluation.summary}
     coco = write_coco(folder, evaluation, *coco_ids) if coco_ids else []
     write_text(folder / "eval.json", as_text({**numbers, "mistakes": [], "files": ["eval.json", *coco]}))

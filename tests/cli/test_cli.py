@@ -74,6 +74,9 @@ def test_evaluation(trained):
     assert value["split"] == "val" and value["metric"] == "voc12" and len(value["AP"]) == 5
     assert list(value)[:3] == ["model", "data", "split"] and value["counts"]["images"] == 2
     assert (trained / "run" / "eval-test" / "pr.png").is_file()  # a run keeps its evaluations
+    assert [file["path"] for file in value["model_files"]] == [str(trained / "run" / n) for n in ("best.params", "model.toml")]
+    digest = hashlib.sha256((trained / "run" / "best.params").read_bytes()).hexdigest()
+    assert all(digest in (trained / "run" / page).read_text() for page in ("report.html", "eval-test/report.html"))
     assert json.loads((trained / "run" / "eval-val" / "eval.json").read_text()) == value
 
 

@@ -8,12 +8,14 @@ from ssdzoo.model_source import resolve
 from ssdzoo.preset import read_preset
 from ssdzoo.train.failed_step import repeat_failed_step
 from ssdzoo.train.run import COLUMNS
-from tests.train.jobs import class_weights, rows, train
+from tests.train.jobs import Steps, class_weights, rows, train
 
 
 def test_a_run_folder(job, tmp_path):
-    out = tmp_path / "run"
-    _, result = train(job())
+    out, seen = tmp_path / "run", Steps()
+    _, result = train(job(callbacks=[seen]))
+    assert [(step.epoch, step.images) for step in seen.steps] == [(1, 4), (1, 4), (1, 3), (2, 4), (2, 4), (2, 3)]
+    assert np.mean([step.box_loss for step in seen.steps[:3]]) == pytest.approx(result.rows[0]["box_loss"], abs=1e-5)
     assert {p.name for p in out.iterdir()} == {"args.toml", "best.params", "last", "metrics.csv", "model.toml", "report.html"}
     assert sorted(p.name for p in (out / "last").iterdir()) == ["0002.params", "0002.states", "state.json"]
     table = rows(out)
