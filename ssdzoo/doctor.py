@@ -27,7 +27,7 @@ _PACKAGES = {  # package: what it is for, and what pip installs it by
     "onnxruntime": ("backend onnxruntime", "'ssdzoo[onnx]'"),
     "openvino": ("backend openvino", "'ssdzoo[openvino]'"),
     "torch": ("train --engine torch, backend torch", "'ssdzoo[torch]'"),
-    "tensorboardX": ("train --tensorboard", "'ssdzoo[tensorboard]'"),
+    "tensorboardX": ("train --log-to tensorboard", "'ssdzoo[tensorboard]'"),
 }
 
 

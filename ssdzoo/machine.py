@@ -51,6 +51,12 @@ def processor(field: str) -> str | None:
     return match and match[1]
 
 
+def machine_summary() -> dict[str, str | int | None]:
+    """{"processor", "cores", "system"}, for results that depend on them."""
+    name = processor("model name") or platform.processor() or None
+    return {"processor": name, "cores": cores(), "system": f"{platform.system()} {platform.machine()}"}
+
+
 @dataclass(frozen=True)
 class Card:
     """A GPU of NVIDIA's.

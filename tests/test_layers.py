@@ -41,8 +41,8 @@ LAYERS = (
     "predict.backends",
     "predict",
     "measure",
-    "train",
     "report",
+    "train",
     "serve",
     "doctor",
     "",  # the public names

@@ -49,6 +49,9 @@ def test_the_wheel_holds_code_and_tables(wheel):
     tables |= {
         "ssdzoo/costs.toml",
         "ssdzoo/py.typed",
+        "ssdzoo/report/page.css",
+        "ssdzoo/report/page.js",
+        "ssdzoo/report/theme.css",
         "ssdzoo/serve/page.html",
         "ssdzoo/weights/published.toml",
         "ssdzoo/weights/sources.toml",

@@ -1,6 +1,5 @@
 """`ssdzoo eval`: average precision on a data set, and the mistakes."""
 
-from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Optional
 
@@ -23,7 +22,7 @@ from ssdzoo.cli.options import (
     prepare_backend,
 )  # fmt: skip
 from ssdzoo.errors import CallError
-from ssdzoo.report.tables import PlainTable, add_rows
+from ssdzoo.report.tables import PlainTable, add_rows, shown_threshold
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +39,7 @@ def evaluate(
     iou: Annotated[float, option("Minimum IoU of a hit; the twelve numbers of coco have their own.", min=0.05, max=1)] = 0.5,
     score: Annotated[float, option("Minimum score in the confusion matrix and among the mistakes.", min=0, max=1)] = 0.5,
     out: Annotated[
-        Optional[Path], option("Folder for eval.json, plots and mistakes.", show_default="RUN/eval-SPLIT for a run, else none")
+        Optional[Path], option("Folder for report.html, eval.json and plots.", show_default="RUN/eval-SPLIT for a run, else none")
     ] = None,
     format: Annotated[Optional[list[str]], option(_FORMAT, show_default="recognized from the path")] = None,
     image_folder: ImageFolder = None,
@@ -62,17 +61,22 @@ def evaluate(
     out = _folder(out, model, split, write_coco)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
-    from ssdzoo.machine import versions
-    from ssdzoo.predict.load import load
+    from ssdzoo.machine import machine_summary, versions
+    from ssdzoo.measure.certificate import describe, open_side
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    detector = load(model, backend, devices, weights, precision, mean=mean, std=std, classes=classes, suppress=suppress)
+    side = open_side(model, backend, devices, weights, precision, mean, std, classes, suppress)
+    detector = side.detector
     with WorkProgress() as progress:
         evaluation.name_classes(detector, data, data_format, progress)
     dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
-    about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
+    said = describe(side)
+    about = {
+        "model": model, "data": str(data), "split": split, "runtime": said["runtime"], "model_files": said["files"],
+        "versions": versions(PACKAGES), "machine": machine_summary(),
+    }  # fmt: skip
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     with WorkProgress() as progress:
@@ -81,7 +85,7 @@ def evaluate(
             result = write_evaluation(out, found, about, ids if write_coco else None)
             progress.say(f"{out}: {', '.join(result['files'])}")
         else:
-            result = {**about, **found.summary, "versions": versions(PACKAGES)}
+            result = {**about, **found.summary}
     if as_json:
         print(as_text(result))
     else:
@@ -121,7 +125,7 @@ def _table(result: dict, output: "Console") -> PlainTable:
     rows = []
     for name, value in result["AP"].items():
         best = result["best_threshold"][name]
-        shown = (_number(best["f1"]), _number(floor(best["score"] * 1e4) / 1e4)) if best else ()  # a score to use: rounded down
+        shown = (_number(best["f1"]), shown_threshold(best["score"])) if best else ()
         objects = result["counts"]["by_class"][name]["objects"]
         rows.append([name, _number(value), str(objects), *shown])
     add_rows(table, rows, output, result["AP"].values())

@@ -1,6 +1,5 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
-import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from ssdzoo.data.record import Record
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
-from ssdzoo.machine import cores, processor, versions
+from ssdzoo.machine import machine_summary, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import average_precision, detect_all, plain
 from ssdzoo.model_source import Numbers, resolve
@@ -125,7 +124,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> C
     limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
     matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {
-        "a": _describe(a), "b": _describe(b), "images": len(items), "score": trial.score, "tolerance": asdict(tolerance),
+        "a": describe(a), "b": describe(b), "images": len(items), "score": trial.score, "tolerance": asdict(tolerance),
         **compare.summarize(matches, a.detector.names, b.detector.names),
         "heads": compare.compare_heads(a.detector, b.detector, items[:HEAD_OUTPUTS_OF]),
         "mAP": _mean_ap(found, trial.records, a.detector.names),
@@ -135,7 +134,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> C
     order = [i for i in order if any(matches[i].badness)][: trial.worst]
     summary = {
         "passed": not failures, "failures": failures, **summary, "worst": [_difference(i, items[i], matches[i]) for i in order],
-        "versions": versions(_PACKAGES), "machine": _machine(),
+        "versions": versions(_PACKAGES), "machine": machine_summary(),
     }  # fmt: skip
     return Certificate(plain(summary), items, found, matches, order)
 
@@ -168,11 +167,7 @@ def _difference(index: int, item: Image, match: compare.Match) -> dict:
     return {"image": name, **counts, "matched": len(match.pairs), "largest_score": score, "largest_pixels": pixels}
 
 
-def _describe(side: Side) -> dict:
+def describe(side: Side) -> dict:
+    """For JSON: the model as the user named it, its runtime, and its files with their SHA-256."""
     files = [{"path": str(f), "sha256": file_hash(f)} for f in side.files]
     return {"model": side.model, "runtime": side.detector.runtime, "files": files}
-
-
-def _machine() -> dict:
-    name = processor("model name") or platform.processor() or None
-    return {"processor": name, "cores": cores(), "system": f"{platform.system()} {platform.machine()}"}

@@ -10,7 +10,14 @@ from ssdzoo.detections import Detections
 from ssdzoo.metrics.matching import UNMATCHED, match
 
 BACKGROUND_IOU = 0.1  # TIDE's: with a lower IoU, a detection is not taken to mean the object
-KINDS = ("missed", "background", "classification error", "localization error", "duplicate")
+MEANINGS = {
+    "missed": "an object without a detection",
+    "background": "a detection that belongs to no object",
+    "classification error": "a detection that matches an object of another class",
+    "localization error": "a detection that overlaps a free object of its class, but not enough",
+    "duplicate": "a second detection of an object",
+}
+KINDS = tuple(MEANINGS)
 
 
 @dataclass(frozen=True)

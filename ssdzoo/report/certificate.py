@@ -13,6 +13,7 @@ from ssdzoo.files import write_text
 from ssdzoo.measure.certificate import Certificate
 from ssdzoo.report.differences import draw_difference
 from ssdzoo.report.evaluation import as_text
+from ssdzoo.report.page import write_page
 from ssdzoo.report.pictures import fitted
 
 _WIDTH = 640  # pixels of a picture of one side
@@ -37,8 +38,7 @@ def write_certificate(folder: str | Path, certificate: Certificate) -> list:
     folder = Path(folder)
     paths = [folder / "certificate.json", folder / "certificate.html"]
     write_text(paths[0], as_text(certificate.summary) + "\n")
-    # Names of files need not be UTF-8.
-    write_text(paths[1], page(certificate).encode("utf-8", "replace").decode("utf-8"))
+    write_page(paths[1], page(certificate))
     return paths
 
 

@@ -1,7 +1,9 @@
 """Pictures of a detector's worst mistakes: the object and the detection, drawn on the part of the photo where they are."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -10,44 +12,65 @@ from ssdzoo.data.images import read_image
 from ssdzoo.data.record import Record
 from ssdzoo.detections import Detections
 from ssdzoo.measure.evaluate import Evaluation
-from ssdzoo.metrics.mistakes import Mistake, find_mistakes, worst
+from ssdzoo.metrics.mistakes import KINDS, Mistake, find_mistakes, worst
 from ssdzoo.report.pictures import draw_detections, fitted, picture_grid, save_image
 
 LIMIT = 24  # mistakes
-HEIGHT, WIDTH = 360, 480  # of a picture in pixels
+HEIGHT, WIDTH = 540, 720  # of a picture in pixels
+SMALL = (360, 480)  # of a picture in a file
 AROUND = 2.5  # sides of the part of the photo, as a multiple of those of the boxes
 
 
-def write_mistakes(folder: str | Path, evaluation: Evaluation, score: float, iou: float) -> list:
-    """Writes `mistakes/NN-KIND-CLASS-IMAGE.jpg` for the worst mistakes, kind by kind, and all of them in `mistakes.png`; those
-    of an earlier evaluation are removed.
+class DrawnMistake(NamedTuple):
+    """A mistake in words and as a picture.
+
+    Attributes:
+        row: {"kind", "image", "class", "found_as", "score", "iou"} for JSON; the classes by name, None where there is none.
+        picture: (H, W, 3) uint8 RGB, HEIGHT or WIDTH pixels large.
+    """
+
+    row: dict
+    picture: np.ndarray
+
+
+def draw_mistakes(evaluation: Evaluation, score: float, iou: float) -> tuple[list[DrawnMistake], dict[str, int]]:
+    """The worst mistakes, kind by kind, and the number of all of each kind.
 
     Args:
         evaluation: an Evaluation.
         score, iou: see `find_mistakes`.
-
-    Returns:
-        [{"kind", "image", "class", "found_as", "score", "iou", "picture"}] for JSON, in the order of the pictures.
     """
-    folder = Path(folder)
     pairs = list(zip(evaluation.records, evaluation.found))
     mistakes = [m for i, (record, found) in enumerate(pairs) for m in find_mistakes(i, found, record, score, iou)]
+    drawn = []
+    for mistake in worst(mistakes, LIMIT):
+        record, found = pairs[mistake.image]
+        drawn.append(DrawnMistake(_described(mistake, record, found, evaluation.names), _drawn(mistake, record, found)))
+    return drawn, {kind: sum(mistake.kind == kind for mistake in mistakes) for kind in KINDS}
+
+
+def write_mistakes(folder: str | Path, drawn: Sequence[DrawnMistake]) -> list:
+    """Writes `mistakes/NN-KIND-CLASS-IMAGE.jpg` for each of the drawn mistakes, and all of them in `mistakes.png`; those of an
+    earlier evaluation are removed.
+
+    Returns:
+        Their rows, each with its "picture", in the order of the pictures.
+    """
+    folder = Path(folder)
     for old in (folder / "mistakes").glob("[0-9][0-9]-*.jpg"):
         old.unlink()
     (folder / "mistakes.png").unlink(missing_ok=True)
-    rows, pictures, captions = [], [], []
-    for number, mistake in enumerate(worst(mistakes, LIMIT), 1):
-        record, found = pairs[mistake.image]
-        row = _described(mistake, record, found, evaluation.names)
-        pictures.append(_drawn(mistake, record, found))
-        captions.append(f"{number}. {_caption(row)}")
-        words = (mistake.kind, row["class"] or row["found_as"], record.image.stem)
+    rows, captions = [], []
+    for number, (row, picture) in enumerate(drawn, 1):
+        captions.append(f"{number}. {caption(row)}")
+        image = Path(row["image"]).stem
+        words = (row["kind"], row["class"] or row["found_as"], image)
         name = "-".join([f"{number:02d}", *(re.sub(r"[^\w.]+", "_", word)[:60] for word in words)]) + ".jpg"
-        caption = f"{_caption(row)}, {record.image.stem}"
-        save_image(folder / "mistakes" / name, picture_grid(pictures[-1:], 1, (HEIGHT, WIDTH), captions=[caption]))
+        save_image(folder / "mistakes" / name, picture_grid([picture], 1, SMALL, captions=[f"{caption(row)}, {image}"]))
         rows.append({**row, "picture": f"mistakes/{name}"})
-    if pictures:
-        save_image(folder / "mistakes.png", picture_grid(pictures, min(4, len(pictures)), (HEIGHT, WIDTH), captions=captions))
+    if drawn:
+        pictures = [one.picture for one in drawn]
+        save_image(folder / "mistakes.png", picture_grid(pictures, min(4, len(pictures)), SMALL, captions=captions))
     return rows
 
 
@@ -59,7 +82,8 @@ def _described(mistake: Mistake, record: Record, found: Detections, names: list)
     return {**about, "class": true, "found_as": predicted, "score": score, "iou": round(mistake.iou, 4)}
 
 
-def _caption(row: dict) -> str:
+def caption(row: dict) -> str:
+    """One line that says what is wrong."""
     true, predicted = row["class"], row["found_as"]
     if true and predicted and true != predicted:
         return f"{row['kind']}: {true} as {predicted}"
@@ -90,10 +114,10 @@ def _outline(picture: np.ndarray, boxes: list) -> None:
     corners = [np.round(box).astype(int).tolist() for box in boxes]
     shadow = picture.copy()
     for x1, y1, x2, y2 in corners:
-        cv2.rectangle(shadow, (x1, y1), (x2, y2), (0, 0, 0), 3)
+        cv2.rectangle(shadow, (x1, y1), (x2, y2), (0, 0, 0), 2 + HEIGHT // 360)
     cv2.addWeighted(shadow, 0.3, picture, 0.7, 0, picture)
     for x1, y1, x2, y2 in corners:
-        cv2.rectangle(picture, (x1, y1), (x2, y2), (245, 245, 245), 1)
+        cv2.rectangle(picture, (x1, y1), (x2, y2), (245, 245, 245), HEIGHT // 360)
 
 
 def _window(boxes: np.ndarray, size: tuple) -> tuple:

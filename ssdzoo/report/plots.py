@@ -30,8 +30,8 @@ def plot_curves(path: str | Path, evaluation: Evaluation) -> None:
     Args:
         evaluation: an Evaluation.
     """
-    names = _commonest(evaluation, PANELS)
-    curves = [_thinned(*evaluation.curves.curve(name)[:2]) for name in names]
+    names = commonest(evaluation, PANELS)
+    curves = [thinned(*evaluation.curves.curve(name)[:2]) for name in names]
     columns = column_count(len(names), ceil(sqrt(len(names))) + 2)
     rows = max(1, -(-len(names) // columns))
     side = 5.2 if len(names) == 1 else 2.9 if len(names) <= 9 else 2.2
@@ -62,7 +62,7 @@ def plot_curves(path: str | Path, evaluation: Evaluation) -> None:
     _save(figure, path)
 
 
-def _commonest(evaluation: Evaluation, limit: int) -> list[str]:
+def commonest(evaluation: Evaluation, limit: int) -> list[str]:
     """At most `limit` names of classes, those with the most objects, in the order of the classes."""
     counts = evaluation.summary["counts"]["by_class"]
     common = set(sorted(evaluation.names, key=lambda name: -counts[name]["objects"])[:limit])
@@ -123,13 +123,14 @@ def _free_place(point: np.ndarray, corners: np.ndarray, curve: np.ndarray, exten
     return centers[np.argmin(covered)]
 
 
-def _thinned(recall: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """(K, 2) float64 points of a curve, few enough to draw; (0, 2) for a class without objects."""
+def thinned(recall: np.ndarray, precision: np.ndarray, points: int = POINTS) -> np.ndarray:
+    """(K, 2) float64: recall and precision of a curve at about `points` places, few enough to draw; (0, 2) for a class without
+    objects."""
     if not len(recall) or np.isnan(recall[0]):
         return np.zeros((0, 2))
-    if len(recall) > POINTS:
+    if len(recall) > points:
         # The last point at each of evenly spaced recalls, and the first ones, where precision moves most.
-        wanted = np.searchsorted(recall, np.linspace(0, recall[-1], POINTS), side="right") - 1
+        wanted = np.searchsorted(recall, np.linspace(0, recall[-1], points), side="right") - 1
         keep = np.unique(np.concatenate([np.arange(10), np.clip(wanted, 0, None), [len(recall) - 1]]))
         recall, precision = recall[keep], precision[keep]
     return np.stack([np.append(0, recall), np.append(precision[0], precision)], axis=1)

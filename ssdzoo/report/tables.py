@@ -4,6 +4,7 @@ markup. So all tables and consoles are made here.
 
 from collections.abc import Iterable
 from itertools import islice
+from math import floor
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,11 @@ EXAMPLES = 10  # of one kind that are shown; --json has all
 MANY = 100  # rows of a table for classes that a terminal shows; of more it shows ENDS at both ends
 MOST = 2000  # that a file or a pipe gets: a table of more takes rich minutes
 ENDS = 30
+
+
+def shown_threshold(score: float) -> str:
+    """A score to use as a minimum, rounded down, so that it keeps the detection that it is the score of."""
+    return f"{floor(score * 1e4) / 1e4:.4f}"
 
 
 class PlainTable(Table):

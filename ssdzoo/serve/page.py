@@ -11,16 +11,18 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from ssdzoo.report.page import theme
 from ssdzoo.report.pictures import PALETTE
 
 _FILE = Path(__file__).with_name("page.html")
-_COLORS = "/*COLORS*/[]"  # what takes the place of the palette of `ssdzoo.report.pictures` in the file
+_COLORS, _THEME = "/*COLORS*/[]", "/*THEME*/"  # what takes the place of `ssdzoo.report`'s colors in the file
 
 
 @lru_cache
 def page() -> tuple[str, str]:
     """(the page, its Content-Security-Policy). The policy names its style and its script by their hashes."""
-    text = _FILE.read_text("utf-8").replace(_COLORS, json.dumps([f"#{r:02x}{g:02x}{b:02x}" for r, g, b in PALETTE]))
+    text = _FILE.read_text("utf-8").replace(_THEME, theme())
+    text = text.replace(_COLORS, json.dumps([f"#{r:02x}{g:02x}{b:02x}" for r, g, b in PALETTE]))
     allowed = {}
     for tag in ("style", "script"):
         match = re.search(rf"<{tag}>(.*)</{tag}>", text, re.DOTALL)

@@ -1,5 +1,6 @@
 """One fine-tuning from its arguments to its run folder."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent, counted
 from ssdzoo.runtime import free_threads
 from ssdzoo.train.backbone_file import check_backbone_file
+from ssdzoo.train.callbacks import Callback, Callbacks, check_callbacks
 from ssdzoo.train.frameworks import framework
+from ssdzoo.train.loggers import make_loggers
 from ssdzoo.train.run import Run
+from ssdzoo.train.run_report import RunReport
 from ssdzoo.train.settings import Arguments, Settings
 from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
 from ssdzoo.zoo import find_preset
@@ -27,7 +31,7 @@ from ssdzoo.zoo import find_preset
 def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: str | None = None, val_split: str | None = None,
               weights: str | Path | None = None, base_weights: str | Path | None = None, format: str | None = None,
               image_folder: str | Path | None = None, ctx: Any = None, resume: bool = False, progress: Silent | None = None,
-              **settings: Any) -> TrainingResult:  # fmt: skip
+              callbacks: Iterable[Callback] = (), **settings: Any) -> TrainingResult:  # fmt: skip
     """Trains a model on a data set and keeps the best epoch in a run folder.
 
     Args:
@@ -49,6 +53,7 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
             "cuda:0"; or GPUs by their numbers, such as "0,1". By default the CPU.
         resume: continues the run in `out`, after any kind of end. Arguments that are not given are as they were.
         progress: shows the work: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
+        callbacks: are told of steps and epochs, and may end the training; see `ssdzoo.train.callbacks.Callback`.
         settings: fields of `ssdzoo.train.settings.Settings`, such as `epochs`, `batch_size`, `lr`.
 
     Returns:
@@ -72,7 +77,9 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
         "image_folder": image_folder,
     }  # fmt: skip
     given = {"model": str(model), "data": data, "out": out, **{k: v for k, v in own.items() if v is not None}, **settings}
+    callbacks = check_callbacks(callbacks)
     arguments = resumed_arguments(given) if resume else Arguments.of(given)
+    loggers = make_loggers(arguments.settings)
     run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
     progress = progress or Silent()
     start = framework(arguments.settings.engine)
@@ -94,7 +101,9 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     arguments = replace(arguments, settings=_with_threads(arguments.settings, progress))
     start.set_threads(arguments.settings.threads)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
-    trainer = Trainer(engine, datasets, run, arguments.settings, progress)
+    # The report comes first: loggers may keep it.
+    called = Callbacks([RunReport(), *loggers, *callbacks])
+    trainer = Trainer(engine, datasets, run, arguments.settings, progress, called, arguments.as_toml())
     if going_on:
         trainer.resume()
     elif engine.rank == 0:

@@ -13,6 +13,7 @@ from ssdzoo.quote import short
 from ssdzoo.suggest import did_you_mean
 
 RANDOM = "none"  # of base_weights
+LOGGERS = ("tensorboard", "mlflow", "wandb")
 _DATA, _OPTIMIZER, _LOSS, _SAVING = "Data", "Optimizer", "Loss", "Saving and reporting"
 
 
@@ -89,6 +90,7 @@ class Settings:
     patience: int | None = _setting(None, "Evaluations without a better mAP after which the training ends.", _SAVING, minimum=1)
     keep: int = _setting(1, "Epochs whose weights stay in the run folder.", _SAVING, minimum=1)
     tensorboard: bool = _setting(False, "Write curves for TensorBoard too.", _SAVING)
+    log_to: str | None = _setting(None, f"Log the epochs to {', '.join(LOGGERS)} too; several with commas in between.", _SAVING)
 
     def __post_init__(self):
         for setting in fields(self):
@@ -102,6 +104,15 @@ class Settings:
             raise CallError("compile=True is for engine=torch")
         if self.engine == "torch" and self.kvstore:
             raise CallError("kvstore= is for engine=mxnet: torchrun starts the processes of engine=torch")
+        strange = next((name for name in self.loggers() if name not in LOGGERS), None)
+        if strange is not None:
+            nearest = did_you_mean(strange, LOGGERS)
+            raise CallError(f"log_to={short(self.log_to)}: there are {', '.join(LOGGERS)}{nearest}")
+
+    def loggers(self) -> list[str]:
+        """Names of LOGGERS, each once."""
+        asked = [name.strip() for name in self.log_to.split(",")] if self.log_to is not None else []
+        return list(dict.fromkeys(["tensorboard"] * self.tensorboard + asked))
 
     @classmethod
     def names(cls) -> list[str]:

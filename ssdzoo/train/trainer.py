@@ -1,7 +1,6 @@
 """The epochs of a training: evaluation, saving, resuming, patience. The framework behind it is an `Engine`'s alone."""
 
 import time
-from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,7 +13,7 @@ from ssdzoo.data.record import Dataset
 from ssdzoo.errors import SSDZooError
 from ssdzoo.measure.evaluate import evaluate
 from ssdzoo.progress import Silent, counted
-from ssdzoo.train.curves import Curves
+from ssdzoo.train.callbacks import FAILED, FINISHED, INTERRUPTED, STOPPED, Callbacks, Step, TrainingEnd, TrainingStart
 from ssdzoo.train.engine import Engine, LossNotFinite, StepLosses
 from ssdzoo.train.failed_step import FailedStep
 from ssdzoo.train.run import Run
@@ -82,10 +81,15 @@ class Trainer:
         run: the run folder.
         settings: see Settings, completed by `Settings.completed`.
         progress: shows steps and epochs; see `ssdzoo.progress`.
+        callbacks: are called in the first process alone.
+        arguments: of the training, for the callbacks; by default the settings.
     """
 
-    def __init__(self, engine: Engine, data: TrainingData, run: Run, settings: Settings, progress: Silent):
+    def __init__(self, engine: Engine, data: TrainingData, run: Run, settings: Settings, progress: Silent,
+                 callbacks: Callbacks | None = None, arguments: dict | None = None):  # fmt: skip
         self.engine, self.data, self.run, self.settings, self.progress = engine, data, run, settings, progress
+        self.callbacks = callbacks if callbacks and engine.rank == 0 else Callbacks()
+        self.arguments = asdict(settings) if arguments is None else arguments
         self.loader = Loader(
             data.train, settings.batch_size, engine.preset.base_size, settings.augment, settings.seed, settings.workers,
             cache=settings.cache, part=(engine.rank, engine.processes),
@@ -100,7 +104,6 @@ class Trainer:
         self.rows: list[dict] = []
         self.best_map: float | None = None
         self.sums = Epoch()
-        self.curves = Curves(run.folder) if settings.tensorboard and engine.rank == 0 else None
 
     @property
     def updates(self) -> int:
@@ -118,15 +121,21 @@ class Trainer:
         self.engine.load(self.run.last_arrays(state), self.updates)
 
     def fit(self) -> TrainingResult:
-        """Trains to the last epoch, or until patience ends.
+        """Trains to the last epoch, or until patience or a callback ends it.
 
         Raises:
             KeyboardInterrupt: Ctrl-C; says how to go on.
         """
         try:
+            self._start()
             self._fit()
         except KeyboardInterrupt:
+            self._end(INTERRUPTED)
             raise KeyboardInterrupt(self._how_to_go_on()) from None
+        except Exception as error:
+            self._end(FAILED, str(error))
+            raise
+        self._end(FINISHED if self.epoch >= self.settings.epochs else STOPPED)
         return TrainingResult(self.run.folder, self.rows, self.best_map)
 
     def _how_to_go_on(self) -> str:
@@ -141,19 +150,28 @@ class Trainer:
                 "need the same run folder, on a file system that all machines see"
             )
 
+    def _start(self) -> None:
+        val_images = len(self.data.val) if self.data.val is not None else 0
+        self.callbacks.start(TrainingStart(
+            self.run.folder, self.engine.preset, self.arguments, len(self.data.train), val_images, self.updates_per_epoch,
+            list(self.rows),
+        ))  # fmt: skip
+
+    def _end(self, status: str, error: str | None = None) -> None:
+        self.callbacks.end(TrainingEnd(status, list(self.rows), self.best_map, error))
+
     def _fit(self) -> None:
         if self.engine.processes > 1:
             self._check_alike()
-        with self.loader, closing(self.curves) if self.curves else nullcontext():
-            while self.epoch < self.settings.epochs and not self._patience_ended():
+        with self.loader:
+            while self.epoch < self.settings.epochs and not self._patience_ended() and not self._stopped():
                 row = self._train_epoch()
                 self.epoch, self.step, self.sums = self.epoch + 1, 0, Epoch()
                 row["mAP"] = self._evaluate()
                 self.rows.append(row)
                 self._save_epoch(row["mAP"])
                 self.progress.epoch(row, self.settings.epochs)
-                if self.curves:
-                    self.curves.add(row)
+                self.callbacks.epoch(row)
         self.engine.finish()
 
     def _patience_ended(self) -> bool:
@@ -165,6 +183,15 @@ class Trainer:
             self.progress.say(f"no better mAP in {counted(since, 'evaluation')}: the training ends here (patience=)")
             return True
         return False
+
+    def _stopped(self) -> bool:
+        """Whether a callback of the first process ended the training."""
+        stopped = self.callbacks.stopped
+        if self.engine.processes > 1 and self.rows:
+            stopped = self.engine.share(stopped) > 0
+        if stopped:
+            self.progress.say(f"a callback ended the training after {counted(self.epoch, 'epoch')}")
+        return stopped
 
     def _train_epoch(self) -> dict:
         batches = self.loader.epoch(self.epoch, self.step * self.settings.accumulate)
@@ -179,6 +206,7 @@ class Trainer:
             self.step += 1
             now = time.perf_counter()
             self.sums.add(losses, now - started, waited)
+            self.callbacks.step(Step(self.epoch + 1, self.step, self.updates, rate, *losses, now - started, waited))
             self.progress.step(self.epoch, self.step - 1, self.updates_per_epoch, self.sums.row())
             started = now
             every = self.settings.checkpoint_every

@@ -74,6 +74,9 @@ def test_evaluation(trained):
     assert value["split"] == "val" and value["metric"] == "voc12" and len(value["AP"]) == 5
     assert list(value)[:3] == ["model", "data", "split"] and value["counts"]["images"] == 2
     assert (trained / "run" / "eval-test" / "pr.png").is_file()  # a run keeps its evaluations
+    assert [file["path"] for file in value["model_files"]] == [str(trained / "run" / n) for n in ("best.params", "model.toml")]
+    digest = hashlib.sha256((trained / "run" / "best.params").read_bytes()).hexdigest()
+    assert all(digest in (trained / "run" / page).read_text() for page in ("report.html", "eval-test/report.html"))
     assert json.loads((trained / "run" / "eval-val" / "eval.json").read_text()) == value
 
 
@@ -103,7 +106,7 @@ def test_evaluation_as_coco(trained, tmp_path):
     assert [line[0] for line in lines[-12:]] == [
         "AP50", "AP75", "AP_small", "AP_medium", "AP_large", "AR1", "AR10", "AR100", "AR_small", "AR_medium", "AR_large", "mAP",
     ]  # fmt: skip
-    files = {"eval.json", "pr.png", "confusion.png", "mistakes.png", "coco_results.json", "coco_annotations.json"}
+    files = {"report.html", "eval.json", "pr.png", "confusion.png", "mistakes.png", "coco_results.json", "coco_annotations.json"}
     assert {p.name for p in (tmp_path / "out").iterdir()} == files | {"mistakes"} and "coco_results.json" in shown
     value = json.loads((tmp_path / "out" / "eval.json").read_text())
     assert value["confusion"]["score"] == 0.05 and value["confusion"]["iou"] == 0.4 and len(value["coco"]) == 12

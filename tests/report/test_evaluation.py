@@ -100,7 +100,7 @@ def test_the_folder(tmp_path):
     whole = write_evaluation(out, evaluation, about)
     assert json.loads((out / "eval.json").read_text()) == whole
     assert {**whole, **about} == whole and whole["mAP"] == evaluation.summary["mAP"] and "numpy" in whole["versions"]
-    assert whole["files"] == ["eval.json", "pr.png", "confusion.png", "mistakes.png"]
+    assert whole["files"] == ["report.html", "eval.json", "pr.png", "confusion.png", "mistakes.png"]
     assert {p.name for p in out.iterdir()} == {*whole["files"], "mistakes"}
     assert 0 < len(whole["mistakes"]) <= 24
     assert {p.name for p in (out / "mistakes").iterdir()} == {m["picture"].split("/")[1] for m in whole["mistakes"]} | {
@@ -139,7 +139,7 @@ def test_a_detector_without_mistakes(tmp_path):
     detector.found = [Detections(r.boxes, np.ones(len(r.boxes)), r.class_ids, detector.names) for r in detector.data.records]
     whole = write_evaluation(tmp_path / "out", evaluate_fully(detector, detector.data), {})
     assert whole["mistakes"] == [] and whole["mAP"] == 1
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["confusion.png", "eval.json", "pr.png"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["confusion.png", "eval.json", "pr.png", "report.html"]
 
 
 def test_coco_files_give_the_same_numbers_elsewhere(tmp_path):

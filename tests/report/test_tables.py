@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 import ssdzoo as package
+from ssdzoo.measure.certificate import Side
 from ssdzoo.predict.detector import Detector
 from ssdzoo.report.pictures import save_image
 from ssdzoo.report.tables import PlainTable, add_rows, make_console, print_examples, print_line
@@ -46,7 +47,7 @@ def assert_names(text):
 
 
 def test_eval(data, monkeypatch):
-    monkeypatch.setattr("ssdzoo.predict.load.load", lambda *_, **__: Detector(OneBox(), PRESET))
+    monkeypatch.setattr("ssdzoo.measure.certificate.open_side", lambda *_: Side("any.onnx", Detector(OneBox(), PRESET), []))
     out, errors = ssdzoo("eval", "any.onnx", data)
     assert_names(out)
     assert "test [x].csv: line 8 ([open]): box (20, 30, 20, 70) has no width" in errors

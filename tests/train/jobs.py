@@ -5,6 +5,7 @@ import csv
 import ssdzoo
 from ssdzoo.progress import Silent
 from ssdzoo.runtime import mxnet
+from ssdzoo.train.callbacks import Callback
 
 mx = mxnet()
 
@@ -29,6 +30,16 @@ class Recorded(Silent):
 
     def step(self, epoch, step, steps, row):
         self.losses.append(row["loss"])
+
+
+class Steps(Callback):
+    """Keeps the steps that it is told of."""
+
+    def __init__(self):
+        self.steps = []
+
+    def on_step(self, step):
+        self.steps.append(step)
 
 
 def train(arguments, resume=False):

@@ -8,13 +8,15 @@ from ssdzoo.model_source import resolve
 from ssdzoo.preset import read_preset
 from ssdzoo.train.failed_step import repeat_failed_step
 from ssdzoo.train.run import COLUMNS
-from tests.train.jobs import class_weights, rows, train
+from tests.train.jobs import Steps, class_weights, rows, train
 
 
 def test_a_run_folder(job, tmp_path):
-    out = tmp_path / "run"
-    _, result = train(job())
-    assert {p.name for p in out.iterdir()} == {"args.toml", "best.params", "last", "metrics.csv", "model.toml"}
+    out, seen = tmp_path / "run", Steps()
+    _, result = train(job(callbacks=[seen]))
+    assert [(step.epoch, step.images) for step in seen.steps] == [(1, 4), (1, 4), (1, 3), (2, 4), (2, 4), (2, 3)]
+    assert np.mean([step.box_loss for step in seen.steps[:3]]) == pytest.approx(result.rows[0]["box_loss"], abs=1e-5)
+    assert {p.name for p in out.iterdir()} == {"args.toml", "best.params", "last", "metrics.csv", "model.toml", "report.html"}
     assert sorted(p.name for p in (out / "last").iterdir()) == ["0002.params", "0002.states", "state.json"]
     table = rows(out)
     assert [r["epoch"] for r in table] == ["1", "2"] and tuple(table[0]) == COLUMNS
@@ -69,9 +71,11 @@ def test_the_moving_average_is_evaluated_and_kept_as_the_best(job, tmp_path):
     assert np.abs(class_weights(tmp_path / "run" / "last" / "0001.params") - averages).max() > 1e-5
 
 
-def test_tensorboard(job, tmp_path):
+@pytest.mark.long
+@pytest.mark.parametrize("setting", [{"tensorboard": True}, {"log_to": "tensorboard"}])
+def test_tensorboard(job, tmp_path, setting):
     pytest.importorskip("tensorboardX", reason="needs the package tensorboardX")
-    train(job(tensorboard=True, epochs=1))
+    train(job(**setting, epochs=1))
     (events,) = (tmp_path / "run" / "tensorboard").iterdir()
     assert all(name in events.read_bytes() for name in (b"cls_loss", b"box_loss", b"mAP"))
 

@@ -25,7 +25,7 @@ from ssdzoo.train.settings import Settings
 from ssdzoo.train.torch.engine import TorchEngine
 from ssdzoo.train.torch.processes import explained, join
 from tests.command import ssdzoo as command
-from tests.train.jobs import rows, train
+from tests.train.jobs import Steps, rows, train
 from tests.train.test_distributed import TABLE
 from tests.train.torch.engines import ROWS, network
 
@@ -56,9 +56,12 @@ def assert_alike(whole, part):
 
 
 def test_a_run_folder_that_both_engines_use(torch_job, tmp_path):
-    progress, result = train(torch_job(epochs=1))
+    seen = Steps()
+    progress, result = train(torch_job(epochs=1, callbacks=[seen]))
     out = result.folder
-    assert {p.name for p in out.iterdir()} == {"args.toml", "best.params", "heads.json", "last", "metrics.csv", "model.toml"}
+    files = {"args.toml", "best.params", "heads.json", "last", "metrics.csv", "model.toml", "report.html"}
+    assert {p.name for p in out.iterdir()} == files and [step.images for step in seen.steps] == [4, 4, 3]
+    assert np.mean([step.cls_loss for step in seen.steps]) == pytest.approx(result.rows[0]["cls_loss"], abs=1e-5)
     assert tuple(rows(out)[0]) == COLUMNS and result.best_mAP == result.rows[0]["mAP"]
     assert f"torch {torch.__version__.partition('+')[0]} on CPU, float32" in progress.lines[-1]
     net = resolve(out).network()
