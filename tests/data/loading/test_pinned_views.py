@@ -33,4 +33,5 @@ def test_a_named_augmentation_draws_what_it_always_drew(name):
     batch = next(Loader(load_dataset(BCCD, "train"), 4, (96, 160), name, seed=3).epoch(2))
     assert batch.indices.tolist() == [0, 3, 2, 1] and (batch.class_ids >= 0).sum(axis=1).tolist() == counts
     np.testing.assert_allclose(batch.boxes[:, 0], boxes, atol=1e-3)
-    np.testing.assert_allclose(batch.images.mean(axis=(1, 2)), colors, atol=0.02)  # other builds of OpenCV round a pixel otherwise
+    # Another build of OpenCV may round a pixel otherwise.
+    np.testing.assert_allclose(batch.images.mean(axis=(1, 2)), colors, atol=0.02)
