@@ -81,13 +81,17 @@ class Preparation:
         """A record's image, which may be decoded that many times smaller, or its smaller copy."""
         return self.cache.read(record) if self.cache else check_size(record, read_image(record.image, smaller), smaller)
 
+    def draw_images(self, rng: Generator, count: int) -> list[int]:
+        """Indices of `count` records, by their weights."""
+        ends = np.arange(1, len(self.dataset) + 1) if self.weights is None else np.cumsum(self.weights)
+        found = np.searchsorted(ends, rng.uniform(0, ends[-1], count), side="right")
+        return np.minimum(found, len(ends) - 1).tolist()  # a float may round up to the end
+
     def _mosaic(self, index: int, rng: Generator, augmentation: Augmentation) -> tuple:
-        count = len(self.dataset)
-        ends = np.arange(1, count + 1) if self.weights is None else np.cumsum(self.weights)
-        others = np.minimum(np.searchsorted(ends, rng.uniform(0, ends[-1], 3), side="right"), count - 1)
+        others = self.draw_images(rng, 3)
         tiles = draw_tiles(self.size, rng, augmentation.mosaic)
         samples = []
-        for i, tile in zip((index, *map(int, others)), tiles):
+        for i, tile in zip((index, *others), tiles):
             drawn = view_of_tile(self._draw(i, rng, augmentation), tile, self.size, rng, augmentation.mosaic)
             samples.append(self._render(i, drawn, tile_size(tile)))
         return join(samples, tiles, self.size)

@@ -7,11 +7,9 @@ colors are changed in the small result. Images are (H, W, 3) uint8 RGB, boxes (M
 
 import cv2
 import numpy as np
-from numpy.random import Generator
 
-from ssdzoo.augmentation.table import Augmentation
 from ssdzoo.data.loading.augment.colors import apply_colors, blur, grayscale
-from ssdzoo.data.loading.augment.draw import Drawn, draw_view
+from ssdzoo.data.loading.augment.draw import Drawn
 from ssdzoo.data.loading.augment.geometry import flip_boxes, mirror_boxes, move_boxes, rotate_boxes, rotation, turn_boxes
 from ssdzoo.data.loading.augment.pixels import MEAN_PIXEL, cut, placed, warp
 
@@ -19,14 +17,6 @@ from ssdzoo.data.loading.augment.pixels import MEAN_PIXEL, cut, placed, warp
 def eval_transform(image: np.ndarray, size: tuple) -> np.ndarray:
     """The image at `size` (height, width), stretched as SSD does."""
     return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-
-
-def train_transform(image: np.ndarray, boxes: np.ndarray, class_ids: np.ndarray, size: tuple, rng: Generator,
-                    augmentation: Augmentation, mean: tuple = MEAN_PIXEL) -> tuple:  # fmt: skip
-    """One random view of an image: `draw_view`, then `render_view`, which see for arguments and results."""
-    height, width = image.shape[:2]
-    drawn = draw_view(height, width, boxes, rng, augmentation)
-    return (*render_view(image, (height, width), boxes, class_ids, drawn, size, mean), drawn)
 
 
 def render_view(image: np.ndarray, shape: tuple, boxes: np.ndarray, class_ids: np.ndarray, drawn: Drawn, size: tuple,

@@ -112,7 +112,7 @@ class Transform:
 
     @property
     def _named(self) -> str:
-        return f"augment={short(self.path)}"
+        return f"augment={short(self.path, 200)}"
 
 
 def _checked(result: Any, classes: int) -> tuple:
