@@ -48,19 +48,29 @@ class Transform:
         """The callable.
 
         Raises:
-            CallError: it cannot be imported, or cannot be called.
+            CallError: it cannot be imported or called, or leaves boxes as they are.
         """
-        if not is_import_path(self.source):
-            return self.source
+        found = self._imported() if is_import_path(self.source) else self.source
+        if not callable(found):
+            raise CallError(f"{self._named}: it is {brief(found)}, which cannot be called; expected a function")
+        if hasattr(found, "processors"):  # of Albumentations
+            params = getattr(found.processors.get("bboxes"), "params", None)
+            fields = getattr(params, "label_fields", None) or ()
+            if getattr(params, "format", None) != "pascal_voc" or "class_ids" not in fields:
+                raise CallError(
+                    f"{self._named}: expected an Albumentations' transform with "
+                    'bbox_params=BboxParams(format="pascal_voc", label_fields=["class_ids"])'
+                )
+        return found
+
+    def _imported(self) -> Any:
         module, _, name = self.source.partition(":")
         try:
             found = importlib.import_module(module)
             for part in name.split("."):
                 found = getattr(found, part)
         except Exception as error:  # whatever the module raises when it is imported
-            raise CallError(f"augment={self.source}: cannot be imported: {type(error).__name__}: {short(error, 200)}") from error
-        if not callable(found):
-            raise CallError(f"augment={self.source}: it is {brief(found)}, which cannot be called; expected a function")
+            raise CallError(f"{self._named}: cannot be imported: {type(error).__name__}: {short(error, 200)}") from error
         return found
 
     @property

@@ -122,6 +122,40 @@ def test_what_cannot_be_imported(path, message):
         assert as_augmentation(path).function
 
 
+class Params:
+    def __init__(self, format, label_fields):
+        self.format, self.label_fields = format, label_fields
+
+
+@pytest.mark.parametrize(
+    "params, fits", [(Params("pascal_voc", ["class_ids"]), True), (Params("coco", ["class_ids"]), False),
+                     (Params("pascal_voc", ["labels"]), False), (Params("pascal_voc", None), False), (None, False)],
+)  # fmt: skip
+def test_a_transform_of_albumentations_that_would_lose_boxes(params, fits):
+    """It has a dict of processors, of which one moves the boxes."""
+    compose = Shifted()
+    compose.processors = {"bboxes": type("Processor", (), {"params": params})()} if params else {}
+    if fits:
+        assert Transform(compose).function is compose
+    else:
+        with pytest.raises(CallError, match=f'augment={HERE}:Shifted: expected an Alb.*format="pascal_voc", label_fields='):
+            assert Transform(compose).function
+
+
+def test_albumentations_itself(data):
+    A = pytest.importorskip("albumentations", reason="no extra brings it: it comes with an OpenCV of its own")
+    params = A.BboxParams(format="pascal_voc", label_fields=["class_ids"])
+    flip = A.Compose([A.HorizontalFlip(p=1)], bbox_params=params)
+    _, boxes, ids = Preparation(data, (80, 100), Transform(flip), 0).sample(0, 2)
+    np.testing.assert_allclose(boxes, [[50, 20, 90, 60], [10, 40, 40, 70]], rtol=1e-5)
+    assert ids.tolist() == [0, 1]
+    noise = A.Compose([A.HorizontalFlip(p=0.5), A.RandomBrightnessContrast(p=1)], bbox_params=params)
+    one, other = ([Preparation(data, (40, 50), Transform(noise), 4).sample(epoch, 2)[0] for epoch in range(4)] for _ in "ab")
+    assert (np.stack(one) == np.stack(other)).all() and (one[0] != one[1]).any()
+    with pytest.raises(CallError, match="expected an Albumentations' transform with bbox_params"):
+        assert Transform(A.Compose([A.HorizontalFlip(p=1)])).function
+
+
 def test_what_processes_cannot_be_given(data):
     with pytest.raises(CallError, match=r"augment=.*_lambda_: cannot be given to loader processes .* or workers=0"):
         Loader(data, 1, (40, 50), lambda **sample: sample, workers=1)
