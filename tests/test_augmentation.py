@@ -1,6 +1,7 @@
 """The tables of augmentations, and what is refused in them."""
 
 from dataclasses import fields
+from pathlib import Path
 
 import pytest
 
@@ -85,6 +86,18 @@ def test_files(tmp_path):
     for value, hint in (("lite", r"; do you mean 'light'\?"), ("wild", ", and tables .* of your own"), (5, "there are ssd")):
         with pytest.raises(CallError, match=f"no augmentation .*{hint}"):
             find_augmentation(value)
+
+
+def test_the_documentation_lists_every_field_with_its_default():
+    page = (Path(__file__).parents[1] / "docs" / "training.md").read_text("utf-8")
+    for operation in fields(Augmentation):
+        line = next(line for line in page.splitlines() if line.startswith(f"| `{operation.name}` |"))
+        for field in fields(operation.default):
+            shown = list(field.default) if isinstance(field.default, tuple) else field.default
+            assert field.name == "probability" or f"`{field.name}` = {shown}" in line
+    for name in NAMES:
+        shown = ", ".join(f"`{key} = {values['probability']}`" for key, values in named_augmentation(name).to_table().items())
+        assert shown in page
 
 
 def test_a_models_table(tmp_path):
