@@ -14,7 +14,8 @@ from math import prod
 from typing import Any
 
 from ssdzoo.class_names import numbered_names
-from ssdzoo.preset import Preset, parse_toml
+from ssdzoo.preset import Preset
+from ssdzoo.toml_file import parse_toml
 
 CUSTOM_CLASSES = 20  # of a preset that takes its classes from the user
 

@@ -3,8 +3,6 @@
 A user's table, and the `model.toml` of a run, hold the fields of one model at the top level. `presets/README.md` describes them.
 """
 
-import re
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -12,15 +10,12 @@ from typing import Any
 
 import tomli_w
 
+from ssdzoo.augmentation.named import augmentation_of
+from ssdzoo.augmentation.table import Augmentation, table_lines
 from ssdzoo.errors import CallError
-from ssdzoo.files import read_whole
 from ssdzoo.quote import brief, short
 from ssdzoo.suggest import did_you_mean
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ssdzoo.toml_file import read_toml
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -29,9 +24,6 @@ _MOST_PIXELS = 4096  # of a side of the input
 _MOST_CHANNELS = 1 << 16
 _MOST_VALUES = 10_000  # of a list: as many as there may be classes
 _MOST_BOXES = 1_000_000  # that NMS may take or give
-_MOST_BYTES = 4 << 20  # of a table
-# A key of very many parts, for which tomllib takes the square of their number.
-_LONG_KEY = re.compile(r"""(?:["']?[\w-]{1,100}["']?\s{0,9}\.\s{0,9}){32}""")
 EXPORTED = "exported symbol"  # the backbone of a model whose symbol is all that is known of its network
 SUPPRESS = ("per-class", "across")  # what an NMS may compare: boxes of one class, or of all classes
 _SMALLEST, _LARGEST = 1e-9, 1e9  # of numbers that are none of these
@@ -69,6 +61,7 @@ class Preset:
     separable: bool = False
     dilation: int | None = None
     last_kernel: int | None = None
+    augment: Augmentation | None = None
 
     @property
     def network_args(self) -> dict:
@@ -192,6 +185,7 @@ _CHECKS = {
     "separable": (_flag, "true or false"),
     "dilation": (_up_to(64), "a whole number, 6 or 1"),
     "last_kernel": (lambda v: _integer(v) and v in (3, 4), "3 or 4"),
+    "augment": (lambda v: isinstance(v, dict), "a table of operations, such as mosaic = 0.5"),
 }
 assert set(_CHECKS) == {f.name for f in fields(Preset)}
 
@@ -215,7 +209,8 @@ def check_fields(table: dict, where: str) -> dict:
         test, expected = _CHECKS[field]
         if not test(value):
             raise CallError(f"{where}: field {field!r} is {_shown(value)}; expected {expected}")
-    return {k: _frozen(v) for k, v in table.items()}
+    frozen = {k: _frozen(v) for k, v in table.items()}
+    return frozen | ({"augment": augmentation_of(table["augment"], f"{where}: augment")} if "augment" in table else {})
 
 
 def _shown(value: Any) -> str:
@@ -297,31 +292,6 @@ def read_fields(path: str | Path) -> dict:
     return check_fields(read_toml(path), str(path))
 
 
-def read_toml(path: str | Path) -> dict:
-    """The table in a file.
-
-    Raises:
-        CallError: the file can't be read, or is not TOML.
-    """
-    try:
-        text = read_whole(path, _MOST_BYTES).decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CallError(f"{path}: cannot be read as a table: {getattr(error, 'strerror', None) or error}") from None
-    return parse_toml(text, path)
-
-
-def parse_toml(text: str, file: str | Path) -> dict:
-    """The table in a text; `file` names it in errors."""
-    if _LONG_KEY.search(text):
-        raise CallError(f"{file}: not a table: one of its keys has 32 parts or more, as a.b.c has three")
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, or a number of more than 4,300 digits
-        raise CallError(f"{file}: not a TOML file: {short(error, 200)}") from None
-    except RecursionError:
-        raise CallError(f"{file}: not a TOML file that can be read: it is nested too deeply") from None
-
-
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {k: _plain(v) for k, v in value.items()}
@@ -330,10 +300,12 @@ def _plain(value: Any) -> Any:
 
 def to_toml(fields: dict) -> str:
     """Fields of a Preset as a table, without those that are None; a list of numbers is a line."""
-    text = ""
+    text, augment = "", fields.get("augment")
+    fields = {k: v for k, v in fields.items() if k != "augment"}
     for field, value in _plain({k: v for k, v in fields.items() if v is not None}).items():
         if _lists(value):
             text += f"{field} = [\n" + "".join(f"    {numbers},\n" for numbers in value) + "]\n"
         else:
             text += f"{field} = {value}\n" if _numbers(value) else tomli_w.dumps({field: value})
-    return text
+    # Last, because in TOML what follows a table belongs to it.
+    return text if augment is None else text + "[augment]\n" + table_lines(augment)

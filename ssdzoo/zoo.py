@@ -12,8 +12,9 @@ from typing import Any
 
 from ssdzoo.class_names import numbered_names
 from ssdzoo.errors import CallError
-from ssdzoo.preset import Preset, check_preset, parse_toml, read_preset
+from ssdzoo.preset import Preset, check_preset, read_preset
 from ssdzoo.suggest import did_you_mean
+from ssdzoo.toml_file import parse_toml
 
 
 def read_tables(folder: Any) -> dict[str, Preset]:

@@ -11,7 +11,7 @@ import pytest
 import ssdzoo
 from ssdzoo import costs
 from ssdzoo.costs import Cost, count_cost, find_cost, preset_key
-from ssdzoo.preset import parse_toml
+from ssdzoo.toml_file import parse_toml
 from ssdzoo.zoo import find_preset
 
 

@@ -126,6 +126,8 @@ def workspace(tmp_path_factory):
     (folder / "quickstart" / "quickstart.toml").write_text(TABLE)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        training = blocks_of((ROOT / "docs" / "training.md").read_text("utf-8"))
+        Path("mine.toml").write_text(next(block.text for block in training if block.language == "toml"))
         Path("data").mkdir()
         for name in ("bccd", "DATA", "data/cells"):
             Path(name).symlink_to(BCCD)

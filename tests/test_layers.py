@@ -11,7 +11,8 @@ ROOT = Path(ssdzoo.__file__).parent
 
 # From the bottom to the top. A name stands for a module, or for all modules of a package that have no line of their own.
 LAYERS = (
-    "version quote errors cgroups machine free_cores files progress suggest",
+    "version quote errors cgroups machine free_cores files toml_file progress suggest",
+    "augmentation",
     "runtime",
     "boxes class_names detections preset",
     "formats metrics anchors",

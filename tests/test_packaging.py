@@ -47,6 +47,7 @@ def test_the_wheel_holds_code_and_tables(wheel):
     modules = {str(p.relative_to(ROOT)) for p in (ROOT / "ssdzoo").rglob("*.py")}
     tables = {f"ssdzoo/presets/{p.name}" for p in (ROOT / "presets").iterdir() if p.suffix in (".toml", ".md", ".py")}
     tables |= {
+        *(f"ssdzoo/augmentation/{name}.toml" for name in ("ssd", "light", "none")),
         "ssdzoo/costs.toml",
         "ssdzoo/py.typed",
         "ssdzoo/report/page.css",

@@ -3,19 +3,21 @@
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from ssdzoo.cli.messages import as_flags
-from ssdzoo.cli.options import PARTS, Data, Format, ImageFolder, Json, Weights, check_folder, option, wide_console
+from ssdzoo.cli.options import PARTS, Data, Format, ImageFolder, Json, Weights, check_folder, option, refuse_code, wide_console
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
+    from ssdzoo.augmentation.table import Augmentation
     from ssdzoo.data.check.check_dataset import DataCheck
     from ssdzoo.data.check.statistics import ModelAnchors
 
 _SPLIT = f"Only this split; may be given several times. {PARTS}"
+_AUGMENT = "the model's; else ssd"
 _MODEL = "Compare the objects with the anchors of this preset, table (.toml) or run folder."
 
 
@@ -28,7 +30,9 @@ def check_data(
     weights: Weights = None,
     show: Annotated[int, option("Number of augmented samples to draw with their boxes, in one picture.", min=0)] = 0,
     out: Annotated[Optional[Path], option("Folder for the picture, samples.png.")] = None,
-    augment: Annotated[str, option("Augmentation of the samples: ssd (the paper's), light, or none.")] = "ssd",
+    augment: Annotated[
+        Optional[str], option("Augmentation of the samples: ssd (the paper's), light, none, or a table.", show_default=_AUGMENT)
+    ] = None,
     seed: Annotated[int, option("Seed of the samples.", min=0)] = 0,
     workers: Annotated[Optional[int], option("Processes that decode images.", min=0, show_default="one for each core")] = None,
     as_json: Json = False,
@@ -38,17 +42,22 @@ def check_data(
     if weights and not model:
         raise CallError("--weights belongs to --model: name the model of the weights")
     check_folder(out)
+    refuse_code(augment)
     if bool(show) != bool(out):
         raise CallError("--show N and --out DIR belong together: the number of samples, and the folder to write to")
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.data.check.check_dataset import check_dataset
+    from ssdzoo.data.loading.augment.transform import as_augmentation
     from ssdzoo.report.data_check import print_check
 
-    anchors = _anchors(model, weights) if model else None
+    anchors, own_augment = _model(model, weights) if model else (None, None)
+    chosen = augment or own_augment or "ssd"
+    if show:
+        as_augmentation(chosen)  # before the images are read
     with WorkProgress() as progress:
         report = check_dataset(data, split, format, anchors, workers, progress, image_folder)
     report.problems = [replace(problem, message=as_flags(problem.message)) for problem in report.problems]
-    picture = _samples(report, show, out, anchors.size if anchors else (300, 300), augment, seed) if show and out else None
+    picture = _samples(report, show, out, anchors.size if anchors else (300, 300), chosen, seed) if show and out else None
     if as_json:
         print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
     else:
@@ -59,7 +68,8 @@ def check_data(
         raise typer.Exit(1)
 
 
-def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
+def _model(model: str, weights: Path | None) -> "tuple[ModelAnchors, Augmentation | None]":
+    """What a model says of its anchors, and the augmentation of its table."""
     from ssdzoo import runtime
 
     runtime.tune_cpu()
@@ -69,10 +79,10 @@ def _anchors(model: str, weights: Path | None) -> "ModelAnchors":
     source = resolve(model, weights)
     preset = source.preset
     name, classes = (model, list(preset.classes or ())) if source.has_weights else (preset.name, None)
-    return ModelAnchors(name, preset.base_size, source.levels(), classes, preset.post_nms)
+    return ModelAnchors(name, preset.base_size, source.levels(), classes, preset.post_nms), preset.augment
 
 
-def _samples(report: "DataCheck", count: int, out: Path, size: tuple, augment: str, seed: int) -> Path:
+def _samples(report: "DataCheck", count: int, out: Path, size: tuple, augment: Any, seed: int) -> Path:
     from ssdzoo.report.pictures import save_image
     from ssdzoo.report.samples import sample_grid
 

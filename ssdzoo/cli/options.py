@@ -116,6 +116,14 @@ def wide_console() -> "Console":
     return console(None if sys.stdout.isatty() or "COLUMNS" in os.environ else 120)
 
 
+def refuse_code(augment: str | None) -> None:
+    """An import path of an augmentation is for Python."""
+    from ssdzoo.data.loading.augment.transform import is_import_path
+
+    if is_import_path(augment):
+        raise CallError(f"--augment {augment}: code is for Python, as in ssdzoo.fine_tune(..., augment=); give a name or a table")
+
+
 def check_folder(out: Path | None) -> None:
     """Before the work, not after it."""
     if out and out.exists() and not out.is_dir():

@@ -7,7 +7,19 @@ from typing import Annotated, Any, Optional, get_type_hints
 
 import typer
 
-from ssdzoo.cli.options import PARTS, Data, Format, Gpus, ImageFolder, Weights, argument, check_folder, in_panel, option
+from ssdzoo.cli.options import (
+    PARTS,
+    Data,
+    Format,
+    Gpus,
+    ImageFolder,
+    Weights,
+    argument,
+    check_folder,
+    in_panel,
+    option,
+    refuse_code,
+)  # fmt: skip
 from ssdzoo.runtime import tune_cpu
 from ssdzoo.train.settings import Settings
 
@@ -18,7 +30,8 @@ _BASE_WEIGHTS = "Weights of the backbone: a file, the name of one that `ssdzoo m
 def _parameter(setting: Field, kind: Any) -> inspect.Parameter:
     """The option of a field of Settings."""
     about = setting.metadata
-    metavar = "|".join(about["choices"]) if "choices" in about else None
+    metavar = "|".join(about["choices"]) if "choices" in about else about.get("written")
+    kind = Optional[str] if kind is Any else kind  # what Python takes more of
     shown = option(about["help"], panel=about["panel"], show_default=about.get("unset", True), metavar=metavar)
     keyword = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(setting.name, keyword, default=setting.default, annotation=Annotated[kind, shown])
@@ -55,6 +68,7 @@ def train(
 ) -> None:
     """Fine-tune a model on a data set and keep the best epoch in a run folder."""
     check_folder(out)
+    refuse_code(settings["augment"])
     if not gpus:
         tune_cpu()
     from ssdzoo.cli.progress import WorkProgress

@@ -7,6 +7,7 @@ from typing import Any
 
 from ssdzoo.data import Dataset, class_names, has_split, load_dataset
 from ssdzoo.data.formats.splits import EmptySplitError
+from ssdzoo.data.loading.augment.transform import is_import_path
 from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.formats.detection_graph import suppression
@@ -54,7 +55,9 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
         resume: continues the run in `out`, after any kind of end. Arguments that are not given are as they were.
         progress: shows the work: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
         callbacks: are told of steps and epochs, and may end the training; see `ssdzoo.train.callbacks.Callback`.
-        settings: fields of `ssdzoo.train.settings.Settings`, such as `epochs`, `batch_size`, `lr`.
+        settings: fields of `ssdzoo.train.settings.Settings`, such as `epochs`, `batch_size`, `lr`. `augment` may also be a table
+            ({"base": "light", "mosaic": 0.5}), or a function, such as an Albumentations' transform, or its import path
+            ("module:name"); see `ssdzoo.data.loading.augment.transform`.
 
     Returns:
         The run folder, the best mAP and the losses of each epoch. `ssdzoo.load(result.folder)` loads the best epoch.
@@ -124,6 +127,8 @@ def resumed_arguments(given: dict) -> Arguments:
         raise CallError(
             f"{given['out']}/args.toml: not the arguments of a training ({error}); start from scratch with another out="
         ) from None
+    if is_import_path(saved.get("augment")) and "augment" not in given:
+        raise CallError(f"{given['out']} was trained with code, augment={saved['augment']}, which no file starts: give it again")
     engine, wanted = (values.get("engine", Settings.engine) for values in (saved, {**saved, **given}))
     if engine != wanted:
         raise CallError(

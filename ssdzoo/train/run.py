@@ -22,8 +22,9 @@ from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.exported_files import HEADS
 from ssdzoo.files import read_whole, write_text
 from ssdzoo.formats.params_file import read_params, write_params
-from ssdzoo.preset import Preset, read_toml
+from ssdzoo.preset import Preset
 from ssdzoo.quote import brief, short
+from ssdzoo.toml_file import read_toml
 
 # What `state.json` holds: {name: the types that it may have}.
 _STATE: dict[str, Any] = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}

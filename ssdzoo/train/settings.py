@@ -1,12 +1,15 @@
 """What a training may vary, in one place: the command line, `args.toml` and the trainer all mean these fields."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from ssdzoo.data.loading.transforms import AUGMENTATIONS
+from ssdzoo.augmentation.named import NAMES
+from ssdzoo.augmentation.table import Augmentation
+from ssdzoo.data.loading.augment.transform import Transform, as_augmentation
+from ssdzoo.data.loading.class_balance import ClassBalance
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
 from ssdzoo.quote import short
@@ -24,7 +27,8 @@ def _setting(default: Any, help: str, panel: str | None = None, **shown_or_allow
         help: one sentence.
         panel: the heading of the options among which it is shown.
         shown_or_allowed: `unset`: what None stands for; `choices`: all values; `minimum`: the lowest one; `above`, `below`:
-            bounds that are not allowed themselves.
+            bounds that are not allowed themselves; `check`: raises where a value is not allowed; `written`: how the command line
+            writes a value.
     """
     return field(default=default, metadata={"help": help, "panel": panel, **shown_or_allowed})
 
@@ -55,7 +59,14 @@ class Settings:
         choices=("mxnet", "torch"),
     )
     eval_every: int = _setting(5, "Epochs between two evaluations.", minimum=1)
-    augment: str = _setting("ssd", "Augmentation: the paper's (ssd), a milder one, or none.", _DATA, choices=tuple(AUGMENTATIONS))
+    augment: Any = _setting(  # noqa: RUF009 - the rule knows the other types
+        None, "Augmentation: the paper's (ssd), a milder one, none, or a table of operations.", _DATA,
+        check=as_augmentation, written="|".join((*NAMES, "FILE.toml")), unset="the model's; else ssd",
+    )  # fmt: skip
+    class_balance: str | None = _setting(
+        None, "Show images of rare classes more often, by the root of how much rarer a class is than the mean, or than a part T "
+        "of the images.", _DATA, check=ClassBalance.of, written="sqrt|sqrt:T",
+    )  # fmt: skip
     cache: Path | None = _setting(None, "Folder for smaller copies of large photos, which later epochs read.", _DATA)  # noqa: RUF009
     optimizer: str = _setting("sgd", "SGD with momentum, or Adam.", _OPTIMIZER, choices=("sgd", "adam"))
     momentum: float = _setting(0.9, "SGD momentum.", _OPTIMIZER, minimum=0, below=1)
@@ -97,9 +108,12 @@ class Settings:
             value = getattr(self, setting.name)
             if value is None and setting.default is None:
                 continue
-            expected = _wrong_type(value, _kind(setting)) or _refusal(value, setting.metadata)
+            kind = _kind(setting)
+            expected = (kind in _KINDS and _wrong_type(value, kind)) or _refusal(value, setting.metadata)
             if expected:
                 raise CallError(f"{setting.name}={short(value)}: {expected}")
+            if "check" in setting.metadata:
+                setting.metadata["check"](value)
         if self.engine == "mxnet" and self.compile:
             raise CallError("compile=True is for engine=torch")
         if self.engine == "torch" and self.kvstore:
@@ -119,10 +133,23 @@ class Settings:
         return [f.name for f in fields(cls)]
 
     def completed(self, preset: Preset) -> "Settings":
-        """With the learning rate and the class loss that the model asks for, where none is set."""
+        """With the learning rate, the class loss and the augmentation that the model asks for, where none is set; files are read.
+
+        Raises:
+            CallError: an augmentation that cannot be imported.
+        """
         rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
         rate = rate / 10 if self.optimizer == "adam" else rate
-        return replace(self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss)
+        augment = self.augment
+        if augment is None:
+            augment = "ssd" if preset.augment is None else preset.augment
+        if augment not in NAMES:
+            augment = as_augmentation(augment)
+        if isinstance(augment, Transform):
+            augment.function  # noqa: B018 - imported now, not in the first epoch
+        return replace(
+            self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss, augment=augment
+        )
 
 
 # What a value may be, by the type of its field, and the words for the message.
@@ -156,6 +183,15 @@ def _refusal(value: Any, allowed: Mapping) -> str | None:
         less = f" and less than {below}" if "below" in allowed else ""
         return f"expected {allowed['minimum']} or more{less}"
     return None
+
+
+def _plain(value: Any) -> Any:
+    """A value as TOML can hold it; of an augmentation in Python only its import path."""
+    if isinstance(value, Augmentation):
+        return value.to_table()
+    if isinstance(value, Transform) or callable(value):
+        return value.path if isinstance(value, Transform) else Transform(value).path
+    return str(value) if isinstance(value, Path) else value
 
 
 @dataclass(frozen=True)
@@ -216,6 +252,6 @@ class Arguments:
 
     def as_toml(self) -> dict:
         """Plain values by name, without those that are not set."""
-        own = {k: v for k, v in asdict(self).items() if k != "settings"}
-        plain = {k: str(v) if isinstance(v, Path) else v for k, v in {**own, **asdict(self.settings)}.items()}
-        return {k: v for k, v in plain.items() if v is not None}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "settings"}
+        settings = {name: getattr(self.settings, name) for name in Settings.names()}
+        return {k: _plain(v) for k, v in {**own, **settings}.items() if v is not None}

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssdzoo.data.loading.class_balance import ClassBalance
 from ssdzoo.data.loading.loader import Batch, Loader
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import SSDZooError
@@ -90,12 +91,15 @@ class Trainer:
         self.engine, self.data, self.run, self.settings, self.progress = engine, data, run, settings, progress
         self.callbacks = callbacks if callbacks and engine.rank == 0 else Callbacks()
         self.arguments = asdict(settings) if arguments is None else arguments
+        assert settings.lr is not None and settings.augment is not None, "see Settings.completed"
+        repeats = ClassBalance.of(settings.class_balance).repeats(data.train) if settings.class_balance else None
+        if repeats:
+            progress.say(repeats.story(data.train.names))
         self.loader = Loader(
             data.train, settings.batch_size, engine.preset.base_size, settings.augment, settings.seed, settings.workers,
-            cache=settings.cache, part=(engine.rank, engine.processes),
+            cache=settings.cache, part=(engine.rank, engine.processes), repeats=repeats,
         )  # fmt: skip
         self.updates_per_epoch = -(-len(self.loader) // settings.accumulate)
-        assert settings.lr is not None, "see Settings.completed"
         self.schedule = Schedule(
             settings.schedule, settings.lr, settings.epochs * self.updates_per_epoch,
             int(settings.warmup_epochs * self.updates_per_epoch),

@@ -13,7 +13,8 @@ from ssdzoo.files import file_hash
 from ssdzoo.formats.array_files import read_hdf5, read_tensors
 from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.params_file import read_params
-from ssdzoo.preset import backbone_classifier, parse_toml
+from ssdzoo.preset import backbone_classifier
+from ssdzoo.toml_file import parse_toml
 from ssdzoo.weights import mirrors
 from ssdzoo.weights.download import Failed
 from ssdzoo.weights.sources import Source, find_source, gluoncv_source, other_sources

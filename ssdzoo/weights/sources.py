@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
-from ssdzoo.preset import backbone_classifier, parse_toml
+from ssdzoo.preset import backbone_classifier
+from ssdzoo.toml_file import parse_toml
 
 ORIGINAL = "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/"
 _FACTS = {"path", "sha256", "md5", "bytes", "mib", "top1", "mAP", "note"}

@@ -3,8 +3,9 @@ import pytest
 
 import ssdzoo
 from ssdzoo.demo.shapes import write_shapes
-from ssdzoo.preset import check_preset, read_preset, read_toml
+from ssdzoo.preset import check_preset, read_preset
 from ssdzoo.runtime import mxnet
+from ssdzoo.toml_file import read_toml
 from ssdzoo.train.mxnet.freeze import backbone_stages, fixed_norms, freeze
 
 mx = mxnet()

@@ -9,9 +9,9 @@ import pytest
 import ssdzoo
 from ssdzoo.data import load_dataset
 from ssdzoo.errors import CallError
-from ssdzoo.preset import read_toml
 from ssdzoo.progress import Printed
 from ssdzoo.runtime import mxnet
+from ssdzoo.toml_file import read_toml
 from tests.train.jobs import TABLE
 
 

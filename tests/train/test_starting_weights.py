@@ -5,8 +5,8 @@ import pytest
 
 import ssdzoo
 from ssdzoo.errors import WeightsError
-from ssdzoo.preset import read_toml
 from ssdzoo.runtime import mxnet
+from ssdzoo.toml_file import read_toml
 from ssdzoo.train.mxnet import starting_weights
 from ssdzoo.weights import write_params
 from tests.command import ssdzoo as command

@@ -5,8 +5,8 @@ import math
 import pytest
 
 import ssdzoo
-from ssdzoo.preset import read_toml
 from ssdzoo.progress import Printed
+from ssdzoo.toml_file import read_toml
 from tests.train.jobs import TABLE
 
 

@@ -8,77 +8,22 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
-from ssdzoo.data.images import read_image
+from ssdzoo.data.loading.augment.transform import Transform, as_augmentation
+from ssdzoo.data.loading.batch import Batch
+from ssdzoo.data.loading.class_balance import Repeats
+from ssdzoo.data.loading.preparation import Preparation
 from ssdzoo.data.loading.resize_cache import ResizeCache
 from ssdzoo.data.loading.shared_memory import SharedImages
-from ssdzoo.data.loading.size_check import check_size
-from ssdzoo.data.loading.transforms import AUGMENTATIONS, Augmentation, draw_view, eval_transform, reduction, render_view
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import CallError, SSDZooError
 
 AHEAD = 3  # batches in preparation per worker
-
-
-@dataclass(frozen=True)
-class Batch:
-    """B images and their objects.
-
-    Attributes:
-        images: (B, H, W, 3) uint8 RGB.
-        boxes: (B, M, 4) float32, xyxy, pixels of the batch's images; -1 where an image has fewer than M objects; M is at least 1.
-        class_ids: (B, M) float32, -1 likewise.
-        indices: (B,) int64, of the records in the data set.
-    """
-
-    images: np.ndarray
-    boxes: np.ndarray
-    class_ids: np.ndarray
-    indices: np.ndarray
-
-
-def collate(samples: list, indices: Sequence[int] | np.ndarray) -> Batch:
-    """A Batch of samples (image, boxes (M, 4), class ids (M,))."""
-    most = max(1, *(len(boxes) for _, boxes, _ in samples))
-    boxes = np.full((len(samples), most, 4), -1, np.float32)
-    ids = np.full((len(samples), most), -1, np.float32)
-    for row, (_, sample_boxes, sample_ids) in enumerate(samples):
-        boxes[row, : len(sample_boxes)] = sample_boxes
-        ids[row, : len(sample_ids)] = sample_ids
-    return Batch(np.stack([image for image, _, _ in samples]), boxes, ids, np.asarray(indices, np.int64))
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """Turns the index of a record into a sample: everything random derives from (seed, epoch, index)."""
-
-    dataset: Dataset
-    size: tuple
-    augmentation: Augmentation | None
-    seed: int
-    cache: ResizeCache | None = None
-
-    def sample(self, epoch: int, index: int) -> tuple:
-        """(image (H, W, 3) uint8, boxes (M, 4), class ids (M,)); crowds are left out."""
-        record = self.dataset[index]
-        boxes, ids = record.boxes[~record.crowd], record.class_ids[~record.crowd]
-        if self.augmentation:
-            rng = np.random.default_rng([self.seed, epoch, index + 1])
-            drawn = draw_view(record.height, record.width, boxes, rng, self.augmentation)
-            smaller = 1 if self.cache else reduction(drawn.window, self.size)
-            image = self.cache.read(record) if self.cache else check_size(record, read_image(record.image, smaller), smaller)
-            return render_view(image, (record.height, record.width), boxes, ids, drawn, self.size)
-        # Every object stays: the evaluation counts those that are too small to learn, too.
-        scale = np.array(self.size[::-1] * 2, np.float32) / np.array((record.width, record.height) * 2, np.float32)
-        return eval_transform(check_size(record, read_image(record.image)), self.size), boxes * scale, ids
-
-    def batch(self, epoch: int, indices: Sequence[int] | np.ndarray) -> Batch:
-        return collate([self.sample(epoch, int(i)) for i in indices], indices)
 
 
 class Loader:
@@ -88,35 +33,38 @@ class Loader:
         dataset: a Dataset.
         batch_size: images per batch; the last one may be smaller.
         size: (height, width) of the images.
-        augmentation: a name of `AUGMENTATIONS`; the images are shuffled then. None keeps their order, and only resizes.
+        augmentation: a name, a table or its file, or code of the user's; see `as_augmentation`. The images are shuffled then.
+            None keeps their order, and only resizes.
         seed: of everything random.
         workers: processes that prepare batches; 0 prepares them in this process.
         cache: folder for smaller copies of large photos; None for none.
         part: (rank, count) of the processes that share each batch of `count * batch_size` images: this one gets the part of
             its rank. A last batch with fewer images than processes is left out.
+        repeats: how often each image is shown in an epoch; None shows each once.
 
     It is a context manager; closing it ends the workers.
     """
 
-    def __init__(self, dataset: Dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
-                 cache: str | Path | None = None, part: tuple = (0, 1)):  # fmt: skip
-        if augmentation is not None and augmentation not in AUGMENTATIONS:
-            raise CallError(f"no augmentation {augmentation!r}; there are {', '.join(AUGMENTATIONS)}")
+    def __init__(self, dataset: Dataset, batch_size: int, size: tuple, augmentation: Any, seed: int = 0, workers: int = 0,
+                 cache: str | Path | None = None, part: tuple = (0, 1), repeats: Repeats | None = None):  # fmt: skip
+        chosen = None if augmentation is None else as_augmentation(augmentation)
         if len(dataset) < part[1] or batch_size < 1 or workers < 0:
             raise CallError(
                 f"cannot load {len(dataset)} images in batches of {batch_size} with {workers} workers; expected an image or "
                 "more (for each process), a batch size of 1 or more, and 0 workers or more"
             )
-        chosen = AUGMENTATIONS[augmentation] if augmentation else None
+        if isinstance(chosen, Transform) and workers:
+            chosen.check_for_workers()
         copies = ResizeCache(Path(cache), tuple(size)) if cache else None
-        self._preparation = Preparation(dataset, tuple(size), chosen, seed, copies)
-        self._batch_size, self._part = batch_size, part
+        self._preparation = Preparation(dataset, tuple(size), chosen, seed, copies, repeats.images if repeats else None)
+        self._batch_size, self._part, self._repeats = batch_size, part, repeats
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
         self._memory: SharedImages | None = None
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self._preparation.dataset), self._batch_size * self._part[1])
+        images = len(self._repeats or self._preparation.dataset)
+        whole, rest = divmod(images, self._batch_size * self._part[1])
         return whole + (rest >= self._part[1])
 
     def __enter__(self):
@@ -167,18 +115,19 @@ class Loader:
                     memory.free.append(slot)
 
     def _parts(self, number: int) -> list:
-        """Indices of the records of each batch."""
-        order = np.arange(len(self._preparation.dataset))
+        """What each batch shows; see `Preparation.sample`."""
+        seed = self._preparation.seed
+        order = self._repeats.order(seed, number) if self._repeats else np.arange(len(self._preparation.dataset))
         if self._preparation.augmentation:
-            np.random.default_rng([self._preparation.seed, number, 0]).shuffle(order)
+            np.random.default_rng([seed, number, 0]).shuffle(order)
         rank, count = self._part
         batches = np.split(order, range(self._batch_size * count, len(order), self._batch_size * count))
         return [np.array_split(batch, count)[rank] for batch in batches if len(batch) >= count]
 
     @staticmethod
-    def _submit(pool: ProcessPoolExecutor, memory: SharedImages, epoch: int, indices: Sequence[int] | np.ndarray) -> tuple:
+    def _submit(pool: ProcessPoolExecutor, memory: SharedImages, epoch: int, showings: Sequence[int] | np.ndarray) -> tuple:
         slot = memory.free.popleft() if memory.free else None
-        return pool.submit(_make_batch, epoch, indices, slot), slot
+        return pool.submit(_make_batch, epoch, showings, slot), slot
 
     def _running_pool(self) -> tuple:
         if self._pool is None:
@@ -210,6 +159,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _make_batch(epoch: int, indices: Sequence[int] | np.ndarray, slot: int | None) -> Batch:
+def _make_batch(epoch: int, showings: Sequence[int] | np.ndarray, slot: int | None) -> Batch:
     """A batch; without its images, where a slot of the shared memory holds them."""
-    return _memory.put(slot, _preparation.batch(epoch, indices))
+    return _memory.put(slot, _preparation.batch(epoch, showings))

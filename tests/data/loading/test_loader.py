@@ -7,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-import ssdzoo.data.loading.loader as module
+import ssdzoo.data.loading.preparation as module
 from ssdzoo.data import load_dataset
 from ssdzoo.data.images import read_image
-from ssdzoo.data.loading.loader import Loader, collate
+from ssdzoo.data.loading.batch import collate
+from ssdzoo.data.loading.loader import Loader
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import CallError, DataError, SSDZooError
 from tests.data.formats.voc_folder import write_voc, xml

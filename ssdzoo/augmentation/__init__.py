@@ -1,0 +1,1 @@
+"""Tables of augmentations: which operations there are, what each may be set to, and those that have a name."""
