@@ -6,13 +6,14 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 
-from ssdzoo.data.loading.transforms import AUGMENTATIONS
+from ssdzoo.data.loading.transforms import AUGMENTATIONS, FLIPS
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
 from ssdzoo.quote import short
 from ssdzoo.suggest import did_you_mean
 
 RANDOM = "none"  # of base_weights
+NO_VAL, HELD_OUT = "none", "held-out"  # of val_split
 _DATA, _OPTIMIZER, _LOSS, _SAVING = "Data", "Optimizer", "Loss", "Saving and reporting"
 
 
@@ -50,15 +51,24 @@ class Settings:
         choices=("mxnet", "torch"),
     )
     eval_every: int = _setting(5, "Epochs between two evaluations.", minimum=1)
-    augment: str = _setting("ssd", "Augmentation: the paper's (ssd), a milder one, or none.", _DATA, choices=tuple(AUGMENTATIONS))
+    augment: str | None = _setting(
+        None, "Augmentation: the paper's (ssd), a milder one, or none.", _DATA, choices=tuple(AUGMENTATIONS),
+        unset="light; ssd from random weights",
+    )  # fmt: skip
+    flip: str = _setting(
+        "horizontal",
+        "Whether images are mirrored: horizontal, or none for characters and whatever must not be.",
+        _DATA,
+        choices=FLIPS,
+    )
     cache: Path | None = _setting(None, "Folder for smaller copies of large photos, which later epochs read.", _DATA)  # noqa: RUF009
     optimizer: str = _setting("sgd", "SGD with momentum, or Adam.", _OPTIMIZER, choices=("sgd", "adam"))
     momentum: float = _setting(0.9, "SGD momentum.", _OPTIMIZER, minimum=0, below=1)
     weight_decay: float = _setting(5e-4, "Weight decay (L2).", _OPTIMIZER, minimum=0)
     bias_decay: bool = _setting(True, "Weight decay of biases and norms too.", _OPTIMIZER)
-    schedule: str = _setting(
-        "step", "Learning rate after the warm-up: divided by 10 at 70 and 90 % of the training (step), or falling to 0.",
-        _OPTIMIZER, choices=("step", "cosine", "poly"),
+    schedule: str | None = _setting(
+        None, "Learning rate after the warm-up: divided by 10 at 70 and 90 % of the training (step), or falling to 0.",
+        _OPTIMIZER, choices=("step", "cosine", "poly"), unset="cosine; step from random weights",
     )  # fmt: skip
     warmup_epochs: float = _setting(1.0, "Epochs in which the learning rate rises linearly.", _OPTIMIZER, minimum=0)
     clip_norm: float | None = _setting(None, "Maximum L2 norm of all gradients together.", _OPTIMIZER, above=0)
@@ -103,11 +113,18 @@ class Settings:
     def names(cls) -> list[str]:
         return [f.name for f in fields(cls)]
 
-    def completed(self, preset: Preset) -> "Settings":
-        """With the learning rate and the class loss that the model asks for, where none is set."""
+    def completed(self, preset: Preset, from_scratch: bool = False) -> "Settings":
+        """With what the model and its first weights ask for, where nothing is set.
+
+        Args:
+            from_scratch: whether all weights are random at the beginning. A fine-tuning learns more in the same time from a mild
+                augmentation and a learning rate that falls to 0; docs/training.md has the measurements.
+        """
         rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
         rate = rate / 10 if self.optimizer == "adam" else rate
-        return replace(self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss)
+        usual = {"augment": "ssd", "schedule": "step"} if from_scratch else {"augment": "light", "schedule": "cosine"}
+        usual |= {"lr": rate, "class_loss": preset.class_loss}
+        return replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
 
 
 # What a value may be, by the type of its field, and the words for the message.
@@ -152,7 +169,8 @@ class Arguments:
         data: a data set; see `ssdzoo.data.load_dataset`.
         out: the run folder.
         split: images to train on.
-        val_split: images to evaluate on; None is "val" where there is such a split; "none" for none.
+        val_split: images to evaluate on; None is "val" where there is such a split, or else "held-out": a part of those to train
+            on; "none" for none.
         weights: parameter file of the whole network, or a run folder.
         base_weights: file of the backbone, or "none" for random weights; None is the published file of the backbone.
         format: of the data; None recognizes it.

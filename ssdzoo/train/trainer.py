@@ -43,6 +43,13 @@ class TrainingResult:
     rows: list[dict]
     best_mAP: float | None
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are in `folder/best.params`, counted from 1: the first of the best ones, the last one where
+        nothing was evaluated."""
+        best = (row["epoch"] for row in self.rows if self.best_mAP is not None and row["mAP"] == self.best_mAP)
+        return next(best, len(self.rows))
+
 
 @dataclass
 class Epoch:
@@ -88,7 +95,7 @@ class Trainer:
         self.engine, self.data, self.run, self.settings, self.progress = engine, data, run, settings, progress
         self.loader = Loader(
             data.train, settings.batch_size, engine.preset.base_size, settings.augment, settings.seed, settings.workers,
-            cache=settings.cache, part=(engine.rank, engine.processes),
+            cache=settings.cache, part=(engine.rank, engine.processes), flip=settings.flip,
         )  # fmt: skip
         self.updates_per_epoch = -(-len(self.loader) // settings.accumulate)
         assert settings.lr is not None, "see Settings.completed"

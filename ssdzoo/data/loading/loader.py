@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,7 @@ from ssdzoo.data.images import read_image
 from ssdzoo.data.loading.resize_cache import ResizeCache
 from ssdzoo.data.loading.shared_memory import SharedImages
 from ssdzoo.data.loading.size_check import check_size
-from ssdzoo.data.loading.transforms import AUGMENTATIONS, Augmentation, draw_view, eval_transform, reduction, render_view
+from ssdzoo.data.loading.transforms import AUGMENTATIONS, FLIPS, Augmentation, draw_view, eval_transform, reduction, render_view
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import CallError, SSDZooError
 
@@ -92,6 +92,7 @@ class Loader:
         seed: of everything random.
         workers: processes that prepare batches; 0 prepares them in this process.
         cache: folder for smaller copies of large photos; None for none.
+        flip: "horizontal" mirrors images as the augmentation says, "none" never.
         part: (rank, count) of the processes that share each batch of `count * batch_size` images: this one gets the part of
             its rank. A last batch with fewer images than processes is left out.
 
@@ -99,7 +100,7 @@ class Loader:
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, size: tuple, augmentation: str | None, seed: int = 0, workers: int = 0,
-                 cache: str | Path | None = None, part: tuple = (0, 1)):  # fmt: skip
+                 cache: str | Path | None = None, part: tuple = (0, 1), flip: str = "horizontal"):  # fmt: skip
         if augmentation is not None and augmentation not in AUGMENTATIONS:
             raise CallError(f"no augmentation {augmentation!r}; there are {', '.join(AUGMENTATIONS)}")
         if len(dataset) < part[1] or batch_size < 1 or workers < 0:
@@ -107,7 +108,11 @@ class Loader:
                 f"cannot load {len(dataset)} images in batches of {batch_size} with {workers} workers; expected an image or "
                 "more (for each process), a batch size of 1 or more, and 0 workers or more"
             )
+        if flip not in FLIPS:
+            raise CallError(f"no flip {flip!r}; there are {', '.join(FLIPS)}")
         chosen = AUGMENTATIONS[augmentation] if augmentation else None
+        if chosen and flip == "none":
+            chosen = replace(chosen, mirror=0.0)
         copies = ResizeCache(Path(cache), tuple(size)) if cache else None
         self._preparation = Preparation(dataset, tuple(size), chosen, seed, copies)
         self._batch_size, self._part = batch_size, part

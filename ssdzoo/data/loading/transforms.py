@@ -34,6 +34,7 @@ AUGMENTATIONS = {
     "light": Augmentation(expand=0.0, crop=0.3, colors=0.5),
     "none": Augmentation(expand=0.0, crop=0.0, mirror=0.0, colors=0.0),
 }
+FLIPS = ("horizontal", "none")  # "none" is for what means something else when it is mirrored, such as characters
 
 
 @dataclass(frozen=True)
