@@ -5,6 +5,7 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ssdzoo.files import replacing
 from ssdzoo.report.pictures import PALETTE
@@ -48,4 +49,4 @@ def _line(axis: Axes, rows: Sequence[dict], name: str, label: str, color: int, m
     axis.tick_params(labelsize=8)
     axis.grid(color="#ececec", linewidth=0.8)
     axis.spines[["top", "right"]].set_visible(False)
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -11,10 +11,11 @@ from typing import Any
 
 from ssdzoo.anchors.objects import collect_objects
 from ssdzoo.anchors.recall import recall_table
-from ssdzoo.anchors.table import write_table
+from ssdzoo.anchors.table import commented
 from ssdzoo.costs import find_cost, training_bytes
 from ssdzoo.data import Dataset, class_names, has_split
 from ssdzoo.errors import CallError, DataError, WeightsError
+from ssdzoo.files import write_text
 from ssdzoo.machine import memory
 from ssdzoo.measure.anchor_fit import fit_anchors
 from ssdzoo.preset import Preset
@@ -32,7 +33,7 @@ from ssdzoo.train.auto_rules import (
     look_at,
     model_name,
 )
-from ssdzoo.train.auto_timing import choose_epochs, epoch_count, time_training
+from ssdzoo.train.auto_timing import Timing, choose_epochs, epoch_count, time_training
 from ssdzoo.train.auto_weights import fitting_presets, start_weights
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
@@ -177,7 +178,7 @@ class _Plan:
                 continue
             return self._take(preset, shape, tried, story)
         self.chosen["base_weights"] = RANDOM
-        self.arguments = replace(self.arguments, base_weights=RANDOM)
+        self.arguments = replace(self.arguments, base_weights=Path(RANDOM))
         self.progress.say(
             f"  base_weights={RANDOM}: no backbone has weights on this machine, and none could be downloaded; a file with them "
             "(base_weights=) gives a much better model in the same time"
@@ -204,7 +205,7 @@ class _Plan:
         scratch = str(self.arguments.base_weights) == RANDOM
         return self.arguments.settings.completed(preset, scratch)
 
-    def _time(self, preset: Preset):
+    def _time(self, preset: Preset) -> Timing:
         arguments = replace(self.arguments, settings=self._settings(preset))
         return time_training(arguments, preset, self.place, self.data, TIMED * 60 * self.minutes)
 
@@ -216,13 +217,8 @@ class _Plan:
         if choice.value == "preset":
             self.say(choice)
             return preset
-        part, objects = [], 0
-        for i in _spread(len(self.data.train)):
-            part.append(self.data.train[i])
-            objects += len(part[-1].boxes)
-            if objects >= FITTED:
-                break
-        fit = fit_anchors(Dataset(list(self.look.names), part, []), preset, levels)
+        part = Dataset(list(self.look.names), _some(self.data.train, FITTED), [])
+        fit = fit_anchors(part, preset, levels)
         before, after = (table["all"]["0.5"] for table in fit.tables)
         self.say(Choice("anchors", "fitted", f"{choice.reason}; {after:.0%} of all objects have one now, {before:.0%} before"))
         return fit.presets[1].with_classes(self.look.names)
@@ -231,7 +227,7 @@ class _Plan:
         comments = [f"chosen for {self.arguments.data}, split {self.arguments.split}:", *map(str, self.choices)]
         path = Path(self.arguments.out) / TABLE
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_table(path, replace(preset, classes=None), comments)
+        write_text(path, commented(comments) + preset.to_toml())
         self.chosen["model"] = str(path)
         self.progress.say(f"  the table of the model, with these reasons: {path}")
 
@@ -240,6 +236,12 @@ class _Plan:
         self.progress.say(f"  augment={settings.augment}, schedule={settings.schedule}: the usual ones from these weights")
 
 
-def _spread(count: int) -> list:
-    """The numbers below `count` in an order in which any beginning is spread over all of them."""
-    return sorted(range(count), key=lambda i: (i * 0.6180339887498949) % 1)
+def _some(dataset: Dataset, objects: int) -> list:
+    """Records with about that many objects, spread over all of them."""
+    found, count = [], 0
+    for i in sorted(range(len(dataset)), key=lambda i: i * 0.6180339887498949 % 1):  # any beginning of this order is spread
+        found.append(dataset[i])
+        count += len(found[-1].boxes)
+        if count >= objects:
+            break
+    return found

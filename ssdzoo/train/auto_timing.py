@@ -1,9 +1,10 @@
 """How long a training takes on this machine: a few of its steps, and a few images of its evaluation."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.loading.loader import Batch, Loader
@@ -24,6 +25,7 @@ MOST_EPOCHS = 200  # more learn the images of a small set by heart
 FEW_EPOCHS = 10  # below, a larger budget is worth more than any setting
 EVALUATIONS = 10  # during a training, where their share of the time allows it
 EVALUATION_SHARE = 0.1
+SURE = 0.95  # of the budget that is planned with: saving takes time too, and no machine is always equally fast
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def time_training(arguments: Arguments, preset: Preset, place: Any, data: Traini
         seconds: after which the steps end.
     """
     settings, begun = arguments.settings, time.perf_counter()
-    random = replace(arguments, base_weights=RANDOM, weights=None)  # their values do not matter
+    random = replace(arguments, base_weights=Path(RANDOM), weights=None)  # their values do not matter
     engine, _ = framework(settings.engine).start_engine(random, preset, place)
     assert settings.augment is not None, "see Settings.completed"
     loader = Loader(
@@ -68,7 +70,7 @@ def time_training(arguments: Arguments, preset: Preset, place: Any, data: Traini
     return Timing(started - begun, image, val_image)
 
 
-def _without_end(loader: Loader) -> Iterator[Batch]:
+def _without_end(loader: Loader) -> Generator[Batch, None, None]:
     for epoch in count():
         yield from loader.epoch(epoch)
 
@@ -104,13 +106,14 @@ def choose_epochs(timing: Timing, seconds: float, minutes: float, data: Training
     """Epochs, and epochs between two evaluations.
 
     Args:
-        seconds: that are left of the budget.
+        seconds: that are left of the budget; planned with `SURE` of them.
         minutes: the whole budget.
 
     Raises:
         CallError: not even one epoch fits; says how many minutes it takes.
     """
     images, val_images = len(data.train), len(data.val) if data.val else 0
+    seconds *= SURE
     fitting = epoch_count(timing, seconds, images, val_images)
     each = images * timing.image
     if not fitting:

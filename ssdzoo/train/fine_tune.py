@@ -83,13 +83,13 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
     arguments = replace(arguments, settings=arguments.settings.completed(preset, _from_scratch(arguments, preset)))
-    if arguments.val_split is None and not has_split(arguments.data, "val", arguments.format):
-        # Before images were held out, a training without a val split had none to evaluate on: such a run goes on as it began.
-        arguments = replace(arguments, val_split=NO_VAL if going_on else HELD_OUT)
     if arguments.base_weights and not going_on:
         check_backbone_file(arguments.base_weights)
     if not has_split(arguments.data, arguments.split, arguments.format):
         load_split(arguments, arguments.split, names, progress)  # raises, and says which splits there are
+    if arguments.val_split is None and not has_split(arguments.data, "val", arguments.format):
+        # Before images were held out, a training without a val split had none to evaluate on: such a run goes on as it began.
+        arguments = replace(arguments, val_split=NO_VAL if going_on else HELD_OUT)
     saved = run.last_files(run.state())["params"] if going_on else None
     # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start.start_engine(arguments, preset, place, saved)
@@ -106,7 +106,7 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
 def _planned(given: dict, minutes: float | None, ctx: Any, resume: bool, progress: Silent) -> dict:
     """The arguments with what auto chooses, where it is to; a run that goes on keeps what it chose."""
     if given["model"] != AUTO:
-        if minutes is not None and not resume:
+        if minutes is not None:
             raise CallError("minutes= is for the model auto: epochs= says how long others are trained")
         return given
     if not resume:

@@ -122,9 +122,11 @@ class Settings:
         """
         rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
         rate = rate / 10 if self.optimizer == "adam" else rate
-        usual = {"augment": "ssd", "schedule": "step"} if from_scratch else {"augment": "light", "schedule": "cosine"}
-        usual |= {"lr": rate, "class_loss": preset.class_loss}
-        return replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
+        augment, schedule = ("ssd", "step") if from_scratch else ("light", "cosine")
+        return replace(
+            self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss,
+            augment=self.augment or augment, schedule=self.schedule or schedule,
+        )  # fmt: skip
 
 
 # What a value may be, by the type of its field, and the words for the message.

@@ -98,7 +98,7 @@ class Trainer:
             cache=settings.cache, part=(engine.rank, engine.processes), flip=settings.flip,
         )  # fmt: skip
         self.updates_per_epoch = -(-len(self.loader) // settings.accumulate)
-        assert settings.lr is not None, "see Settings.completed"
+        assert settings.lr is not None and settings.augment and settings.schedule, "see Settings.completed"
         self.schedule = Schedule(
             settings.schedule, settings.lr, settings.epochs * self.updates_per_epoch,
             int(settings.warmup_epochs * self.updates_per_epoch),

@@ -50,7 +50,8 @@ def test_a_whole_training(data, tmp_path, backbone):
     result = ssdzoo.fine_tune("auto", data, out, minutes=5, progress=progress, **arguments)
     assert len(result.rows) == 1 and result.best_epoch == 1 and result.best_mAP is not None
     table, run = read_preset(out / "auto.toml"), read_preset(out / "model.toml")
-    assert table.backbone == "mobilenet0.25" and (table.sizes, table.ratios) == (run.sizes, run.ratios) and table.classes is None
+    assert table.backbone == "mobilenet0.25" and (out / "auto.toml").read_text().startswith("# chosen for ")
+    assert table == run and run.name == "ssd_300_mobilenet0.25_s8_custom" and "circle" in run.classes
     said = read_toml(out / "args.toml")
     assert said["model"] == str(out / "auto.toml") and (said["epochs"], said["batch_size"]) == (1, 2)
     assert (said["augment"], said["schedule"], said["lr"]) == ("light", "cosine", 0.00125)
@@ -68,8 +69,8 @@ def test_a_whole_training(data, tmp_path, backbone):
 def test_what_is_chosen_and_said(data, tmp_path, backbone, timed, monkeypatch):
     monkeypatch.setattr("ssdzoo.train.auto._Plan.left", 59.0)
     chosen, lines = plan(data, tmp_path / "run", base_weights=backbone, seed=3)
-    # 58 seconds after the start, of which ten evaluations of 4 images take 2; an epoch of 11 images takes 1.1.
-    assert chosen["epochs"] == 50 and chosen["eval_every"] == 5
+    # 95 % of 59 seconds without the start are 55, of which ten evaluations of 4 images take 2; an epoch of 11 images takes 1.1.
+    assert chosen["epochs"] == 48 and chosen["eval_every"] == 5
     assert chosen["batch_size"] == 8 and chosen["lr"] == 0.005 and chosen["seed"] == 3
     assert chosen["flip"] == "horizontal" and "val_split" not in chosen and timed[0] == "ssd_300_mobilenet0.25_s8_custom"
     for beginning in ("flip", "batch_size", "model", "anchors", "lr", "epochs", "eval_every"):
@@ -117,7 +118,7 @@ def test_a_larger_backbone_where_there_is_time(data, tmp_path, monkeypatch, time
         ({"split": "best"}, 1, DataError, "no split 'best'"),
         ({"base_weights": "none.params"}, 1, WeightsError, "none.params: no such file"),
         ({"lr": -1.0}, 1, CallError, "lr=-1.0: expected a number above 0"),
-        ({"epoch": 3}, 1, CallError, "no setting 'epoch'; do you mean epochs"),
+        ({"epoch": 3}, 1, CallError, "no setting 'epoch'; do you mean 'epochs'"),
     ],
 )
 def test_wrong_calls(given, minutes, error, message, data, tmp_path):
@@ -153,11 +154,9 @@ def test_epochs_that_fit(data):
     # 0.2 s an evaluation: five of them are 10 % of the ten seconds.
     assert epoch_count(QUICK, 11.0, 11, 4) == int((10 - 5 * 0.2) / 1.1) == 8
     epochs, every = choose_epochs(QUICK, 11.0, 1.0, both)
-    assert (epochs.value, every.value) == (8, 2) and "10.0 images a second" in epochs.reason and "few" in epochs.reason
+    assert (epochs.value, every.value) == (7, 2) and "10.0 images a second" in epochs.reason and "few" in epochs.reason
     assert choose_epochs(QUICK, 1e5, 1700.0, alone)[0].value == 200
-    with pytest.raises(
-        CallError, match=r"minutes=0.1 is too short for one epoch: 11 images at 10.0 a second take 1.1 s; give minut"
-    ):
+    with pytest.raises(CallError, match=r"minutes=0.1 is too short for one epoch: 11 images at 10.0 a second take 1.1 s"):
         choose_epochs(QUICK, 1.5, 0.1, both)
 
 
