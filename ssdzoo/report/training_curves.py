@@ -28,10 +28,10 @@ def plot_training(path: str | Path, rows: Sequence[dict]) -> None:
     loss.set_ylim(bottom=0)
     _line(score, rows, "mAP", "mAP", 1, marker="o")
     scored = [row for row in rows if row["mAP"] is not None]
-    best = max(scored, key=lambda row: row["mAP"]) if scored else None
+    best = max(scored, key=lambda row: (row["mAP"], row["epoch"])) if scored else None
     title = f"mAP of the evaluations, best {best['mAP']:.3f} in epoch {best['epoch']}" if best else "mAP: nothing was evaluated"
     score.set_title(title, loc="left", fontsize=10)
-    score.set_ylim(0, 1)
+    score.set_ylim(-0.03, 1.03)  # so that a dot at either end is whole
     _line(rate, rows, "lr", "learning rate", 2)
     rate.set_title("learning rate", loc="left", fontsize=10)
     rate.set_ylim(bottom=0)

@@ -113,6 +113,7 @@ class _Plan:
         self.data, self.minutes, self.begun, self.progress = data, minutes, begun, progress
         self.chosen: dict[str, Any] = {}
         self.choices: list[Choice] = []
+        self.timed: Preset | None = None
         self.look = look_at(data.train)
         settings = self.arguments.settings
         self.place = framework(settings.engine).join(settings, ctx)
@@ -130,15 +131,17 @@ class _Plan:
         self.progress.say(f"auto: {counted(self.look.images, 'image')}, {counted(self.look.objects, 'object')}")
         self._settle(choose_flip(self.look.names))
         self._settle_val()
-        preset = self._choose_preset()
-        preset = self._fit(preset)
+        preset = self._fit(self._choose_preset())
         settings = self._settings(preset)
         self._settle(choose_rate(settings.lr, settings.batch_size))
-        timing = self._time(preset)
-        for choice in choose_epochs(timing, self.left, self.minutes, self.data):
-            self._settle(choice)
+        if "epochs" in self.given:  # then the time does not count
+            self.progress.say(f"  epochs={settings.epochs}: as given")
+        else:
+            for choice in choose_epochs(self._time(preset), self.left, self.minutes, self.data):
+                self._settle(choice)
+        start = "random weights" if self._from_scratch else "trained weights"
+        self.progress.say(f"  augment={settings.augment}, schedule={settings.schedule}: the usual ones from {start}")
         self._write(preset)
-        self._say_rest(preset)
 
     def _settle(self, choice: Choice) -> None:
         """Takes a choice, unless the user has made it."""
@@ -197,17 +200,23 @@ class _Plan:
         return find_preset(name).with_classes(self.look.names)
 
     def _memory(self) -> float | None:
-        """Half of what there is: the loader and other programs have the rest."""
+        """Half of the machine's: the loader and other programs have the rest. A GPU's own memory is not asked."""
         known = memory()
         return None if known is None else known / 2
 
     def _settings(self, preset: Preset) -> Any:
-        scratch = str(self.arguments.base_weights) == RANDOM
-        return self.arguments.settings.completed(preset, scratch)
+        return self.arguments.settings.completed(preset, self._from_scratch)
+
+    @property
+    def _from_scratch(self) -> bool:
+        return str(self.arguments.base_weights) == RANDOM
 
     def _time(self, preset: Preset) -> Timing:
-        arguments = replace(self.arguments, settings=self._settings(preset))
-        return time_training(arguments, preset, self.place, self.data, TIMED * 60 * self.minutes)
+        if preset != self.timed:
+            arguments = replace(self.arguments, settings=self._settings(preset))
+            self.timing = time_training(arguments, preset, self.place, self.data, TIMED * 60 * self.minutes)
+            self.timed = preset
+        return self.timing
 
     def _fit(self, preset: Preset) -> Preset:
         """The preset, or with anchors that fit the objects where its own miss too many."""
@@ -230,10 +239,6 @@ class _Plan:
         write_text(path, commented(comments) + preset.to_toml())
         self.chosen["model"] = str(path)
         self.progress.say(f"  the table of the model, with these reasons: {path}")
-
-    def _say_rest(self, preset: Preset) -> None:
-        settings = self._settings(preset)
-        self.progress.say(f"  augment={settings.augment}, schedule={settings.schedule}: the usual ones from these weights")
 
 
 def _some(dataset: Dataset, objects: int) -> list:

@@ -45,9 +45,9 @@ class TrainingResult:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch whose weights are in `folder/best.params`, counted from 1: the first of the best ones, the last one where
+        """The epoch whose weights are in `folder/best.params`, counted from 1: the last of the best ones, the last of all where
         nothing was evaluated."""
-        best = (row["epoch"] for row in self.rows if self.best_mAP is not None and row["mAP"] == self.best_mAP)
+        best = (row["epoch"] for row in reversed(self.rows) if self.best_mAP is not None and row["mAP"] == self.best_mAP)
         return next(best, len(self.rows))
 
 
@@ -204,7 +204,8 @@ class Trainer:
         return round(self.engine.share(score), 6)  # so that all processes know it
 
     def _save_epoch(self, score: float | None) -> None:
-        better = score is not None and not np.isnan(score) and (self.best_map is None or score > self.best_map)
+        # Of equal ones the later: its learning rate was lower.
+        better = score is not None and not np.isnan(score) and (self.best_map is None or score >= self.best_map)
         if better:
             self.best_map = score
         if self.engine.rank == 0 and (better or self.best_map is None):

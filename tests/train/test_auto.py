@@ -1,5 +1,7 @@
 """`ssdzoo.fine_tune("auto", ...)`: what it says, writes and trains."""
 
+import shlex
+
 import numpy as np
 import pytest
 
@@ -47,7 +49,7 @@ def plan(data, out, minutes=1.0, **given):
 def test_a_whole_training(data, tmp_path, backbone):
     out, progress = tmp_path / "run", Recorded()
     arguments = dict(base_weights=backbone, batch_size=2, epochs=1, workers=0)
-    result = ssdzoo.fine_tune("auto", data, out, minutes=5, progress=progress, **arguments)
+    result = ssdzoo.fine_tune("auto", data, out, minutes=0.2, progress=progress, **arguments)
     assert len(result.rows) == 1 and result.best_epoch == 1 and result.best_mAP is not None
     table, run = read_preset(out / "auto.toml"), read_preset(out / "model.toml")
     assert table.backbone == "mobilenet0.25" and (out / "auto.toml").read_text().startswith("# chosen for ")
@@ -59,7 +61,7 @@ def test_a_whole_training(data, tmp_path, backbone):
     assert f"backbone from {backbone}" in "".join(progress.lines)
     # The same command with resume goes on with what was chosen.
     progress = Recorded()
-    again = ssdzoo.fine_tune("auto", data, out, minutes=5, resume=True, progress=progress, **{**arguments, "epochs": 2})
+    again = ssdzoo.fine_tune("auto", data, out, minutes=0.2, resume=True, progress=progress, **{**arguments, "epochs": 2})
     assert len(again.rows) == 2 and len(rows(out)) == 2 and again.rows[0] == result.rows[0]
     assert "goes on with the model and the settings that were chosen" in progress.lines[0]
     with pytest.raises(CallError, match="holds a training already"):
@@ -160,15 +162,30 @@ def test_epochs_that_fit(data):
         choose_epochs(QUICK, 1.5, 0.1, both)
 
 
-def test_the_command(data, tmp_path, backbone, timed):
-    """It ends with a command that trains the same: its losses are those of auto's own run."""
-    out = tmp_path / "run"
-    given = ("--base-weights", backbone, "--epochs", 1, "--batch-size", 4, "--workers", 0)
-    _, err = command("train", "auto", data, "--out", out, "--minutes", 3, *given)
+def again(err: str) -> list:
+    """The words of the command that trains the same again."""
     (line,) = [line for line in err.splitlines() if line.startswith("the same without auto: ")]
-    words = line.removeprefix("the same without auto: ").split()
-    assert words[:4] == ["ssdzoo", "train", f"{out}/auto.toml", str(data)] and words[words.index("--epochs") + 1] == "1"
+    return shlex.split(line.removeprefix("the same without auto: "))
+
+
+def test_the_command_names_all_that_was_chosen(data, tmp_path, backbone, timed, monkeypatch):
+    calls = []
+    monkeypatch.setattr("ssdzoo.train.fine_tune.fine_tune", lambda ctx, progress, **given: calls.append(given))
+    monkeypatch.setattr("ssdzoo.cli.after_training.say_result", lambda *_: None)
+    given = ("--base-weights", backbone, "--minutes", 3, "--no-freeze-norm", "--seed", 7)
+    _, err = command("train", "auto", data, "--out", tmp_path / "a run", *given)
+    words = again(err)
+    assert words[:4] == ["ssdzoo", "train", f"{tmp_path}/a run/auto.toml", str(data)]
     command(*words[1:])
+    first, second = (Arguments.of(call).as_toml() for call in calls)
+    assert first.pop("out") + "-again" == second.pop("out") and first == second
+    assert (first["seed"], first["lr"], first["flip"]) == (7, 0.005, "horizontal") and first["epochs"] > 100
+
+
+@pytest.mark.long
+def test_the_command_trains_the_same(data, tmp_path, backbone):
+    out = tmp_path / "run"
+    given = ("--base-weights", backbone, "--epochs", 1, "--batch-size", 4, "--workers", 0, "--minutes", 0.2)
+    _, err = command("train", "auto", data, "--out", out, *given)
+    command(*again(err)[1:])
     assert np.isclose(float(rows(out)[0]["loss"]), float(rows(f"{out}-again")[0]["loss"]), rtol=1e-5)
-    assert f"{out}/best.params holds epoch 1 of 1, the best one: mAP " in err and (out / "curves.png").stat().st_size > 5000
-    assert f"next: ssdzoo eval {out} {data} --split test" in err

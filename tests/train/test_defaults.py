@@ -66,5 +66,5 @@ def test_nothing_is_mirrored_with_flip_none(data):
     assert 0 < mirrored < 11
     with pytest.raises(CallError, match="no flip 'vertical'; there are horizontal, none"):
         Loader(train_images, 2, (32, 32), "light", flip="vertical")
-    with pytest.raises(CallError, match="flip='vertical'"):
+    with pytest.raises(CallError, match="flip=vertical: there are horizontal, none"):
         Settings(flip="vertical")
