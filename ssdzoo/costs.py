@@ -84,6 +84,22 @@ def network_cost(net: Any) -> Cost:
     return symbol_cost(outputs, (1, 3, *net.base_size), constants)
 
 
+def training_bytes(preset: Preset) -> int:
+    """About how many bytes an image of a batch takes in training: what every layer gives, in float32, and its gradient.
+
+    Args:
+        preset: the model; it needs mxnet to be built.
+    """
+    from ssdzoo.build import get_model
+    from ssdzoo.runtime import mx
+
+    net = get_model(with_some_classes(preset))
+    outputs = mx.sym.Group(list(net.head_outputs(mx.sym.var("data"))))
+    shapes = _shapes(outputs, (1, 3, *net.base_size))
+    arguments = {*outputs.list_arguments(), *outputs.list_auxiliary_states()}
+    return 8 * sum(prod(shape) for name, shape in shapes.items() if name not in arguments)
+
+
 def symbol_cost(symbol: Any, data_shape: tuple, constants: Iterable[str] = ()) -> Cost:
     """The cost of a symbol for a variable `data` of that shape.
 

@@ -37,7 +37,7 @@ def ssdzoo_rate(model, data, batch, out) -> tuple:
     """Images per second, and the part of the time in which the data were waited for."""
     run(
         "-m", "ssdzoo", "train", model, data, "--split", "part", "--val-split", "none", "--epochs", EPOCHS, "--batch-size", batch,
-        "--workers", WORKERS, "--lr", "1e-4", "--out", out,
+        "--workers", WORKERS, "--lr", "1e-4", "--augment", "ssd", "--out", out,
     )  # fmt: skip
     with open(out / "metrics.csv") as file:
         rows = list(csv.DictReader(file))[1:]

@@ -88,7 +88,7 @@ def training(model: str, device: str, batch: int, workers: int, seconds: float, 
         try:
             settings = {"engine": "torch", "batch_size": batch, "amp": amp, "compile": compiled, "base_weights": "none"}
             arguments = Arguments.of({"model": model, "data": folder, "out": folder / "run", **settings})
-            arguments = replace(arguments, settings=arguments.settings.completed(preset))
+            arguments = replace(arguments, settings=arguments.settings.completed(preset, from_scratch=True))
             engine, _ = start_engine(arguments, preset, join(arguments.settings, device))
             with Loader(data, batch, preset.base_size, arguments.settings.augment, workers=workers) as loader:
                 batches = loader.epoch(0)

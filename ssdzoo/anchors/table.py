@@ -26,5 +26,10 @@ def table_text(preset: Preset) -> str:
 
 def write_table(path: str | Path, preset: Preset, comments: Iterable[str]) -> None:
     """Writes a preset as a table, after comments of one line each."""
+    write_text(path, commented(comments) + table_text(preset))
+
+
+def commented(comments: Iterable[str]) -> str:
+    """Lines of TOML's comments; what cannot be shown, such as an end of a line, becomes a question mark."""
     printable = ("".join(c if c.isprintable() else "?" for c in comment) for comment in comments)
-    write_text(path, "".join(f"# {comment}\n" for comment in printable) + table_text(preset))
+    return "".join(f"# {comment}\n" for comment in printable)

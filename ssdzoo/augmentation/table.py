@@ -130,6 +130,9 @@ class Blur(Operation):
     sigma: tuple = _range((0.5, 1.5), 0.1, 20)
 
 
+FLIPS = ("horizontal", "none")  # "none" is for what means something else when it is mirrored, such as characters
+
+
 @dataclass(frozen=True)
 class Augmentation:
     """The operations, in the order in which they work. Without arguments none is made."""
@@ -168,6 +171,10 @@ class Augmentation:
                 raise CallError(f"{where}: unknown operation {brief(name)}{hint}")
         made: dict[str, Any] = {name: _operation(known[name], name, value, where) for name, value in table.items()}
         return replace(self, **made)
+
+    def without_mirror(self) -> "Augmentation":
+        """This augmentation without mirrored images."""
+        return replace(self, mirror=Mirror())
 
 
 def _plain(value: Any) -> Any:

@@ -51,7 +51,7 @@ def check_data(
     from ssdzoo.report.data_check import print_check
 
     anchors, own_augment = _model(model, weights) if model else (None, None)
-    chosen = augment or own_augment or "ssd"
+    chosen = augment or own_augment or "light"
     if show:
         as_augmentation(chosen)  # before the images are read
     with WorkProgress() as progress:
@@ -64,8 +64,26 @@ def check_data(
         print_check(report, wide_console())
         if picture:
             print(f"{show} augmented samples: {picture}")
+        if not report.errors and not split:
+            print(f"next: {_next_command(report, data, model, weights, format, image_folder)}")
     if report.errors:
         raise typer.Exit(1)
+
+
+def _next_command(report: "DataCheck", data: Path, model: str | None, weights: Path | None, format: str | None,
+                  image_folder: Path | None) -> str:  # fmt: skip
+    """The `ssdzoo train` that fits the data; auto's where the anchors of its model would have to be fitted first."""
+    from ssdzoo.cli.train_command import run_folder, train_command
+    from ssdzoo.data import Dataset
+    from ssdzoo.train.auto_rules import choose_flip, fitting_model
+
+    records = next(iter(report.records.values()))
+    flip = choose_flip(report.names).value
+    chosen = {
+        "model": model or fitting_model(Dataset(report.names, records, [])) or "auto", "data": data, "out": run_folder(data),
+        "flip": None if flip == "horizontal" else flip, "weights": weights, "format": format, "image_folder": image_folder,
+    }  # fmt: skip
+    return train_command(chosen)
 
 
 def _model(model: str, weights: Path | None) -> "tuple[ModelAnchors, Augmentation | None]":

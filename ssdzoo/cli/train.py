@@ -3,7 +3,7 @@
 import inspect
 from dataclasses import Field, fields
 from pathlib import Path
-from typing import Annotated, Any, Optional, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Optional, get_type_hints
 
 import typer
 
@@ -23,7 +23,14 @@ from ssdzoo.cli.options import (
 from ssdzoo.runtime import tune_cpu
 from ssdzoo.train.settings import Settings
 
-_WEIGHTS, _VAL_SPLIT = "Weights to start from", "val, if there is one"
+if TYPE_CHECKING:
+    from ssdzoo.cli.progress import WorkProgress
+
+_WEIGHTS, _VAL_SPLIT = "Weights to start from", "val, or else held-out"
+_VAL = "Images that choose the best epoch: a split, held-out for 15 % of those to train on, or none."
+_MODEL = (
+    "A preset's name, such as ssd_300_mobilenet0.25_custom, a table (.toml), or auto, which chooses for the data and says why."
+)
 _BASE_WEIGHTS = "Weights of the backbone: a file, the name of one that `ssdzoo models --weights` lists, or none for random ones."
 
 
@@ -49,15 +56,16 @@ def with_settings(function: Any) -> Any:
 @with_settings
 def train(
     context: typer.Context,
-    model: Annotated[str, argument("A preset's name, such as ssd_300_mobilenet0.25_custom, or a table (.toml).")],
+    model: Annotated[str, argument(_MODEL)],
     data: Data,
     out: Annotated[Path, option("Folder of the run; must not hold one yet.", show_default=False)],
     gpus: Gpus = None,
+    minutes: Annotated[
+        Optional[float], option("For auto: what choosing and training take together.", min=0, show_default="20")
+    ] = None,
     resume: Annotated[bool, option("Continue the run in --out, with its arguments where none are given.", "--resume")] = False,
     split: Annotated[str, option(f"Images to train on. {PARTS}", panel="Data")] = "train",
-    val_split: Annotated[
-        Optional[str], option("Images that choose the best epoch; 'none' for none.", panel="Data", show_default=_VAL_SPLIT)
-    ] = None,
+    val_split: Annotated[Optional[str], option(_VAL, panel="Data", show_default=_VAL_SPLIT)] = None,
     format: Annotated[Optional[str], in_panel(Format, "Data")] = None,
     image_folder: Annotated[Optional[Path], in_panel(ImageFolder, "Data")] = None,
     base_weights: Annotated[
@@ -71,10 +79,27 @@ def train(
     refuse_code(settings["augment"])
     if not gpus:
         tune_cpu()
+    from ssdzoo.cli.after_training import say_result
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.train.fine_tune import fine_tune
 
     # Only what the command line says, so that a run that is resumed keeps the rest.
     said = {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", None) == "COMMANDLINE"}
+    said.pop("gpus", None)
     with WorkProgress() as progress:
-        fine_tune(**{k: v for k, v in said.items() if k != "gpus"}, ctx=gpus, progress=progress)
+        if model == "auto" and not resume:
+            said = _planned(said, gpus, progress)
+        result = fine_tune(**said, ctx=gpus, progress=progress)
+        say_result(result, data, format, progress.say)
+
+
+def _planned(said: dict, gpus: str | None, progress: "WorkProgress") -> dict:
+    """The arguments with what auto chooses, and the command that trains the same again."""
+    from ssdzoo.cli.train_command import train_command
+    from ssdzoo.train.auto import plan_training
+
+    given = {name: value for name, value in said.items() if name not in ("model", "minutes")}
+    planned = plan_training(given, said.get("minutes"), gpus, progress)
+    again = {**planned, "out": f"{planned['out']}-again", "gpus": gpus}
+    progress.say(f"the same without auto: {train_command(again)}")
+    return planned

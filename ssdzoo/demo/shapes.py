@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -36,23 +37,37 @@ def write_shapes(folder: str | Path, train: int = 240, val: int = 40, test: int 
     Raises:
         CallError: the folder holds something, or the number of images of a split is negative.
     """
-    folder = Path(folder)
     if min(train, val, test) < 0:
         raise CallError(f"train={train}, val={val}, test={test}: numbers of images can't be negative")
+    return write_scenes(Path(folder), {"train": train, "val": val, "test": test}, seed, draw_scene)
+
+
+def write_scenes(folder: Path, counts: dict, seed: int, draw: Callable) -> Path:
+    """Writes a data set of drawn images.
+
+    Args:
+        folder: made here; must not exist yet, or be empty.
+        counts: {split: number of images}; train and val among them.
+        seed: each image has a random generator of this seed, its split and its number.
+        draw: gives an image, boxes and names as `draw_scene` does.
+
+    Raises:
+        CallError: the folder holds something.
+    """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CallError(f"{folder} is there already: choose another folder")
     whole = folder.resolve()  # "." has no name
     building = whole.with_name(f".{whole.name}.{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     try:
-        _write_all(building, {"train": train, "val": val, "test": test}, seed)
+        _write_all(building, counts, seed, draw)
         building.rename(whole)  # takes the place of an empty folder
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return folder
 
 
-def _write_all(building: Path, counts: dict, seed: int) -> None:
+def _write_all(building: Path, counts: dict, seed: int, draw: Callable) -> None:
     for sub in ("Annotations", "JPEGImages", "ImageSets/Main"):
         (building / sub).mkdir(parents=True)
     stems = {}
@@ -60,7 +75,7 @@ def _write_all(building: Path, counts: dict, seed: int) -> None:
         stems[split] = [f"{split}_{i:04d}" for i in range(count)]
         for i, stem in enumerate(stems[split]):
             rng = np.random.default_rng([seed, sorted(counts).index(split), i])
-            _write(building, stem, *draw_scene(rng))
+            _write(building, stem, *draw(rng))
     stems["trainval"] = stems["train"] + stems["val"]
     for split, names in stems.items():
         (building / "ImageSets" / "Main" / f"{split}.txt").write_text("".join(f"{n}\n" for n in names), "utf-8")

@@ -5,10 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ssdzoo.data import Dataset, class_names, has_split, load_dataset
-from ssdzoo.data.formats.splits import EmptySplitError
+from ssdzoo.data import class_names, has_split
 from ssdzoo.data.loading.augment.transform import is_import_path
-from ssdzoo.data.record import brief_problems
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.formats.detection_graph import suppression
 from ssdzoo.formats.graph_detection import read_rule
@@ -18,31 +16,36 @@ from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent, counted
 from ssdzoo.runtime import free_threads
+from ssdzoo.train.auto import AUTO, plan_training
 from ssdzoo.train.backbone_file import check_backbone_file
 from ssdzoo.train.callbacks import Callback, Callbacks, check_callbacks
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.loggers import make_loggers
 from ssdzoo.train.run import Run
 from ssdzoo.train.run_report import RunReport
-from ssdzoo.train.settings import Arguments, Settings
-from ssdzoo.train.trainer import Trainer, TrainingData, TrainingResult
+from ssdzoo.train.settings import HELD_OUT, NO_VAL, RANDOM, Arguments, Settings
+from ssdzoo.train.trainer import Trainer, TrainingResult
+from ssdzoo.train.training_data import load_split, load_training_data
+from ssdzoo.weights.published import sources_of
 from ssdzoo.zoo import find_preset
 
 
 def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: str | None = None, val_split: str | None = None,
               weights: str | Path | None = None, base_weights: str | Path | None = None, format: str | None = None,
-              image_folder: str | Path | None = None, ctx: Any = None, resume: bool = False, progress: Silent | None = None,
-              callbacks: Iterable[Callback] = (), **settings: Any) -> TrainingResult:  # fmt: skip
+              image_folder: str | Path | None = None, minutes: float | None = None, ctx: Any = None, resume: bool = False,
+              progress: Silent | None = None, callbacks: Iterable[Callback] = (), **settings: Any) -> TrainingResult:  # fmt: skip
     """Trains a model on a data set and keeps the best epoch in a run folder.
 
     Args:
         model: a preset's name (see `ssdzoo.list_models`) or the path of a table (`.toml`); with engine="torch" also an exported
-            model, which starts from its own weights and needs no mxnet.
+            model, which starts from its own weights and needs no mxnet. "auto" chooses a model, and the settings that are not
+            given, for the data, and says why; see `ssdzoo.train.auto.plan_training`.
         data: the folder or the file that an annotation tool exported; see `ssdzoo.data.load_dataset`. Several with commas in
             between are joined.
         out: the run folder, which must not hold a training yet.
         split: images to train on, such as "train" (the default) or "train[:80%]".
-        val_split: images that choose the best epoch; by default "val" if there is such a split; "none" for none.
+        val_split: images that choose the best epoch; by default "val" if there is such a split, or else "held-out": 15 % of those
+            to train on, chosen by the hash of their names; "none" for none.
         weights: parameter file of a whole network to start from, or a run folder. Where the classes differ, those with equal
             names keep their weights.
         base_weights: where the backbone starts from: a file (`ssdzoo.weights.backbone.read_backbone`), the name of a file that
@@ -50,6 +53,7 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
             downloaded once.
         format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: where the images lie that the data name by paths or addresses; by default, around the data.
+        minutes: that model="auto" takes for choosing and training; 20 by default.
         ctx: an mxnet context or a list of them, over which each batch is divided; with engine="torch" a device of torch, such as
             "cuda:0"; or GPUs by their numbers, such as "0,1". By default the CPU.
         resume: continues the run in `out`, after any kind of end. Arguments that are not given are as they were.
@@ -75,16 +79,17 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
         >>> result.best_mAP
         >>> ssdzoo.load(result.folder)("photo.jpg")
     """
+    progress = progress or Silent()
     own = {
         "split": split, "val_split": val_split, "weights": weights, "base_weights": base_weights, "format": format,
         "image_folder": image_folder,
     }  # fmt: skip
     given = {"model": str(model), "data": data, "out": out, **{k: v for k, v in own.items() if v is not None}, **settings}
     callbacks = check_callbacks(callbacks)
+    given = _planned(given, minutes, ctx, resume, progress)
     arguments = resumed_arguments(given) if resume else Arguments.of(given)
     loggers = make_loggers(arguments.settings)
     run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
-    progress = progress or Silent()
     start = framework(arguments.settings.engine)
     place = start.join(arguments.settings, ctx)
     if place.rank:
@@ -92,15 +97,18 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     going_on = resume and run.has_state
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
-    arguments = replace(arguments, settings=arguments.settings.completed(preset))
+    arguments = replace(arguments, settings=arguments.settings.completed(preset, _from_scratch(arguments, preset)))
     if arguments.base_weights and not going_on:
         check_backbone_file(arguments.base_weights)
     if not has_split(arguments.data, arguments.split, arguments.format):
-        _load_split(arguments, arguments.split, names, progress)  # raises, and says which splits there are
+        load_split(arguments, arguments.split, names, progress)  # raises, and says which splits there are
+    if arguments.val_split is None and not has_split(arguments.data, "val", arguments.format):
+        # Before images were held out, a training without a val split had none to evaluate on: such a run goes on as it began.
+        arguments = replace(arguments, val_split=NO_VAL if going_on else HELD_OUT)
     saved = run.last_files(run.state())["params"] if going_on else None
     # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start.start_engine(arguments, preset, place, saved)
-    datasets = _load_data(arguments, names, progress)
+    datasets = load_training_data(arguments, names, progress)
     arguments = replace(arguments, settings=_with_threads(arguments.settings, progress))
     start.set_threads(arguments.settings.threads)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
@@ -112,6 +120,18 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     elif engine.rank == 0:
         run.begin(preset, arguments.as_toml(), engine.symbol)
     return trainer.fit()
+
+
+def _planned(given: dict, minutes: float | None, ctx: Any, resume: bool, progress: Silent) -> dict:
+    """The arguments with what auto chooses, where it is to; a run that goes on keeps what it chose."""
+    if given["model"] != AUTO:
+        if minutes is not None:
+            raise CallError("minutes= is for the model auto: epochs= says how long others are trained")
+        return given
+    if not resume:
+        return plan_training({k: v for k, v in given.items() if k != "model"}, minutes, ctx, progress)
+    progress.say(f"{given['out']} goes on with the model and the settings that were chosen when it began")
+    return {k: v for k, v in given.items() if k != "model"}
 
 
 def resumed_arguments(given: dict) -> Arguments:
@@ -177,27 +197,8 @@ def _exported_preset(source: SymbolSource) -> Preset:
     return replace(preset, nms_thresh=rule.thresh, nms_topk=rule.topk, post_nms=rule.post)
 
 
-def _load_data(arguments: Arguments, names: list, progress: Silent) -> TrainingData:
-    """Loads the images to train on, and those to evaluate on, and says what they hold."""
-    val_split = arguments.val_split
-    if val_split is None and has_split(arguments.data, "val", arguments.format):
-        val_split = "val"
-    train = _load_split(arguments, arguments.split, names, progress)
-    if val_split not in (None, "none"):
-        try:
-            return TrainingData(train, _load_split(arguments, val_split, names, progress))
-        except EmptySplitError as error:
-            if arguments.val_split:  # asked for
-                raise
-            progress.say(f"  {error}")
-    progress.say("no images to evaluate on (val_split=): the last epoch is kept as the best one")
-    return TrainingData(train)
-
-
-def _load_split(arguments: Arguments, split: str, names: list, progress: Silent) -> Dataset:
-    dataset = load_dataset(arguments.data, split, names, arguments.format, arguments.image_folder, progress)
-    objects = sum(len(record.boxes) for record in dataset.records)
-    progress.say(f"{arguments.data}, split {split}: {counted(len(dataset), 'image')}, {counted(objects, 'object')}")
-    for line in brief_problems(dataset.problems):
-        progress.say(f"  {line}")
-    return dataset
+def _from_scratch(arguments: Arguments, preset: Preset) -> bool:
+    """Whether all weights are random at the beginning."""
+    if arguments.weights or isinstance(resolve(arguments.model), SymbolSource):
+        return False
+    return str(arguments.base_weights) == RANDOM if arguments.base_weights else not sources_of(preset.backbone)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.augmentation.named import NAMES
-from ssdzoo.augmentation.table import Augmentation
+from ssdzoo.augmentation.table import FLIPS, Augmentation
 from ssdzoo.data.loading.augment.transform import Transform, as_augmentation
 from ssdzoo.data.loading.class_balance import ClassBalance
 from ssdzoo.errors import CallError
@@ -17,6 +17,7 @@ from ssdzoo.suggest import did_you_mean
 
 RANDOM = "none"  # of base_weights
 LOGGERS = ("tensorboard", "mlflow", "wandb")
+NO_VAL, HELD_OUT = "none", "held-out"  # of val_split
 _DATA, _OPTIMIZER, _LOSS, _SAVING = "Data", "Optimizer", "Loss", "Saving and reporting"
 
 
@@ -61,7 +62,11 @@ class Settings:
     eval_every: int = _setting(5, "Epochs between two evaluations.", minimum=1)
     augment: Any = _setting(  # noqa: RUF009 - the rule knows the other types
         None, "Augmentation: the paper's (ssd), a milder one, none, or a table of operations.", _DATA,
-        check=as_augmentation, written="|".join((*NAMES, "FILE.toml")), unset="the model's; else ssd",
+        check=as_augmentation, written="|".join((*NAMES, "FILE.toml")), unset="the model's; else light; ssd from random weights",
+    )  # fmt: skip
+    flip: str = _setting(
+        "horizontal", "Whether images are mirrored: horizontal, or none for characters and whatever must not be.", _DATA,
+        choices=FLIPS,
     )  # fmt: skip
     class_balance: str | None = _setting(
         None, "Show images of rare classes more often, by the root of how much rarer a class is than the mean, or than a part T "
@@ -72,9 +77,9 @@ class Settings:
     momentum: float = _setting(0.9, "SGD momentum.", _OPTIMIZER, minimum=0, below=1)
     weight_decay: float = _setting(5e-4, "Weight decay (L2).", _OPTIMIZER, minimum=0)
     bias_decay: bool = _setting(True, "Weight decay of biases and norms too.", _OPTIMIZER)
-    schedule: str = _setting(
-        "step", "Learning rate after the warm-up: divided by 10 at 70 and 90 % of the training (step), or falling to 0.",
-        _OPTIMIZER, choices=("step", "cosine", "poly"),
+    schedule: str | None = _setting(
+        None, "Learning rate after the warm-up: divided by 10 at 70 and 90 % of the training (step), or falling to 0.",
+        _OPTIMIZER, choices=("step", "cosine", "poly"), unset="cosine; step from random weights",
     )  # fmt: skip
     warmup_epochs: float = _setting(1.0, "Epochs in which the learning rate rises linearly.", _OPTIMIZER, minimum=0)
     clip_norm: float | None = _setting(None, "Maximum L2 norm of all gradients together.", _OPTIMIZER, above=0)
@@ -132,24 +137,30 @@ class Settings:
     def names(cls) -> list[str]:
         return [f.name for f in fields(cls)]
 
-    def completed(self, preset: Preset) -> "Settings":
-        """With the learning rate, the class loss and the augmentation that the model asks for, where none is set; files are read.
+    def completed(self, preset: Preset, from_scratch: bool = False) -> "Settings":
+        """With what the model and its first weights ask for, where nothing is set; files are read.
+
+        Args:
+            from_scratch: whether all weights are random at the beginning. A fine-tuning learns more in the same time from a mild
+                augmentation and a learning rate that falls to 0; docs/training.md has the measurements.
 
         Raises:
             CallError: an augmentation that cannot be imported.
         """
         rate = 0.001 if preset.backbone.startswith("vgg") and "_bn" not in preset.backbone else 0.005
         rate = rate / 10 if self.optimizer == "adam" else rate
+        usual, schedule = ("ssd", "step") if from_scratch else ("light", "cosine")
         augment = self.augment
         if augment is None:
-            augment = "ssd" if preset.augment is None else preset.augment
+            augment = usual if preset.augment is None else preset.augment
         if augment not in NAMES:
             augment = as_augmentation(augment)
         if isinstance(augment, Transform):
             augment.function  # noqa: B018 - imported now, not in the first epoch
         return replace(
-            self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss, augment=augment
-        )
+            self, lr=rate if self.lr is None else self.lr, class_loss=self.class_loss or preset.class_loss, augment=augment,
+            schedule=self.schedule or schedule,
+        )  # fmt: skip
 
 
 # What a value may be, by the type of its field, and the words for the message.
@@ -203,7 +214,8 @@ class Arguments:
         data: a data set; see `ssdzoo.data.load_dataset`.
         out: the run folder.
         split: images to train on.
-        val_split: images to evaluate on; None is "val" where there is such a split; "none" for none.
+        val_split: images to evaluate on; None is "val" where there is such a split, or else "held-out": a part of those to train
+            on; "none" for none.
         weights: parameter file of the whole network, or a run folder.
         base_weights: file of the backbone, or "none" for random weights; None is the published file of the backbone.
         format: of the data; None recognizes it.

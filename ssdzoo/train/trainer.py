@@ -43,6 +43,13 @@ class TrainingResult:
     rows: list[dict]
     best_mAP: float | None
 
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights are in `folder/best.params`, counted from 1: the last of the best ones, the last of all where
+        nothing was evaluated."""
+        best = (row["epoch"] for row in reversed(self.rows) if self.best_mAP is not None and row["mAP"] == self.best_mAP)
+        return next(best, len(self.rows))
+
 
 @dataclass
 class Epoch:
@@ -91,13 +98,13 @@ class Trainer:
         self.engine, self.data, self.run, self.settings, self.progress = engine, data, run, settings, progress
         self.callbacks = callbacks if callbacks and engine.rank == 0 else Callbacks()
         self.arguments = asdict(settings) if arguments is None else arguments
-        assert settings.lr is not None and settings.augment is not None, "see Settings.completed"
+        assert settings.lr is not None and settings.augment is not None and settings.schedule, "see Settings.completed"
         repeats = ClassBalance.of(settings.class_balance).repeats(data.train) if settings.class_balance else None
         if repeats:
             progress.say(repeats.story(data.train.names))
         self.loader = Loader(
             data.train, settings.batch_size, engine.preset.base_size, settings.augment, settings.seed, settings.workers,
-            cache=settings.cache, part=(engine.rank, engine.processes), repeats=repeats,
+            cache=settings.cache, part=(engine.rank, engine.processes), repeats=repeats, flip=settings.flip,
         )  # fmt: skip
         self.updates_per_epoch = -(-len(self.loader) // settings.accumulate)
         self.schedule = Schedule(
@@ -239,7 +246,8 @@ class Trainer:
         return round(self.engine.share(score), 6)  # so that all processes know it
 
     def _save_epoch(self, score: float | None) -> None:
-        better = score is not None and not np.isnan(score) and (self.best_map is None or score > self.best_map)
+        # Of equal ones the later: its learning rate was lower.
+        better = score is not None and not np.isnan(score) and (self.best_map is None or score >= self.best_map)
         if better:
             self.best_map = score
         if self.engine.rank == 0 and (better or self.best_map is None):

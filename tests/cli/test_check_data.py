@@ -56,8 +56,18 @@ def test_blood_cells_with_anchors_and_a_picture(tmp_path):
     row = next(line for line in out.splitlines() if line.startswith("Platelets") and line.count("%") == 3)
     assert row.split() == ["Platelets", "41.7%", "36.4%", "100.0%", "0.48"]
     assert "2,268 anchors of ssd_300_mobilenet0.25_custom" in out
+    assert out.splitlines()[-1] == f"next: ssdzoo train ssd_300_mobilenet0.25_custom {BCCD} --out runs/bccd"
     picture = cv2.imread(str(tmp_path / "samples.png"))
     assert picture.shape[1] == 5 * 406 + 6 and f"5 augmented samples: {tmp_path}/samples.png" in out
+
+
+def test_the_next_command_fits_the_data(tmp_path):
+    boxes = {"b": ("b", 11, 21, 31, 41), "7": ("7", 41, 21, 61, 44), "bar": ("bar", 1, 35, 98, 40)}
+    for names, model, flip in ((["b", "7"], "ssd_300_mobilenet0.25_custom", " --flip none"), (["bar"], "auto", "")):
+        root = write_voc(tmp_path / "x y" / names[0], {f"i{n}": xml([boxes[c] for c in names]) for n in range(9)}, {})
+        last = ssdzoo("check-data", root, "--workers", 1)[0].splitlines()[-1]
+        assert last == f"next: ssdzoo train {model} '{root}' --out runs/{names[0]}{flip}"
+        assert "next:" not in ssdzoo("check-data", root, "--workers", 1, "--split", "train")[0]
 
 
 @pytest.mark.parametrize(

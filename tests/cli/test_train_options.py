@@ -40,6 +40,7 @@ def test_only_what_is_said_is_passed_on(tmp_path, monkeypatch):
     """So that a run that is resumed keeps the rest."""
     passed = {}
     monkeypatch.setattr("ssdzoo.train.fine_tune.fine_tune", lambda **arguments: passed.update(arguments))
+    monkeypatch.setattr("ssdzoo.cli.after_training.say_result", lambda *_: None)
     call = ["train", "model", str(tmp_path), "--out", str(tmp_path / "run"), "--lr", "0.1", "--no-freeze-norm", "--resume"]
     result = CliRunner().invoke(app, call, catch_exceptions=False)
     assert result.exit_code == 0

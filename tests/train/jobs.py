@@ -1,6 +1,7 @@
 """A small training, and what it leaves, for several tests."""
 
 import csv
+from pathlib import Path
 
 import ssdzoo
 from ssdzoo.progress import Silent
@@ -50,7 +51,7 @@ def train(arguments, resume=False):
 
 def rows(folder):
     """[{column: text}] of a run's metrics.csv."""
-    with open(folder / "metrics.csv") as file:
+    with open(Path(folder) / "metrics.csv") as file:
         return list(csv.DictReader(file))
 
 

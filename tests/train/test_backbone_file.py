@@ -22,6 +22,6 @@ def test_what_is_no_file_of_a_backbone(tmp_path):
 
 def test_it_is_said_before_the_data_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr("ssdzoo.train.fine_tune.class_names", lambda *_: ["a"])
-    monkeypatch.setattr("ssdzoo.train.fine_tune._load_data", lambda *_: pytest.fail("the data were read"))
+    monkeypatch.setattr("ssdzoo.train.fine_tune.load_training_data", lambda *_: pytest.fail("the data were read"))
     with pytest.raises(WeightsError, match="no such file"):
         fine_tune("ssd_300_mobilenet0.25_custom", tmp_path / "data", tmp_path / "run", base_weights=tmp_path / "none.params")

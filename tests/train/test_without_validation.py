@@ -3,8 +3,8 @@
 import pytest
 
 from ssdzoo.errors import DataError
-from ssdzoo.train.fine_tune import _load_data
 from ssdzoo.train.settings import Arguments
+from ssdzoo.train.training_data import load_training_data
 from tests.data.formats.test_splits import photos
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.train.jobs import Recorded
@@ -15,7 +15,7 @@ SAID = "no images to evaluate on (val_split=): the last epoch is kept as the bes
 def loaded(root, **arguments):
     progress = Recorded()
     arguments = Arguments.of({"model": "x", "data": root, "out": root / "run", **arguments})
-    return _load_data(arguments, ["cat"], progress), progress.lines
+    return load_training_data(arguments, ["cat"], progress), progress.lines
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 7])

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ssdzoo.augmentation.table import FLIPS, Augmentation
 from ssdzoo.data.loading.augment.transform import Transform, as_augmentation
 from ssdzoo.data.loading.batch import Batch
 from ssdzoo.data.loading.class_balance import Repeats
@@ -38,6 +39,7 @@ class Loader:
         seed: of everything random.
         workers: processes that prepare batches; 0 prepares them in this process.
         cache: folder for smaller copies of large photos; None for none.
+        flip: "horizontal" mirrors images as the augmentation says, "none" never.
         part: (rank, count) of the processes that share each batch of `count * batch_size` images: this one gets the part of
             its rank. A last batch with fewer images than processes is left out.
         repeats: how often each image is shown in an epoch; None shows each once.
@@ -46,7 +48,8 @@ class Loader:
     """
 
     def __init__(self, dataset: Dataset, batch_size: int, size: tuple, augmentation: Any, seed: int = 0, workers: int = 0,
-                 cache: str | Path | None = None, part: tuple = (0, 1), repeats: Repeats | None = None):  # fmt: skip
+                 cache: str | Path | None = None, part: tuple = (0, 1), repeats: Repeats | None = None,
+                 flip: str = "horizontal"):  # fmt: skip
         chosen = None if augmentation is None else as_augmentation(augmentation)
         if len(dataset) < part[1] or batch_size < 1 or workers < 0:
             raise CallError(
@@ -55,6 +58,10 @@ class Loader:
             )
         if isinstance(chosen, Transform) and workers:
             chosen.check_for_workers()
+        if flip not in FLIPS:
+            raise CallError(f"no flip {flip!r}; there are {', '.join(FLIPS)}")
+        if isinstance(chosen, Augmentation) and flip == "none":
+            chosen = chosen.without_mirror()
         copies = ResizeCache(Path(cache), tuple(size)) if cache else None
         self._preparation = Preparation(dataset, tuple(size), chosen, seed, copies, repeats.images if repeats else None)
         self._batch_size, self._part, self._repeats = batch_size, part, repeats

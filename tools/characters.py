@@ -1,0 +1,58 @@
+"""A data set of printed characters, for which mirrored images are wrong: a mirrored b is a d."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ssdzoo.boxes import iou
+from ssdzoo.demo.shapes import write_scenes
+
+CLASSES = "0123456789bd"
+FONTS = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSerif", "DejaVuSerif-Italic", "DejaVuSansMono")
+SIZE = (240, 320)  # (height, width) pixels
+HEIGHTS = (28, 80)  # pixels of a font
+
+
+def write_characters(folder: str | Path, train: int = 120, val: int = 40, test: int = 80, seed: int = 0) -> Path:
+    """Draws the data set as a Pascal VOC folder; the same one for the same arguments.
+
+    Args:
+        folder: made here; must not exist yet, or be empty.
+        train, val, test: images of each split.
+        seed: of everything random.
+    """
+    return write_scenes(Path(folder), {"train": train, "val": val, "test": test}, seed, draw_characters)
+
+
+@lru_cache(maxsize=64)
+def _font(name: str, height: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"), height)
+
+
+def draw_characters(rng: np.random.Generator) -> tuple:
+    """One image (H, W, 3) uint8 RGB with 2 to 7 characters; boxes (M, 4) float32, 0-based pixels of the last row and column;
+    names."""
+    paper = rng.uniform(90, 255, 3)
+    shade = np.linspace(rng.uniform(0.6, 1), rng.uniform(0.6, 1), SIZE[1])[None, :, None]
+    noisy = paper * shade + rng.normal(0, rng.uniform(2, 12), (*SIZE, 3))
+    image = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+    pen = ImageDraw.Draw(image)
+    boxes, names = np.zeros((0, 4), np.float32), []
+    for _ in range(rng.integers(2, 8)):
+        name = CLASSES[rng.integers(len(CLASSES))]
+        font = _font(FONTS[rng.integers(len(FONTS))], int(rng.integers(*HEIGHTS)))
+        left, top, right, bottom = font.getbbox(name)
+        for _ in range(20):
+            x, y = rng.integers(0, SIZE[1] - (right - left)), rng.integers(0, SIZE[0] - (bottom - top))
+            box = np.array([[x, y, x + right - left - 1, y + bottom - top - 1]], np.float32)
+            if iou(box, boxes).max(initial=0) == 0:
+                break
+        else:
+            continue
+        ink = tuple(int(v) for v in rng.uniform(0, 70, 3))
+        pen.text((x - left, y - top), name, font=font, fill=ink)
+        boxes, names = np.concatenate([boxes, box]), [*names, name]
+    return np.asarray(image), boxes, names
