@@ -93,7 +93,7 @@ def fit_plain(data, folder, contexts=1, **settings):
     contexts = [mx.cpu(i) for i in range(contexts)]
     net, progress = plain_network(contexts), Recorded()
     preset = check_preset({**PLAIN, "classes": train.names}, "test")
-    settings = Settings(**{**dict(epochs=2, lr=0.01, workers=0), **settings})
+    settings = Settings(**{**dict(epochs=2, lr=0.01, workers=0, augment="ssd"), **settings})
     Trainer(MXNetEngine(net, preset, settings), TrainingData(train), Run(folder), settings, progress).fit()
     return progress.losses, [p.data(c).asnumpy() for p in net.collect_params().values() for c in (contexts[0], contexts[-1])]
 
@@ -167,7 +167,7 @@ def test_a_batch_without_objects_still_teaches(data, tmp_path):
     losses = []
     for least in (0, 3):
         net, progress = plain_network([mx.cpu(0)]), Recorded()
-        settings = Settings(epochs=6, lr=0.01, workers=0, batch_size=4, min_negatives=least, weight_decay=0)
+        settings = Settings(epochs=6, lr=0.01, workers=0, batch_size=4, min_negatives=least, weight_decay=0, augment="ssd")
         data = TrainingData(Dataset(train.names, empty, []))
         Trainer(MXNetEngine(net, preset, settings), data, Run(tmp_path / str(least)), settings, progress).fit()
         losses.append(progress.losses)
