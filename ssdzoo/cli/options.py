@@ -121,7 +121,7 @@ def refuse_code(augment: str | None) -> None:
     from ssdzoo.data.loading.augment.transform import is_import_path
 
     if is_import_path(augment):
-        raise CallError(f"--augment {augment}: code is for Python, as in ssdzoo.fine_tune(..., augment=); give a name or a table")
+        raise CallError(f"--augment {augment}: code is for `fine_tune` in Python; give a name or a table (.toml)")
 
 
 def check_folder(out: Path | None) -> None:

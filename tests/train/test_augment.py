@@ -121,9 +121,9 @@ def test_on_the_command_line(job, data, tmp_path):
     assert err.splitlines() == [f"ssdzoo: {file}: unknown operation 'mosiac'; do you mean 'mosaic'?"]
     for value in ("os:system", f"{__name__}:darker"):
         _, err = ssdzoo(*call, "--out", tmp_path / "r", "--augment", value, status=2)
-        assert err.startswith(f"ssdzoo: --augment {value}: code is for Python") and len(err.splitlines()) == 1
+        assert err.startswith(f"ssdzoo: --augment {value}: code is for `fine_tune` in Python") and len(err.splitlines()) == 1
         _, err = ssdzoo("check-data", data, "--show", 1, "--out", tmp_path, "--augment", value, status=2)
-        assert f"--augment {value}: code is for Python" in err
+        assert f"--augment {value}: code is for `fine_tune` in Python" in err
     _, err = ssdzoo(*call, "--out", tmp_path / "r", "--class-balance", "log", status=2)
     assert err.startswith("ssdzoo: --class-balance 'log': expected sqrt, or sqrt:T with a part T")
     assert not (tmp_path / "r").exists()
