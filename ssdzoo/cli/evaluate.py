@@ -9,15 +9,21 @@ from ssdzoo.cli.options import (
     PARTS,
     Classes,
     Data,
+    Flip,
     Gpus,
     ImageFolder,
     Json,
     Mean,
     Model,
+    Overlap,
+    Scales,
     Std,
     Suppress,
+    Tiles,
+    TileSize,
     Weights,
     check_folder,
+    chosen_views,
     console,
     option,
     prepare_backend,
@@ -51,6 +57,11 @@ def evaluate(
     std: Std = None,
     classes: Classes = None,
     suppress: Suppress = None,
+    tiles: Tiles = None,
+    tile_size: TileSize = None,
+    overlap: Overlap = None,
+    flip: Flip = False,
+    scales: Scales = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -60,19 +71,25 @@ def evaluate(
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
+    views = chosen_views(tiles, tile_size, overlap, flip, scales)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import versions
     from ssdzoo.predict.load import load
+    from ssdzoo.predict.multi_view import views_of
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    detector = load(model, backend, devices, weights, precision, mean=mean, std=std, classes=classes, suppress=suppress)
+    detector = load(
+        model, backend, devices, weights, precision, mean=mean, std=std, classes=classes, suppress=suppress, views=views
+    )  # fmt: skip
     with WorkProgress() as progress:
         evaluation.name_classes(detector, data, data_format, progress)
     dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
-    about = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
+    about: dict = {"model": model, "data": str(data), "split": split, "runtime": detector.runtime}
+    if looked_at := views_of(detector):
+        about["views"] = looked_at
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it
     with WorkProgress() as progress:

@@ -7,16 +7,22 @@ from typing import Annotated
 from ssdzoo.cli.options import (
     BACKEND,
     Classes,
+    Flip,
     Gpus,
     Json,
     Mean,
     Model,
+    Overlap,
     Precision,
+    Scales,
     Std,
     Suppress,
+    Tiles,
+    TileSize,
     Weights,
     argument,
     check_folder,
+    chosen_views,
     option,
     prepare_backend,
 )
@@ -37,17 +43,23 @@ def predict(
     std: Std = None,
     classes: Classes = None,
     suppress: Suppress = None,
+    tiles: Tiles = None,
+    tile_size: TileSize = None,
+    overlap: Overlap = None,
+    flip: Flip = False,
+    scales: Scales = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     check_folder(out)
+    views = chosen_views(tiles, tile_size, overlap, flip, scales)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.predict.load import load
     from ssdzoo.report.predictions import write_predictions
 
-    detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress)
+    detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress, views)
     failed = []
     with WorkProgress() as progress:
 

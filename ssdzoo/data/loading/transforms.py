@@ -186,11 +186,8 @@ def cut(image: np.ndarray, window: np.ndarray, size: tuple, interpolation: int, 
 
 
 def flip(image: np.ndarray, boxes: np.ndarray) -> tuple:
-    """Image and boxes mirrored: the new xmin is width - xmax."""
-    width = image.shape[1]
-    mirrored = boxes.copy()
-    mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
-    return cv2.flip(image, 1), mirrored
+    """Image and boxes mirrored."""
+    return cv2.flip(image, 1), geometry.mirror(boxes, image.shape[1])
 
 
 def draw_colors(rng: Generator) -> dict:
