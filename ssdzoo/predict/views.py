@@ -156,7 +156,8 @@ def _check_scales(scales: Sequence) -> None:
     lowest, highest = _SCALES
     wrong = [s for s in scales if not (isinstance(s, (int, float)) and isfinite(s) and lowest <= s <= highest)]
     if wrong:
-        raise CallError(f"a scale of {wrong[0]}: expected a factor of the network's input size, from {lowest:g} to {highest:g}")
+        given = f"{wrong[0]:g}" if isinstance(wrong[0], (int, float)) else repr(wrong[0])
+        raise CallError(f"a scale of {given}: expected a factor of the network's input size, from {lowest:g} to {highest:g}")
     if not len(scales) or len(set(scales)) < len(scales):
         raise CallError(f"scales {', '.join(f'{s:g}' for s in scales) or 'of none'}: expected one or more, each of them once")
 
