@@ -42,6 +42,13 @@ def clip(boxes: np.ndarray, height: float, width: float) -> np.ndarray:
     return np.clip(boxes, 0, np.array([width, height, width, height], np.float32))
 
 
+def mirror(boxes: np.ndarray, width: float) -> np.ndarray:
+    """(M, 4) boxes of an image of `width` pixels whose left and right are exchanged: the new xmin is width - xmax."""
+    mirrored = boxes.copy()
+    mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
+    return mirrored
+
+
 def anchor_shapes(size: float, geometric_mean: float, ratios: Sequence[float]) -> np.ndarray:
     """(A, 2) float64: width and height of the anchors of a grid cell, as in the SSD paper: the square of `size`, that of
     `geometric_mean`, and for every ratio (width / height) after the first a box of area size^2."""

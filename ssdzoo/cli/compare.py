@@ -9,12 +9,18 @@ import typer
 
 from ssdzoo.cli.options import (
     PARTS,
+    Flip,
     Format,
     Gpus,
     ImageFolder,
     Json,
+    Overlap,
+    Scales,
+    Tiles,
+    TileSize,
     argument,
     check_folder,
+    chosen_views,
     number_option,
     option,
     prepare_backend,
@@ -69,12 +75,20 @@ def compare(
     agreement: Annotated[Optional[float], option(
         "Minimum share of the detections that both have, for bf16 and int8; then it decides.", panel=_LIMITS, min=0, max=1,
         show_default=_DECIDE)] = None,
+    tiles: Tiles = None,
+    tile_size: TileSize = None,
+    overlap: Overlap = None,
+    flip: Flip = False,
+    scales: Scales = None,
     worst: Annotated[int, option("Images to show that differ most.", min=0)] = 6,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Run two models on the same images and certify that they find the same; exit status 1 where they don't."""
+    views = chosen_views(tiles, tile_size, overlap, flip, scales)
     if try_normalizations:
+        if views:
+            raise CallError("--try-normalizations looks at whole images: leave out tiles, --flip and --scales")
         _refuse_for_one(b, data)
         _try_normalizations(a, data, split, format, image_folder, backend_a, suppress_a, gpus, as_json)
         return
@@ -91,8 +105,8 @@ def compare(
     from ssdzoo.measure.compare import Tolerance
     from ssdzoo.measure.evaluate import name_classes
 
-    left = open_side(a, backend_a, devices[0], weights_a, precision_a, mean_a, std_a, suppress=suppress_a)
-    right = open_side(b, backend_b, devices[1], weights_b, precision_b, mean_b, std_b, suppress=suppress_b)
+    left = open_side(a, backend_a, devices[0], weights_a, precision_a, mean_a, std_a, suppress=suppress_a, views=views)
+    right = open_side(b, backend_b, devices[1], weights_b, precision_b, mean_b, std_b, suppress=suppress_b, views=views)
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
     if data:
         with WorkProgress() as progress:

@@ -8,15 +8,21 @@ from ssdzoo.cli.options import (
     PARTS,
     Classes,
     Data,
+    Flip,
     Gpus,
     ImageFolder,
     Json,
     Mean,
     Model,
+    Overlap,
+    Scales,
     Std,
     Suppress,
+    Tiles,
+    TileSize,
     Weights,
     check_folder,
+    chosen_views,
     console,
     option,
     prepare_backend,
@@ -50,6 +56,11 @@ def evaluate(
     std: Std = None,
     classes: Classes = None,
     suppress: Suppress = None,
+    tiles: Tiles = None,
+    tile_size: TileSize = None,
+    overlap: Overlap = None,
+    flip: Flip = False,
+    scales: Scales = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -59,6 +70,7 @@ def evaluate(
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
+    views = chosen_views(tiles, tile_size, overlap, flip, scales)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import machine_summary, versions
@@ -66,7 +78,7 @@ def evaluate(
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    side = open_side(model, backend, devices, weights, precision, mean, std, classes, suppress)
+    side = open_side(model, backend, devices, weights, precision, mean, std, classes, suppress, views)
     detector = side.detector
     with WorkProgress() as progress:
         evaluation.name_classes(detector, data, data_format, progress)
@@ -75,7 +87,7 @@ def evaluate(
     said = describe(side)
     about = {
         "model": model, "data": str(data), "split": split, "runtime": said["runtime"], "model_files": said["files"],
-        "versions": versions(PACKAGES), "machine": machine_summary(),
+        "versions": versions(PACKAGES), "machine": machine_summary(), **({"views": said["views"]} if "views" in said else {}),
     }  # fmt: skip
     if out:
         out.mkdir(parents=True, exist_ok=True)  # before the work, not after it

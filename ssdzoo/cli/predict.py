@@ -9,16 +9,22 @@ import typer
 from ssdzoo.cli.options import (
     BACKEND,
     Classes,
+    Flip,
     Gpus,
     Json,
     Mean,
     Model,
+    Overlap,
     Precision,
+    Scales,
     Std,
     Suppress,
+    Tiles,
+    TileSize,
     Weights,
     argument,
     check_folder,
+    chosen_views,
     option,
     prepare_backend,
 )
@@ -51,6 +57,11 @@ def predict(
     std: Std = None,
     classes: Classes = None,
     suppress: Suppress = None,
+    tiles: Tiles = None,
+    tile_size: TileSize = None,
+    overlap: Overlap = None,
+    flip: Flip = False,
+    scales: Scales = None,
     gpus: Gpus = None,
     as_json: Json = False,
     jsonl: Annotated[Optional[Path], option(_JSONL, panel=_SCALE, show_default=False)] = None,
@@ -60,6 +71,7 @@ def predict(
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     _check(images, out, jsonl, resume, pictures, from_list)
+    views = chosen_views(tiles, tile_size, overlap, flip, scales)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.model_source import resolve
@@ -70,9 +82,9 @@ def predict(
     from ssdzoo.report.results_file import results_settings
 
     part = Shard.parse(shard) if shard is not None else None
-    detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress)
+    detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress, views)
     if jsonl is not None:
-        settings = results_settings(resolve(model, weights, mean, std, classes, suppress), score, part, precision)
+        settings = results_settings(resolve(model, weights, mean, std, classes, suppress), score, part, precision, views)
         with WorkProgress() as progress:
             _append(detector, list_names(images or [], from_list, part), jsonl, settings, resume, progress, as_json)
         return

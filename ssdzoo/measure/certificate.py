@@ -17,6 +17,8 @@ from ssdzoo.measure.evaluate import average_precision, detect_all, plain
 from ssdzoo.model_source import Numbers, resolve
 from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
+from ssdzoo.predict.multi_view import views_of, with_views
+from ssdzoo.predict.views import Views
 from ssdzoo.progress import Silent
 
 HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
@@ -98,10 +100,10 @@ class Certificate:
 
 def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
               precision: str = "f32", mean: Numbers | None = None, std: Numbers | None = None,
-              classes: Iterable[str] | None = None, suppress: str | None = None) -> Side:  # fmt: skip
+              classes: Iterable[str] | None = None, suppress: str | None = None, views: Views | None = None) -> Side:  # fmt: skip
     """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
     source = resolve(model, weights, mean, std, classes, suppress)
-    detector = open_source(source, backend, ctx, precision)
+    detector = with_views(open_source(source, backend, ctx, precision), views)
     made = detector.backend.file  # an ONNX file that was made of it
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
@@ -121,7 +123,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> C
     compare.check_classes(a.detector, b.detector)
     items, tolerance = trial.items(), trial.tolerance
     found = [list(detect_all(side.detector, items, (progress or Silent()).images, trial.records)) for side in (a, b)]
-    limits = (a.detector.preset.post_nms, b.detector.preset.post_nms)
+    limits = (a.detector.max_detections, b.detector.max_detections)
     matches = [compare.match_detections(x, y, trial.score, tolerance.score, limits) for x, y in zip(*found)]
     summary = {
         "a": describe(a), "b": describe(b), "images": len(items), "score": trial.score, "tolerance": asdict(tolerance),
@@ -170,4 +172,5 @@ def _difference(index: int, item: Image, match: compare.Match) -> dict:
 def describe(side: Side) -> dict:
     """For JSON: the model as the user named it, its runtime, and its files with their SHA-256."""
     files = [{"path": str(f), "sha256": file_hash(f)} for f in side.files]
-    return {"model": side.model, "runtime": side.detector.runtime, "files": files}
+    views = views_of(side.detector)
+    return {"model": side.model, "runtime": side.detector.runtime, **({"views": views} if views else {}), "files": files}

@@ -21,6 +21,7 @@ from ssdzoo.metrics.sizes import SIZES
 from ssdzoo.model_source import Numbers
 from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
+from ssdzoo.predict.views import Views
 from ssdzoo.progress import Silent
 from ssdzoo.suggest import did_you_mean
 
@@ -62,7 +63,8 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
              iou: float = 0.5, *, format: str | None = None, image_folder: str | Path | None = None,
              backend: str | None = None, weights: str | Path | None = None, ctx: Any = None,
              mean: Numbers | None = None, std: Numbers | None = None, classes: Iterable[str] | None = None,
-             suppress: str | None = None, progress: Silent | None = None) -> dict:  # fmt: skip
+             suppress: str | None = None, views: Views | None = None,
+             progress: Silent | None = None) -> dict:  # fmt: skip
     """Average precision of a model on a data set, in pixels of the original images.
 
     Args:
@@ -75,7 +77,7 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
         iou: minimum IoU of a hit; "coco" has its own.
         format: of the data: "voc", "coco", "yolo", "recordio", "csv", "labelme" or "sagemaker"; recognized by default.
         image_folder: of a path: where the images lie that the data name by paths or addresses.
-        backend, weights, ctx, mean, std, classes, suppress: of `ssdzoo.load`, where `model` is no Detector.
+        backend, weights, ctx, mean, std, classes, suppress, views: of `ssdzoo.load`, where `model` is no Detector.
         progress: shows the images: `ssdzoo.progress.Printed()` prints lines. By default nothing is shown.
 
     Returns:
@@ -92,7 +94,7 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     check_metric(metric)
     progress = progress or Silent()
     if isinstance(model, (str, Path)):
-        model = load(model, backend, ctx, weights, mean=mean, std=std, classes=classes, suppress=suppress)
+        model = load(model, backend, ctx, weights, mean=mean, std=std, classes=classes, suppress=suppress, views=views)
     if not isinstance(data, Dataset):
         name_classes(model, data, format, progress)
         data = load_dataset(data, split, model.names, format, image_folder, progress)
@@ -193,7 +195,7 @@ def evaluate_fully(detector: Detector, dataset: Dataset, metric: str = "voc07", 
 
 
 def _say_too_many(detector: Detector, dataset: Dataset, progress: Silent) -> None:
-    if crowded := too_many_objects(dataset.records, detector.preset.post_nms, "the model"):
+    if crowded := too_many_objects(dataset.records, detector.max_detections, "the model"):
         progress.say(f"  {crowded}: the others count as missed")
 
 

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -32,7 +33,7 @@ class Detector:
     Attributes:
         size: (H, W) of the network's input in pixels.
         names: of the classes.
-        preset, backend, batch_size: see below.
+        preset, backend, batch_size, takes_pixels: see below.
 
     Args:
         backend: runs the network; see `ssdzoo.predict.backends.protocol.Backend`. To find objects it need only be callable.
@@ -46,7 +47,12 @@ class Detector:
         self.size, self.names = preset.base_size, list(preset.classes or ())
         self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32)
         self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32)
-        self._takes_pixels = takes_pixels
+        self.takes_pixels = takes_pixels
+
+    @property
+    def max_detections(self) -> int:
+        """Maximum number of detections in an image; -1 where there is none."""
+        return self.preset.post_nms
 
     @property
     def runtime(self) -> str:
@@ -90,32 +96,10 @@ class Detector:
                 readers.shutdown(cancel_futures=True)
 
     def _read(self, items: Iterator, readers: ThreadPoolExecutor, ahead: int, on_error: OnError | None) -> Iterator[list]:
-        """Yields batches of prepared images, with that many in the making. This thread prepares the first one: where there is no
-        other, none competes with a runtime whose threads spin while they wait."""
-
-        def prepared(item: Image, result: Callable) -> list:
-            try:
-                return [result()]
-            except DataError as error:
-                if on_error is None:
-                    raise
-                on_error(item, error)
-                return []
-
-        def submit(count: int) -> list:
-            return [(item, readers.submit(self.prepare, item)) for item in islice(items, count)]
-
-        first = list(islice(items, 1))
-        waiting = deque(submit(ahead))
-        batch = [image for item in first for image in prepared(item, lambda: self.prepare(first[0]))]
-        while batch or waiting:
-            while waiting and len(batch) < self.batch_size:
-                item, future = waiting.popleft()
-                waiting.extend(submit(1))
-                batch += prepared(item, future.result)
-            if batch:
-                yield batch
-            batch = []
+        """Yields batches of prepared images, with that many in the making."""
+        prepared = read_ahead(items, self.prepare, readers, ahead, on_error)
+        while batch := list(islice(prepared, self.batch_size)):
+            yield batch
 
     def _fly(self, batches: Iterator[list], flying: int) -> Iterator[tuple]:
         """Yields (batch, outputs) in order, with that many batches in the network at once."""
@@ -137,9 +121,15 @@ class Detector:
         Raises:
             DataError: an image that cannot be read.
         """
-        image = item if isinstance(item, np.ndarray) else read_image(item)
+        image = as_pixels(item)
         pixels = eval_transform(image, self.size)
-        return image, pixels if self._takes_pixels else self._normalized(pixels)
+        return image, pixels if self.takes_pixels else self._normalized(pixels)
+
+    def at_size(self, size: tuple[int, int]) -> "Detector":
+        """The same with another size (H, W) of the network's input in pixels, which not every backend takes."""
+        other = Detector(self.backend, replace(self.preset, base_size=size), self.batch_size, self.takes_pixels)
+        other.names = self.names
+        return other
 
     def _normalized(self, pixels: np.ndarray) -> np.ndarray:
         # Plane by plane, which is 30 times as fast as a transposed view of them all.
@@ -174,6 +164,45 @@ class Detector:
         scale = np.array([width / self.size[1], height / self.size[0]] * 2, np.float32)
         corners = geometry.clip(boxes[keep] * scale, height, width)
         return Detections(corners, scores[keep], ids[keep].astype(np.int32), tuple(self.names))
+
+
+def as_pixels(item: Image) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 RGB of a path or an image.
+
+    Raises:
+        DataError: an image that cannot be read.
+    """
+    return item if isinstance(item, np.ndarray) else read_image(item)
+
+
+def read_ahead(items: Iterator, read: Callable, readers: ThreadPoolExecutor, ahead: int, on_error: OnError | None) -> Iterator:
+    """Yields what `read` makes of each of `items`, in order, with that many in the making. This thread reads the first one: where
+    there is no other, none competes with a runtime whose threads spin while they wait.
+
+    Args:
+        on_error: called with an item and its DataError; then it is left out. None raises the error.
+    """
+
+    def results(item: Image, result: Callable) -> list:
+        try:
+            return [result()]
+        except DataError as error:
+            if on_error is None:
+                raise
+            on_error(item, error)
+            return []
+
+    def submit(count: int) -> list:
+        return [(item, readers.submit(read, item)) for item in islice(items, count)]
+
+    first = list(islice(items, 1))
+    waiting = deque(submit(ahead))
+    for item in first:
+        yield from results(item, lambda: read(first[0]))
+    while waiting:
+        item, future = waiting.popleft()
+        waiting.extend(submit(1))
+        yield from results(item, future.result)
 
 
 def iter_images(images: Images) -> Iterator[Image]:

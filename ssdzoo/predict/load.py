@@ -11,14 +11,17 @@ from ssdzoo.model_source import ModelSource, Numbers, OnnxSource, SymbolSource, 
 from ssdzoo.predict.backends.onnxruntime import OnnxRuntimeBackend
 from ssdzoo.predict.backends.openvino import OpenVINOBackend, check_choices
 from ssdzoo.predict.detector import Detector
+from ssdzoo.predict.multi_view import with_views
 from ssdzoo.predict.onnx_cache import cached_onnx
+from ssdzoo.predict.views import Views
 
 log = logging.getLogger("ssdzoo")
 
 
 def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
          precision: str = "auto", mode: str = "latency", mean: Numbers | None = None, std: Numbers | None = None,
-         classes: Iterable[str] | None = None, suppress: str | None = None) -> Detector:  # fmt: skip
+         classes: Iterable[str] | None = None, suppress: str | None = None,
+         views: Views | None = None) -> Detector:  # fmt: skip
     """A Detector from anything that `ssdzoo.model_source.resolve` knows: a run folder, an exported model (GluonCV's too), an
     archive of one (SageMaker's `model.tar.gz`), an `.onnx`, a converted parameter file, or the name or table of a preset.
 
@@ -33,14 +36,16 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         mean, std: of RGB in 0..1, for an exported model that does not say them, such as those of mxnet-ssd; see `resolve`.
         classes: names of the classes of an exported model.
         suppress: "per-class" or "across": the boxes that the NMS of an exported model compares, in place of what it says itself.
+        views: tiles, scales and flips of each image to look at, besides the image; see `ssdzoo.predict.views.Views`.
 
     Raises:
-        CallError: `model` is none of these; an unknown backend, precision or mode, or one of another backend.
+        CallError: `model` is none of these; an unknown backend, precision or mode, or one of another backend; a scale of `views`
+            that the backend does not take.
         ExportError: a model that cannot be translated or is no ONNX file.
         SSDZooError: the backend's package is not installed; says which extra installs it.
         WeightsError: missing or wrong weights.
     """
-    return open_source(resolve(model, weights, mean, std, classes, suppress), backend, ctx, precision, mode)
+    return with_views(open_source(resolve(model, weights, mean, std, classes, suppress), backend, ctx, precision, mode), views)
 
 
 def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",

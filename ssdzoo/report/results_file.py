@@ -15,6 +15,7 @@ from ssdzoo.errors import CallError, DataError, SSDZooError
 from ssdzoo.files import open_file, write_text
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.sharding import Shard
+from ssdzoo.predict.views import Views
 from ssdzoo.quote import brief
 
 try:
@@ -25,16 +26,18 @@ except ImportError:  # Windows
 LONGEST_LINE = 1 << 26  # bytes
 
 
-def results_settings(source: ModelSource, score: float, shard: Shard | None = None, precision: str = "auto") -> dict[str, Any]:
+def results_settings(source: ModelSource, score: float, shard: Shard | None = None, precision: str = "auto",
+                     views: Views | None = None) -> dict[str, Any]:  # fmt: skip
     """What the results of a model depend on; see `ResultsFile`. Runtimes are not part of it: their answers are the same but for
     rounding.
 
     Args:
         source: the model.
-        score, shard, precision: as those of the prediction.
+        score, shard, precision, views: as those of the prediction.
     """
     digest = source.located().digest()[:16]
-    return {"model digest": digest, "score": score, "shard": None if shard is None else str(shard), "precision": precision}
+    settings = {"model digest": digest, "score": score, "shard": None if shard is None else str(shard), "precision": precision}
+    return {**settings, "views": views.to_dict()} if views else settings
 
 
 class ResultsFile:

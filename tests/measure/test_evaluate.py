@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ class Found:
 
     def __init__(self, *images, post_nms=100):
         self.names, self._images = NAMES, [Detections(*image, NAMES) for image in images]
-        self.preset = SimpleNamespace(post_nms=post_nms)
+        self.max_detections = post_nms
 
     def stream(self, images, score):
         assert score == 0 and len(images) == len(self._images)

@@ -21,6 +21,7 @@ from ssdzoo.export.symbol import export_model
 from ssdzoo.formats.onnx_metadata import read_metadata, read_onnx_preset
 from ssdzoo.predict.backends.openvino import split_model
 from ssdzoo.predict.detector import iter_images
+from ssdzoo.predict.views import Views
 from ssdzoo.preset import check_preset
 from ssdzoo.report.predictions import write_predictions
 from ssdzoo.zoo import find_preset
@@ -64,6 +65,21 @@ def test_same_detections(model, backend, models):
         return
     folder, expected = models
     assert_same(expected, ssdzoo.load(folder / model, backend=backend, precision="f32")(IMAGES, score=0.1))
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino", "torch"])
+def test_other_scales(backend, models):
+    """A fixed ONNX file has one input size. OpenVINO would run it on another one all the same, and find nothing."""
+    if backend != "onnxruntime":
+        pytest.importorskip(backend, reason=f"needs the extra {backend}")
+    folder, views = models[0], Views(scales=(0.8,))
+    if backend == "torch":
+        found = (ssdzoo.load(folder / "run", name, views=views)(IMAGES, score=0.1) for name in ("mxnet", backend))
+        assert_same(*found)
+        return
+    with pytest.raises(CallError, match=rf"a scale of 0\.8: {backend} .* can't run this model on 240x240 pixels"):
+        ssdzoo.load(folder / "pixels.onnx", backend, views=views)
+    assert len(ssdzoo.load(folder / "pixels.onnx", backend, views=Views(tiles=(2, 1)))(IMAGES[0], score=0.1)[0]) > 20
 
 
 SHARED = {

@@ -8,9 +8,10 @@ colors are changed in the small result. Images are (H, W, 3) uint8 RGB, boxes (M
 import cv2
 import numpy as np
 
+from ssdzoo import boxes as geometry
 from ssdzoo.data.loading.augment.colors import apply_colors, blur, grayscale
 from ssdzoo.data.loading.augment.draw import Drawn
-from ssdzoo.data.loading.augment.geometry import flip_boxes, mirror_boxes, move_boxes, rotate_boxes, rotation, turn_boxes
+from ssdzoo.data.loading.augment.geometry import flip_boxes, move_boxes, rotate_boxes, rotation, turn_boxes
 from ssdzoo.data.loading.augment.pixels import MEAN_PIXEL, cut, placed, warp
 
 
@@ -43,7 +44,7 @@ def render_view(image: np.ndarray, shape: tuple, boxes: np.ndarray, class_ids: n
         pixels = _straight(image, np.round(drawn.window * scale), frame, drawn, mean)
         boxes, keep = move_boxes(boxes, drawn.window, frame, drawn.min_visible)
     if drawn.mirrored:
-        pixels, boxes = cv2.flip(pixels, 1), mirror_boxes(boxes, frame[1])
+        pixels, boxes = cv2.flip(pixels, 1), geometry.mirror(boxes, frame[1])
     if drawn.flipped:
         pixels, boxes = cv2.flip(pixels, 0), flip_boxes(boxes, frame[0])
     if drawn.turns:

@@ -76,6 +76,9 @@ class OpenVINOBackend:
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
         """{output: array} of a batch; up to `in_flight` threads may call it at once."""
+        taken = self._parts[0].inputs[0].partial_shape
+        if not taken.compatible(self._openvino.PartialShape(list(images.shape))):  # OpenVINO would run it, and find nothing
+            raise ExportError(f"{self.file}: it takes images of shape {taken}, not {list(images.shape)}")
         requests = self._free.pop()
         try:
             given = [images]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ssdzoo.augmentation.table import Augmentation, Colors, Crop, Expand
-from ssdzoo.boxes import as_boxes, iou
+from ssdzoo.boxes import as_boxes, iou, mirror
 from ssdzoo.data.loading import transforms as T
 from ssdzoo.data.loading.augment import colors as C
 from ssdzoo.data.loading.augment import draw as D
@@ -24,7 +24,7 @@ def test_flip_maps_xmin_to_width_minus_xmax():
     mirrored, moved, _ = T.render_view(image, (2, 4), boxes, ids, D.Drawn(window, True, 1, {}), (2, 4))
     assert moved.tolist() == [[3, 0, 4, 2], [0, 0, 3, 1]]
     np.testing.assert_array_equal(mirrored[:, 0], image[:, 3])
-    assert G.mirror_boxes(moved, 4).tolist() == boxes.tolist()
+    assert mirror(moved, 4).tolist() == boxes.tolist()
 
 
 def test_a_crop_keeps_boxes_whose_center_is_inside_on_both_axes():

@@ -56,20 +56,13 @@ def rotate_boxes(boxes: np.ndarray, matrix: np.ndarray, size: tuple, min_visible
     return clipped[keep].astype(np.float32), keep
 
 
-def mirror_boxes(boxes: np.ndarray, width: int) -> np.ndarray:
-    """Boxes of an image whose left and right change places: the new xmin is width - xmax."""
-    mirrored = boxes.copy()
-    mirrored[:, 0], mirrored[:, 2] = width - boxes[:, 2], width - boxes[:, 0]
-    return mirrored
-
-
 def flip_boxes(boxes: np.ndarray, height: int) -> np.ndarray:
     """Boxes of an image whose top and bottom change places: the new ymin is height - ymax."""
-    return mirror_boxes(boxes[:, [1, 0, 3, 2]], height)[:, [1, 0, 3, 2]]
+    return geometry.mirror(boxes[:, [1, 0, 3, 2]], height)[:, [1, 0, 3, 2]]
 
 
 def turn_boxes(boxes: np.ndarray, turns: int, size: tuple) -> np.ndarray:
     """Boxes of an image of `size` (height, width) that is turned counterclockwise by 90 degrees `turns` times."""
     for _ in range(turns):
-        boxes, size = mirror_boxes(boxes, size[1])[:, [1, 0, 3, 2]], size[::-1]
+        boxes, size = geometry.mirror(boxes, size[1])[:, [1, 0, 3, 2]], size[::-1]
     return boxes
