@@ -102,12 +102,14 @@ class ResultsFile:
             self.failed.add(result["image"])
 
     def _open(self, resume: bool) -> Any:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if resume and self.path.exists() and not stat.S_ISREG(self.path.stat().st_mode):
+            raise CallError(f"{self.path} is not a file: choose another jsonl=")
         try:
-            if resume and self.path.exists() and not stat.S_ISREG(self.path.stat().st_mode):
-                raise CallError(f"{self.path} is not a file: choose another jsonl=")
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             return open(self.path, "ab" if resume else "xb")
-        except FileExistsError:
+        except FileExistsError as error:
+            if error.filename != str(self.path):  # a file where its folder should be
+                raise
             raise CallError(f"{self.path} is there already: continue it with resume=True, or choose another jsonl=") from None
         except ValueError:
             raise CallError(f"{brief(str(self.path))}: no file can have this name: choose another jsonl=") from None

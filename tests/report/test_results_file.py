@@ -94,7 +94,12 @@ def test_what_may_not_be_continued(folder, tmp_path, monkeypatch):  # noqa: F811
     refused("was written with tiles None, not '2x2': continue it with the same", settings={**SETTINGS, "tiles": "2x2"})
     refused("was written with score 0.5, not None", settings={"model digest": "1234"})
     refused(r"holds other images, such as .*/a\.jpg, and not other/b\.jpg: name them as before", names=["other/b.jpg"])
-    refused("is not a file", path=Path("/dev/null"))
+    with pytest.raises(CallError, match="/dev/null is not a file"):
+        append(names, "/dev/null", resume=True)
+    with pytest.raises(CallError, match="no file can have this name: choose another jsonl="):
+        append(names, tmp_path / "x\0.jsonl")
+    with pytest.raises(FileExistsError):
+        append(names, path / "x.jsonl")
     with ResultsFile(path, SETTINGS, resume=True):
         refused("another process is writing")
     (tmp_path / "out.jsonl.settings.json").write_text("{")
@@ -117,6 +122,16 @@ def test_a_full_disk(folder, tmp_path):  # noqa: F811
             append_predictions(Detector(OneBox(), PRESET), list_names([folder]), file, 0.5)
         assert error.value.__cause__.errno == errno.ENOSPC
         usual.close()
+
+
+def test_ctrl_c_says_how_to_go_on(folder, tmp_path):  # noqa: F811
+    class Stopped(OneBox):
+        def __call__(self, batch):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match=r"out\.jsonl is kept: continue it with resume=True"):
+        append([folder / "b.jpg"], tmp_path / "out.jsonl", detector=Detector(Stopped(), PRESET))
+    assert append([folder / "b.jpg"], tmp_path / "out.jsonl", resume=True)[:3] == (1, 1, 0)
 
 
 def test_other_file_systems(folder, tmp_path):  # noqa: F811
