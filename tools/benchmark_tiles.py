@@ -1,7 +1,7 @@
-"""What tiles, flips and scales gain: python tools/benchmark_tiles.py MODEL DATA [--split test] [--backend mxnet] [--out DIR]
+"""What tiles, flips and scales gain: python tools/benchmark_tiles.py MODEL DATA [--split test] [--metric voc07] [--out DIR]
 
 Joins each 4 images of a data set into one of twice the width and height, in which every object is half as large to the network,
-and prints the mAP (voc07) of a model on the images and on the mosaics, with and without tiles, flips and scales.
+and prints the mAP of a model on the images and on the mosaics, with and without tiles, flips and scales.
 """
 
 import argparse
@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("data")
     parser.add_argument("--split", default="test")
+    parser.add_argument("--metric", default="voc07")
     parser.add_argument("--backend")
     parser.add_argument("--out", type=Path, help="keep the mosaics in this folder")
     given = parser.parse_args()
@@ -79,13 +80,13 @@ def main() -> None:
         mosaics = load_dataset(write_mosaics(list(images.records), images.names, folder), "all", detector.names)
         for what, data, chosen in (("image", images, ON_IMAGES), ("mosaic", mosaics, ON_MOSAICS)):
             for views in chosen:
-                report(what, detector, data, views)
+                report(what, detector, data, views, given.metric)
 
 
-def report(what: str, detector: ssdzoo.Detector, data: Dataset, views: Views) -> None:
+def report(what: str, detector: ssdzoo.Detector, data: Dataset, views: Views, metric: str = "voc07") -> None:
     started = time.perf_counter()
     try:
-        value = evaluate(MultiViewDetector(detector, views), data)
+        value = evaluate(MultiViewDetector(detector, views), data, metric=metric)
     except SSDZooError as error:
         print(f"{what:8}{views.to_dict()}  {error}")
         return
