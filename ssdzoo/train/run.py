@@ -6,6 +6,8 @@ heads.json    the symbol of the head outputs, of a training with torch: the run 
 best.params   weights of the best epoch by mAP (of the last epoch where there is no validation split)
 last/         weights, optimizer, moving average and progress; `state.json` is written last and names the others
 metrics.csv   one row per epoch
+report.html   its curves, the settings and the versions; see `ssdzoo.train.run_report`
+loggers.json  ids of the run in MLflow and W&B, where it is logged there
 failed/       a step whose loss was not finite, if there was one; see `ssdzoo.train.failed_step`
 """
 
@@ -70,7 +72,7 @@ class Run:
         run.arguments()
         for part in (run.folder, run._last):
             for path in part.glob(".*.*.*"):
-                if path.suffix in (".params", ".states", ".ema", ".json", ".csv", ".toml", ".npz"):
+                if path.suffix in (".params", ".states", ".ema", ".json", ".csv", ".toml", ".npz", ".html"):
                     path.unlink()
         return run
 
