@@ -33,7 +33,7 @@ from ssdzoo.train.auto_rules import (
     look_at,
     model_name,
 )
-from ssdzoo.train.auto_timing import Timing, choose_epochs, epoch_count, time_training
+from ssdzoo.train.auto_timing import FEW_EPOCHS, Timing, choose_epochs, epoch_count, time_training
 from ssdzoo.train.auto_weights import fitting_presets, start_weights
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
@@ -165,32 +165,37 @@ class _Plan:
         smallest = candidates[-1]
         self._settle(choose_batch_size(self.look, training_bytes(smallest), self._memory()))
         timing = self._time(smallest)
-        tried = []
-        for preset in candidates:
-            ratio = find_cost(replace(preset, classes=None)).macs / find_cost(replace(smallest, classes=None)).macs
-            guess = replace(timing, image=timing.image * ratio)
-            epochs = epoch_count(guess, self.left, self.look.images, len(self.data.val or ()))
-            if epochs < ENOUGH_EPOCHS and preset is not smallest:
-                tried.append(f"{preset.backbone} would have about {counted(epochs, 'epoch')}")
-                continue
+        epochs = {preset.backbone: self._epochs(timing, smallest, preset) for preset in candidates}
+        why_not = {name: f"{name} would have about {counted(n, 'epoch')}" for name, n in epochs.items() if n < ENOUGH_EPOCHS}
+        first = [preset for preset in candidates if preset.backbone not in why_not or preset is smallest]
+        # Few epochs from trained weights are better than many from random ones.
+        second = [preset for preset in candidates[::-1] if preset not in first and epochs[preset.backbone] >= FEW_EPOCHS]
+        for preset in first + second:
             try:
                 story = start_weights(preset, self.arguments.base_weights)
             except WeightsError as error:
-                self.progress.say(f"  no weights of {preset.backbone}: {str(error).splitlines()[0].removesuffix(':')}")
-                tried.append(f"there are no weights of {preset.backbone}")
+                why_not[preset.backbone] = f"there are no weights of {preset.backbone}"
+                for line in str(error).splitlines()[:-1]:
+                    self.progress.say(f"  {line}")
                 continue
-            return self._take(preset, shape, tried, story)
+            return self._take(preset, candidates, shape.reason, why_not, story)
         self.chosen["base_weights"] = RANDOM
         self.arguments = replace(self.arguments, base_weights=Path(RANDOM))
         self.progress.say(
             f"  base_weights={RANDOM}: no backbone has weights on this machine, and none could be downloaded; a file with them "
             "(base_weights=) gives a much better model in the same time"
         )
-        return self._take(smallest, shape, tried, "random weights")
+        return self._take(smallest, candidates, shape.reason, why_not, "random weights")
 
-    def _take(self, preset: Preset, shape: Choice, tried: list, story: str) -> Preset:
-        why = "; ".join([shape.reason, *tried, story])
-        self.say(Choice("model", preset.name, why))
+    def _epochs(self, timing: Timing, smallest: Preset, preset: Preset) -> int:
+        """About how many epochs a preset would have, by its multiply-accumulates and the time of the smallest one."""
+        costs = [find_cost(replace(each, classes=None)).macs for each in (preset, smallest)]
+        guess = replace(timing, image=timing.image * costs[0] / costs[1])
+        return epoch_count(guess, self.left, self.look.images, len(self.data.val or ()))
+
+    def _take(self, preset: Preset, candidates: list, reason: str, why_not: dict, story: str) -> Preset:
+        better = [why_not[each.backbone] for each in candidates[: candidates.index(preset)] if each.backbone in why_not]
+        self.say(Choice("model", preset.name, "; ".join([reason, *better, story])))
         return preset
 
     def _preset(self, backbone: str, size: int, stride: int) -> Preset:

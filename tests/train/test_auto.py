@@ -108,7 +108,19 @@ def test_a_larger_backbone_where_there_is_time(data, tmp_path, monkeypatch, time
     assert read_preset(chosen["model"]).backbone == "mobilenet1.0" and timed[-1] == "ssd_300_mobilenet1.0_s8_custom"
     chosen, lines = plan(data, tmp_path / "little", minutes=1)
     assert read_preset(chosen["model"]).backbone == "mobilenet0.25"
-    assert any("mobilenet1.0 would have about" in line for line in lines)
+    assert any("mobilenet1.0 would have about" in line and "backbone of mobilenet0.25" in line for line in lines)
+
+
+def test_few_epochs_from_weights_before_many_from_random_ones(data, tmp_path, monkeypatch, timed):
+    def start(preset, which):
+        if preset.backbone != "mobilenet0.5":
+            raise WeightsError(f"no weights of {preset.backbone}:\n  a server: not found\nname a file")
+        return "weights"
+
+    monkeypatch.setattr("ssdzoo.train.auto.start_weights", start)
+    chosen, lines = plan(data, tmp_path / "run", minutes=1.2)
+    assert read_preset(chosen["model"]).backbone == "mobilenet0.5" and "base_weights" not in chosen
+    assert [line for line in lines if "a server" in line] == ["    a server: not found"]  # of mobilenet0.25, asked first
 
 
 @pytest.mark.parametrize(
