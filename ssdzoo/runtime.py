@@ -19,7 +19,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.free_cores import FreeCores
-from ssdzoo.machine import Card, captured_stderr, cores, nvidia_cards, package_version
+from ssdzoo.machine import Card, captured_stderr, cores, package_version, visible_cards
 
 # Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
 _NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
@@ -243,7 +243,7 @@ def gpu_numbers(gpus: str) -> list[int]:
 def too_new(numbers: Iterable[int]) -> Card | None:
     """The first of these GPUs that mxnet has no code for; None where there is none, or no driver that says it."""
     try:
-        cards = nvidia_cards() or []
+        cards = visible_cards() or []
     except SSDZooError:
         return None
     return next((card for card in cards if card.index in set(numbers) and card.capability > MAX_CAPABILITY), None)

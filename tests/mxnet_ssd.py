@@ -1,14 +1,17 @@
 """Models as mxnet-ssd and SageMaker save them: the graph of the training or of the deployment, of mxnet's own operators."""
 
 import json
+import os
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
 
 from ssdzoo.runtime import mxnet
+from tests.mxnet_ssd_backbones import BACKBONES
 
 mx = mxnet()
 RATIOS = [(1, 2, 0.5), *[(1, 2, 0.5, 3, 1 / 3)] * 3, (1, 2, 0.5), (1, 2, 0.5)]
@@ -100,9 +103,15 @@ class Model:
         if "label" in self.symbol.list_arguments():
             given["label"] = mx.nd.ones((1, 2, 5)) * -1
         auxiliary = {n.removeprefix("aux:"): a for n, a in self.arrays.items() if n.startswith("aux:")}
-        rows = self.symbol.bind(mx.cpu(), given, aux_states=auxiliary, grad_req="null").forward(is_train=False)[-1].asnumpy()[0]
+        rows = _bind(self.symbol, given, auxiliary).forward(is_train=False)[-1].asnumpy()[0]
         rows = rows[rows[:, 0] >= 0]
         return rows[np.argsort(-rows[:, 1], kind="stable")]
+
+
+def _bind(symbol, given: dict, auxiliary: dict):
+    """Without MKL-DNN's fusions, which fail on depthwise convolutions before norms."""
+    with mock.patch.dict(os.environ, {"MXNET_SUBGRAPH_BACKEND": "NONE"}):
+        return symbol.bind(mx.cpu(), given, aux_states=auxiliary, grad_req="null")
 
 
 def pack(folder: Path, archive: Path, prefix: str = "") -> Path:
@@ -125,7 +134,7 @@ def build(network: str, size: int, classes: int = 3, training: bool = True, divi
     """A model with random parameters that find objects all over an image.
 
     Args:
-        network: "vgg16_reduced", or "resnet50".
+        network: "vgg16_reduced", "resnet50", or one of `mxnet_ssd_backbones`.
         divisor: of the numbers of channels.
         mean: of the pixels that it takes.
         calibrated: False leaves out what takes time, so that nothing is found.
@@ -139,8 +148,9 @@ def _symbol(network, size, classes, training, divisor, force_suppress):
     data, wide = mx.sym.var("data"), network == "vgg16_reduced" and size >= 448
     sizes, ratios = (SIZES_512, RATIOS_512) if wide else (SIZES, RATIOS)
     steps = None
-    if network == "resnet50":
-        maps = _more_maps(resnet50(data, divisor), (512, 256, 256, 128), (2, 2, 2, 2), (1, 1, 1, 1), divisor)
+    if network != "vgg16_reduced":
+        backbone = BACKBONES.get(network, resnet50)
+        maps = _more_maps(backbone(data, divisor), (512, 256, 256, 128), (2, 2, 2, 2), (1, 1, 1, 1), divisor)
     elif wide:
         steps = [step / 512 for step in (8, 16, 32, 64, 128, 256, 512)] if size == 512 else None
         maps = _more_maps(vgg16_reduced(data, divisor), (512, 256, 256, 256, 256), (2, 2, 2, 2, 1), (1,) * 5, divisor)
@@ -205,7 +215,7 @@ def _parameters(symbol, heads, size, classes, mean) -> dict:
     outputs = [f"{name}_{what}_pred_conv" for name in heads for what in ("loc", "cls")]
     internals = symbol.get_internals()
     before = mx.sym.Group([internals[f"{name}_output"] for name in outputs])
-    bound = before.bind(mx.cpu(), {**given, "data": mx.nd.array(batch)}, aux_states=auxiliary, grad_req="null")
+    bound = _bind(before, {**given, "data": mx.nd.array(batch)}, auxiliary)
     bound.forward(is_train=True)[0].wait_to_read()  # the running statistics
     for name, found in zip(outputs, bound.forward(is_train=False)):
         found = found.asnumpy()

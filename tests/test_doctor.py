@@ -90,6 +90,20 @@ def test_gpus_that_mxnet_cannot_use(nvidia_smi, monkeypatch):
     assert runtime.runs_on("0") and not runtime.runs_on("1") and not runtime.runs_on("0,1")
 
 
+def test_numbers_are_those_that_cuda_gives(nvidia_smi, monkeypatch):
+    """By the place on the bus, as nvidia-smi counts, and with CUDA_VISIBLE_DEVICES among those that it lists."""
+    nvidia_smi(ADA + HOPPER)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    monkeypatch.setattr(runtime, "package_version", {"mxnet-cu117": "1.9.1"}.get)
+    for listed, new in ((None, [1]), ("1", [0]), ("1,0", [0]), ("0", []), ("", []), ("GPU-8f2e", [])):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", listed) if listed is not None else None
+        found = [n for n in range(2) if runtime.too_new([n])]
+        assert found == new and os.environ["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID", listed
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")  # the user's own: which one is 0 is not known
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    assert runtime.too_new([0, 1]) is None and os.environ["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
+
+
 def test_auto_is_torch_on_gpus_that_mxnet_cannot_use(nvidia_smi, monkeypatch):
     nvidia_smi(HOPPER)
     monkeypatch.setattr(devices, "installed_backends", lambda: ["openvino", "mxnet", "torch"])

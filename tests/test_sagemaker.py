@@ -11,6 +11,7 @@ pytest.importorskip("onnx", reason="needs the extra onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra onnx")
 
 import ssdzoo
+from ssdzoo.data.images import encode_image
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.measure.normalizations import NORMALIZATIONS, try_normalizations, verdict
 from ssdzoo.model_source import installed_backends, resolve
@@ -314,6 +315,30 @@ def test_every_command(models, data, tmp_path):
     _, errors = command("convert", archive, tmp_path / "new.params", *normalized, status=1)
     assert "can be converted, and this one looks like a pre-activation ResNet-50" in errors
     assert not (tmp_path / "new.params").exists()
+
+
+def test_serve(models, monkeypatch):
+    """`ssdzoo serve` with the options of `predict`: what its routes answer is what `predict` finds."""
+    client = pytest.importorskip("starlette.testclient", reason="needs the extra serve").TestClient
+    from ssdzoo.serve import server
+    from ssdzoo.serve.app import make_app
+
+    archive, _ = models("resnet50", True, False)
+    served = []
+    monkeypatch.setattr(server, "run", lambda service, socket: (served.append(service), socket.close()))
+    given = "--mean", "123,117,104", "--std", "1", "--classes", "red,green,blue", "--suppress", "across"
+    command("serve", archive, "--port", "0", "--backend", "mxnet", *given)
+    body = encode_image(PHOTOS[0], ".png")
+    with client(make_app(served[0])) as opened:
+        assert opened.get("/model").json()["classes"] == ["red", "green", "blue"]
+        answer = opened.post("/predict?score=0.1", content=body).json()[0]["detections"]
+        rows = opened.post("/invocations", content=body, headers={"content-type": "image/png"}).json()["prediction"]
+    found = ssdzoo.load(archive, mean=MEAN, std=1, classes=["red", "green", "blue"], suppress="across")(PHOTOS[0], 0.1)[0]
+    assert [each["class"] for each in answer] == found.labels and len(found) > 50 and len(rows) == 100
+    np.testing.assert_allclose([each["box"] for each in answer], found.boxes, atol=0.01)
+    np.testing.assert_allclose(np.array(rows)[: len(found), 2:] * ([WIDTH, HEIGHT] * 2), found.boxes, atol=0.01)
+    _, errors = command("serve", archive, "--port", "0", status=2)
+    assert "give --mean and --std" in errors and served[1:] == []
 
 
 @pytest.mark.long

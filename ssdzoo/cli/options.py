@@ -53,7 +53,7 @@ _MEAN = (
     "123,117,104."
 )
 _STD = "Standard deviation that the pixels less the mean are divided by, in the same unit; 1 for none, of pixels 0..255."
-_SUPPRESS = "Boxes that NMS compares, whatever an exported model says: per-class, those of one class, or across, of all classes."
+_SUPPRESS = "Boxes that NMS compares, whatever the model says: per-class, those of one class, or across, of all classes."
 
 
 def numbers(text: str) -> tuple:

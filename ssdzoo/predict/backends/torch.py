@@ -13,7 +13,7 @@ from ssdzoo.errors import CallError, ExportError, SSDZooError
 from ssdzoo.export.rule import rule_of
 from ssdzoo.export.torch.detection import find_objects
 from ssdzoo.formats.detection_rule import DetectionRule
-from ssdzoo.machine import cores
+from ssdzoo.machine import cores, count_as_driver
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.backends.protocol import HeadOutputs
 from ssdzoo.quote import short
@@ -132,6 +132,7 @@ def torch_device(ctx: Any = None) -> torch.device:
     except (RuntimeError, TypeError):
         raise CallError(f"ctx={first!r}: expected a device of torch, such as cpu or cuda:0") from None
     if device.type == "cuda":
+        count_as_driver()
         _check_cuda(device)
     return device
 

@@ -50,8 +50,8 @@ def import_mxnet_ssd(graph: SymbolGraph, arrays: dict, preset: Preset, params: s
     """
     if not {"conv4_3_weight", "relu4_3_scale"} <= arrays.keys():
         raise WeightsError(
-            f"{params}: only mxnet-ssd's SSD on VGG-16 can be converted, and this one looks like {_looks_like(arrays)}. It runs "
-            "and is exported as it is; to train further, start again from a preset"
+            f"{params}: only mxnet-ssd's SSD on VGG-16 can be converted, and this one looks like {_looks_like(arrays)}. It runs, "
+            "is exported, and with engine=torch is trained further as it is"
         )
     height, width = preset.base_size
     if height != width or height not in _FIRST_MAPS:
