@@ -28,7 +28,7 @@ def test_a_table_starts_from_its_base():
     assert found.crop == Crop(0.3) and found.mirror == Mirror(0) and found.blur == Blur(1, (0.5, 1.5))
     assert found.rotate == Rotate(0.5, (-5, 5), 0.3)
     assert augmentation_of({"mirror": 1}, "here") == Augmentation(mirror=Mirror(1))
-    assert augmentation_of({}, "here") == Augmentation()
+    assert augmentation_of({}, "here") == Augmentation() == augmentation_of({"blur": {"probability": 0, "sigma": [1, 2]}}, "here")
 
 
 def test_plain_values_and_back():

@@ -23,6 +23,10 @@ ROW = {
     "classes": ["a", "b"], "anchor_generator": "ssd", "predictor_kernel": 3, "min_depth": 16, "reduce_ratio": 1.0,
     "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225], "nms_thresh": 0.45, "nms_topk": 400, "post_nms": 100,
     "class_loss": "ohem", "shared_predictors": False, "separable": True, "dilation": 6,
+    "augment": {
+        "base": "light", "mosaic": 0.5, "rotate": {"probability": 0.5, "degrees": [-5, 5], "min_visible": 0.3},
+        "crop": {"probability": 1, "min_iou": [0.1, 0.5]},
+    },
 }  # fmt: skip
 _TEXTS = (
     "x = " + "[" * 20_000, "x = " + "9" * 5_000, "a." * 5_000 + "a = 1", "[" * 5_000, "x = " + "{a=" * 5_000, "\0", "\ufeff",

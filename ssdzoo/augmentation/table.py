@@ -193,7 +193,7 @@ def _operation(kind: type[Operation], name: str, value: Any, where: str) -> Oper
     if "probability" not in values:
         raise CallError(f"{where}: {name} has no probability; expected one from 0 to 1")
     given_values: dict[str, Any] = {key: tuple(given) if isinstance(given, list) else given for key, given in values.items()}
-    return kind(**given_values)
+    return kind(**given_values) if values["probability"] else kind()  # all that are not made are equal
 
 
 def _shown(value: Any) -> str:
