@@ -18,7 +18,7 @@ LAYERS = (
     "formats metrics anchors",
     "exported_files",
     "zoo",
-    "data.image_header data.images data.video data.record data.index",
+    "data.image_header data.image_source data.images data.video data.record data.index",
     "data.formats",
     "data.reading",
     "data",  # what the package itself offers
