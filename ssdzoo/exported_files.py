@@ -13,7 +13,8 @@ from ssdzoo.formats.detection_graph import read_detection
 from ssdzoo.formats.model_archive import SUFFIXES, ModelArchive, is_archive, list_archive
 from ssdzoo.formats.params_file import read_params, read_stream, strip_prefix
 from ssdzoo.formats.symbol_file import SymbolGraph
-from ssdzoo.preset import check_fields, read_fields
+from ssdzoo.preset import read_fields
+from ssdzoo.preset_fields import check_fields
 from ssdzoo.quote import brief
 
 HEADS = "heads.json"  # of a run of the torch engine: the symbol of its head outputs

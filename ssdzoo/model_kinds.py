@@ -1,6 +1,5 @@
 """The kinds of models that a user may name, and what each reads from its files."""
 
-import hashlib
 import os
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,77 +10,18 @@ from ssdzoo.anchors.levels import Level
 from ssdzoo.class_names import numbered_names
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.exported_files import HEADS, ExportedFiles
-from ssdzoo.files import file_hash
 from ssdzoo.formats.detection_graph import suppression, with_suppression
 from ssdzoo.formats.graph_input import GraphInput, input_of
 from ssdzoo.formats.onnx_metadata import read_onnx_preset
 from ssdzoo.formats.symbol_file import SymbolGraph
-from ssdzoo.formats.weights_file import open_weights
+from ssdzoo.model_files import ModelFiles
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.symbol_preset import infer_preset
 from ssdzoo.weights.converted import find_detector
 
 
-class _Source:
-    """What all kinds of models share. Each has, besides:
-
-    Attributes:
-        model: str, as the user named it.
-        name: str, what files that are made from it are called.
-        preset: Preset, with the classes, and the mean and std of the input.
-        files: list of the files that it is read from, the weights first.
-    """
-
-    model: str
-
-    @property
-    def files(self) -> list[Path]:
-        raise NotImplementedError
-
-    @property
-    def has_weights(self) -> bool:
-        return True
-
-    def located(self) -> Any:
-        """The same with the files of its weights, where a preset's published ones are still to be found. Weights of another
-        project bring the mean and std of their pixels with them.
-
-        Raises:
-            WeightsError: there are none.
-        """
-        return self
-
-    def network(self, ctx: Any = None) -> Any:
-        """The SSD with its weights on `ctx`, hybridized, for pixels of the preset's mean and std.
-
-        Raises:
-            CallError: an exported model, which holds a graph and no network.
-            WeightsError: missing or wrong weights.
-        """
-        raise self._no_network()
-
-    def levels(self) -> list[Level]:
-        """The anchors of each feature map: those of the weights, or else those of the preset.
-
-        Raises:
-            CallError, WeightsError: as `network`.
-        """
-        raise self._no_network()
-
-    def _no_network(self) -> CallError:
-        return CallError(f"{self.model} is an exported model: name the run, the table or the preset that it was made from")
-
-    def digest(self, *more: str) -> str:
-        """SHA-256, hexadecimal, of the contents of its files and of `more`."""
-        digest = hashlib.sha256("\n".join(more).encode())
-        for file in self.files:
-            open_weights(file).close()  # before a file without an end, or of 40 GB, is read for its hash
-            digest.update(bytes.fromhex(file_hash(file)))
-        return digest.hexdigest()
-
-
 @dataclass(frozen=True)
-class NetworkSource(_Source):
+class NetworkSource(ModelFiles):
     """A preset, a table, a run folder, or a converted parameter file with its table: a network that can be built.
 
     Attributes:
@@ -159,7 +99,7 @@ class NetworkSource(_Source):
 
 
 @dataclass(frozen=True)
-class SymbolSource(_Source):
+class SymbolSource(ModelFiles):
     """An exported model: `NAME-symbol.json` with `NAME-0000.params`, in a folder or in an archive. A sidecar, a list of classes,
     and SageMaker's hyperparameters may say more of it.
 
@@ -278,7 +218,7 @@ class SymbolSource(_Source):
 
 
 @dataclass(frozen=True)
-class OnnxSource(_Source):
+class OnnxSource(ModelFiles):
     """An ONNX file of ssdzoo's export.
 
     Attributes:

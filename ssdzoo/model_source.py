@@ -11,7 +11,8 @@ from ssdzoo.errors import CallError
 from ssdzoo.exported_files import HEADS, ExportedFiles, find_exported
 from ssdzoo.formats.detection_graph import check_suppress
 from ssdzoo.model_kinds import ModelSource, NetworkSource, OnnxSource, SymbolSource
-from ssdzoo.preset import EXPORTED, check_fields, read_preset
+from ssdzoo.preset import EXPORTED, read_preset
+from ssdzoo.preset_fields import check_fields
 from ssdzoo.toml_file import read_toml
 from ssdzoo.weights.file_classes import find_params, known_classes
 from ssdzoo.zoo import find_preset, list_models

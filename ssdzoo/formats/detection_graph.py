@@ -6,7 +6,7 @@ from pathlib import Path
 from ssdzoo.errors import CallError
 from ssdzoo.formats.graph_input import BOX_NMS, NMS_OPERATORS
 from ssdzoo.formats.symbol_file import KINDS, Node, SymbolGraph, read_symbol
-from ssdzoo.preset import SUPPRESS
+from ssdzoo.preset_fields import SUPPRESS
 
 _SOFTMAX_WITH_LABELS = ("SoftmaxOutput", "Softmax")
 _GIVES_ITS_INPUT = ("MakeLoss", "make_loss", "BlockGrad", "stop_gradient")  # in a prediction

@@ -10,7 +10,8 @@ from ssdzoo.errors import CallError, ExportError
 from ssdzoo.files import open_file
 from ssdzoo.formats.graph_input import GraphInput
 from ssdzoo.machine import import_package
-from ssdzoo.preset import Preset, check_fields, is_real
+from ssdzoo.preset import Preset
+from ssdzoo.preset_fields import check_fields, is_real
 from ssdzoo.quote import brief, short
 
 _MOST_BYTES = 1 << 31  # of a file; protobuf can't hold more
