@@ -32,7 +32,7 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         mode: of openvino: "latency", or "throughput": several batches at once.
         mean, std: of RGB in 0..1, for an exported model that does not say them, such as those of mxnet-ssd; see `resolve`.
         classes: names of the classes of an exported model.
-        suppress: "per-class" or "across": the boxes that NMS compares, in place of what the model says itself; not for an `.onnx`.
+        suppress: "per-class" or "across": the boxes that NMS compares, in place of what the model says; not of an `.onnx`.
 
     Raises:
         CallError: `model` is none of these; an unknown backend, precision or mode, or one of another backend.
