@@ -68,6 +68,7 @@ def test_small_inputs(name):
     check(name, SMALL[name], 4)
 
 
+@pytest.mark.long
 def test_vgg():
     """In prediction; it has no norms, so training is nothing else."""
     net, images = network("ssd_300_vgg16_atrous_custom"), noise(1, (260, 260))
