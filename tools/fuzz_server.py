@@ -6,10 +6,11 @@ scans, nested JSON). The server is a real one, in a thread of the process that r
 network. Whole requests are answered, never with 500, and with messages that can be shown; a good image is answered as before
 after every 50 inputs, and memory does not grow.
 
-10,000 inputs: nothing was found.
+10,000 inputs, and 20,000 of seed 901: nothing was found.
 """
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -204,7 +205,8 @@ def exchange(sent: bytes, how: str, at: int) -> bytes:
             if how == "cut":
                 return b""
             if how == "half":
-                connection.shutdown(socket.SHUT_WR)
+                with contextlib.suppress(OSError):  # the server has refused the head, and is gone
+                    connection.shutdown(socket.SHUT_WR)
             if how == "slow":
                 time.sleep(0.02)
                 connection.sendall(sent[at : at + 5])
