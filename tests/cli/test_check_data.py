@@ -5,6 +5,7 @@ import json
 import cv2
 import pytest
 
+from ssdzoo import get_model
 from tests.command import ssdzoo
 from tests.data.formats.exported import write_files
 from tests.data.formats.voc_folder import write_voc, xml
@@ -68,6 +69,20 @@ def test_the_next_command_fits_the_data(tmp_path):
         last = ssdzoo("check-data", root, "--workers", 1)[0].splitlines()[-1]
         assert last == f"next: ssdzoo train {model} '{root}' --out runs/{names[0]}{flip}"
         assert "next:" not in ssdzoo("check-data", root, "--workers", 1, "--split", "train")[0]
+
+
+def test_the_next_command_of_a_run_and_without_a_train_split(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.toml").write_text(TABLE + 'classes = ["cat"]\n')
+    net = get_model(run / "model.toml")
+    net.initialize()
+    net.save_parameters(str(run / "best.params"))
+    root = write_voc(tmp_path / "d", {f"i{n}": xml([CAT]) for n in range(9)}, {})
+    found = json.loads(ssdzoo("check-data", root, "--workers", 1, "--model", run, "--json")[0])
+    assert found["next"] == f"ssdzoo train {run}/model.toml {root} --out runs/d --weights {run}"
+    root = write_voc(tmp_path / "e", {"a": xml([CAT])}, {"test": ["a"]})
+    assert json.loads(ssdzoo("check-data", root, "--workers", 1, "--json")[0])["next"] is None
 
 
 @pytest.mark.parametrize(
