@@ -64,7 +64,7 @@ def test_blood_cells_with_anchors_and_a_picture(tmp_path):
 
 def test_the_next_command_fits_the_data(tmp_path):
     boxes = {"b": ("b", 11, 21, 31, 41), "7": ("7", 41, 21, 61, 44), "bar": ("bar", 1, 35, 98, 40)}
-    for names, model, flip in ((["b", "7"], "ssd_300_mobilenet0.25_custom", " --flip none"), (["bar"], "auto", "")):
+    for names, model, flip in ((["b", "7"], "ssd_300_mobilenet0.25_s8_custom", " --flip none"), (["bar"], "auto", "")):
         root = write_voc(tmp_path / "x y" / names[0], {f"i{n}": xml([boxes[c] for c in names]) for n in range(9)}, {})
         last = ssdzoo("check-data", root, "--workers", 1)[0].splitlines()[-1]
         assert last == f"next: ssdzoo train {model} '{root}' --out runs/{names[0]}{flip}"

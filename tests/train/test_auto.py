@@ -207,3 +207,11 @@ def test_the_command_trains_the_same(data, tmp_path, backbone):
     _, err = command("train", "auto", data, "--out", out, *given)
     command(*again(err)[1:])
     assert np.isclose(float(rows(out)[0]["loss"]), float(rows(f"{out}-again")[0]["loss"]), rtol=1e-5)
+
+
+@pytest.mark.long
+def test_with_torch(data, tmp_path, backbone, small):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    given = dict(base_weights=backbone, engine="torch", batch_size=2, epochs=1, workers=0)
+    result = ssdzoo.fine_tune("auto", data, tmp_path / "run", minutes=0.2, **given)
+    assert len(result.rows) == 1 and (tmp_path / "run" / "heads.json").is_file()
