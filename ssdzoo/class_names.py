@@ -1,5 +1,6 @@
 """The names of a network's classes, as a user gives them."""
 
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -63,3 +64,26 @@ def numbered_names(count: int) -> list[str]:
 def are_numbered(names: Sequence[str]) -> bool:
     """Whether nobody has named these classes."""
     return list(names) == numbered_names(len(names))
+
+
+def kept_classes(old: list, new: list, reuse: dict | Iterable[str] | None) -> dict[int, int]:
+    """{new index: old index} of the classes whose weights are kept; `reuse` is the argument `reuse_weights` of
+    `SSDNetwork.reset_class`.
+
+    Raises:
+        CallError: a name or an index of the dict that is not there.
+    """
+    if not reuse:
+        return {}
+    if not isinstance(reuse, dict):
+        missing = [name for name in reuse if name not in old or name not in new]
+        if missing:
+            warnings.warn(f"no weights are kept for {missing}: not among both the old and the new classes", stacklevel=3)
+        reuse = {name: name for name in reuse if name not in missing}
+
+    def index(key: str | int, names: list, which: str) -> int:
+        if key not in (names if isinstance(key, str) else range(len(names))):
+            raise CallError(f"{key!r} is not among the {which} classes {names}, by name or by index")
+        return names.index(key) if isinstance(key, str) else int(key)
+
+    return {index(n, new, "new"): index(o, old, "old") for n, o in reuse.items()}

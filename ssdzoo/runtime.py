@@ -201,7 +201,8 @@ def free_threads() -> int | None:
     """How many threads a network should use now, which is how many cores other programs leave free; None where the user, and not
     `tune_cpu`, chose their number. It costs little: ask before each pass through a network.
 
-    A training does not ask: sums are rounded differently by another number of threads, and it must be possible to repeat it.
+    A training asks once, at its start: sums are rounded differently by another number of threads, and it must be possible to
+    repeat it.
     """
     return None if _free_cores is None else _free_cores.count()
 

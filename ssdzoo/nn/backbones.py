@@ -11,7 +11,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.nn.expander import FeatureExpander
 from ssdzoo.nn.fpn import STAGES, ResNetFPN
 from ssdzoo.nn.resnet_v1b import ResNetV1bExtractor
-from ssdzoo.nn.vgg_atrous import DILATION, vgg_atrous_extractor
+from ssdzoo.nn.vgg_atrous import vgg_atrous_extractor
 from ssdzoo.preset import backbone_classifier
 from ssdzoo.runtime import mx
 
@@ -34,16 +34,15 @@ def feature_maker(name: str | None, base_size: int | tuple, features: Any, filte
     """
     name = name or ""
     vgg = re.fullmatch(r"vgg(\d+)(_bn)?_atrous", name)
-    if dilation is not None and (features or not vgg):
-        raise CallError(f"dilation={dilation}: is for the conv6 of vgg16_atrous and its kin, not for backbone {name!r}")
-    if last_kernel is not None and (features or not vgg or np.max(base_size) != 512):
-        raise CallError(f"last_kernel={last_kernel}: is for vgg16_atrous and its kin at 512 pixels, not for backbone {name!r}")
+    options = {k: v for k, v in (("dilation", dilation), ("last_kernel", last_kernel)) if v is not None}
+    if options and (features or not vgg or (last_kernel is not None and np.max(base_size) != 512)):
+        given = ", ".join(f"{k}={v}" for k, v in options.items())
+        raise CallError(f"{given}: is for vgg16_atrous and its kin, last_kernel at 512 pixels, not for {name!r} at {base_size}")
     if isinstance(features, mx.gluon.HybridBlock):
         return lambda: features
     if callable(features):
         return features
     if vgg:
-        options = {"last_kernel": last_kernel, "dilation": dilation or DILATION}
         return partial(vgg_atrous_extractor, int(vgg[1]), np.max(base_size), bool(vgg[2]), **options)
     if name == "resnet34_v1b":
         return partial(ResNetV1bExtractor, name, filters or [256, 256, 128, 128])

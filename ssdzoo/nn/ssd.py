@@ -1,14 +1,13 @@
 """The SSD network (Liu et al. 2016)."""
 
-import warnings
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import cycle, pairwise
 from typing import Any
 
 import numpy as np
 
-from ssdzoo.class_names import class_names
+from ssdzoo.class_names import class_names, kept_classes
 from ssdzoo.errors import CallError
 from ssdzoo.nn.anchors import ListedAnchorGenerator, SSDAnchorGenerator
 from ssdzoo.nn.coder import STDS
@@ -137,7 +136,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         return [shape[1:] for shape in shapes]
 
     def _infer_map_shapes(self, height: int, width: int) -> list | None:
-        maps = mx.sym.Group(list(self.features(mx.sym.var("data"))))
+        maps = mx.sym.Group(_listed(self.features(mx.sym.var("data"))))
         try:
             # The other infer_shape prints to standard output before it raises.
             _, shapes, _ = maps.infer_shape_partial(data=(1, 3, height, width))
@@ -146,7 +145,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
         return [s[1:] for s in shapes] if all(min(s) > 0 for s in shapes) else None
 
     def hybrid_forward(self, F, x):
-        maps = self.features(x)
+        maps = _listed(self.features(x))
         # Where the predictors are shared there is one of each.
         parts = zip(maps, cycle(self.class_predictors), cycle(self.box_predictors), self.anchor_generators)
         logits, offsets, anchors = zip(*((c(m), b(m), a(m)) for m, c, b, a in parts))
@@ -191,7 +190,7 @@ class SSDNetwork(mx.gluon.HybridBlock):
             CallError: a name or an index of the dict that is not there.
         """
         old, new = self.classes, class_names(classes)
-        kept = _kept_classes(old, new, reuse_weights)
+        kept = kept_classes(old, new, reuse_weights)
         for predictor, generator in zip(self.class_predictors, self.anchor_generators):
             conv = predictor.replace(generator.num_depth * (len(new) + 1))
             if conv.weight._data is not None:
@@ -203,6 +202,11 @@ class SSDNetwork(mx.gluon.HybridBlock):
         self._clear_cached_op()
 
 
+def _listed(maps: Any) -> Sequence:
+    """The feature maps of an extractor, which gives one alone where it has one only."""
+    return maps if isinstance(maps, (list, tuple)) else [maps]
+
+
 def _only(values: list, what: str) -> list:
     """The one value that all feature maps share, as a list."""
     if len(set(values)) > 1:
@@ -210,24 +214,6 @@ def _only(values: list, what: str) -> list:
             f"shared_predictors = true: all feature maps need equally many {what}, not {values}; make them equal or leave it out"
         )
     return values[:1]
-
-
-def _kept_classes(old: list, new: list, reuse: dict | Iterable[str] | None) -> dict[int, int]:
-    """{new index: old index} of the classes whose weights are kept."""
-    if not reuse:
-        return {}
-    if not isinstance(reuse, dict):
-        missing = [name for name in reuse if name not in old or name not in new]
-        if missing:
-            warnings.warn(f"no weights are kept for {missing}: not among both the old and the new classes", stacklevel=3)
-        reuse = {name: name for name in reuse if name not in missing}
-
-    def index(key: str | int, names: list, which: str) -> int:
-        if key not in (names if isinstance(key, str) else range(len(names))):
-            raise CallError(f"{key!r} is not among the {which} classes {names}, by name or by index")
-        return names.index(key) if isinstance(key, str) else int(key)
-
-    return {index(n, new, "new"): index(o, old, "old") for n, o in reuse.items()}
 
 
 def _copy_classes(old_conv: Any, new_conv: Any, kept: dict, old_width: int, new_width: int) -> None:

@@ -15,8 +15,6 @@ from ssdzoo.runtime import mx
 
 nn = mx.gluon.nn
 
-DILATION = 6  # of conv6
-
 
 def _stage(prefix: str, batch_norm: bool, convolutions: list) -> mx.gluon.nn.HybridSequential:
     """Convolutions of (channels, kernel, stride, padding, dilation), each with a ReLU, and a BatchNorm before it if asked for."""
@@ -63,7 +61,7 @@ class VGGAtrousBase(mx.gluon.HybridBlock):
     feature maps are 38 and 19 pixels wide. Pooling rounds up, as in Caffe.
     """
 
-    def __init__(self, layers: list, filters: list, batch_norm: bool = False, dilation: int = DILATION, **kwargs: Any):
+    def __init__(self, layers: list, filters: list, batch_norm: bool = False, dilation: int = 6, **kwargs: Any):
         super().__init__(**kwargs)
         if len(layers) != len(filters):
             raise ValueError(f"{len(layers)} stages in layers but {len(filters)} in filters")

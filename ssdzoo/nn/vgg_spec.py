@@ -25,11 +25,8 @@ extra_spec = {
 def extra_stages(size: int, last_kernel: int | None = None) -> list[tuple]:
     """`extra_spec[size]`, whose last convolution has another kernel where one is given, as mxnet-ssd's SSD512 has it: 3 in place
     of 4, which leaves a feature map of 2x2."""
-    stages: list[tuple] = list(extra_spec[size])
-    if last_kernel:
-        *before, (channels, _, stride, pad) = stages[-1]
-        stages[-1] = (*before, (channels, last_kernel, stride, pad))
-    return stages
+    *before, (*convolutions, (channels, kernel, stride, pad)) = extra_spec[size]
+    return [*before, (*convolutions, (channels, last_kernel or kernel, stride, pad))]
 
 
 DILATED_CHANNELS = 1024  # of conv6 and conv7

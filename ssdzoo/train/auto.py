@@ -36,6 +36,7 @@ from ssdzoo.train.auto_weights import fitting_presets, start_weights
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import HELD_OUT, RANDOM, Arguments
+from ssdzoo.train.threads import with_threads
 from ssdzoo.train.trainer import TrainingData
 from ssdzoo.train.training_data import load_training_data
 from ssdzoo.zoo import find_preset
@@ -113,8 +114,13 @@ class _Plan:
         self.choices: list[Choice] = []
         self.timed: Preset | None = None
         self.look = look_at(data.train)
-        settings = self.arguments.settings
-        self.place = framework(settings.engine).join(settings, ctx)
+        settings = with_threads(self.arguments.settings, progress)  # those that are timed are those that train
+        self.arguments = replace(self.arguments, settings=settings)
+        if settings.threads:
+            self.chosen["threads"] = settings.threads
+        start = framework(settings.engine)
+        self.place = start.join(settings, ctx)
+        start.set_threads(settings.threads)
 
     @property
     def left(self) -> float:

@@ -14,6 +14,7 @@ from ssdzoo.train.backbone_file import check_backbone_file
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import HELD_OUT, NO_VAL, RANDOM, Arguments, Settings
+from ssdzoo.train.threads import with_threads
 from ssdzoo.train.trainer import Trainer, TrainingResult
 from ssdzoo.train.training_data import load_split, load_training_data
 from ssdzoo.weights.published import sources_of
@@ -94,6 +95,8 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start.start_engine(arguments, preset, place, saved)
     datasets = load_training_data(arguments, names, progress)
+    arguments = replace(arguments, settings=with_threads(arguments.settings, progress))
+    start.set_threads(arguments.settings.threads)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     trainer = Trainer(engine, datasets, run, arguments.settings, progress)
     if going_on:

@@ -4,8 +4,8 @@ from typing import Any
 
 
 def framework(engine: str) -> Any:
-    """The module that starts an engine of `Settings.engine`: `join`, `start_engine` and `image_losses`. Importing it imports its
-    framework."""
+    """The module that starts an engine of `Settings.engine`: `join`, `start_engine`, `set_threads` and `image_losses`.
+    Importing it imports its framework."""
     if engine == "torch":
         from ssdzoo.train.torch import start as torch_start
 

@@ -45,6 +45,10 @@ class Settings:
     )  # fmt: skip
     seed: int = _setting(0, "Seed of everything random.", minimum=0)
     workers: int = _setting(1, "Processes that prepare images; 0 prepares them in this one.", minimum=0)
+    threads: int | None = _setting(
+        None, "Threads of the network on the CPU, whose number changes how sums are rounded.", minimum=1,
+        unset="as many as other programs leave cores free at the start, or OMP_NUM_THREADS",
+    )  # fmt: skip
     engine: str = _setting(
         "mxnet",
         "What trains: mxnet, faster on CPUs, or torch, for GPUs that mxnet has no code for.",

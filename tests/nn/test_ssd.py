@@ -232,3 +232,16 @@ def test_unknown_backbones_and_layers():
         ssdzoo.get_ssd("vgg16_atrous", 400, None, None, [1, 2], [[1]], [8], ["a"])
     with pytest.raises(CallError, match="needs features"):
         ssdzoo.get_ssd("mobilenet0.25", 300, None, None, [1, 2], [[1]], [8], ["a"])
+
+
+def test_one_feature_map_alone():
+    net = ssdzoo.get_ssd(
+        "mobilenet0.25", 96, features=["relu22_fwd"], filters=[], sizes=[30, 60], ratios=[[1, 2, 0.5]], steps=None, classes=["a"]
+    )
+    net.initialize(mx.init.Xavier())
+    for hybrid in (False, True):
+        net.hybridize(hybrid)
+        with autograd.train_mode():
+            logits, offsets, anchors = net(images(3, 96, 96))
+        assert [x.shape for x in (logits, offsets, anchors)] == [(3, 144, 2), (3, 144, 4), (1, 144, 4)]
+        assert net(images(3, 96, 96))[2].shape == (3, 100, 4)

@@ -1,8 +1,11 @@
 """The same detections from mxnet, onnxruntime, openvino and torch, whatever names the model."""
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -109,6 +112,47 @@ def test_throughput_mode(models):
     detector = ssdzoo.load(folder / "float.onnx", backend="openvino", precision="f32", mode="throughput")
     for _ in range(3):
         assert_same(expected, detector(IMAGES, score=0.1))
+
+
+FIRST_LOOK = """
+import sys
+import threading
+import numpy as np
+from ssdzoo.predict.backends.openvino import OpenVINOBackend
+backend = OpenVINOBackend(sys.argv[1], "f32", "throughput")
+sys.setswitchinterval(1e-6)
+together, images = threading.Barrier(backend.in_flight), np.zeros((1, 3, 300, 300), np.float32)
+def infer():
+    together.wait()
+    print(len(backend(images)))
+threads = [threading.Thread(target=infer) for _ in range(backend.in_flight)]
+for thread in threads: thread.start()
+"""
+
+
+@pytest.mark.long  # several times, because it depends on the turns of the threads
+def test_threads_that_all_infer_first(models):
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    for _ in range(10):
+        command = [sys.executable, "-c", FIRST_LOOK, str(models[0] / "float.onnx")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        assert set(done.stdout.split()) == {"3"}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs Linux")
+def test_no_thread_of_openvino_is_bound_to_a_core(models):
+    """Those of several processes would be bound to the same ones."""
+    pytest.importorskip("openvino", reason="needs the extra openvino")
+    detector = ssdzoo.load(models[0] / "float.onnx", backend="openvino", precision="f32")
+    seen = set()
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(lambda: [detector(IMAGES) for _ in range(5)])
+        while not work.done():
+            for thread in os.listdir("/proc/self/task"):
+                with contextlib.suppress(ProcessLookupError):
+                    seen.add(frozenset(os.sched_getaffinity(int(thread))))
+        work.result()
+    assert seen == {frozenset(os.sched_getaffinity(0))}
 
 
 def test_a_model_cut_at_its_heads_answers_the_same(models):

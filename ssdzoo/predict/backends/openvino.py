@@ -41,6 +41,8 @@ class OpenVINOBackend:
         check_choices(precision, mode)
         self.file = Path(path)
         self._openvino = import_package("openvino", "openvino")
+        # Its first look at a numpy array sets up what all later ones need. Two threads that both look first wait for ever.
+        self._openvino.Tensor(np.zeros(1, np.float32))
         self._core = self._openvino.Core()
         self.precision = self._choose(precision)
         try:
@@ -64,8 +66,10 @@ class OpenVINOBackend:
         return ("bf16" if has_bf16 else "f32") if precision == "auto" else precision
 
     def _compile(self, model: Any, precision: str, mode: str = "latency") -> Any:
-        # It knows the cores that it may run on, but not the quota of a container.
-        hints = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": cores()}
+        hints: dict[str, Any] = {"PERFORMANCE_HINT": mode.upper(), "INFERENCE_PRECISION_HINT": precision}
+        # It knows the cores that it may run on, but not the quota of a container. And it would pin its threads to the first
+        # cores, in each process to the same ones, where they wait for each other while other cores are idle.
+        hints |= {"INFERENCE_NUM_THREADS": cores(), "ENABLE_CPU_PINNING": False}
         return self._core.compile_model(model, "CPU", hints)
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:

@@ -10,13 +10,15 @@ from ssdzoo.build import get_model
 from ssdzoo.data.loading.loader import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import contexts, mx
+from ssdzoo.runtime import contexts, mx, set_threads
 from ssdzoo.train.distributed import connect
 from ssdzoo.train.mxnet.engine import MXNetEngine
 from ssdzoo.train.mxnet.graph import training_graph
 from ssdzoo.train.mxnet.starting_weights import starting_network
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import Arguments, Settings
+
+__all__ = ["image_losses", "join", "set_threads", "start_engine"]
 
 
 class Place(NamedTuple):

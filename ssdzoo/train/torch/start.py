@@ -23,7 +23,7 @@ from ssdzoo.train.torch.engine import TorchEngine
 from ssdzoo.train.torch.freeze import freeze
 from ssdzoo.train.torch.processes import Processes, join
 
-__all__ = ["image_losses", "join", "start_engine"]
+__all__ = ["image_losses", "join", "set_threads", "start_engine"]
 
 
 def start_engine(arguments: Arguments, preset: Preset, processes: Processes,
@@ -54,6 +54,12 @@ def start_engine(arguments: Arguments, preset: Preset, processes: Processes,
         symbol, arrays, story = starting_symbol(arguments, preset)
     engine = _engine(symbol, arrays, preset, settings, processes)
     return engine, f"{story}; {_described(engine, processes)}"
+
+
+def set_threads(count: int | None) -> None:
+    """Lets torch use that many threads on the CPU; None leaves them as they are."""
+    if count is not None:
+        torch.set_num_threads(count)
 
 
 def _engine(symbol: str, arrays: dict, preset: Preset, settings: Settings, processes: Processes) -> TorchEngine:
