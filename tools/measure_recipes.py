@@ -57,19 +57,19 @@ RECIPES = {
 }  # fmt: skip
 
 
-def measure(name: str, recipe: str, seed: int, data: Path, base: Path, out: Path, epochs: int | None) -> dict:
+def measure(model: str, name: str, recipe: str, seed: int, data: Path, base: Path, out: Path, epochs: int | None) -> dict:
     """One training and its test: a line of results.jsonl."""
     part, run = SETS[name], out / "run"
     shutil.rmtree(run, ignore_errors=True)
     settings = {"lr": 0.005, "epochs": epochs or part.epochs, "workers": 1, "eval_every": 1000, **RECIPES[recipe]}
     started = time.perf_counter()
     result = ssdzoo.fine_tune(
-        MODEL, data / part.folder, run, split=part.train, val_split="none", base_weights=base, seed=seed, **settings
+        model, data / part.folder, run, split=part.train, val_split="none", base_weights=base, seed=seed, **settings
     )
     seconds = time.perf_counter() - started
     found = ssdzoo.evaluate(run, data / part.folder, split=part.test)
     return {
-        "set": name, "recipe": recipe, "seed": seed, "epochs": settings["epochs"], "mAP": round(found["mAP"], 4),
+        "model": model, "set": name, "recipe": recipe, "seed": seed, "epochs": settings["epochs"], "mAP": round(found["mAP"], 4),
         "seconds": round(seconds, 1), "loss": result.rows[-1]["loss"], "AP": {k: round(v, 3) for k, v in found["AP"].items()},
     }  # fmt: skip
 
@@ -95,17 +95,18 @@ def main() -> None:
     parser.add_argument("--recipes", default=";".join(RECIPES), help="separated by ;")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--epochs", type=int)
+    parser.add_argument("--model", default=MODEL)
     parser.add_argument("--out", type=Path, default=Path("build/recipes"))
     given = parser.parse_args()
     folder, results = prepare(given.data, given.out), given.out / "results.jsonl"
     done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    seen = {(row["set"], row["recipe"], row["seed"], row["epochs"]) for row in done}
+    seen = {tuple(row[key] for key in ("model", "set", "recipe", "seed", "epochs")) for row in done}
     for seed in map(int, given.seeds.split(",")):
         for recipe in given.recipes.split(";"):
             for name in given.sets.split(","):
-                if (name, recipe, seed, given.epochs or SETS[name].epochs) in seen:
+                if (given.model, name, recipe, seed, given.epochs or SETS[name].epochs) in seen:
                     continue
-                row = measure(name, recipe, seed, folder, given.base_weights, given.out, given.epochs)
+                row = measure(given.model, name, recipe, seed, folder, given.base_weights, given.out, given.epochs)
                 print(json.dumps(row), flush=True)
                 with open(results, "a") as file:
                     file.write(json.dumps(row) + "\n")

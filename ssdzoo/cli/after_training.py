@@ -23,16 +23,14 @@ def say_result(result: "TrainingResult", data: str | Path, format: str | None, s
     from ssdzoo.report.training_curves import plot_training
 
     folder, epochs = result.folder, len(result.rows)
-    best = f"{folder / 'best.params'} holds epoch {result.best_epoch} of {epochs}"
-    say(
-        f"{best}, the last one: nothing was evaluated"
-        if result.best_mAP is None
-        else f"{best}, the best one: mAP {result.best_mAP:.3f}"
-    )
+    if not (folder / "best.params").is_file():  # of several machines, one keeps the run folder
+        return
+    best = "the last one: nothing was evaluated" if result.best_mAP is None else f"the best one: mAP {result.best_mAP:.3f}"
+    say(f"{folder / 'best.params'} holds epoch {result.best_epoch} of {epochs}, {best}")
     plot_training(folder / CURVES, result.rows)
     say(f"curves of loss, mAP and learning rate: {folder / CURVES}")
-    run = shlex.quote(str(folder))
-    if has_split(data, "test", format):
-        say(f"next: ssdzoo eval {run} {shlex.quote(str(data))} --split test")
-    say(f"  or: ssdzoo predict {run} PHOTOS --out found")
-    say(f"  or: ssdzoo export {run} --out exported --format onnx")
+    run, same = shlex.quote(str(folder)), f" --format {format}" if format else ""
+    evaluation = [f"ssdzoo eval {run} {shlex.quote(str(data))} --split test{same}"] if has_split(data, "test", format) else []
+    others = [f"ssdzoo predict {run} PHOTOS --out found", f"ssdzoo export {run} --out exported --format onnx"]
+    for beginning, command in zip(("next", "  or", "  or"), evaluation + others):
+        say(f"{beginning}: {command}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssdzoo.data.check.statistics import ModelAnchors
 
 _SPLIT = f"Only this split; may be given several times. {PARTS}"
-_AUGMENT = "the model's; else ssd"
+_AUGMENT = "the model's; else light"
 _MODEL = "Compare the objects with the anchors of this preset, table (.toml) or run folder."
 
 
@@ -58,32 +58,38 @@ def check_data(
         report = check_dataset(data, split, format, anchors, workers, progress, image_folder)
     report.problems = [replace(problem, message=as_flags(problem.message)) for problem in report.problems]
     picture = _samples(report, show, out, anchors.size if anchors else (300, 300), chosen, seed) if show and out else None
+    command = None if split else _next_command(report, data, model, weights, format=format, image_folder=image_folder)
     if as_json:
-        print(json.dumps({**report.to_dict(), "picture": picture and str(picture)}, indent=1))
+        print(json.dumps({**report.to_dict(), "picture": picture and str(picture), "next": command}, indent=1))
     else:
         print_check(report, wide_console())
         if picture:
             print(f"{show} augmented samples: {picture}")
-        if not report.errors and not split:
-            print(f"next: {_next_command(report, data, model, weights, format, image_folder)}")
+        if command:
+            print(f"next: {command}")
     if report.errors:
         raise typer.Exit(1)
 
 
-def _next_command(report: "DataCheck", data: Path, model: str | None, weights: Path | None, format: str | None,
-                  image_folder: Path | None) -> str:  # fmt: skip
-    """The `ssdzoo train` that fits the data; auto's where the anchors of its model would have to be fitted first."""
+def _next_command(report: "DataCheck", data: Path, model: str | None, weights: Path | None, **given: object) -> str | None:
+    """The `ssdzoo train` that fits the data; auto's where the anchors of its model would have to be fitted first. None where a
+    training would fail, or has no images."""
     from ssdzoo.cli.train_command import run_folder, train_command
     from ssdzoo.data import Dataset
+    from ssdzoo.data.formats.splits import split_word
     from ssdzoo.train.auto_rules import choose_flip, fitting_model
+    from ssdzoo.zoo import list_models
 
-    records = next(iter(report.records.values()))
+    records = next((found for name, found in report.records.items() if split_word(name) == "train"), None)
+    if report.errors or not records:
+        return None
+    if model and (Path(model) / "model.toml").is_file():  # a run goes on with other data
+        model, weights = str(Path(model) / "model.toml"), weights or Path(model)
+    elif not (model and (model.endswith(".toml") or model in list_models())):
+        model, weights = fitting_model(Dataset(report.names, records, [])) or "auto", None
     flip = choose_flip(report.names).value
-    chosen = {
-        "model": model or fitting_model(Dataset(report.names, records, [])) or "auto", "data": data, "out": run_folder(data),
-        "flip": None if flip == "horizontal" else flip, "weights": weights, "format": format, "image_folder": image_folder,
-    }  # fmt: skip
-    return train_command(chosen)
+    chosen = {"model": model, "data": data, "out": run_folder(data), "flip": None if flip == "horizontal" else flip}
+    return train_command({**chosen, "weights": weights, **given})
 
 
 def _model(model: str, weights: Path | None) -> "tuple[ModelAnchors, Augmentation | None]":

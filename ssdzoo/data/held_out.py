@@ -14,8 +14,8 @@ FEWEST = 8  # of fewer images none are held out: each of them is worth more for 
 def hold_out(dataset: Dataset, share: float = SHARE) -> tuple[Dataset, Dataset | None]:
     """Divides the images of a data set into those to train on and those to evaluate on.
 
-    The hash of an image's name decides, so that an image stays where it is when others are added, in whatever folder they lie. An
-    image with the last object of a class stays in the training.
+    Those with the lowest hashes of their names are held out, so that most stay where they are when others are added, in whatever
+    folder they lie. An image with the last object of a class stays in the training.
 
     Args:
         dataset: at least one image.

@@ -21,8 +21,6 @@ from ssdzoo.measure.anchor_fit import fit_anchors
 from ssdzoo.preset import Preset
 from ssdzoo.progress import Silent, counted
 from ssdzoo.train.auto_rules import (
-    COARSE_STRIDE,
-    FINE_STRIDE,
     Choice,
     choose_anchors,
     choose_batch_size,
@@ -38,9 +36,10 @@ from ssdzoo.train.auto_weights import fitting_presets, start_weights
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.run import Run
 from ssdzoo.train.settings import HELD_OUT, RANDOM, Arguments
+from ssdzoo.train.threads import with_threads
 from ssdzoo.train.trainer import TrainingData
 from ssdzoo.train.training_data import load_training_data
-from ssdzoo.zoo import find_preset, list_models
+from ssdzoo.zoo import find_preset
 
 AUTO = "auto"
 MINUTES = 20.0
@@ -115,8 +114,13 @@ class _Plan:
         self.choices: list[Choice] = []
         self.timed: Preset | None = None
         self.look = look_at(data.train)
-        settings = self.arguments.settings
-        self.place = framework(settings.engine).join(settings, ctx)
+        settings = with_threads(self.arguments.settings, progress)  # those that are timed are those that train
+        self.arguments = replace(self.arguments, settings=settings)
+        if settings.threads:
+            self.chosen["threads"] = settings.threads
+        start = framework(settings.engine)
+        self.place = start.join(settings, ctx)
+        start.set_threads(settings.threads)
 
     @property
     def left(self) -> float:
@@ -160,8 +164,10 @@ class _Plan:
     def _choose_preset(self) -> Preset:
         """The largest backbone that gets enough epochs and has weights."""
         shape = choose_input(self.look)
-        size, stride = shape.value
-        candidates = fitting_presets([self._preset(b, size, stride) for b in BACKBONES], self.arguments.base_weights)
+        candidates = fitting_presets(
+            [find_preset(model_name(b, shape.value)).with_classes(self.look.names) for b in BACKBONES],
+            self.arguments.base_weights,
+        )
         smallest = candidates[-1]
         self._settle(choose_batch_size(self.look, training_bytes(smallest), self._memory()))
         timing = self._time(smallest)
@@ -197,12 +203,6 @@ class _Plan:
         better = [why_not[each.backbone] for each in candidates[: candidates.index(preset)] if each.backbone in why_not]
         self.say(Choice("model", preset.name, "; ".join([reason, *better, story])))
         return preset
-
-    def _preset(self, backbone: str, size: int, stride: int) -> Preset:
-        name = model_name(backbone, size, stride)
-        if name not in list_models():
-            name = model_name(backbone, size, FINE_STRIDE if stride == COARSE_STRIDE else stride)
-        return find_preset(name).with_classes(self.look.names)
 
     def _memory(self) -> float | None:
         """Half of the machine's: the loader and other programs have the rest. A GPU's own memory is not asked."""

@@ -22,10 +22,8 @@ from ssdzoo.quote import short
 from ssdzoo.zoo import find_preset
 
 USUAL, LARGE = 300, 512  # inputs of the presets, in pixels
-FINE_STRIDE, COARSE_STRIDE = 8, 16
-# Sides of the smaller objects in an input of 300 pixels: below the first, a larger input shows more of them; from the second on a
-# feature map of stride 16 has an anchor for each place, with half a stride to spare.
-SMALL, LARGE_ENOUGH = 14, 60
+STRIDE = 8  # of their finest feature maps
+SMALL = 14  # pixels of the smaller objects in an input of 300, below which a larger input shows more of them
 SMALLER = 0.1  # the quantile of the sides that stands for "the smaller objects"
 MISSED = 0.05  # share of the objects of a class without an anchor above which anchors are fitted
 _RANKS = (
@@ -80,30 +78,24 @@ def look_at(dataset: Dataset) -> Look:
 
 
 def choose_input(look: Look) -> Choice:
-    """(pixels of a side of the input, stride of the finest feature map)."""
+    """Pixels of a side of the input."""
     if look.side < SMALL:
-        size, stride = LARGE, FINE_STRIDE
-        larger = look.side * size / USUAL
+        larger = look.side * LARGE / USUAL
         reason = f"the smaller objects have {look.side:.0f} pixels in an input of {USUAL}, {larger:.0f} in this one"
-    elif look.side < LARGE_ENOUGH:
-        size, stride = USUAL, FINE_STRIDE
-        reason = f"the smaller objects have {look.side:.0f} pixels in this input, which wants a feature map of stride {stride}"
-    else:
-        size, stride = USUAL, COARSE_STRIDE
-        reason = f"the smaller objects have {look.side:.0f} pixels in this input: a feature map of stride {stride} finds them"
-    return Choice("input", (size, stride), reason)
+        return Choice("input", LARGE, reason)
+    return Choice("input", USUAL, f"the smaller objects have {look.side:.0f} pixels in this input, which is enough")
 
 
-def model_name(backbone: str, size: int, stride: int) -> str:
-    """The preset of a backbone, an input and a stride. There is none of 512 with stride 16 for the small backbones."""
-    return f"ssd_{size}_{backbone}{'_s8' if stride == FINE_STRIDE else ''}_custom"
+def model_name(backbone: str, size: int) -> str:
+    """The preset of a backbone and an input, with a feature map of stride 8: without it, large objects are found less well too
+    (docs/training.md)."""
+    return f"ssd_{size}_{backbone}_s8_custom"
 
 
 def grid_levels(preset: Preset) -> list[Level]:
-    """The anchors of each feature map of a preset of `model_name`, as `ssdzoo.nn.anchors.network_levels` finds them in its
-    network, without mxnet."""
-    stride, levels = {"relu10_fwd": 8, "relu22_fwd": 16}[(preset.features or ("",))[0]], []
-    cells = [-(-side // stride) for side in preset.base_size]
+    """The anchors of each feature map of a preset of `model_name`, without mxnet: those that
+    `ssdzoo.nn.anchors.network_levels` finds in its network."""
+    levels, cells = [], [-(-side // STRIDE) for side in preset.base_size]
     for index, ratios in enumerate(preset.ratios):
         size, larger = preset.sizes[index : index + 2]
         steps = tuple(side / count for side, count in zip(preset.base_size, cells))
@@ -158,7 +150,7 @@ def fitting_model(dataset: Dataset, backbone: str = "mobilenet0.25") -> str | No
     Raises:
         DataError: no objects.
     """
-    preset = find_preset(model_name(backbone, *choose_input(look_at(dataset)).value))
+    preset = find_preset(model_name(backbone, choose_input(look_at(dataset)).value))
     objects = collect_objects(dataset.records, preset.base_size)
     fit = choose_anchors(recall_table(objects, dataset.names, grid_levels(preset)), preset)
     return preset.name if fit.value == "preset" else None

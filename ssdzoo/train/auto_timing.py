@@ -48,7 +48,8 @@ def time_training(arguments: Arguments, preset: Preset, place: Any, data: Traini
         seconds: after which the steps end.
     """
     settings, begun = arguments.settings, time.perf_counter()
-    random = replace(arguments, base_weights=Path(RANDOM), weights=None)  # their values do not matter
+    # The values of the weights do not matter.
+    random = replace(arguments, model=preset.name, base_weights=Path(RANDOM), weights=None)
     engine, _ = framework(settings.engine).start_engine(random, preset, place)
     assert settings.augment is not None, "see Settings.completed"
     loader = Loader(

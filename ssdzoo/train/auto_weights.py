@@ -6,7 +6,6 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import contexts
 from ssdzoo.train.backbone_file import check_backbone_file
-from ssdzoo.train.mxnet.starting_weights import new_network, start_backbone
 from ssdzoo.train.settings import RANDOM, Settings
 
 
@@ -42,4 +41,6 @@ def start_weights(preset: Preset, base_weights: str | Path | None) -> str:
     Raises:
         WeightsError: there are none, or they do not fit.
     """
+    from ssdzoo.train.mxnet.starting_weights import new_network, start_backbone  # mxnet, which engine=torch does without
+
     return start_backbone(new_network(preset, Settings(), contexts(None)), preset, base_weights)

@@ -11,11 +11,9 @@ from ssdzoo.errors import CallError, DataError
 from ssdzoo.formats.detection_graph import suppression
 from ssdzoo.formats.graph_detection import read_rule
 from ssdzoo.formats.graph_heads import STDS
-from ssdzoo.machine import cores
 from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.progress import Silent, counted
-from ssdzoo.runtime import free_threads
 from ssdzoo.train.auto import AUTO, plan_training
 from ssdzoo.train.backbone_file import check_backbone_file
 from ssdzoo.train.callbacks import Callback, Callbacks, check_callbacks
@@ -24,6 +22,7 @@ from ssdzoo.train.loggers import make_loggers
 from ssdzoo.train.run import Run
 from ssdzoo.train.run_report import RunReport
 from ssdzoo.train.settings import HELD_OUT, NO_VAL, RANDOM, Arguments, Settings
+from ssdzoo.train.threads import with_threads
 from ssdzoo.train.trainer import Trainer, TrainingResult
 from ssdzoo.train.training_data import load_split, load_training_data
 from ssdzoo.weights.published import sources_of
@@ -109,7 +108,7 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start.start_engine(arguments, preset, place, saved)
     datasets = load_training_data(arguments, names, progress)
-    arguments = replace(arguments, settings=_with_threads(arguments.settings, progress))
+    arguments = replace(arguments, settings=with_threads(arguments.settings, progress))
     start.set_threads(arguments.settings.threads)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     # The report comes first: loggers may keep it.
@@ -156,15 +155,6 @@ def resumed_arguments(given: dict) -> Arguments:
             f"engine={engine}, or start another run from its weights={given['out']}"
         )
     return Arguments.of({**saved, **given})
-
-
-def _with_threads(settings: Settings, progress: Silent) -> Settings:
-    """With the number of threads that fits the machine as it is now, where none is set. The run keeps it, so that going on
-    with it repeats what it would have computed."""
-    threads = settings.threads or free_threads()
-    if threads and not settings.threads and threads < cores():
-        progress.say(f"{counted(threads, 'thread')} on {cores()} cores, because other programs use the rest (threads=)")
-    return replace(settings, threads=threads)
 
 
 def _preset(arguments: Arguments) -> Preset:

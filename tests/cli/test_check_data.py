@@ -5,6 +5,7 @@ import json
 import cv2
 import pytest
 
+from ssdzoo import get_model
 from tests.command import ssdzoo
 from tests.data.formats.exported import write_files
 from tests.data.formats.voc_folder import write_voc, xml
@@ -63,11 +64,25 @@ def test_blood_cells_with_anchors_and_a_picture(tmp_path):
 
 def test_the_next_command_fits_the_data(tmp_path):
     boxes = {"b": ("b", 11, 21, 31, 41), "7": ("7", 41, 21, 61, 44), "bar": ("bar", 1, 35, 98, 40)}
-    for names, model, flip in ((["b", "7"], "ssd_300_mobilenet0.25_custom", " --flip none"), (["bar"], "auto", "")):
+    for names, model, flip in ((["b", "7"], "ssd_300_mobilenet0.25_s8_custom", " --flip none"), (["bar"], "auto", "")):
         root = write_voc(tmp_path / "x y" / names[0], {f"i{n}": xml([boxes[c] for c in names]) for n in range(9)}, {})
         last = ssdzoo("check-data", root, "--workers", 1)[0].splitlines()[-1]
         assert last == f"next: ssdzoo train {model} '{root}' --out runs/{names[0]}{flip}"
         assert "next:" not in ssdzoo("check-data", root, "--workers", 1, "--split", "train")[0]
+
+
+def test_the_next_command_of_a_run_and_without_a_train_split(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "model.toml").write_text(TABLE + 'classes = ["cat"]\n')
+    net = get_model(run / "model.toml")
+    net.initialize()
+    net.save_parameters(str(run / "best.params"))
+    root = write_voc(tmp_path / "d", {f"i{n}": xml([CAT]) for n in range(9)}, {})
+    found = json.loads(ssdzoo("check-data", root, "--workers", 1, "--model", run, "--json")[0])
+    assert found["next"] == f"ssdzoo train {run}/model.toml {root} --out runs/d --weights {run}"
+    root = write_voc(tmp_path / "e", {"a": xml([CAT])}, {"test": ["a"]})
+    assert json.loads(ssdzoo("check-data", root, "--workers", 1, "--json")[0])["next"] is None
 
 
 @pytest.mark.parametrize(

@@ -33,4 +33,4 @@ def test_without_evaluation_and_without_a_test_split(job, tmp_path):
     )  # fmt: skip
     lines = err.splitlines()
     assert lines[-4] == f"{out}/best.params holds epoch 2 of 2, the last one: nothing was evaluated"
-    assert lines[-2] == f"  or: ssdzoo predict {out} PHOTOS --out found" and "next: ssdzoo eval" not in err
+    assert lines[-2] == f"next: ssdzoo predict {out} PHOTOS --out found" and "ssdzoo eval" not in err

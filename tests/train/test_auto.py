@@ -41,12 +41,18 @@ def timed(monkeypatch):
     return presets
 
 
+@pytest.fixture
+def small(monkeypatch):
+    """One backbone alone, because each of them is built to see whether a file fills it."""
+    monkeypatch.setattr("ssdzoo.train.auto.BACKBONES", ("mobilenet0.25",))
+
+
 def plan(data, out, minutes=1.0, **given):
     progress = Recorded()
     return plan_training({"data": data, "out": out, **given}, minutes, None, progress), progress.lines
 
 
-def test_a_whole_training(data, tmp_path, backbone):
+def test_a_whole_training(data, tmp_path, backbone, small):
     out, progress = tmp_path / "run", Recorded()
     arguments = dict(base_weights=backbone, batch_size=2, epochs=1, workers=0)
     result = ssdzoo.fine_tune("auto", data, out, minutes=0.2, progress=progress, **arguments)
@@ -83,7 +89,7 @@ def test_what_is_chosen_and_said(data, tmp_path, backbone, timed, monkeypatch):
     Arguments.of(chosen)
 
 
-def test_anchors_are_fitted_to_what_the_preset_misses(tmp_path, backbone, timed):
+def test_anchors_are_fitted_to_what_the_preset_misses(tmp_path, backbone, timed, small):
     wide = xml([("bar", 5, 35, 95, 45)])
     root = write_voc(tmp_path / "d", {f"i{n:02d}": wide for n in range(12)}, {"train": [f"i{n:02d}" for n in range(12)]})
     chosen, lines = plan(root, tmp_path / "run", base_weights=backbone)
@@ -95,7 +101,7 @@ def test_anchors_are_fitted_to_what_the_preset_misses(tmp_path, backbone, timed)
     assert read_preset(chosen["model"]).base_size == (300, 300)
 
 
-def test_without_weights_it_says_so(data, tmp_path, timed):
+def test_without_weights_it_says_so(data, tmp_path, timed, small):
     chosen, lines = plan(data, tmp_path / "run")
     assert chosen["base_weights"] == "none"
     assert any(line.startswith("  base_weights=none: no backbone has weights") for line in lines)
@@ -141,12 +147,12 @@ def test_wrong_calls(given, minutes, error, message, data, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_file_of_another_backbone(data, tmp_path, timed):
+def test_a_file_of_another_backbone(data, tmp_path, timed, small):
     net = mx.gluon.model_zoo.vision.resnet18_v1()
     net.initialize()
     net(mx.nd.zeros((1, 3, 32, 32)))
     net.save_parameters(str(tmp_path / "resnet.params"))
-    with pytest.raises(WeightsError, match="not of this backbone.*auto knows the backbones mobilenet1.0, mobilenet0.5"):
+    with pytest.raises(WeightsError, match="not of this backbone.*auto knows the backbones mobilenet0.25"):
         plan(data, tmp_path / "run", base_weights=tmp_path / "resnet.params")
 
 
@@ -180,7 +186,7 @@ def again(err: str) -> list:
     return shlex.split(line.removeprefix("the same without auto: "))
 
 
-def test_the_command_names_all_that_was_chosen(data, tmp_path, backbone, timed, monkeypatch):
+def test_the_command_names_all_that_was_chosen(data, tmp_path, backbone, timed, small, monkeypatch):
     calls = []
     monkeypatch.setattr("ssdzoo.train.fine_tune.fine_tune", lambda ctx, progress, **given: calls.append(given))
     monkeypatch.setattr("ssdzoo.cli.after_training.say_result", lambda *_: None)
@@ -201,3 +207,11 @@ def test_the_command_trains_the_same(data, tmp_path, backbone):
     _, err = command("train", "auto", data, "--out", out, *given)
     command(*again(err)[1:])
     assert np.isclose(float(rows(out)[0]["loss"]), float(rows(f"{out}-again")[0]["loss"]), rtol=1e-5)
+
+
+@pytest.mark.long
+def test_with_torch(data, tmp_path, backbone, small):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    given = dict(base_weights=backbone, engine="torch", batch_size=2, epochs=1, workers=0)
+    result = ssdzoo.fine_tune("auto", data, tmp_path / "run", minutes=0.2, **given)
+    assert len(result.rows) == 1 and (tmp_path / "run" / "heads.json").is_file()

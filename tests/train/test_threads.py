@@ -16,10 +16,10 @@ def fine_tune(data, tmp_path, monkeypatch):
     table, used = tmp_path / "table.toml", []
     table.write_text(TABLE)
     monkeypatch.setattr("ssdzoo.train.mxnet.start.set_threads", used.append)
-    monkeypatch.setattr("ssdzoo.train.fine_tune.cores", lambda: 2)
+    monkeypatch.setattr("ssdzoo.train.threads.cores", lambda: 2)
 
     def run(free, **settings):
-        monkeypatch.setattr("ssdzoo.train.fine_tune.free_threads", lambda: free)
+        monkeypatch.setattr("ssdzoo.train.threads.free_threads", lambda: free)
         settings |= {"batch_size": 4, "workers": 0, "split": "train[:40%]", "val_split": "none", "base_weights": "none"}
         ssdzoo.fine_tune(table, data, tmp_path / "run", progress=Printed(every=math.inf), **settings)
         return used.pop(), read_toml(tmp_path / "run" / "args.toml").get("threads")
