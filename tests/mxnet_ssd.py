@@ -109,8 +109,9 @@ class Model:
 
 
 def _bind(symbol, given: dict, auxiliary: dict):
-    """Without MKL-DNN's fusions, which fail on depthwise convolutions before norms."""
-    with mock.patch.dict(os.environ, {"MXNET_SUBGRAPH_BACKEND": "NONE"}):
+    """As mxnet does it, but without MKL-DNN's fusions where there are depthwise convolutions before norms, on which they fail."""
+    depthwise = any(int(attributes.get("num_group", 1)) > 1 for attributes in symbol.attr_dict().values())
+    with mock.patch.dict(os.environ, {"MXNET_SUBGRAPH_BACKEND": "NONE"} if depthwise else {}):
         return symbol.bind(mx.cpu(), given, aux_states=auxiliary, grad_req="null")
 
 

@@ -37,15 +37,18 @@ def test_a_hash_is_that_of_the_content(tmp_path):
 OWN = {
     "formats/model_archive.py",
     "files.py", "machine.py", "cgroups.py", "costs.py", "zoo.py", "weights/published.py", "weights/sources.py", "demo/shapes.py",
-    "demo/quickstart.py", "data/loading/shared_memory.py", "free_cores.py", "serve/page.py", "export/torch/standalone.py",
+    "demo/quickstart.py", "augmentation/named.py", "report/page.py",
+    "data/loading/shared_memory.py", "free_cores.py", "serve/page.py", "export/torch/standalone.py",
 }  # fmt: skip
 BARE = re.compile(
     r"(?<![\w.])open\(|\.open\(|\.read_text\(|\.read_bytes\(\)|np\.(?:load|memmap)\((?!opened|file)|ZipFile\((?!file|content)"
     r"|h5py\.File|VideoCapture|imread|readNet"
 )
-# The same within other lines: written files, members of an archive, and what is opened by `open_file` first.
+# The same within other lines: written files, members of an archive, and what is opened by `open_file` first,
+# or by fsspec on another machine.
 ALLOWED = (
-    'open(temporary, "wb")', 'open(path, "wb")', "archive.open(member)", "archive.open(name)", "tarfile.open(fileobj=",
+    'open(temporary, "wb")', 'open(path, "wb")', 'open(self.path, "ab" if resume else "xb")', 'files.open(path, "rb")',
+    "archive.open(member)", "archive.open(name)", "tarfile.open(fileobj=",
     "Image.open(file)", 'h5py.File(path, "r")',
     "cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)", "transform(mx.image.imread(path)",
 )  # fmt: skip

@@ -61,7 +61,7 @@ def trained(tmp_path_factory):
     call(
         "train", folder / "wide.toml", folder / "data", "--out", folder / "run", "--epochs", 10, "--lr", 0.01,
         "--optimizer", "adam", "--schedule", "cosine", "--batch-size", 4, "--workers", 0, "--cache", folder / "cache",
-        "--augment", "light", "--base-weights", "none",
+        "--augment", "light", "--base-weights", "none", "--val-split", "none",
     )  # fmt: skip
     return folder
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import CallError, DataError, SSDZooError
-from ssdzoo.files import open_file, write_text
+from ssdzoo.files import open_file, read_whole, write_text
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.sharding import Shard
 from ssdzoo.predict.views import Views
@@ -126,7 +126,7 @@ class ResultsFile:
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         try:
-            before = json.loads(self._settings_file.read_text("utf-8"))
+            before = json.loads(read_whole(self._settings_file))
             if not isinstance(before, dict):
                 raise ValueError
         except (OSError, ValueError):

@@ -160,15 +160,23 @@ def test_no_thread_of_openvino_is_bound_to_a_core(models):
     """Those of several processes would be bound to the same ones."""
     pytest.importorskip("openvino", reason="needs the extra openvino")
     detector = ssdzoo.load(models[0] / "float.onnx", backend="openvino", precision="f32")
-    seen = set()
+    detector(IMAGES)
+    seen, usual = set(), affinities()
     with ThreadPoolExecutor(1) as pool:
         work = pool.submit(lambda: [detector(IMAGES) for _ in range(5)])
         while not work.done():
-            for thread in os.listdir("/proc/self/task"):
-                with contextlib.suppress(ProcessLookupError):
-                    seen.add(frozenset(os.sched_getaffinity(int(thread))))
+            seen |= affinities()
         work.result()
-    assert seen == {frozenset(os.sched_getaffinity(0))}
+    assert seen <= usual
+
+
+def affinities():
+    """The cores that the threads of this process may run on, one set for those that have the same."""
+    found = set()
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(ProcessLookupError):
+            found.add(frozenset(os.sched_getaffinity(int(thread))))
+    return found
 
 
 def test_a_model_cut_at_its_heads_answers_the_same(models):

@@ -26,6 +26,7 @@ class Random:
     def __init__(self, folder, classes, count=6, seed=0):
         rng = np.random.default_rng(seed)
         self.names, self.preset = [f"class {i}" for i in range(classes)], SimpleNamespace(post_nms=100)
+        self.max_detections = 100
         self.found, records = [], []
         for i in range(count):
             path = folder / f"{i:03d}.png"

@@ -33,13 +33,16 @@ OWN = check_preset(parse_toml('name = "x"\n' + TABLE + "[augment]\nflip = 0.5\n"
 @pytest.mark.parametrize(
     "given, preset, expected",
     [
-        (None, PRESET, "ssd"), ("light", OWN, "light"), (None, OWN, augmentation_of({"flip": 0.5}, "")), ("none", PRESET, "none"),
+        (None, PRESET, "light"), ("light", OWN, "light"), ("none", PRESET, "none"),
+        (None, OWN, augmentation_of({"flip": 0.5}, "")),
         ({"base": "light"}, PRESET, augmentation_of({"base": "light"}, "")), (darker, OWN, Transform(darker)),
         (f"{__name__}:darker", PRESET, Transform(f"{__name__}:darker")),
     ],
 )  # fmt: skip
 def test_which_augmentation_is_meant(given, preset, expected):
     assert Settings(augment=given).completed(preset).augment == expected
+    from_scratch = Settings(augment=given).completed(preset, from_scratch=True).augment
+    assert from_scratch == ("ssd" if given is None and preset is PRESET else expected)
 
 
 @pytest.mark.parametrize(
@@ -140,12 +143,12 @@ def test_samples_show_a_table(data, tmp_path):
     call, pictures = ("check-data", data, "--workers", 0, "--show", 2), {}
     for name, model, augment in (
         ("file", "plain", ("--augment", tmp_path / "mine.toml")), ("own", "own", ()), ("default", "plain", ()),
-        ("ssd", "own", ("--augment", "ssd")),
+        ("light", "own", ("--augment", "light")),
     ):  # fmt: skip
         out, _ = ssdzoo(*call, "--model", tmp_path / f"{model}.toml", *augment, "--out", tmp_path / name, "--json")
         pictures[name] = (tmp_path / name / "samples.png").read_bytes()
         assert json.loads(out)["picture"] == str(tmp_path / name / "samples.png")
-    assert pictures["file"] == pictures["own"] != pictures["default"] == pictures["ssd"]
+    assert pictures["file"] == pictures["own"] != pictures["default"] == pictures["light"]
     (tmp_path / "mine.toml").write_text("mosaic = 2\n")
     _, err = ssdzoo(*call, "--out", tmp_path, "--augment", tmp_path / "mine.toml", status=2)
     assert "mine.toml: probability of mosaic is 2; expected a number from 0 to 1" in err

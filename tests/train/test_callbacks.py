@@ -48,7 +48,8 @@ class Engine:
         return nullcontext()
 
     def share(self, value):
-        return float(self.first_stops) if self.rank else float(value)
+        # What the first process has done before the first step is the same here.
+        return float(self.first_stops) if self.rank and self.steps else float(value)
 
     def finish(self):
         pass
@@ -85,7 +86,9 @@ def trainer(data, tmp_path):
         run = Run(tmp_path / "run")
         if not resume:
             run.begin(PRESET, {})
-        settings = Settings(**{**dict(epochs=2, batch_size=4, workers=0, lr=0.01, warmup_epochs=0), **settings})
+        settings = Settings(
+            **{**dict(epochs=2, batch_size=4, workers=0, lr=0.01, warmup_epochs=0, augment="ssd", schedule="step"), **settings}
+        )
         made = Trainer(
             engine or Engine(), TrainingData(load_dataset(data, "train")), run, settings, Recorded(), Callbacks(callbacks)
         )

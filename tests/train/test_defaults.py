@@ -56,7 +56,7 @@ def test_images_are_held_out_where_there_is_no_val(job, tmp_path):
 def test_nothing_is_mirrored_with_flip_none(data):
     train_images = load_dataset(data, "train")
     loaders = {flip: Loader(train_images, 11, (32, 32), "light", seed=1, flip=flip) for flip in ("horizontal", "none")}
-    assert [loader._preparation.augmentation.mirror for loader in loaders.values()] == [0.5, 0.0]
+    assert [loader._preparation.augmentation.mirror.probability for loader in loaders.values()] == [0.5, 0.0]
     first, second = (next(loader.epoch(0)) for loader in loaders.values())
     # What else is drawn stays: an image is the same, or mirrored.
     mirrored = 0

@@ -164,7 +164,7 @@ def test_a_worker_that_meets_nobody():
 
 def test_a_run_folder_that_the_nodes_do_not_share(data, tmp_path):
     engine = SimpleNamespace(rank=1, processes=2, preset=SimpleNamespace(base_size=(64, 64)), share=lambda value: 12.0)
-    settings = Settings(lr=0.1, workers=0)
+    settings = Settings(lr=0.1, workers=0, augment="ssd", schedule="step")
     trainer = Trainer(engine, TrainingData(load_dataset(data, "train")), Run(tmp_path), settings, Recorded())
     with pytest.raises(SSDZooError, match="holds 0 updates here and 12 where the first process is: all processes need the same"):
         trainer.fit()
