@@ -89,7 +89,7 @@ class MultiViewDetector(Detector):
         except SSDZooError as error:
             height, width = size
             raise CallError(
-                f"a scale of {scale:g}: {self.runtime} can't run this model on {width}x{height} pixels ({error}); leave the "
+                f"scales={scale:g}: {self.runtime} can't run this model on {width}x{height} pixels ({error}); leave the "
                 "scale out, or take the backend mxnet or an .onnx that was exported for images of any size"
             ) from None
 

@@ -78,12 +78,12 @@ class Views:
             _check_tiles(self.tiles)
         if self.tile_size is not None and not _are_whole(self._tile_sides, _LEAST_SIDE):
             given = by(dict.fromkeys(self._tile_sides))
-            raise CallError(f"a tile_size of {given}: expected pixels, one number or width and height, at least {_LEAST_SIDE}")
+            raise CallError(f"tile_size={given}: expected pixels, one number or width and height, at least {_LEAST_SIDE}")
         if self.overlap is not None:
             if not self.tiled:
                 raise CallError("overlap= is for tiles: give tiles= or tile_size=, too")
             if not 0 <= self.overlap <= _MOST_OVERLAP:
-                raise CallError(f"an overlap of {self.overlap:g}: expected a share of a tile's side, from 0 to {_MOST_OVERLAP}")
+                raise CallError(f"overlap={self.overlap:g}: expected a share of a tile's side, from 0 to {_MOST_OVERLAP}")
         _check_scales(self.scales)
 
     @property
@@ -147,9 +147,9 @@ def by(sides: Iterable) -> str:
 def _check_tiles(tiles: Sequence) -> None:
     if not (isinstance(tiles, (tuple, list)) and _are_whole(tiles, 1)):
         given = by(tiles) if isinstance(tiles, (tuple, list)) else repr(tiles)
-        raise CallError(f"tiles {given}: expected columns and rows, two whole numbers from 1 on")
+        raise CallError(f"tiles={given}: expected columns and rows, two whole numbers from 1 on")
     if tiles[0] * tiles[1] > MOST_TILES:
-        raise CallError(f"tiles {by(tiles)}: {tiles[0] * tiles[1]} tiles of an image, and {MOST_TILES} is the maximum")
+        raise CallError(f"tiles={by(tiles)}: {tiles[0] * tiles[1]} tiles of an image, and {MOST_TILES} is the maximum")
 
 
 def _check_scales(scales: Sequence) -> None:
@@ -157,9 +157,9 @@ def _check_scales(scales: Sequence) -> None:
     wrong = [s for s in scales if not (isinstance(s, (int, float)) and isfinite(s) and lowest <= s <= highest)]
     if wrong:
         given = f"{wrong[0]:g}" if isinstance(wrong[0], (int, float)) else repr(wrong[0])
-        raise CallError(f"a scale of {given}: expected a factor of the network's input size, from {lowest:g} to {highest:g}")
+        raise CallError(f"scales={given}: expected a factor of the network's input size, from {lowest:g} to {highest:g}")
     if not len(scales) or len(set(scales)) < len(scales):
-        raise CallError(f"scales {', '.join(f'{s:g}' for s in scales) or 'of none'}: expected one or more, each of them once")
+        raise CallError(f"scales={','.join(f'{s:g}' for s in scales) or '()'}: expected one or more, each of them once")
 
 
 def _are_whole(values: Sequence, minimum: int) -> bool:

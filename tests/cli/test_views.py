@@ -54,13 +54,13 @@ def test_compare(run, tmp_path):
 
 
 @pytest.mark.parametrize("given, message", [
-    ("--tiles 0x2", "ssdzoo: tiles 0x2: expected columns and rows, two whole numbers from 1 on\n"),
-    ("--tiles 1000x1000", "ssdzoo: tiles 1000x1000: 1000000 tiles of an image, and 4096 is the maximum\n"),
-    ("--tiles 2x2 --overlap 1.5", "ssdzoo: an overlap of 1.5: expected a share of a tile's side, from 0 to 0.9\n"),
+    ("--tiles 0x2", "ssdzoo: --tiles 0x2: expected columns and rows, two whole numbers from 1 on\n"),
+    ("--tiles 1000x1000", "ssdzoo: --tiles 1000x1000: 1000000 tiles of an image, and 4096 is the maximum\n"),
+    ("--tiles 2x2 --overlap 1.5", "ssdzoo: --overlap 1.5: expected a share of a tile's side, from 0 to 0.9\n"),
     ("--overlap 0.1", "ssdzoo: --overlap is for tiles: give --tiles or --tile-size, too\n"),
     ("--tiles 2x2 --tile-size 640",
      "ssdzoo: --tiles and --tile-size exclude each other: give the number of tiles, or their size\n"),
-    ("--scales 1,-2", "ssdzoo: a scale of -2: expected a factor of the network's input size, from 0.1 to 8\n"),
+    ("--scales 1,-2", "ssdzoo: --scales -2: expected a factor of the network's input size, from 0.1 to 8\n"),
     ("--tiles two", "'two': expected two whole numbers with an x in between, such as 2x2"),
     ("--tile-size 640x", "'640x': expected two whole numbers"),
     ("--scales 1;2", "'1;2': expected numbers with commas in between, such as 1,1.5"),

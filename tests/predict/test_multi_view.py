@@ -153,5 +153,5 @@ def test_images_that_cannot_be_read(tmp_path):
 def test_scales_that_a_runtime_does_not_take():
     detector = Detector(Colors(only=(64, 64)), PRESET)
     assert MultiViewDetector(detector, Views(tiles=(2, 2), scales=(1.0,))).size == (64, 64)
-    with pytest.raises(CallError, match=r"a scale of 1\.5: colors can't run this model on 96x96 pixels \(another size\); leave"):
+    with pytest.raises(CallError, match=r"scales=1\.5: colors can't run this model on 96x96 pixels \(another size\); leave"):
         MultiViewDetector(detector, Views(scales=(1, 1.5)))

@@ -60,22 +60,22 @@ def test_boxes_come_back_to_the_image():
 
 
 @pytest.mark.parametrize("given, message", [
-    ({"tiles": (0, 2)}, "tiles 0x2: expected columns and rows, two whole numbers from 1 on"),
-    ({"tiles": (2,)}, "tiles 2: expected columns and rows"),
-    ({"tiles": 2}, "tiles 2: expected columns and rows"),
-    ({"tiles": (2, 2.0)}, "tiles 2x2.0: expected"),
-    ({"tiles": (1000, 1000)}, "tiles 1000x1000: 1000000 tiles of an image, and 4096 is the maximum"),
-    ({"tile_size": 15}, "a tile_size of 15: expected pixels, one number or width and height, at least 16"),
-    ({"tile_size": (640, 0)}, "a tile_size of 640x0: expected pixels"),
-    ({"tile_size": 64.0}, "a tile_size of 64.0: expected pixels"),
+    ({"tiles": (0, 2)}, "tiles=0x2: expected columns and rows, two whole numbers from 1 on"),
+    ({"tiles": (2,)}, "tiles=2: expected columns and rows"),
+    ({"tiles": 2}, "tiles=2: expected columns and rows"),
+    ({"tiles": (2, 2.0)}, "tiles=2x2.0: expected"),
+    ({"tiles": (1000, 1000)}, "tiles=1000x1000: 1000000 tiles of an image, and 4096 is the maximum"),
+    ({"tile_size": 15}, "tile_size=15: expected pixels, one number or width and height, at least 16"),
+    ({"tile_size": (640, 0)}, "tile_size=640x0: expected pixels"),
+    ({"tile_size": 64.0}, "tile_size=64.0: expected pixels"),
     ({"tiles": (2, 2), "tile_size": 64}, "tiles= and tile_size= exclude each other"),
-    ({"tiles": (2, 2), "overlap": 1.5}, "an overlap of 1.5: expected a share of a tile's side, from 0 to 0.9"),
-    ({"tiles": (2, 2), "overlap": float("nan")}, "an overlap of nan"),
+    ({"tiles": (2, 2), "overlap": 1.5}, "overlap=1.5: expected a share of a tile's side, from 0 to 0.9"),
+    ({"tiles": (2, 2), "overlap": float("nan")}, "overlap=nan"),
     ({"overlap": 0.1}, "overlap= is for tiles"),
-    ({"scales": (1, 0)}, "a scale of 0: expected a factor of the network's input size, from 0.1 to 8"),
-    ({"scales": (float("nan"),)}, "a scale of nan"),
-    ({"scales": ()}, "scales of none: expected one or more"),
-    ({"scales": (1, 1.0)}, "scales 1, 1: expected one or more, each of them once"),
+    ({"scales": (1, 0)}, "scales=0: expected a factor of the network's input size, from 0.1 to 8"),
+    ({"scales": (float("nan"),)}, "scales=nan"),
+    ({"scales": ()}, "scales=(): expected one or more"),
+    ({"scales": (1, 1.0)}, "scales=1,1: expected one or more, each of them once"),
 ])  # fmt: skip
 def test_views_that_are_refused(given, message):
     with pytest.raises(CallError) as error:

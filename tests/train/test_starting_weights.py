@@ -68,7 +68,7 @@ def test_no_training_begins_with_noise_unasked(default_job, home, tmp_path):
 
 def test_random_weights_and_weights_of_a_detector(default_job, home, tmp_path):
     progress, result = train({**default_job, "base_weights": "none"})
-    assert progress.lines[-1].endswith("; random weights (base_weights= trains better)")
+    assert progress.lines[-1].endswith("; random weights, as asked for; trained ones learn faster")
     assert read_toml(result.folder / "args.toml")["base_weights"] == "none"
     progress, _ = train({**default_job, "out": tmp_path / "second", "weights": result.folder})
     assert "class weights kept from" in progress.lines[-1]

@@ -83,7 +83,7 @@ def start_backbone(net: SSD, preset: Preset, which: str | Path | None) -> str:
     """
     name = "" if which is None else str(which)
     if name == RANDOM:
-        return "random weights (base_weights= trains better)"
+        return "random weights, as asked for; trained ones learn faster"
     if name and (Path(name).is_file() or not find_source(name)):
         load_backbone(net, name)
         return f"backbone from {name}"

@@ -243,7 +243,7 @@ def test_head_symbols(small, tmp_path):
 def test_heads_of_a_new_network(tmp_path):
     start = ("--heads", "--classes", "cat, dog", "--base-weights", "none")
     out, _ = command("export", "ssd_300_mobilenet0.25_custom", *start, "--out", tmp_path)
-    assert out.endswith("ssd_300_mobilenet0.25_custom.toml; random weights (base_weights= trains better)\n")
+    assert out.endswith("ssd_300_mobilenet0.25_custom.toml; random weights, as asked for; trained ones learn faster\n")
     source = resolve(tmp_path)
     assert source.preset.classes == ("cat", "dog")
     assert heads(to_torch(source), noise(1, (300, 300)))[0].shape == (1, 2268, 3)
