@@ -16,7 +16,7 @@ from ssdzoo.progress import counted
 from ssdzoo.train.auto_rules import Choice
 from ssdzoo.train.frameworks import framework
 from ssdzoo.train.settings import RANDOM, Arguments
-from ssdzoo.train.trainer import TrainingData
+from ssdzoo.train.trainer import TrainingData, training_loader
 
 WARM_UP = 2  # steps that are slower than those after them
 FEW, MANY = 3, 400  # steps that are timed, at least and at most
@@ -30,11 +30,18 @@ SURE = 0.95  # of the budget that is planned with: saving takes time too, and no
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds: until the first step, for an image of a step, and for an image of an evaluation."""
+    """
+    Attributes:
+        start: seconds until the first step.
+        image: seconds for an image of a step.
+        val_image: seconds for an image of an evaluation.
+        shown: how often an image is shown in an epoch on average: more than once where rare classes are repeated.
+    """
 
     start: float
     image: float
     val_image: float
+    shown: float = 1.0
 
 
 def time_training(arguments: Arguments, preset: Preset, place: Any, data: TrainingData, seconds: float) -> Timing:
@@ -51,12 +58,7 @@ def time_training(arguments: Arguments, preset: Preset, place: Any, data: Traini
     # The values of the weights do not matter.
     random = replace(arguments, model=preset.name, base_weights=Path(RANDOM), weights=None)
     engine, _ = framework(settings.engine).start_engine(random, preset, place)
-    assert settings.augment is not None, "see Settings.completed"
-    loader = Loader(
-        data.train, settings.batch_size, preset.base_size, settings.augment, settings.seed, settings.workers,
-        cache=settings.cache, flip=settings.flip,
-    )  # fmt: skip
-    with loader:
+    with training_loader(data.train, preset.base_size, settings) as loader:
         batches = _without_end(loader)
         for _ in range(WARM_UP):
             engine.step([next(batches)], 0.0)
@@ -68,7 +70,7 @@ def time_training(arguments: Arguments, preset: Preset, place: Any, data: Traini
         batches.close()
     with engine.detector() as detector:
         val_image = _time_evaluation(detector, data.val) if data.val else 0.0
-    return Timing(started - begun, image, val_image)
+    return Timing(started - begun, image, val_image, loader.images / len(data.train))
 
 
 def _without_end(loader: Loader) -> Generator[Batch, None, None]:
@@ -89,11 +91,11 @@ def epoch_count(timing: Timing, seconds: float, images: int, val_images: int) ->
 
     Args:
         seconds: that are left, the start of the training included.
-        images, val_images: numbers of images of an epoch and of an evaluation.
+        images, val_images: numbers of images to train on and of an evaluation.
     """
     left = seconds - timing.start
     times = evaluations(timing, left, val_images)
-    return max(0, int((left - times * val_images * timing.val_image) / (images * timing.image)))
+    return max(0, int((left - times * val_images * timing.val_image) / (images * timing.shown * timing.image)))
 
 
 def evaluations(timing: Timing, seconds: float, val_images: int) -> int:
@@ -116,7 +118,7 @@ def choose_epochs(timing: Timing, seconds: float, minutes: float, data: Training
     images, val_images = len(data.train), len(data.val) if data.val else 0
     seconds *= SURE
     fitting = epoch_count(timing, seconds, images, val_images)
-    each = images * timing.image
+    each = images * timing.shown * timing.image
     if not fitting:
         needed = minutes + (timing.start + each + val_images * timing.val_image - seconds) / 60
         raise CallError(

@@ -96,14 +96,11 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     going_on = resume and run.has_state
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
-    arguments = replace(arguments, settings=arguments.settings.completed(preset, _from_scratch(arguments, preset)))
+    arguments = _completed(arguments, preset, going_on)
     if arguments.base_weights and not going_on:
         check_backbone_file(arguments.base_weights)
     if not has_split(arguments.data, arguments.split, arguments.format):
         load_split(arguments, arguments.split, names, progress)  # raises, and says which splits there are
-    if arguments.val_split is None and not has_split(arguments.data, "val", arguments.format):
-        # Before images were held out, a training without a val split had none to evaluate on: such a run goes on as it began.
-        arguments = replace(arguments, val_split=NO_VAL if going_on else HELD_OUT)
     saved = run.last_files(run.state())["params"] if going_on else None
     # Before the images are read, which takes longer than to find that weights are missing.
     engine, story = start.start_engine(arguments, preset, place, saved)
@@ -185,6 +182,15 @@ def _exported_preset(source: SymbolSource) -> Preset:
     if rule.stds != STDS:
         raise CallError(f"{source.symbol}: its box offsets are in units of {rule.stds}, and a training has {STDS}")
     return replace(preset, nms_thresh=rule.thresh, nms_topk=rule.topk, post_nms=rule.post)
+
+
+def _completed(arguments: Arguments, preset: Preset, going_on: bool) -> Arguments:
+    """With the settings that the model and its first weights ask for, and images to evaluate on, where nothing is given."""
+    arguments = replace(arguments, settings=arguments.settings.completed(preset, _from_scratch(arguments, preset)))
+    if arguments.val_split is None and not has_split(arguments.data, "val", arguments.format):
+        # Before images were held out, a training without a val split had none to evaluate on: such a run goes on as it began.
+        return replace(arguments, val_split=NO_VAL if going_on else HELD_OUT)
+    return arguments
 
 
 def _from_scratch(arguments: Arguments, preset: Preset) -> bool:

@@ -15,9 +15,8 @@ from ssdzoo.files import read_whole, write_text
 from ssdzoo.machine import import_package
 from ssdzoo.quote import short
 from ssdzoo.train.callbacks import FAILED, FINISHED, INTERRUPTED, STOPPED, Callback, TrainingEnd, TrainingStart
+from ssdzoo.train.run import REPORT
 from ssdzoo.train.settings import Settings
-
-PAGE = "report.html"  # which MLflow keeps with the run
 
 
 def make_loggers(settings: Settings) -> list[Callback]:
@@ -88,8 +87,8 @@ class MLflow(Callback):
         try:
             if end.best_mAP is not None:
                 self._mlflow.log_metric("best_mAP", end.best_mAP, run_id=self._id)
-            if (self._folder / PAGE).is_file():
-                self._mlflow.log_artifact(str(self._folder / PAGE), run_id=self._id)
+            if (self._folder / REPORT).is_file():
+                self._mlflow.log_artifact(str(self._folder / REPORT), run_id=self._id)
         finally:
             self._mlflow.end_run(self._STATUS[end.status])
 

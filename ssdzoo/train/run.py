@@ -30,6 +30,7 @@ from ssdzoo.toml_file import read_toml
 
 # What `state.json` holds: {name: the types that it may have}.
 _STATE: dict[str, Any] = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}
+REPORT = "report.html"
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 

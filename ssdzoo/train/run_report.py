@@ -5,7 +5,7 @@ from ssdzoo.machine import machine_summary, versions
 from ssdzoo.progress import counted
 from ssdzoo.report.page_training import best_row, write_training_page
 from ssdzoo.train.callbacks import FAILED, FINISHED, INTERRUPTED, Callback, TrainingEnd, TrainingStart
-from ssdzoo.train.run import Run
+from ssdzoo.train.run import REPORT, Run
 
 _PACKAGES = {"mxnet": ("mxnet", "gluoncv"), "torch": ("torch",)}
 _DATA = ("data", "split", "val_split", "format", "image_folder")
@@ -57,4 +57,4 @@ class RunReport(Callback):
             "Data": about, "Model": model, "Settings": settings, "Versions and machine": {**self._versions, **machine_summary()}
         }  # fmt: skip
         name = start.folder.resolve().name
-        write_training_page(start.folder / "report.html", name, self._rows, tables, files or (), note)
+        write_training_page(start.folder / REPORT, name, self._rows, tables, files or (), note)

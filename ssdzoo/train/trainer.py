@@ -29,6 +29,23 @@ class TrainingData(NamedTuple):
     val: Dataset | None = None
 
 
+def training_loader(train: Dataset, size: tuple, settings: Settings, part: tuple = (0, 1)) -> Loader:
+    """Loads the images to learn from as the settings say.
+
+    Args:
+        train: the images.
+        size: (height, width) of the network's input in pixels.
+        settings: see Settings, completed by `Settings.completed`.
+        part: (rank, count) of the processes; see Loader.
+    """
+    assert settings.augment is not None, "see Settings.completed"
+    repeats = ClassBalance.of(settings.class_balance).repeats(train) if settings.class_balance else None
+    return Loader(
+        train, settings.batch_size, size, settings.augment, settings.seed, settings.workers, cache=settings.cache, part=part,
+        repeats=repeats, flip=settings.flip,
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class TrainingResult:
     """What a training has reached.
@@ -98,14 +115,10 @@ class Trainer:
         self.engine, self.data, self.run, self.settings, self.progress = engine, data, run, settings, progress
         self.callbacks = callbacks if callbacks and engine.rank == 0 else Callbacks()
         self.arguments = asdict(settings) if arguments is None else arguments
-        assert settings.lr is not None and settings.augment is not None and settings.schedule, "see Settings.completed"
-        repeats = ClassBalance.of(settings.class_balance).repeats(data.train) if settings.class_balance else None
-        if repeats:
-            progress.say(repeats.story(data.train.names))
-        self.loader = Loader(
-            data.train, settings.batch_size, engine.preset.base_size, settings.augment, settings.seed, settings.workers,
-            cache=settings.cache, part=(engine.rank, engine.processes), repeats=repeats, flip=settings.flip,
-        )  # fmt: skip
+        assert settings.lr is not None and settings.schedule, "see Settings.completed"
+        self.loader = training_loader(data.train, engine.preset.base_size, settings, (engine.rank, engine.processes))
+        if self.loader.repeats:
+            progress.say(self.loader.repeats.story(data.train.names))
         self.updates_per_epoch = -(-len(self.loader) // settings.accumulate)
         self.schedule = Schedule(
             settings.schedule, settings.lr, settings.epochs * self.updates_per_epoch,

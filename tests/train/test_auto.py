@@ -1,19 +1,23 @@
 """`ssdzoo.fine_tune("auto", ...)`: what it says, writes and trains."""
 
 import shlex
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import ssdzoo
 from ssdzoo.data import load_dataset
+from ssdzoo.data.loading.class_balance import ClassBalance
 from ssdzoo.errors import CallError, DataError, WeightsError
 from ssdzoo.preset import read_preset, read_toml
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.auto import plan_training
-from ssdzoo.train.auto_timing import Timing, choose_epochs, epoch_count
-from ssdzoo.train.settings import Arguments
+from ssdzoo.train.auto_timing import Timing, choose_epochs, epoch_count, time_training
+from ssdzoo.train.mxnet.start import Place
+from ssdzoo.train.settings import Arguments, Settings
 from ssdzoo.train.trainer import TrainingData
+from ssdzoo.zoo import find_preset
 from tests.command import ssdzoo as command
 from tests.data.formats.voc_folder import write_voc, xml
 from tests.train.jobs import Recorded, rows
@@ -171,6 +175,7 @@ def test_epochs_that_fit(data):
     both = TrainingData(load_dataset(data, "train"), load_dataset(data, "val"))  # 11 and 4 images
     alone = TrainingData(both.train)
     assert epoch_count(QUICK, 12.0, 11, 0) == 10
+    assert epoch_count(replace(QUICK, shown=2.0), 12.0, 11, 0) == 5
     # 0.2 s an evaluation: five of them are 10 % of the ten seconds.
     assert epoch_count(QUICK, 11.0, 11, 4) == int((10 - 5 * 0.2) / 1.1) == 8
     epochs, every = choose_epochs(QUICK, 11.0, 1.0, both)
@@ -178,6 +183,17 @@ def test_epochs_that_fit(data):
     assert choose_epochs(QUICK, 1e5, 1700.0, alone)[0].value == 200
     with pytest.raises(CallError, match=r"minutes=0.1 is too short for one epoch: 11 images at 10.0 a second take 1.1 s"):
         choose_epochs(QUICK, 1.5, 0.1, both)
+
+
+def test_repeated_images_take_their_time(data):
+    """What is timed loads the images as the training does."""
+    train = load_dataset(data, "train")
+    preset = find_preset("ssd_300_mobilenet0.25_custom").with_classes(train.names)
+    settings = Settings(class_balance="sqrt:1", workers=0, batch_size=2).completed(preset)
+    arguments = Arguments.of({"model": preset.name, "data": data, "out": "none", "class_balance": "sqrt:1"})
+    timing = time_training(replace(arguments, settings=settings), preset, Place([mx.cpu()]), TrainingData(train), 0.0)
+    shown = len(ClassBalance.of("sqrt:1").repeats(train)) / len(train)
+    assert timing.shown == shown > 1 and timing.image > 0 and timing.val_image == 0
 
 
 def again(err: str) -> list:

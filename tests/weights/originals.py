@@ -152,9 +152,9 @@ def _sampled(fc6: np.ndarray, fc7: np.ndarray) -> dict:
 def _torch():
     """torch, and the module of its networks; the calling test is skipped without torch."""
     torch = pytest.importorskip("torch", reason="needs the extra `torch`")
-    from tests.weights.importers import torch_networks
+    from tests.weights.importers import torch_backbones
 
-    return torch, torch_networks
+    return torch, torch_backbones
 
 
 def _torch_resnet(depth: str, path: Path) -> dict:

@@ -64,14 +64,19 @@ class Loader:
             chosen = chosen.without_mirror()
         copies = ResizeCache(Path(cache), tuple(size)) if cache else None
         self._preparation = Preparation(dataset, tuple(size), chosen, seed, copies, repeats.images if repeats else None)
-        self._batch_size, self._part, self._repeats = batch_size, part, repeats
+        self._batch_size, self._part, self.repeats = batch_size, part, repeats
         self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
         self._memory: SharedImages | None = None
 
+    @property
+    def images(self) -> int:
+        """In an epoch of all processes."""
+        return len(self.repeats or self._preparation.dataset)
+
     def __len__(self) -> int:
-        images = len(self._repeats or self._preparation.dataset)
-        whole, rest = divmod(images, self._batch_size * self._part[1])
+        """Batches in an epoch."""
+        whole, rest = divmod(self.images, self._batch_size * self._part[1])
         return whole + (rest >= self._part[1])
 
     def __enter__(self):
@@ -124,7 +129,7 @@ class Loader:
     def _parts(self, number: int) -> list:
         """What each batch shows; see `Preparation.sample`."""
         seed = self._preparation.seed
-        order = self._repeats.order(seed, number) if self._repeats else np.arange(len(self._preparation.dataset))
+        order = self.repeats.order(seed, number) if self.repeats else np.arange(len(self._preparation.dataset))
         if self._preparation.augmentation:
             np.random.default_rng([seed, number, 0]).shuffle(order)
         rank, count = self._part

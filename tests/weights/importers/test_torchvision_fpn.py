@@ -8,7 +8,8 @@ from ssdzoo.weights.matching import load_backbone
 from tests.weights.outputs import write_safetensors
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
-from tests.weights.importers.torch_networks import freeze_norms, random_resnet_fpn, run  # noqa: E402
+from tests.weights.importers.torch_backbones import freeze_norms, random_resnet_fpn  # noqa: E402
+from tests.weights.importers.torch_networks import run  # noqa: E402
 
 mx = mxnet()
 

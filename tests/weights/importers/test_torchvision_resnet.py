@@ -8,7 +8,8 @@ from ssdzoo.weights.backbone import read_backbone
 from tests.weights.outputs import write_safetensors
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
-from tests.weights.importers.torch_networks import BLOCKS, ResNet, random_resnet, run  # noqa: E402
+from tests.weights.importers.torch_backbones import BLOCKS, ResNet, random_resnet  # noqa: E402
+from tests.weights.importers.torch_networks import run  # noqa: E402
 
 mx = mxnet()
 
