@@ -96,9 +96,9 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     going_on = resume and run.has_state
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
-    arguments = _completed(arguments, preset, going_on)
     if arguments.base_weights and not going_on:
         check_backbone_file(arguments.base_weights)
+    arguments = _completed(arguments, preset, going_on)
     if not has_split(arguments.data, arguments.split, arguments.format):
         load_split(arguments, arguments.split, names, progress)  # raises, and says which splits there are
     saved = run.last_files(run.state())["params"] if going_on else None
