@@ -133,9 +133,25 @@ def import_package(name: str, extra: str) -> ModuleType:
         SSDZooError: it can't be imported; says how to install it.
     """
     try:
-        return importlib.import_module(name)
+        with _untold():
+            return importlib.import_module(name)
     except ImportError as error:
         raise SSDZooError(f"the package {name} is not installed ({error}): pip install 'ssdzoo[{extra}]'") from None
+
+
+@contextlib.contextmanager
+def _untold() -> Iterator[None]:
+    """Around an import of onnxruntime or OpenVINO. From then on they would tell their makers what they run, and keep a record of it
+    in the user's home. OpenVINO has no switch for that, but goes without the package that does it."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    is_hidden = "openvino_telemetry" not in sys.modules
+    if is_hidden:
+        sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if is_hidden:
+            del sys.modules["openvino_telemetry"]
 
 
 def versions(packages: Iterable[str]) -> dict[str, str | None]:
