@@ -14,11 +14,17 @@ STARTUP = {"ssdzoo_imports.pth", "ssdzoo_imports.py"}
 
 
 def copy_source(source):
-    """A build writes into its source."""
-    for name in ("ssdzoo", "presets", "startup"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
+    """What the container copies of the checkout, which has to be all that a build needs. A build writes into its source."""
+    for line in (ROOT / "tools" / "serve.Dockerfile").read_text().splitlines():
+        if line.startswith("COPY "):
+            *names, target = line.split()[1:]
+            place = source / Path(target).relative_to("/src")
+            for name in names:
+                if (ROOT / name).is_dir():
+                    shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
+                else:
+                    place.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(ROOT / name, place / name)
     return source
 
 

@@ -4,7 +4,7 @@
 #     docker run --rm --read-only --tmpfs /tmp -p 8080:8080 -v "$PWD/runs/mine:/opt/ml/model:ro" ssdzoo-serve
 #
 # SageMaker takes it as it is: it unpacks model.tar.gz to /opt/ml/model, calls the container with the argument "serve", and asks
-# for /ping and /invocations on port 8080.
+# for /ping and /invocations on port 8080. Options of `ssdzoo serve` are given as environment variables: -e SSDZOO_MEAN=0.
 FROM python:3.11-slim
 
 # opencv-python and mxnet need these libraries.
@@ -15,6 +15,7 @@ RUN apt-get update \
 COPY setup.py setup.cfg pyproject.toml README.md LICENSE /src/
 COPY ssdzoo /src/ssdzoo
 COPY presets /src/presets
+COPY startup /src/startup
 RUN pip install --no-cache-dir "/src[onnx,serve]" && rm -rf /src
 
 RUN useradd --create-home --uid 1000 ssdzoo

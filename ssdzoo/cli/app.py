@@ -29,7 +29,9 @@ app = typer.Typer(
 )
 for verb in VERBS:
     function = getattr(import_module(f"ssdzoo.cli.{verb}"), verb)
-    app.command({"evaluate": "eval"}.get(verb, verb.replace("_", "-")), cls=Verb)(function)
+    # A server in a container is told by its environment: SSDZOO_MEAN is --mean.
+    settings = {"auto_envvar_prefix": "SSDZOO"} if verb == "serve" else None
+    app.command({"evaluate": "eval"}.get(verb, verb.replace("_", "-")), cls=Verb, context_settings=settings)(function)
 
 
 def _version(wanted: bool) -> None:

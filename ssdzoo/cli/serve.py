@@ -21,12 +21,11 @@ from ssdzoo.machine import import_package
 
 def serve(
     model: Annotated[str, argument(MODEL, envvar="SSDZOO_MODEL")],
-    host: Annotated[
-        str, option("Address to listen on; 0.0.0.0 is reached from other machines.", envvar="SSDZOO_HOST")
-    ] = "127.0.0.1",
-    port: Annotated[int, option("Port; 0 is a free one.", min=0, max=65535)] = 8080,
+    host: Annotated[str, option("Address to listen on; 0.0.0.0 is reached from other machines.")] = "127.0.0.1",
+    # Kubernetes sets SSDZOO_PORT to something else where a service is named ssdzoo.
+    port: Annotated[int, option("Port; 0 is a free one.", min=0, max=65535, allow_from_autoenv=False)] = 8080,
     score: Annotated[float, option("Minimum score of a detection where a request gives none.", min=0, max=1)] = 0.5,
-    backend: Annotated[str, option(BACKEND, envvar="SSDZOO_BACKEND")] = "auto",
+    backend: Annotated[str, option(BACKEND)] = "auto",
     precision: Precision = "auto",
     weights: Weights = None,
     mean: Mean = None,

@@ -1,6 +1,7 @@
 """What only a real process shows: sockets, signals, its exit status, and slow connections."""
 
 import asyncio
+import re
 import signal
 import socket
 import sys
@@ -19,12 +20,15 @@ from tests.serve.processes import serving
 from tests.serve.servers import PRESET, photo
 from tests.shared import BCCD
 
+# Requests to /predict that wait, and those that are answered.
+ACCEPTED = re.compile(r'^ssdzoo_(?:queue_requests|requests_total\{route="/predict",status="200"\}) (\d+)$', re.MULTILINE)
+
 
 def test_sigterm_answers_all_that_was_accepted():
     async def job(server):
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
             tasks = [asyncio.create_task(client.post("/predict", content=photo())) for _ in range(6)]
-            while "ssdzoo_queue_requests 6\n" not in (await client.get("/metrics")).text:
+            while sum(map(int, ACCEPTED.findall((await client.get("/metrics")).text))) < 6:
                 await asyncio.sleep(0.01)
             silent, half = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
             half[1].write(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
@@ -73,6 +77,12 @@ def test_calls_that_are_wrong(monkeypatch):
     monkeypatch.setenv("SSDZOO_MODEL", "of-a-container")
     assert "no model 'of-a-container'" in ssdzoo("serve", status=2)[1]
     preset = "ssd_300_mobilenet0.25_voc"
+    monkeypatch.setenv("SSDZOO_PORT", "tcp://10.0.0.1:8080")  # Kubernetes' word, not ours
+    assert "no model 'of-a-container'" in ssdzoo("serve", status=2)[1]
+    for name, value in (("SSDZOO_MEAN", "1,2"), ("SSDZOO_SCORE", "7")):
+        with monkeypatch.context() as patched:
+            patched.setenv(name, value)
+            assert f"--{name[7:].lower()}" in ssdzoo("serve", preset, status=2)[1]
     assert (
         "--host no.such.host.invalid --port 8080 cannot be used"
         in ssdzoo("serve", preset, "--host", "no.such.host.invalid", status=2)[1]
