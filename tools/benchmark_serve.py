@@ -6,9 +6,9 @@ their median is reported, and the 50th and 99th percentile of a request.
 """
 
 import argparse
-import http.client
 import json
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -25,6 +25,8 @@ from ssdzoo.demo.shapes import draw_jpegs
 from ssdzoo.measure.benchmark import Subject, benchmark, find_subject, list_jpegs
 
 WARM_UP = 5  # requests of each client that are not counted
+HEAD = b"POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"
+LENGTH = re.compile(rb"\r\ncontent-length: (\d+)\r\n(?:.+\r\n)*\r\n", re.IGNORECASE)
 
 
 def serve(subject: Subject, backend: str, paths: list, clients: int) -> tuple[float, list[float]]:
@@ -48,16 +50,21 @@ def serve(subject: Subject, backend: str, paths: list, clients: int) -> tuple[fl
 
 
 def ask(port: int, bodies: list[bytes]) -> list[float]:
-    """Seconds of each request of one client, one after another."""
-    connection, times = http.client.HTTPConnection("127.0.0.1", port), []
-    for body in bodies:
-        start = time.perf_counter()
-        connection.request("POST", "/predict", body)
-        answer = connection.getresponse()
-        answer.read()
-        times.append(time.perf_counter() - start)
-        assert answer.status == 200, answer.status
-    connection.close()
+    """Seconds of each request of one client, one after another.
+
+    It shares the server's cores: http.client would take a third of a millisecond of them for each request, this takes a tenth.
+    """
+    times = []
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for body in bodies:
+            start = time.perf_counter()
+            connection.sendall(HEAD % len(body) + body)
+            answer = b""
+            while not (match := LENGTH.search(answer)) or len(answer) < match.end() + int(match[1]):
+                answer += connection.recv(1 << 16)
+            times.append(time.perf_counter() - start)
+            assert answer.startswith(b"HTTP/1.1 200 "), answer
     return times
 
 

@@ -22,9 +22,9 @@ def routes(service: Service, metrics: Metrics) -> list[Route]:
         content_type = request.headers.get("content-type", "")
         score = parse_score(request.query_params.get("score"), service.score)
 
-        def read(body: bytes) -> Wanted:
+        async def read(body: bytes) -> Wanted:
             if content_type.strip().lower().startswith("multipart/form-data"):
-                return Wanted(read_files(body, content_type, service.limits.images), score)
+                return Wanted(await service.in_thread(read_files, body, content_type, service.limits.images), score)
             return Wanted([ImageBytes("image", body)] if body else [], score)
 
         answer = await service.answer(request, read)

@@ -25,7 +25,7 @@ def routes(service: Service) -> list[Route]:
     async def invocations(request: Request) -> Response:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
-        def read(body: bytes) -> Wanted:
+        async def read(body: bytes) -> Wanted:
             if content_type not in CONTENT_TYPES:
                 raise Refused(f"content type {brief(content_type)}; expected {', '.join(CONTENT_TYPES)}", 415)
             # Its clients choose by score themselves.

@@ -1,8 +1,9 @@
 """From a request to what the detector finds in its images: receives, decodes, queues, and lets go of clients that left."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,9 +17,9 @@ from ssdzoo.serve.body import receive_body
 from ssdzoo.serve.decode import prepare
 from ssdzoo.serve.intake import Intake
 from ssdzoo.serve.limits import Limits, Refused
-from ssdzoo.serve.worker import NetworkWorker
+from ssdzoo.serve.worker import NetworkWorker, Outcome
 
-DECODERS = 2  # threads; more would take the network's cores
+THREADS = 2  # threads; more would take the network's cores
 
 T = TypeVar("T")
 
@@ -78,7 +79,7 @@ class Service:
         self.limits = limits or Limits()
         self.intake = Intake(self.limits)
         self.is_draining = False
-        self._decoders = ThreadPoolExecutor(min(DECODERS, cores()), "decode")
+        self._threads = ThreadPoolExecutor(min(THREADS, cores()), "decode")
 
     @property
     def is_ready(self) -> bool:
@@ -86,14 +87,14 @@ class Service:
 
     def close(self) -> None:
         """Waits for what is in the queue."""
+        self._threads.shutdown()
         self.worker.stop()
-        self._decoders.shutdown()
 
-    async def answer(self, request: Request, read: Callable[[bytes], Wanted]) -> Answer:
+    async def answer(self, request: Request, read: Callable[[bytes], Awaitable[Wanted]]) -> Answer:
         """What is found in the images of a request.
 
         Args:
-            read: takes what is wanted from the body; it runs in a thread.
+            read: takes what is wanted from the body; by `in_thread` where that takes long.
 
         Raises:
             DataError: an image that cannot be read; names it.
@@ -104,38 +105,58 @@ class Service:
             with self.intake.queued(self.worker.image_seconds):
                 return await _while_connected(request, self._find(body, read), self.limits.answer_seconds)
 
-    async def _find(self, body: bytes, read: Callable[[bytes], Wanted]) -> Answer:
-        wanted = await self._in_pool(read, body)
+    async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function returns that would keep the event loop waiting."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _explained, function, *arguments)
+
+    async def _find(self, body: bytes, read: Callable[[bytes], Awaitable[Wanted]]) -> Answer:
+        wanted = await read(body)
         if not wanted.images:
             raise Refused("no image in the request: send one as its body, or several as files of a form")
-        seconds = dict.fromkeys(("decode", "queue", "network"), 0.0)
         # No more at once than keep the network busy: a request of many images leaves room for others, and memory.
         slots = asyncio.Semaphore(self.worker.max_batch + 1)
 
-        async def one(image: ImageBytes) -> Found:
+        async def one(image: ImageBytes) -> Outcome:
             async with slots:
-                return await self._find_one(image, wanted.score, seconds)
+                future: Future = Future()
+                self._threads.submit(self._start, image, wanted.score, future)
+                return await asyncio.wrap_future(future)
 
         tasks = [asyncio.ensure_future(one(image)) for image in wanted.images]
         try:
-            return Answer(wanted, list(await asyncio.gather(*tasks)), seconds)
+            outcomes = await asyncio.gather(*tasks)
         finally:
             await _end(*tasks)
+        found = [Found(image.name, outcome.size, outcome.detections) for image, outcome in zip(wanted.images, outcomes)]
+        seconds: Counter = Counter()
+        for outcome in outcomes:
+            seconds.update(outcome.seconds)
+        return Answer(wanted, found, dict(seconds))
 
-    async def _find_one(self, image: ImageBytes, score: float, seconds: dict[str, float]) -> Found:
-        prepared = await self._in_pool(prepare, self.worker.detector, image, self.limits)
-        loop = asyncio.get_running_loop()
-        start = loop.time()
-        detections, taken = await asyncio.wrap_future(self.worker.submit(prepared.pixels, prepared.size, score))
-        for name, spent in (("decode", prepared.seconds), ("queue", loop.time() - start - taken), ("network", taken)):
-            seconds[name] += spent
-        return Found(image.name, prepared.size, detections)
-
-    async def _in_pool(self, function: Callable[..., T], *arguments: Any) -> T:
+    def _start(self, image: ImageBytes, score: float, future: Future) -> None:
+        """Decodes an image and queues it, in a thread of the pool. The event loop would be woken twice more if it passed the
+        image on, and it shares Python's lock with the network."""
+        if future.cancelled():
+            return
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._decoders, function, *arguments)
-        except MemoryError:
-            raise DataError("not enough memory for this image: send a smaller one") from None
+            prepared = _explained(prepare, self.worker.detector, image, self.limits)
+        except BaseException as error:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(error)
+        else:
+            self.worker.submit(prepared, score, future)
+
+
+def _explained(function: Callable[..., T], *arguments: Any) -> T:
+    """
+    Raises:
+        DataError: not enough memory.
+        whatever `function` raises.
+    """
+    try:
+        return function(*arguments)
+    except MemoryError:
+        raise DataError("not enough memory for this image: send a smaller one") from None
 
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, T], seconds: float) -> T:

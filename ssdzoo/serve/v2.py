@@ -7,6 +7,7 @@ JSON holds no bytes.
 import base64
 import binascii
 import struct
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -87,7 +88,7 @@ def routes(service: Service) -> list[Route]:
         check_name(request)
         length = request.headers.get("inference-header-content-length")
 
-        def read(body: bytes) -> Wanted:
+        def parse(body: bytes) -> Wanted:
             given, rest = split_body(body, length)
             score = parse_score(given.parameters.get("score"), service.score)
             chosen = {output.name for output in given.outputs} or NAMES
@@ -95,7 +96,7 @@ def routes(service: Service) -> list[Route]:
                 raise Refused(f"no output {brief(unknown[0])}; there are boxes, scores and class_ids")
             return Wanted(read_images(given, rest, service.limits.images), score, {"id": given.id, "outputs": chosen})
 
-        answer = await service.answer(request, read)
+        answer = await service.answer(request, partial(service.in_thread, parse))
         more = answer.wanted.more
         tensors = [tensor for tensor in output_tensors(answer.found) if tensor["name"] in more["outputs"]]
         known = {} if more["id"] is None else {"id": more["id"]}

@@ -12,8 +12,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssdzoo.detections import Detections
 from ssdzoo.errors import SSDZooError
 from ssdzoo.predict.detector import Detector
+from ssdzoo.serve.decode import Prepared
 
 log = logging.getLogger("ssdzoo")
 
@@ -26,16 +28,28 @@ class Job(NamedTuple):
     """An image that waits for the network.
 
     Attributes:
-        pixels: input of the network.
-        size: (height, width) of the image in pixels.
         score: minimum of its detections.
-        future: of (Detections, seconds in the network).
+        future: of the Outcome.
+        since: when it came, on the clock `time.perf_counter`.
     """
 
-    pixels: np.ndarray
-    size: tuple[int, int]
+    image: Prepared
     score: float
     future: Future
+    since: float
+
+
+class Outcome(NamedTuple):
+    """What was found in an image.
+
+    Attributes:
+        size: (height, width) of the image in pixels.
+        seconds: that it took, "decode", "queue" and "network".
+    """
+
+    size: tuple[int, int]
+    detections: Detections
+    seconds: dict[str, float]
 
 
 class NetworkWorker:
@@ -89,11 +103,14 @@ class NetworkWorker:
         now = time.monotonic()
         return sum(count for at, count in list(self._recent) if now - at <= _WINDOW) / _WINDOW
 
-    def submit(self, pixels: np.ndarray, size: tuple[int, int], score: float) -> Future:
-        """The future of (Detections, seconds in the network) of an image; one that is cancelled in time takes no time."""
-        future: Future = Future()
-        self._jobs.put(Job(pixels, size, score, future))
-        return future
+    def submit(self, image: Prepared, score: float, future: Future) -> None:
+        """Queues an image.
+
+        Args:
+            score: minimum of its detections.
+            future: gets the Outcome; one that is cancelled in time takes no time.
+        """
+        self._jobs.put(Job(image, score, future, time.perf_counter()))
 
     def stop(self) -> None:
         """Waits for the jobs that are in the queue."""
@@ -134,7 +151,7 @@ class NetworkWorker:
         start = time.perf_counter()
         try:
             lowest = min(job.score for job in batch)
-            found = self.detector.detect([job.pixels for job in batch], [job.size for job in batch], lowest)
+            found = self.detector.detect([job.image.pixels for job in batch], [job.image.size for job in batch], lowest)
             results = [detections.above(job.score) for detections, job in zip(found, batch)]
         except Exception as error:  # of runtimes, which share no base; the thread goes on
             if len(batch) == 1:
@@ -148,7 +165,8 @@ class NetworkWorker:
         self.seconds += taken
         self._recent.append((time.monotonic(), len(batch)))
         for job, detections in zip(batch, results):
-            job.future.set_result((detections, taken))
+            seconds = {"decode": job.image.seconds, "queue": start - job.since, "network": taken}
+            job.future.set_result(Outcome(job.image.size, detections, seconds))
 
     def _warm_up(self) -> None:
         """Runs the network once, and measures whether batches pay."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+from concurrent.futures import Future
 
 import httpx
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from ssdzoo.errors import CallError, ExportError
 from ssdzoo.predict.detector import Detector
 from ssdzoo.serve.app import make_app
+from ssdzoo.serve.decode import Prepared
 from ssdzoo.serve.limits import Limits
 from ssdzoo.serve.metrics import BUCKETS, Metrics
 from ssdzoo.serve.worker import GAIN, NetworkWorker
@@ -167,6 +169,11 @@ def worker(monkeypatch, share, **kwargs):
     return backend, NetworkWorker(lambda: Detector(backend, PRESET), **kwargs)
 
 
+def submit(made, pixels, score):
+    made.submit(Prepared((60, 80), pixels, 0.0), score, future := Future())
+    return future
+
+
 @pytest.mark.parametrize("share, expected", [(GAIN, 3), (GAIN + 0.01, 1)])
 def test_batches_are_used_where_they_pay(share, expected, monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "ssdzoo"):
@@ -174,8 +181,8 @@ def test_batches_are_used_where_they_pay(share, expected, monkeypatch, caplog):
     assert made.max_batch == expected and f"in batches of 3 an image takes {100 * share:.0f} % of its time alone" in caplog.text
     pixels = np.zeros((3, 300, 300), np.float32)
     backend.calls.clear()
-    futures = [made.submit(pixels, (60, 80), score) for score in (0.5, 0.2, 0.95)]
-    assert [len(future.result(20)[0]) for future in futures] == [1, 2, 0]
+    futures = [submit(made, pixels, score) for score in (0.5, 0.2, 0.95)]
+    assert [len(future.result(20).detections) for future in futures] == [1, 2, 0]
     assert backend.calls == ([3] if expected == 3 else [1, 1, 1])
     made.stop()
 
@@ -190,8 +197,8 @@ def test_an_image_that_fails_in_a_batch_fails_alone(monkeypatch):
     backend = Picky()
     made = NetworkWorker(lambda: Detector(backend, PRESET), max_batch=3, max_delay=5.0)
     backend.calls.clear()
-    futures = [made.submit(np.full((3, 300, 300), value, np.float32), (60, 80), 0.5) for value in (0, 2, 0)]
-    assert [len(futures[i].result(20)[0]) for i in (0, 2)] == [1, 1] and backend.calls == [3, 1, 1, 1]
+    futures = [submit(made, np.full((3, 300, 300), value, np.float32), 0.5) for value in (0, 2, 0)]
+    assert [len(futures[i].result(20).detections) for i in (0, 2)] == [1, 1] and backend.calls == [3, 1, 1, 1]
     with pytest.raises(CallError, match="boxes must be finite"):
         futures[1].result(20)
     made.stop()
