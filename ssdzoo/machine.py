@@ -141,8 +141,8 @@ def import_package(name: str, extra: str) -> ModuleType:
 
 @contextlib.contextmanager
 def _untold() -> Iterator[None]:
-    """Around an import of onnxruntime or OpenVINO. From then on they would tell their makers what they run, and keep a record of it
-    in the user's home. OpenVINO has no switch for that, but goes without the package that does it."""
+    """Around an import of onnxruntime or OpenVINO. From then on they would tell their makers what they run, and keep a record of
+    it in the user's home. OpenVINO has no switch for that, but goes without the package that does it."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     is_hidden = "openvino_telemetry" not in sys.modules
     if is_hidden:
