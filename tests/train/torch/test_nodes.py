@@ -17,7 +17,7 @@ from tests.train.cluster import Cluster, Namespaces, children, kill_last_child, 
 from tests.train.jobs import rows
 from tests.train.test_distributed import arguments, first_epoch  # noqa: F401
 
-NODES = ["-m", "torch.distributed.run", "--nnodes", 2, "--nproc-per-node", 1]
+NODES = ["-m", "torch.distributed.run", "--nnodes", 2, "--nproc-per-node"]
 
 
 @pytest.fixture
@@ -37,10 +37,10 @@ def c10d(cluster, rank):
     ]  # fmt: skip
 
 
-def torchrun(cluster, words, meeting=static):
+def torchrun(cluster, words, meeting=static, processes=1):
     """`torchrun` on both nodes. The name of this machine leads to its loopback interface, which is not the one to use."""
     return [
-        cluster.start(rank, *NODES, *meeting(cluster, rank), "-m", "ssdzoo", *words, GLOO_SOCKET_IFNAME="veth0")
+        cluster.start(rank, *NODES, processes, *meeting(cluster, rank), "-m", "ssdzoo", *words, GLOO_SOCKET_IFNAME="veth0")
         for rank in range(2)
     ]
 
@@ -86,9 +86,10 @@ def test_two_nodes_train_like_one_with_twice_the_batch_and_go_on_after_one_was_k
 
 
 @pytest.mark.long
-def test_nodes_that_meet_at_an_endpoint(usual, tmp_path):
+def test_nodes_of_two_processes_that_meet_at_an_endpoint(usual, tmp_path):
+    words = [*usual, "--epochs", 1, "--batch-size", 2, "--out", tmp_path / "run"]
     with opened(Namespaces) as cluster:
-        assert ends(torchrun(cluster, [*usual, "--epochs", 1, "--out", tmp_path / "run"], c10d), 300) == [(0, []), (0, [])]
+        assert ends(torchrun(cluster, words, c10d, processes=2), 300) == [(0, []), (0, [])]
     assert len(rows(tmp_path / "run")) == 1
 
 
@@ -142,7 +143,7 @@ def slow(usual, tmp_path):
 
     def start(cluster, seconds):
         words = [tmp_path / "slow.py", seconds, tmp_path / "begun", *usual, "--epochs", 1, "--out", tmp_path / "run"]
-        return [cluster.start(rank, *NODES, *static(cluster, rank), *words, PYTHONPATH=os.getcwd()) for rank in range(2)]
+        return [cluster.start(rank, *NODES, 1, *static(cluster, rank), *words, PYTHONPATH=os.getcwd()) for rank in range(2)]
 
     return start
 
