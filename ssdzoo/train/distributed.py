@@ -216,12 +216,13 @@ def _start(command: list, environment: dict, place: str | None) -> subprocess.Po
         there = f"cd {shlex.quote(str(Path.cwd()))} && exec env {shlex.join(settings + command)}"
         # With a terminal, the process there ends when the connection does.
         return subprocess.Popen(["ssh", "-tt", "-o", "BatchMode=yes", place, there], stdin=subprocess.DEVNULL)
-    return subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, preexec_fn=_end_with_parent)
+    return subprocess.Popen(command, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, preexec_fn=end_with_parent)
 
 
-def _end_with_parent() -> None:
-    """Asks the kernel to end this process with the one that started it, however that ends."""
-    ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+def end_with_parent() -> None:
+    """Asks the kernel, where it is Linux, to end this process with the one that started it, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def _wait(processes: list, check: Callable[[], None] = lambda: None, where: str = "") -> None:

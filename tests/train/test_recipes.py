@@ -13,7 +13,8 @@ from tests.train.cluster import ROOT
 from tests.train.jobs import rows
 from tests.train.test_distributed import arguments  # noqa: F401
 
-SLURM, KUBERNETES = ROOT / "tools" / "recipes" / "slurm_train.sh", ROOT / "tools" / "recipes" / "k8s_train.yaml"
+RECIPES = ROOT / "tools" / "recipes"
+SLURM, KUBERNETES, KUBERNETES_TORCH = (RECIPES / name for name in ("slurm_train.sh", "k8s_train.yaml", "k8s_train_torch.yaml"))
 JOB = {"SLURM_JOB_ID": "4242", "SLURM_JOB_NUM_NODES": "2", "SLURM_JOB_NODELIST": "127.0.0.[2-3]", "SLURM_CPUS_PER_TASK": "8"}
 # srun in a word: every task gets the variables of the step.
 SRUN = """#!/bin/bash
@@ -55,33 +56,53 @@ def test_what_the_recipe_of_slurm_calls(slurm, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "args.toml").touch()
     done = slurm("MODEL", "DATA", tmp_path / "run", "--engine", "torch")
-    words = (
-        "--nnodes 2 --nproc-per-node 1 --rdzv-backend c10d --rdzv-id 4242 --rdzv-endpoint 127.0.0.2:24242 -m ssdzoo train MODEL"
-    )
-    assert sorted(done.stdout.splitlines())[0] == f"0 2 torchrun {words} DATA --out {tmp_path}/run --engine torch --resume"
+    words = "--nnodes 2 --nproc-per-node 1 --master-addr 127.0.0.2 --master-port 24242 -m ssdzoo train MODEL DATA"
+    assert sorted(done.stdout.splitlines()) == [
+        f"{i} 2 torchrun --node-rank {i} {words} --out {tmp_path}/run --engine torch --resume" for i in range(2)
+    ]
     refused = slurm("MODEL")
     assert refused.returncode == 2 and "usage: sbatch" in refused.stderr
 
 
-def test_the_recipe_of_kubernetes():
-    service, job = yaml.safe_load_all(KUBERNETES.read_text("utf-8"))
+def check_pods(file):
+    """What both recipes of Kubernetes have in common; the first container and its command."""
+    service, job = yaml.safe_load_all(file.read_text("utf-8"))
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
     container = pod["containers"][0]
-    variables = {variable["name"]: variable["value"] for variable in container["env"]}
-    assert this_node({**variables, "JOB_COMPLETION_INDEX": "3"}) == Node(3, 4, 1, "ssdzoo-train-0.ssdzoo-train", 9091)
     assert spec["completionMode"] == "Indexed" and spec["completions"] == spec["parallelism"] == 4
-    assert variables["DMLC_PS_ROOT_URI"] == f"{job['metadata']['name']}-0.{service['metadata']['name']}"
     assert pod["subdomain"] == service["metadata"]["name"] and service["spec"]["clusterIP"] == "None"
     assert service["spec"]["selector"] == {"job-name": job["metadata"]["name"]}
     assert {volume["name"] for volume in pod["volumes"]} == {mount["name"] for mount in container["volumeMounts"]}
     assert subprocess.run(["bash", "-n", "-c", *container["args"]], capture_output=True).returncode == 0
+    return container, f"{job['metadata']['name']}-0.{service['metadata']['name']}", service["spec"]["ports"][0]["port"]
+
+
+def test_the_recipe_of_kubernetes():
+    container, first, port = check_pods(KUBERNETES)
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert this_node({**variables, "JOB_COMPLETION_INDEX": "3"}) == Node(3, 4, 1, first, port)
     assert "ssdzoo launch -s 4 " in container["args"][0]
 
 
+def test_the_recipe_of_kubernetes_with_torch(tmp_path):
+    container, first, port = check_pods(KUBERNETES_TORCH)
+    (tmp_path / "torchrun").write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / "torchrun").chmod(0o755)
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    done = subprocess.run(
+        ["bash", "-c", *container["args"]], capture_output=True, text=True, env={"PATH": path, "JOB_COMPLETION_INDEX": "3"}
+    )
+    words = f"--nnodes 4 --node-rank 3 --nproc-per-node 1 --master-addr {first} --master-port {port} -m ssdzoo train"
+    assert done.stdout.startswith(words) and container["resources"]["limits"]["nvidia.com/gpu"] == "1"
+
+
 @pytest.mark.long
-def test_a_training_by_the_recipe_of_slurm(slurm, arguments, tmp_path):  # noqa: F811
+@pytest.mark.parametrize("engine", ["mxnet", "torch"])
+def test_a_training_by_the_recipe_of_slurm(slurm, arguments, tmp_path, engine):  # noqa: F811
+    pytest.importorskip(engine)
     _, model, data, *options = arguments
+    options += ["--engine", engine, "--batch-size", 4, "--val-split", "none"]
     for epochs in (1, 2):
-        done = slurm(model, data, tmp_path / "run", *options, "--batch-size", 4, "--val-split", "none", "--epochs", epochs)
+        done = slurm(model, data, tmp_path / "run", *options, "--epochs", epochs)
         assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "run")) == 2

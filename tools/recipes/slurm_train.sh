@@ -28,11 +28,11 @@ fi
 step=(srun --ntasks-per-node=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" --kill-on-bad-exit=1)
 
 if [[ " $* " == *" --engine torch "* ]]; then
-    # One task for each node, which starts a process for each GPU of its own.
-    processes=${SLURM_GPUS_ON_NODE:-1}
+    # One task for each node, which starts a process for each GPU of its own. srun says in each which node it is.
     first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-    exec "${step[@]}" torchrun --nnodes "$SLURM_JOB_NUM_NODES" --nproc-per-node "$processes" --rdzv-backend c10d \
-        --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$first:$((20000 + SLURM_JOB_ID % 12000))" -m ssdzoo "${arguments[@]}"
+    exec "${step[@]}" bash -c 'exec torchrun --node-rank "$SLURM_PROCID" "$@"' torchrun --nnodes "$SLURM_JOB_NUM_NODES" \
+        --nproc-per-node "${SLURM_GPUS_ON_NODE:-1}" --master-addr "$first" --master-port $((20000 + SLURM_JOB_ID % 12000)) \
+        -m ssdzoo "${arguments[@]}"
 fi
 # `launch` reads SLURM_STEP_NODELIST, SLURM_STEP_NUM_TASKS and SLURM_PROCID: nothing else is needed. A server for each node.
 exec "${step[@]}" ssdzoo launch -s "$SLURM_JOB_NUM_NODES" -- "${arguments[@]}"

@@ -19,7 +19,7 @@ from ssdzoo.train.engine import LossNotFinite, StepLosses
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.torch.loss import ImageLosses, MultiBoxLoss
 from ssdzoo.train.torch.optimizer import MovingAverage, Optimizer
-from ssdzoo.train.torch.processes import Processes, explained
+from ssdzoo.train.torch.processes import Processes
 from ssdzoo.train.torch.targets import make_targets
 
 
@@ -66,7 +66,7 @@ class TorchEngine:
         """
         sums = np.zeros(4)  # class loss, box loss, positives, images
         for number, batch in enumerate(batches, 1):
-            with explained(), self._alone(number < len(batches)):
+            with self._group.explained(), self._alone(number < len(batches)):
                 # Forward.
                 losses = self.losses(batch)
                 # Backward: adds to the gradients, and with the last batch averages them over the processes.
@@ -108,7 +108,7 @@ class TorchEngine:
 
     def share(self, value: float) -> float:
         """The first process's value."""
-        return float(self._over_processes([value if self.rank == 0 else 0.0])[0])
+        return self._group.share(value)
 
     def weights(self, averaged: bool = False) -> dict:
         """{name in the parameter file: array}; with the moving average, where there is one, if `averaged`."""
@@ -138,9 +138,12 @@ class TorchEngine:
         """A Detector of the network as it is now, with the moving average, where there is one, as long as the block runs."""
         with self.average.in_place() if self.average else nullcontext():
             self.module.eval()
+            # An evaluation may be long: it ends when another process is gone.
+            check = self.module.register_forward_pre_hook(lambda *_: self._group.check())
             try:
                 yield Detector(TorchBackend(self.module, preset_rule(self.preset), steady=True), self.preset)
             finally:
+                check.remove()
                 self.module.train()
 
     def finish(self) -> None:

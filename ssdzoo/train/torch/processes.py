@@ -9,13 +9,16 @@ from typing import Any
 import torch
 from torch import distributed
 
-from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.errors import CallError
 from ssdzoo.predict.backends.torch import torch_device
 from ssdzoo.runtime import gpu_numbers
+from ssdzoo.train.distributed import end_with_parent
 from ssdzoo.train.settings import Settings
+from ssdzoo.train.torch.heartbeat import SILENCE, Heartbeat, lost
 
-# The others wait while the first one evaluates. torchrun ends them when one dies, without this.
-_PATIENCE = timedelta(hours=6)
+# In which all processes come to the same step. A process that is gone ends the others sooner: see `heartbeat`.
+_STEP = timedelta(minutes=30)
+_ENDLESS = timedelta(days=365)
 
 
 class Processes:
@@ -29,22 +32,66 @@ class Processes:
     def __init__(self, device: torch.device, idle: int = 0):
         self.device, self.idle = device, idle
         self.rank, self.count = int(os.environ.get("RANK", 0)), _started()
+        self._heartbeat: Heartbeat | None = None
         if self.count > 1:
-            with explained():
-                distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+            end_with_parent()  # torchrun itself may be killed
+            with self.explained():
+                distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_STEP)
+                self._waiting = distributed.new_group(backend="gloo", timeout=_ENDLESS)
+                self._heartbeat = Heartbeat()
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum of tensors of all processes."""
+        """The sum of tensors of all processes, which are at the same step."""
         if self.count > 1:
             values = values.to(self.device)
-            with explained():
+            with self.explained():
                 distributed.all_reduce(values)
         return values
 
-    def close(self) -> None:
-        """Parts from the others."""
+    def share(self, value: float) -> float:
+        """The first process's value, for which the others wait as long as it lives."""
+        values = torch.tensor([value], dtype=torch.float64)
         if self.count > 1:
-            distributed.destroy_process_group()
+            with self.explained():
+                distributed.broadcast(values, 0, self._waiting)
+        return float(values)
+
+    def check(self) -> None:
+        """Raises:
+        SSDZooError: another process is gone.
+        """
+        if self._heartbeat:
+            self._heartbeat.check()
+
+    def close(self) -> None:
+        """Parts from the others, when all are done.
+
+        Raises:
+            SSDZooError: another process is gone.
+        """
+        if self._heartbeat:
+            with self.explained():
+                distributed.barrier(self._waiting)
+                self._heartbeat.leave()
+                # None of them ends before the heartbeats of all have.
+                distributed.monitored_barrier(self._waiting, timedelta(seconds=SILENCE))
+                distributed.destroy_process_group()
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turns the errors of torch.distributed into ours.
+
+        Raises:
+            SSDZooError: another process ended, or doesn't answer.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            text = str(error)
+            names = ("gloo", "NCCL", "process group")
+            if not isinstance(error, distributed.DistError) and not any(name in text for name in names):
+                raise
+            raise (self._heartbeat.loss(text) if self._heartbeat else lost("another process", text)) from None
 
 
 def _started() -> int:
@@ -78,22 +125,3 @@ def join(settings: Settings, ctx: Any = None) -> Processes:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return Processes(device, max(0, len(devices) - here) if asked else 0)
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turns the errors of torch.distributed into ours.
-
-    Raises:
-        SSDZooError: another process ended, or doesn't answer.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        text = str(error)
-        if not isinstance(error, distributed.DistError) and not any(name in text for name in ("gloo", "NCCL", "process group")):
-            raise
-        raise SSDZooError(
-            "another process of this training ended or does not answer, so it cannot go on; the same command with resume=True "
-            f"continues it ({text.strip().splitlines()[0][:200]})"
-        ) from None
