@@ -18,6 +18,7 @@ from ssdzoo.cli.options import (
     Scales,
     Tiles,
     TileSize,
+    Whole,
     argument,
     check_folder,
     chosen_views,
@@ -80,12 +81,13 @@ def compare(
     overlap: Overlap = None,
     flip: Flip = False,
     scales: Scales = None,
+    whole: Whole = True,
     worst: Annotated[int, option("Images to show that differ most.", min=0)] = 6,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Run two models on the same images and certify that they find the same; exit status 1 where they don't."""
-    views = chosen_views(tiles, tile_size, overlap, flip, scales)
+    views = chosen_views(tiles, tile_size, overlap, flip, scales, whole)
     if try_normalizations:
         if views:
             raise CallError("--try-normalizations looks at whole images: leave out tiles, --flip and --scales")

@@ -21,6 +21,7 @@ from ssdzoo.cli.options import (
     Tiles,
     TileSize,
     Weights,
+    Whole,
     check_folder,
     chosen_views,
     console,
@@ -61,6 +62,7 @@ def evaluate(
     overlap: Overlap = None,
     flip: Flip = False,
     scales: Scales = None,
+    whole: Whole = True,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -70,7 +72,7 @@ def evaluate(
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
-    views = chosen_views(tiles, tile_size, overlap, flip, scales)
+    views = chosen_views(tiles, tile_size, overlap, flip, scales, whole)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import machine_summary, versions

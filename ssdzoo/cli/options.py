@@ -126,18 +126,20 @@ Overlap = Annotated[
 Flip = Annotated[bool, option("Look at each view mirrored, too.", "--flip", panel=_VIEWS)]
 _SCALES = "Input sizes of the network, as factors of its own. Others than 1 need a model that takes images of any size."
 Scales = Annotated[Optional[Any], option(_SCALES, panel=_VIEWS, parser=factors, metavar="A,B,...", show_default="1")]
+_WHOLE = "Look at the whole image besides its tiles. Without it only objects that are smaller than the overlap are found whole."
+Whole = Annotated[bool, option(_WHOLE, panel=_VIEWS)]
 
 
 def chosen_views(
-    tiles: tuple | None, tile_size: tuple | None, overlap: float | None, flip: bool, scales: tuple | None
+    tiles: tuple | None, tile_size: tuple | None, overlap: float | None, flip: bool, scales: tuple | None, whole: bool
 ) -> "Views | None":
     """The views that the options name; None where they name none."""
-    if tiles is tile_size is overlap is scales is None and not flip:
+    if tiles is tile_size is overlap is scales is None and not flip and whole:
         return None
     from ssdzoo.predict.views import Views
 
     sides: Any = tile_size[0] if tile_size is not None and len(tile_size) == 1 else tile_size
-    return Views(tiles, sides, overlap, flip, (1.0,) if scales is None else scales)
+    return Views(tiles, sides, overlap, flip, (1.0,) if scales is None else scales, whole)
 
 
 def in_panel(shared: Any, panel: str) -> Any:

@@ -22,6 +22,7 @@ from ssdzoo.cli.options import (
     Tiles,
     TileSize,
     Weights,
+    Whole,
     argument,
     check_folder,
     chosen_views,
@@ -62,6 +63,7 @@ def predict(
     overlap: Overlap = None,
     flip: Flip = False,
     scales: Scales = None,
+    whole: Whole = True,
     gpus: Gpus = None,
     as_json: Json = False,
     jsonl: Annotated[Optional[Path], option(_JSONL, panel=_SCALE, show_default=False)] = None,
@@ -71,7 +73,7 @@ def predict(
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     _check(images, out, jsonl, resume, pictures, from_list)
-    views = chosen_views(tiles, tile_size, overlap, flip, scales)
+    views = chosen_views(tiles, tile_size, overlap, flip, scales, whole)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.model_source import resolve

@@ -10,7 +10,8 @@ from ssdzoo.predict.tiles import Window
 from ssdzoo.predict.views import View
 
 BORDER = 0.02  # of a tile's side: a detection that comes so near to its border may be cut by it
-COVERED = 0.5  # of the area of a cut detection, inside of one that shows more of the object
+COVERED = 0.5  # of the area of a cut detection, inside of one that goes on beyond the border
+BEYOND = 0.1  # of the side of a cut detection: so far past the border reaches one that shows more of the object
 WORTH = 0.3  # of the score of a cut detection, which one that replaces it has at least
 VOTE = 0.5  # IoU from which on a box has a say in where the better one lies
 _BLOCK = 512  # boxes whose overlaps with others are computed at once
@@ -40,15 +41,16 @@ def merge(parts: Sequence[tuple[View, Detections]], size: tuple[int, int], thres
     ids = np.concatenate([found.class_ids for _, found in parts])
     windows = list(dict.fromkeys(view.window for view, _ in parts))
     window_of = np.repeat([windows.index(view.window) for view, _ in parts], [len(found) for _, found in parts])
-    cut = np.zeros(len(boxes), bool)
+    touched = np.zeros((len(boxes), 4), bool)
     for i, window in enumerate(windows):
         mine = window_of == i
-        cut[mine] = touches_inner_border(boxes[mine], window, size)
+        touched[mine] = touched_borders(boxes[mine], window, size)
+    borders = np.array(windows)[window_of]
     weights = scores / np.sqrt([(x2 - x1) * (y2 - y1) for x1, y1, x2, y2 in windows])[window_of]
     keep, voted = np.zeros(len(boxes), bool), boxes.copy()
     for class_id in np.unique(ids):
         mine = np.flatnonzero(ids == class_id)
-        mine = mine[drop_cut(boxes[mine], scores[mine], window_of[mine], cut[mine])]
+        mine = mine[drop_cut(boxes[mine], scores[mine], borders[mine], touched[mine])]
         keep[mine[nms(boxes[mine], scores[mine], thresh)]] = True
         voted[mine] = vote(boxes[mine], weights[mine], max(VOTE, thresh))
     best = np.flatnonzero(keep)
@@ -56,8 +58,8 @@ def merge(parts: Sequence[tuple[View, Detections]], size: tuple[int, int], thres
     return Detections(voted[best], scores[best], ids[best], parts[0][1].names)
 
 
-def touches_inner_border(boxes: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
-    """(M,) bool: the boxes (M, 4) that reach a border of their window which is none of the image.
+def touched_borders(boxes: np.ndarray, window: Window, size: tuple[int, int]) -> np.ndarray:
+    """(M, 4) bool: which borders of their window the boxes (M, 4) reach, left, top, right and bottom, except those of the image.
 
     Args:
         boxes, window: in pixels of the image.
@@ -67,26 +69,30 @@ def touches_inner_border(boxes: np.ndarray, window: Window, size: tuple[int, int
     inner = np.array(window) != (0, 0, size[1], size[0])
     margin = np.maximum(np.array([right - left, bottom - top] * 2) * BORDER, 1)
     inside = np.concatenate([boxes[:, :2] - window[:2], np.array(window[2:]) - boxes[:, 2:]], axis=1)
-    return ((inside <= margin) & inner).any(axis=1)
+    return (inside <= margin) & inner
 
 
-def drop_cut(boxes: np.ndarray, scores: np.ndarray, windows: np.ndarray, cut: np.ndarray) -> np.ndarray:
+def drop_cut(boxes: np.ndarray, scores: np.ndarray, windows: np.ndarray, touched: np.ndarray) -> np.ndarray:
     """(M,) bool: the detections of one class that stay when those are dropped of which another one shows more of the object.
 
-    Dropped is one that touches an inner border of its window and lies by half of its area in one of another window, unless that
-    has less than 0.3 of its score. The other one is not cut, or it is larger, and it is not dropped itself.
+    Dropped is one that touches an inner border of its window and lies by half of its area in one of another window that reaches
+    past that border by a tenth of its side, unless that has less than 0.3 of its score. The other one is not cut, or it is
+    larger, and it is not dropped itself. If the others end at the border too, then the border does not cut the object.
 
     Args:
         boxes: (M, 4); scores: (M,).
-        windows: (M,) int, which window a detection is from.
-        cut: (M,) bool, those that touch an inner border of it.
+        windows: (M, 4), which window a detection is from.
+        touched: (M, 4) bool, `touched_borders` of that.
     """
-    area = geometry.area(boxes)
+    area, cut = geometry.area(boxes), touched.any(axis=1)
     order = np.lexsort((-scores, -area * cut, cut))  # those that are not cut, then the largest
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2], 2) * BEYOND
+    needed = windows + np.array([-1, -1, 1, 1]) * sides
 
     def covers(better: np.ndarray, worse: np.ndarray, intersection: np.ndarray) -> np.ndarray:
-        fits = cut[worse] & (windows[better] != windows[worse]) & (scores[better] >= WORTH * scores[worse])
-        return fits & (intersection >= COVERED * area[worse])
+        past = np.concatenate([boxes[better, :2] < needed[worse, :2], boxes[better, 2:] > needed[worse, 2:]], axis=1)
+        more = (past & touched[worse]).any(axis=1) & (windows[better] != windows[worse]).any(axis=1)
+        return more & (scores[better] >= WORTH * scores[worse]) & (intersection >= COVERED * area[worse])
 
     return _survivors(boxes, order, covers)
 

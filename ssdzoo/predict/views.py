@@ -46,8 +46,8 @@ class View(NamedTuple):
 
 @dataclass(frozen=True)
 class Views:
-    """Which views of each image a detector looks at: the whole image always, and its tiles; each at every scale, and with `flip`
-    mirrored too.
+    """Which views of each image a detector looks at: the whole image and its tiles; each at every scale, and with `flip` mirrored
+    too.
 
     Args:
         tiles: (columns, rows): the image is cut into that many tiles of equal size.
@@ -57,6 +57,8 @@ class Views:
         flip: look at each view mirrored, too.
         scales: the network's input sizes, as factors of its own: (1, 1.5) is its own and one and a half times as many pixels
             along a side. Only what runs a network at any input size can do other scales than 1.
+        whole: look at the whole image besides its tiles. Without it, objects that are larger than the overlap may be found in
+            parts.
 
     Raises:
         CallError: values that are not possible, or do not fit each other.
@@ -70,6 +72,7 @@ class Views:
     overlap: float | None = None
     flip: bool = False
     scales: Sequence[float] = (1.0,)
+    whole: bool = True
 
     def __post_init__(self):
         if self.tiles is not None and self.tile_size is not None:
@@ -84,6 +87,8 @@ class Views:
                 raise CallError("overlap= is for tiles: give tiles= or tile_size=, too")
             if not 0 <= self.overlap <= _MOST_OVERLAP:
                 raise CallError(f"overlap={self.overlap:g}: expected a share of a tile's side, from 0 to {_MOST_OVERLAP}")
+        if not self.whole and not self.tiled:
+            raise CallError("without the whole image there must be tiles: give tiles= or tile_size=, too")
         _check_scales(self.scales)
 
     @property
@@ -97,13 +102,14 @@ class Views:
         return not self.tiled and not self.flip and tuple(self.scales) == (1.0,)
 
     def windows(self, height: int, width: int) -> list[Window]:
-        """The window of the whole image of height x width pixels, and then those of its tiles.
+        """The window of the whole image of height x width pixels, if it is looked at, and then those of its tiles.
 
         Raises:
             CallError: more than 4096 tiles of `tile_size`.
         """
         whole = whole_window(height, width)
-        return [whole, *(window for window in dict.fromkeys(self._tiles(height, width)) if window != whole)]
+        tiles = [window for window in dict.fromkeys(self._tiles(height, width)) if window != whole]
+        return [whole, *tiles] if self.whole or not tiles else tiles
 
     def of(self, height: int, width: int) -> list[View]:
         """The views of an image of height x width pixels at one scale; arguments and errors as of `windows`."""
@@ -111,9 +117,10 @@ class Views:
         return [View(window, side) for window in self.windows(height, width) for side in mirrored]
 
     def to_dict(self) -> dict:
-        """For JSON, what differs from a single view: {"tiles", "tile_size", "overlap", "flip", "scales"}."""
+        """For JSON, what differs from a single view: {"tiles", "tile_size", "overlap", "whole", "flip", "scales"}."""
         tiles = {"tiles": list(self.tiles)} if self.tiles is not None else {"tile_size": list(self._tile_sides)}
         found: dict = {**tiles, "overlap": self._overlap} if self.tiled else {}
+        found |= {} if self.whole else {"whole": False}
         return {**found, "flip": self.flip, "scales": [float(scale) for scale in self.scales]}
 
     @property

@@ -14,6 +14,7 @@ from tests.shared import BCCD
 CLASSES = ["Platelets", "RBC", "WBC"]
 LOOK = ("--tiles", "2x1", "--overlap", "0.1", "--flip")
 VIEWS = {"tiles": [2, 1], "overlap": 0.1, "flip": True, "scales": [1.0]}
+TILES_ALONE = {"tile_size": [400, 300], "overlap": 0.2, "whole": False, "flip": False, "scales": [1.0, 1.25]}
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,11 @@ def test_eval(run, tmp_path):
 
 def test_compare(run, tmp_path):
     photo = BCCD / "JPEGImages" / "BloodImage_00065.jpg"
-    ssdzoo("compare", run, run, "--images", photo, "--out", tmp_path, "--tile-size", "400x300", "--scales", "1,1.25")
+    ssdzoo(
+        "compare", run, run, "--images", photo, "--out", tmp_path, "--tile-size", "400x300", "--scales", "1,1.25", "--no-whole"
+    )
     certificate = json.loads((tmp_path / "certificate.json").read_text())
-    views = {"tile_size": [400, 300], "overlap": 0.2, "flip": False, "scales": [1.0, 1.25]}
-    assert certificate["passed"] and certificate["a"]["views"] == certificate["b"]["views"] == views
+    assert certificate["passed"] and certificate["a"]["views"] == certificate["b"]["views"] == TILES_ALONE
     assert certificate["detections"]["matched"] > 0
 
 
@@ -58,6 +60,7 @@ def test_compare(run, tmp_path):
     ("--tiles 1000x1000", "ssdzoo: --tiles 1000x1000: 1000000 tiles of an image, and 4096 is the maximum\n"),
     ("--tiles 2x2 --overlap 1.5", "ssdzoo: --overlap 1.5: expected a share of a tile's side, from 0 to 0.9\n"),
     ("--overlap 0.1", "ssdzoo: --overlap is for tiles: give --tiles or --tile-size, too\n"),
+    ("--no-whole", "ssdzoo: without the whole image there must be tiles: give --tiles or --tile-size, too\n"),
     ("--tiles 2x2 --tile-size 640",
      "ssdzoo: --tiles and --tile-size exclude each other: give the number of tiles, or their size\n"),
     ("--scales 1,-2", "ssdzoo: --scales -2: expected a factor of the network's input size, from 0.1 to 8\n"),

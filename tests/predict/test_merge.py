@@ -6,7 +6,7 @@ import pytest
 from ssdzoo.boxes import iou
 from ssdzoo.detections import Detections
 from ssdzoo.predict import merge as merging
-from ssdzoo.predict.merge import drop_cut, merge, nms, touches_inner_border, vote
+from ssdzoo.predict.merge import drop_cut, merge, nms, touched_borders, vote
 from ssdzoo.predict.views import View
 
 NAMES = ("cell", "crystal")
@@ -55,6 +55,16 @@ def test_a_cut_object_that_nothing_else_shows_stays():
     assert found(part(WHOLE, doubtful), part(LEFT, piece)) == [piece, doubtful]
 
 
+def test_what_ends_at_a_border_in_other_views_too_is_whole():
+    """Nothing shows that the border cuts it: the better score decides, as between any two boxes of one object."""
+    beside, again = ([60, 40, 99, 70], 0.9, 0), ([44, 42, 89, 68], 0.5, 0)  # an IoU of 0.475, with 0.64 of the first
+    assert found(part(WHOLE, again), part(LEFT, beside)) == [beside]
+    windows, touched = np.array([LEFT, WHOLE]), np.array([[False, False, True, False], [False] * 4])
+    for reach, stays in ((103, True), (104, False)):  # a tenth of the first one's width of 39 is 3.9 pixels past the border
+        boxes = np.float32([beside[0], [44, 42, reach, 68]])
+        assert drop_cut(boxes, np.float32([0.9, 0.5]), windows, touched).tolist() == [stays, True]
+
+
 def test_what_only_touches_the_border_of_the_image_is_whole():
     small, large = ([0, 40, 10, 50], 0.9, 0), ([0, 20, 40, 70], 0.8, 0)
     assert found(part(WHOLE, large), part(LEFT, small)) == [small, large]
@@ -97,7 +107,8 @@ def drawn(rng, count):
     """Boxes in clusters, so that there are chains of them; scores with ties."""
     corner = rng.integers(0, 60, (count, 2)) * rng.choice([1, 3])
     boxes = np.concatenate([corner, corner + rng.integers(1, 40, (count, 2))], 1).astype(np.float32)
-    return boxes, (rng.integers(1, 20, count) / 20).astype(np.float32), rng.integers(0, 3, count), rng.random(count) < 0.5
+    windows = np.array([(0, 0, 40, 70), (20, 10, 60, 60), (30, 0, 90, 90)])[rng.integers(0, 3, count)]
+    return boxes, (rng.integers(1, 20, count) / 20).astype(np.float32), windows, rng.random((count, 4)) < 0.5
 
 
 def intersection(a, b):
@@ -108,12 +119,20 @@ def size(a):
     return (a[2] - a[0]) * (a[3] - a[1])
 
 
+def reaches_past(box, cut, window, touched):
+    """Whether a box goes past a touched border of the window by a tenth of the other one's side."""
+    width, height = 0.1 * (cut[2] - cut[0]), 0.1 * (cut[3] - cut[1])
+    past = (box[0] < window[0] - width, box[1] < window[1] - height, box[2] > window[2] + width, box[3] > window[3] + height)
+    return any(a and b for a, b in zip(past, touched))
+
+
 @pytest.mark.parametrize("block", [3, 512])
 def test_against_loops(block, monkeypatch):
     monkeypatch.setattr(merging, "_BLOCK", block)
-    rng = np.random.default_rng(0)
-    for count in (0, 1, 2, 7, 30, 60):
-        boxes, scores, windows, cut = drawn(rng, count)
+    rng, dropped = np.random.default_rng(0), 0
+    for count in (0, 1, 2, 7, 30, 60, 120):
+        boxes, scores, windows, touched = drawn(rng, count)
+        cut = touched.any(axis=1)
         kept = []  # NMS
         for i in sorted(range(count), key=lambda i: -scores[i]):
             pairs = [(intersection(boxes[i], boxes[j]), size(boxes[i]) + size(boxes[j])) for j in kept]
@@ -122,17 +141,20 @@ def test_against_loops(block, monkeypatch):
         assert np.flatnonzero(nms(boxes, scores, np.float32(0.45))).tolist() == sorted(kept)
         kept = []  # pieces
         for i in sorted(range(count), key=lambda i: (cut[i], -size(boxes[i]) * cut[i], -scores[i])):
-            better = [j for j in kept if windows[j] != windows[i] and scores[j] >= 0.3 * scores[i]]
-            if not cut[i] or not any(intersection(boxes[i], boxes[j]) >= 0.5 * size(boxes[i]) for j in better):
+            better = [j for j in kept if tuple(windows[j]) != tuple(windows[i]) and scores[j] >= 0.3 * scores[i]]
+            better = [j for j in better if reaches_past(boxes[j], boxes[i], windows[i], touched[i])]
+            if not any(intersection(boxes[i], boxes[j]) >= 0.5 * size(boxes[i]) for j in better):
                 kept.append(i)
-        assert np.flatnonzero(drop_cut(boxes, scores, windows, cut)).tolist() == sorted(kept)
+        assert np.flatnonzero(drop_cut(boxes, scores, windows, touched)).tolist() == sorted(kept)
+        dropped += count - len(kept)
         near = iou(boxes, boxes) >= 0.5
         expected = [np.average(boxes[near[i]], axis=0, weights=scores[near[i]]) for i in range(count)]
         np.testing.assert_allclose(vote(boxes, scores, 0.5), np.reshape(expected, (-1, 4)), rtol=1e-5)
+    assert dropped > 20
 
 
 def test_which_boxes_touch():
     boxes = np.float32([[0, 0, 50, 50], [0, 0, 97.9, 50], [0, 0, 98, 50], [3, 97, 50, 100], [81, 5, 90, 9], [82.1, 5, 90, 9]])
-    assert touches_inner_border(boxes, LEFT, SIZE).tolist() == [False, False, True, False, False, False]
-    assert touches_inner_border(boxes, RIGHT, SIZE).tolist()[4:] == [True, False]
-    assert not touches_inner_border(boxes, WHOLE, SIZE).any()
+    assert np.argwhere(touched_borders(boxes, LEFT, SIZE)).tolist() == [[2, 2]]  # the third its right border
+    assert np.argwhere(touched_borders(boxes, RIGHT, SIZE))[-1].tolist() == [4, 0]
+    assert not touched_borders(boxes, WHOLE, SIZE).any()

@@ -67,7 +67,7 @@ def assert_found(found, boxes, ids, tolerance):
 
 @pytest.mark.parametrize("views", [
     Views(tiles=(2, 2)), Views(tiles=(3, 4)), Views(tile_size=128, overlap=0.4), Views(tile_size=(100, 90)),
-    Views(tiles=(2, 2), flip=True), Views(scales=(1, 2)), Views(flip=True, scales=(2, 3)),
+    Views(tiles=(2, 2), flip=True), Views(tiles=(2, 2), whole=False), Views(scales=(1, 2)), Views(flip=True, scales=(2, 3)),
 ])  # fmt: skip
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_each_object_is_found_once(views, batch_size):

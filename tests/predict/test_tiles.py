@@ -45,6 +45,8 @@ def test_the_whole_image_comes_first_and_once():
     assert Views().windows(30, 40) == [(0, 0, 40, 30)]
     assert Views(tiles=(1, 1)).windows(30, 40) == [(0, 0, 40, 30)]
     assert Views(tile_size=64).windows(30, 40) == [(0, 0, 40, 30)]  # a tile larger than the image
+    assert Views(tile_size=64, whole=False).windows(30, 40) == [(0, 0, 40, 30)]
+    assert Views(tiles=(2, 1), overlap=0, whole=False).windows(30, 40) == [(0, 0, 20, 30), (20, 0, 40, 30)]
     assert Views(tiles=(2, 1), overlap=0).windows(30, 40) == [(0, 0, 40, 30), (0, 0, 20, 30), (20, 0, 40, 30)]
     assert len(Views(tiles=(64, 64)).windows(3, 3)) == 1 + 9  # tiles of a pixel
     assert Views(flip=True).of(30, 40) == [View((0, 0, 40, 30)), View((0, 0, 40, 30), mirrored=True)]
@@ -72,6 +74,7 @@ def test_boxes_come_back_to_the_image():
     ({"tiles": (2, 2), "overlap": 1.5}, "overlap=1.5: expected a share of a tile's side, from 0 to 0.9"),
     ({"tiles": (2, 2), "overlap": float("nan")}, "overlap=nan"),
     ({"overlap": 0.1}, "overlap= is for tiles"),
+    ({"whole": False, "flip": True}, "without the whole image there must be tiles: give tiles= or tile_size=, too"),
     ({"scales": (1, 0)}, "scales=0: expected a factor of the network's input size, from 0.1 to 8"),
     ({"scales": (float("nan"),)}, "scales=nan"),
     ({"scales": ()}, "scales=(): expected one or more"),

@@ -19,3 +19,16 @@ def test_a_mosaic_holds_four_images_and_their_objects(tmp_path):
     moved = [record.boxes + np.float32([x, y, x, y]) for record, x, y in zip(records, (0, 640, 0, 640), (0, 0, 480, 480))]
     np.testing.assert_array_equal(mosaic.boxes, np.concatenate(moved))
     assert mosaic.class_ids.tolist() == [k for record in records[:4] for k in record.class_ids]
+
+
+def test_a_gap_lies_between_and_around_the_images(tmp_path):
+    data = load_dataset(BCCD, "trainval")
+    records = list(data.records)
+    table = load_script("benchmark_tiles").write_mosaics(records[:4], data.names, tmp_path, gap=10, color=(124, 116, 104))
+    (mosaic,) = load_dataset(table, "all", data.names).records
+    pixels = read_image(mosaic.image)
+    assert pixels.shape == (990, 1310, 3)
+    np.testing.assert_array_equal(pixels[500:980, 660:1300], read_image(records[3].image))
+    for strip in (pixels[:10], pixels[490:500], pixels[980:], pixels[:, :10], pixels[:, 650:660], pixels[:, 1300:]):
+        assert (strip == (124, 116, 104)).all()
+    np.testing.assert_array_equal(mosaic.boxes[-len(records[3].boxes) :], records[3].boxes + np.float32([660, 500] * 2))

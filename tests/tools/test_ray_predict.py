@@ -19,6 +19,7 @@ from ssdzoo.report.predictions import append_predictions
 from ssdzoo.report.results_file import ResultsFile
 from tests.networks import small_network
 from tests.report.test_predictions import PRESET
+from tests.tools.scripts import load_script
 
 RECIPE = Path(__file__).resolve().parents[2] / "tools" / "recipes" / "ray_predict.py"
 COUNT = 400
@@ -57,6 +58,7 @@ def test_a_killed_worker_loses_and_doubles_nothing(tmp_path):
     (run / "model.toml").write_text(PRESET.to_toml())
     small_network().save_parameters(str(run / "best.params"))
     command = [sys.executable, str(RECIPE), str(run), str(photos), "--out", str(out), "--workers", "2", "--score", "0.1"]
+    command += ["--parquet", str(tmp_path / "out.parquet")]
     with open(tmp_path / "log", "w") as log:
         process = subprocess.Popen([*command, "--backend", "onnxruntime"], stdout=log, stderr=log)
         killed = None
@@ -78,3 +80,30 @@ def test_a_killed_worker_loses_and_doubles_nothing(tmp_path):
         assert line.get("error") == alone[name].get("error")
         scores, expected = ([d["score"] for d in entry.get("detections", ())] for entry in (line, alone[name]))
         assert scores == pytest.approx(expected, abs=1e-5)
+    assert {row["image"]: row for row in read_rows(tmp_path / "out.parquet")} == lines
+
+
+def read_rows(path: Path) -> list[dict]:
+    """The rows of a Parquet file as lines of JSON have them."""
+    import pyarrow.parquet
+
+    rows = pyarrow.parquet.read_table(path).to_pylist()
+    return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+def test_parquet(tmp_path):
+    box = {"class": "a", "class_id": 0, "score": 0.654321, "box": [1.01, 2.0, 30.25, 40.99]}
+    rows = [
+        {"image": "none é.jpg", "width": 5, "height": 4, "detections": []},
+        {"image": "no image.jpg", "error": "no image: no image.jpg"},
+        {"image": "video.mp4", "frame": 7, "width": 640, "height": 480, "detections": [box, box]},
+    ]
+    bad_name = {"image": "\udcff.jpg", "width": 1, "height": 1, "detections": []}  # a byte that is not UTF-8
+    lines, table = tmp_path / "found.jsonl", tmp_path / "found.parquet"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in [*rows, bad_name]))
+    script = load_script("recipes/ray_predict")
+    for size in (10_000, 2):
+        script._ROWS = size
+        script.write_parquet(lines, table)
+        assert read_rows(table) == [*rows, {**bad_name, "image": "\\xff.jpg"}]
+    assert sorted(tmp_path.iterdir()) == [lines, table]

@@ -2,24 +2,33 @@
 
     pip install 'ssdzoo[onnx,ray]'
     python tools/recipes/ray_predict.py MODEL IMAGES... --out found.jsonl [--workers 2] [--address auto] [--resume]
+        [--parquet found.parquet]
 
 Each worker is an actor that loads the model once. The names of the images go to the workers and their detections come back, never
 the pixels: MODEL and IMAGES must be readable on each machine, as on a shared file system or at s3:// addresses. The lines are
 written by this process alone, once the batch they are from is complete. So an image whose worker dies is predicted again by
 another one and written once, and after the death of this process --resume continues.
+
+--parquet writes a Parquet file of the lines, too, with a row for each. This process writes it when all lines are there: Ray's own
+`write_parquet` would let each worker write files, and could not continue them after a death. So each image is in it once, and it
+is whole or not there at all; --resume writes it again.
 """
 
 import argparse
 import json
 import sys
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import ray
 import ray.data
 
 from ssdzoo.errors import CallError, DataError, SSDZooError
+from ssdzoo.files import replacing
 from ssdzoo.model_source import resolve
 from ssdzoo.predict.sources import list_names
 from ssdzoo.predict.stream import is_video, stream_names
@@ -28,6 +37,16 @@ from ssdzoo.report.results_file import ResultsFile, results_settings
 
 BATCH = 32  # images that a worker takes at once, and does again when it died meanwhile
 _BLOCKS = 5000  # tasks of Ray at most
+_ROWS = 10_000  # of a group in a Parquet file
+_DETECTION = pa.struct(
+    [("class", pa.string()), ("class_id", pa.int32()), ("score", pa.float64()), ("box", pa.list_(pa.float64(), 4))]
+)
+_COLUMNS = pa.schema(
+    {
+        "image": pa.string(), "frame": pa.int64(), "width": pa.int32(), "height": pa.int32(),
+        "detections": pa.list_(_DETECTION), "error": pa.string(),
+    }
+)  # fmt: skip
 
 
 class Predictor:
@@ -71,6 +90,19 @@ def predict(
         yield json.loads(row["line"])
 
 
+def write_parquet(lines: Path, path: Path) -> None:
+    """Writes the rows of a file of JSON lines as a Parquet file, in place of one that is there."""
+    with open(lines, "rb") as file, replacing(path) as temporary, pq.ParquetWriter(temporary, _COLUMNS) as writer:
+        while some := list(islice(file, _ROWS)):
+            writer.write_table(pa.Table.from_pylist([_row(json.loads(line)) for line in some], _COLUMNS))
+
+
+def _row(entry: dict) -> dict:
+    """A line for Arrow, which has no bytes that are not UTF-8: in a name, and in an error with it, they become \\xff."""
+    texts = {key: entry[key].encode("utf-8", "surrogateescape") for key in ("image", "error") if key in entry}
+    return entry | {key: text.decode("utf-8", "backslashreplace") for key, text in texts.items()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
@@ -82,6 +114,7 @@ def main() -> None:
     parser.add_argument("--backend", default="auto")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cores", type=float, default=1, help="of each worker")
+    parser.add_argument("--parquet", type=Path, help="file of Parquet with the same lines, written when all are done")
     parser.add_argument("--address", help="of a cluster, or auto; by default one is started on this machine")
     given = parser.parse_args()
     names = list(dict.fromkeys(list_names(given.images, given.from_list)))
@@ -93,6 +126,8 @@ def main() -> None:
             file.add(line)
             count += 1
         ray.shutdown()
+    if given.parquet:
+        write_parquet(given.out, given.parquet)
     print(f"{count:,} lines: {given.out}")
     if failed := sum(name in file.failed for name in names):
         raise DataError(f'{failed} of {len(names)} images could not be read; in {given.out} each has a line with its "error"')
