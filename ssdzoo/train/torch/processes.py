@@ -30,8 +30,9 @@ class Processes:
         self.device, self.idle = device, idle
         self.rank, self.count = int(os.environ.get("RANK", 0)), _started()
         if self.count > 1:
+            card = device if device.type == "cuda" else None  # else NCCL guesses it from the rank
             with explained():
-                distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+                distributed.init_process_group("nccl" if card else "gloo", timeout=_PATIENCE, device_id=card)
 
     def total(self, values: torch.Tensor) -> torch.Tensor:
         """The sum of tensors of all processes."""
@@ -76,6 +77,7 @@ def join(settings: Settings, ctx: Any = None) -> Processes:
         raise CallError(f"{here} processes on this machine, and {len(devices)} of its GPUs (gpus=): expected one GPU for each")
     device = devices[number % len(devices)]
     if device.type == "cuda":
+        device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)
     return Processes(device, max(0, len(devices) - here) if asked else 0)
 
