@@ -82,9 +82,9 @@ class TorchBackend:
 def without_tf32() -> Iterator[None]:
     """Convolutions on GPUs compute in float32 as long as the block runs; by default torch rounds their inputs to TF32."""
     # Since 2.9 each operator has a precision, and `allow_tf32` raises an error where the user has set one of them.
-    place, name, exact = torch.backends.cudnn, "allow_tf32", False
-    if hasattr(place, "conv"):
-        place, name, exact = place.conv, "fp32_precision", "ieee"
+    each = getattr(torch.backends.cudnn, "conv", None)
+    place: Any = each or torch.backends.cudnn
+    name, exact = ("fp32_precision", "ieee") if each else ("allow_tf32", False)
     before = getattr(place, name)
     try:
         setattr(place, name, exact)

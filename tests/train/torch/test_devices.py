@@ -16,7 +16,7 @@ from ssdzoo.train.torch import processes
 from ssdzoo.train.torch.engine import TorchEngine
 from ssdzoo.train.torch.optimizer import Optimizer
 from ssdzoo.train.torch.processes import Processes, join
-from tests.train.torch.engines import batch, network, torch_engine, translated
+from tests.train.torch.engines import batch, preset_of, torch_engine, translated
 
 META = torch.device("meta")  # holds no values, and refuses tensors of another device beside its own
 RULE = DetectionRule(thresh=0.45, topk=40, post=15, score=0.01, stds=(0.1, 0.1, 0.2, 0.2))
@@ -28,8 +28,8 @@ RULE = DetectionRule(thresh=0.45, topk=40, post=15, score=0.01, stds=(0.1, 0.1, 
 def test_all_tensors_of_a_step_lie_on_one_device(kind, settings, monkeypatch):
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which knows no such device
     monkeypatch.setattr(torch, "equal", lambda *_: True)
-    net, preset = network(kind)
-    engine = TorchEngine(translated(net, preset), preset, Settings(**settings).completed(preset), Processes(META))
+    preset = preset_of(kind)
+    engine = TorchEngine(translated(kind), preset, Settings(**settings).completed(preset), Processes(META))
     losses = engine.losses(batch())
     assert [loss.device for loss in losses] == [META] * 3
     engine.optimizer.backward((losses.class_loss + losses.box_loss).sum())
@@ -59,9 +59,8 @@ def test_processes_meet_on_their_own_cards(place, backend, card, monkeypatch):
 
 def scaled_engine(**settings):
     """An engine on the CPU whose losses are scaled as for float16."""
-    net, preset = network("vgg")
-    settings = Settings(**settings).completed(preset)
-    engine = torch_engine(net, preset, settings)
+    settings = Settings(**settings).completed(preset_of("vgg"))
+    engine = torch_engine("vgg", settings)
     engine.optimizer = Optimizer(engine.module, settings, scaled=True)
     return engine
 
@@ -69,8 +68,8 @@ def scaled_engine(**settings):
 @pytest.mark.parametrize("settings", [{"clip_norm": 0.5, "accumulate": 2}, {"optimizer": "adam", "accumulate": 2}])
 def test_scaled_losses_give_the_same_updates(settings):
     """The gradients of several batches are added up and unscaled once, before their norm is bounded."""
-    net, preset = network("vgg")
-    plain, scaled = torch_engine(net, preset, Settings(**settings).completed(preset)), scaled_engine(**settings)
+    plain = torch_engine("vgg", Settings(**settings).completed(preset_of("vgg")))
+    scaled = scaled_engine(**settings)
     for step in range(3):
         batches = [batch(seed=2 * step + i) for i in range(2)]
         np.testing.assert_allclose(scaled.step(batches, 0.002), plain.step(batches, 0.002), rtol=1e-6)
@@ -107,10 +106,10 @@ class Dropped(torch.nn.Module):
 
 
 def dropped_engine(rank=0):
-    net, preset = network("vgg")
+    preset = preset_of("vgg")
     group = Processes(torch.device("cpu"))
     group.rank = rank
-    return TorchEngine(Dropped(translated(net, preset)), preset, Settings(accumulate=2).completed(preset), group)
+    return TorchEngine(Dropped(translated("vgg")), preset, Settings(accumulate=2).completed(preset), group)
 
 
 def test_a_dropout_goes_on_where_it_was():
