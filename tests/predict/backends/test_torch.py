@@ -154,6 +154,7 @@ sys.modules["mxnet"] = sys.modules["gluoncv"] = sys.modules["onnx"] = sys.module
 import ssdzoo
 for model in {[str(older), str(folder / "exported")]!r}:
     print(len(ssdzoo.load(model, "torch")({str(tmp_path / "x.png")!r}, score=0.1)[0]))
+assert "torch._dynamo" not in sys.modules, "torch's compiler takes seconds to import"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
