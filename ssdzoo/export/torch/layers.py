@@ -40,7 +40,8 @@ def convolution(call: OperatorCall) -> Node:
     (_, channels, *sizes), (filters, depth, *kernel) = shape_of(x), shape_of(weight)
     fits = kernel == w.kernel and len(sizes) == len(kernel) and depth * groups == channels and filters % groups == 0
     fits &= bias is None or shape_of(bias) == (filters,)
-    call.need(fits, f"weights {shape_of(weight)} in {groups} groups don't fit {channels} channels and the kernel {w.kernel}")
+    given = f"weights {shape_of(weight)}" + (f" and bias {shape_of(bias)}" if bias is not None else "")
+    call.need(fits, f"{given} in {groups} groups don't fit {channels} channels and the kernel {w.kernel}")
     rows = zip(sizes, w.kernel, w.strides, w.pads, w.dilations)
     sizes = [(size + 2 * pad - step * (k - 1) - 1) // stride + 1 for size, k, stride, pad, step in rows]
     call.need(min(sizes) > 0, f"the kernel {w.kernel} is larger than the input")
