@@ -4,10 +4,11 @@
         [--train-batch 32] [--batches 1,8,32] [--seconds 10] [--workers 16] [--only training|prediction] [--json]
 
 Training: steps of `ssdzoo train --engine torch` on drawn images of 640x480 pixels, read from JPEG files, cropped and flipped; and
-without the loading, one batch again and again. Prediction: from a batch in the computer's memory, normalized and of the network's
-size, to its detections there, NMS included, so without reading and resizing images. torch runs as it is ("eager") and compiled,
-in float32 and in bf16; onnxruntime through each provider of its package that fits the device. Weights are random. What fails is
-printed with its reason, and the rest is measured.
+without the loading, one batch again and again. Its float32 is torch's own, which rounds to TF32 in convolutions. Prediction: from
+a batch in the computer's memory, normalized and of the network's size, to its detections there, NMS included, so without reading
+and resizing images. torch runs as it is ("eager") and compiled, in float32 (without TF32, as `--backend torch` does) and in bf16;
+onnxruntime through each provider of its package that fits the device, which decides on TF32 itself. Weights are random. What
+fails is printed with its reason, and the rest is measured.
 
 Building the network needs mxnet. A machine that does nothing else gives numbers that mean something; the first minutes go into
 compiling, and TensorRT's into a minute or more for each batch size. A trial on the CPU:
@@ -25,7 +26,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import repeat
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ssdzoo.data import Dataset
 from ssdzoo.data.images import encode_image
-from ssdzoo.data.loading.loader import Batch, Loader
+from ssdzoo.data.loading.loader import AHEAD, Batch, Loader
 from ssdzoo.data.record import Record
 from ssdzoo.demo.shapes import SHAPES, draw_scene
 from ssdzoo.export import to_torch
@@ -58,7 +59,7 @@ PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "mxnet", "numpy")
 
 
 def draw_data(folder: Path) -> Dataset:
-    """Drawn scenes of 640x480 pixels as JPEG files, as many as an epoch needs that does not end while it is measured."""
+    """Drawn scenes of 640x480 pixels as JPEG files, named again and again, so that an epoch hardly ends while it is measured."""
     names, records = list(SHAPES), []
     for i in range(IMAGES):
         image, boxes, found = draw_scene(np.random.default_rng(i))
@@ -68,15 +69,23 @@ def draw_data(folder: Path) -> Dataset:
     return Dataset(names, records * 1000, [])
 
 
-def rate(images: int, seconds: float, action: Callable, *given: Any) -> float:
-    """Images per second of calls of `action` that take `images` each."""
-    for _ in range(WARM_UP):
+def rate(images: int, seconds: float, action: Callable, *given: Any, warm_up: int = 0) -> float:
+    """Images per second of calls of `action` that take `images` each, after WARM_UP and `warm_up` calls that do not count."""
+    for _ in range(WARM_UP + warm_up):
         action(*given)
+    wait_for_gpu()
     calls, started = 0, time.perf_counter()
     while calls < 3 or time.perf_counter() - started < seconds:
         action(*given)
         calls += 1
+    wait_for_gpu()
     return round(images * calls / (time.perf_counter() - started), 2)
+
+
+def wait_for_gpu() -> None:
+    """Waits until the GPU has done what it was given: a step returns before its update of the weights is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def training(model: str, device: str, batch: int, workers: int, seconds: float, data: Dataset, folder: Path) -> Iterator[dict]:
@@ -91,8 +100,9 @@ def training(model: str, device: str, batch: int, workers: int, seconds: float, 
             arguments = replace(arguments, settings=arguments.settings.completed(preset, from_scratch=True))
             engine, _ = start_engine(arguments, preset, join(arguments.settings, device))
             with Loader(data, batch, preset.base_size, arguments.settings.augment, workers=workers) as loader:
-                batches = loader.epoch(0)
-                row["images_per_s"] = rate(batch, seconds, step, engine, batches)
+                batches = chain.from_iterable(map(loader.epoch, count()))
+                # The workers have prepared these while the first step was compiled.
+                row["images_per_s"] = rate(batch, seconds, step, engine, batches, warm_up=AHEAD * workers)
                 row["images_per_s_without_loading"] = rate(batch, seconds, step, engine, repeat(next(batches)))
             engine.finish()
         except Exception as error:  # of torch's compiler, the driver, and others: the rest is measured all the same
@@ -144,10 +154,18 @@ def runtimes(source: ModelSource, device: str) -> list[tuple[str, Callable]]:
     from ssdzoo.predict.backends.onnxruntime import OnnxRuntimeBackend
     from ssdzoo.predict.onnx_cache import cached_onnx
 
+    def of_onnxruntime(name: str) -> OnnxRuntimeBackend:
+        options = {} if name == "CPU" else {"device_id": torch_device(device).index or 0}
+        names = ("Tensorrt", "CUDA") if name == "Tensorrt" else (name,)  # CUDA runs what TensorRT has not
+        backend = OnnxRuntimeBackend(cached_onnx(source), [(f"{n}ExecutionProvider", options) for n in names])
+        # Where it cannot load the libraries of a provider, it says nothing and runs on the CPU.
+        if f" {name}" not in backend.runtime:
+            raise RuntimeError(f"onnxruntime could not start {name} and would run as {backend.runtime}")
+        return backend
+
     for name in ("CPU",) if device == "cpu" else ("CUDA", "Tensorrt"):
         if f"{name}ExecutionProvider" in onnxruntime.get_available_providers():
-            providers = (f"{name}ExecutionProvider", "CPUExecutionProvider")
-            found.append((f"onnxruntime {name}", lambda p=providers: OnnxRuntimeBackend(cached_onnx(source), p)))
+            found.append((f"onnxruntime {name}", partial(of_onnxruntime, name)))
     return found
 
 
@@ -187,6 +205,9 @@ def main() -> None:
     given = parser.parse_args()
     if given.device == "cpu":
         tune_cpu()
+    else:
+        torch.cuda.set_device(torch_device(given.device))  # for what is synchronized, and what caches give back
+        torch.backends.cudnn.benchmark = True  # as `--engine torch` and `--backend torch` do
     result = {**about(given.device), "rows": []}
     if not given.json:
         print(result["device"])

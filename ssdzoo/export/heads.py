@@ -7,7 +7,7 @@ from typing import Any
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import read_whole, write_text
 from ssdzoo.formats.params_file import read_params, write_params
-from ssdzoo.formats.symbol_file import read_symbol
+from ssdzoo.formats.symbol_file import read_symbol, symbol_text
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 from ssdzoo.preset import Preset
 
@@ -67,7 +67,7 @@ def network_heads(net: Any) -> tuple[str, dict]:
             node["attrs"] = _attributes(node["attrs"], parameters[node["name"]])
         else:
             node["name"] = node["name"].removeprefix(net.prefix)  # which counts the networks of this process
-    return json.dumps(symbol, indent=1), {path: p.data(p.list_ctx()[0]).asnumpy() for path, p in parameters.items()}
+    return symbol_text(symbol), {path: p.data(p.list_ctx()[0]).asnumpy() for path, p in parameters.items()}
 
 
 def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None = None) -> Path:

@@ -1,12 +1,12 @@
 """A model as a symbol: `NAME-symbol.json`, `NAME-0000.params`, and the sidecar `NAME.toml` that says what goes in and
 comes out."""
 
-import json
 from pathlib import Path
 
 from ssdzoo.files import write_text
 from ssdzoo.formats.graph_parts import with_detection
 from ssdzoo.formats.params_file import write_params
+from ssdzoo.formats.symbol_file import symbol_text
 from ssdzoo.model_kinds import SymbolSource
 from ssdzoo.network import SSD
 from ssdzoo.preset import Preset, to_toml
@@ -36,6 +36,6 @@ def export_detection(source: SymbolSource, folder: str | Path) -> Path:
     if source.input.white is None:
         fields |= {name: [round(255 * value, 9) for value in getattr(preset, name)] for name in ("mean", "std")}
     write_params(f"{path}-0000.params", arrays)
-    write_text(f"{path}-symbol.json", json.dumps(graph.raw, indent=1))
+    write_text(f"{path}-symbol.json", symbol_text(graph.raw))
     write_text(f"{path}.toml", to_toml(fields))
     return path

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from ssdzoo.errors import ExportError
-from ssdzoo.formats.symbol_file import read_symbol
+from ssdzoo.formats.symbol_file import read_symbol, symbol_text
 from tests.hostile import limits  # noqa: F401
 
 CONV = {"kernel": "(3, 3)", "num_filter": "8", "num_group": "1"}
@@ -86,3 +86,14 @@ def test_a_sparse_file_is_refused_at_once(tmp_path):
     with pytest.raises(ExportError, match="x-symbol.json: cannot be read as a symbol: not UTF-8 text"):
         read_symbol(path)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10  # KiB
+
+
+def test_a_symbol_as_text_has_a_line_for_each_node():
+    raw = {
+        "nodes": [{"op": "null", "name": name, "inputs": []} for name in ("data", "\u00e9\n")],
+        "heads": [[1, 0, 0]],
+        "attrs": {},
+    }
+    text = symbol_text(raw)
+    assert json.loads(text) == raw and len(text.splitlines()) == 8
+    assert text.splitlines()[2] == '{"op": "null", "name": "data", "inputs": []},'

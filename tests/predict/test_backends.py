@@ -18,8 +18,7 @@ import ssdzoo
 from ssdzoo.errors import CallError, DataError, ExportError
 from ssdzoo.export.onnx_file import export_onnx
 from ssdzoo.export.symbol import export_model
-from ssdzoo.formats.onnx_metadata import read_metadata, read_onnx_preset
-from ssdzoo.predict.backends.openvino import split_model
+from ssdzoo.formats.onnx_metadata import read_onnx_preset
 from ssdzoo.predict.detector import iter_images
 from ssdzoo.predict.views import Views
 from ssdzoo.preset import check_preset
@@ -177,22 +176,6 @@ def affinities():
         with contextlib.suppress(ProcessLookupError):
             found.add(frozenset(os.sched_getaffinity(int(thread))))
     return found
-
-
-def test_a_model_cut_at_its_heads_answers_the_same(models):
-    """As with bf16, where the detection stays in float32."""
-    openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
-    path, core = str(models[0] / "float.onnx"), openvino.Core()
-    images = np.random.default_rng(0).normal(size=(2, 3, 300, 300)).astype(np.float32)
-    options = {"INFERENCE_PRECISION_HINT": "f32"}
-    whole = core.compile_model(core.read_model(path), "CPU", options)([images])
-    parts = split_model(openvino, core.read_model(path), read_metadata(path))
-    network, detection = (core.compile_model(part, "CPU", options) for part in parts)
-    heads = network([images])
-    assert [heads[i].shape for i in (0, 1)] == [(2, 2268, 4), (2, 2268, 4)]
-    found = detection([heads[0], heads[1]])
-    for i in range(3):
-        np.testing.assert_array_equal(found[i], whole[i])
 
 
 def test_the_file_made_on_the_fly_is_kept_until_the_weights_change(models):

@@ -1,7 +1,9 @@
 """Arithmetic, comparisons, constants and reductions: MXNet's operators as torch's."""
 
 import operator
+from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch.fx import Node
 
@@ -18,7 +20,7 @@ from ssdzoo.export.attributes import (
     scalar_name,
 )
 from ssdzoo.export.torch import operations
-from ssdzoo.export.torch.builder import is_float
+from ssdzoo.export.torch.builder import is_float, shape_of
 from ssdzoo.export.torch.operator import OperatorCall, translates
 
 _BINARY = {
@@ -40,14 +42,21 @@ _REDUCTIONS = {"mean": "mean", "sum": "sum", "max": "amax", "min": "amin"}
 
 @translates(*BINARY_OPS)
 def binary(call: OperatorCall) -> Node:
-    return call.g.add(_BINARY[binary_name(call.node.op)], *call.inputs)
+    return _combined(call, _BINARY[binary_name(call.node.op)], *call.inputs)
+
+
+def _combined(call: OperatorCall, function: Callable, *values: Node) -> Node:
+    """The node of a function of two values, of which one may be repeated along axes of size 1."""
+    if not all(map(is_float, values)):
+        return call.g.add(function, *values)
+    return call.g.shaped(np.broadcast_shapes(*map(shape_of, values)), function, *values)
 
 
 @translates("add_n", "ElementWiseSum", "elemwise_sum")
 def add_n(call: OperatorCall) -> Node:
     total = call.x
     for other in call.inputs[1:]:
-        total = call.g.add(operator.add, total, other)
+        total = _combined(call, operator.add, total, other)
     return total
 
 
@@ -57,7 +66,8 @@ def binary_scalar(call: OperatorCall) -> Node:
     scalar = float(call.node.get("scalar"))
     if name in _LIMITS:
         return call.g.method(_LIMITS[name], call.x, scalar)
-    return call.g.add(_BINARY[name], *((scalar, call.x) if turned else (call.x, scalar)))
+    order = (scalar, call.x) if turned else (call.x, scalar)
+    return call.g.shaped(call.shape, _BINARY[name], *order) if is_float(call.x) else call.g.add(_BINARY[name], *order)
 
 
 @translates(*COMPARISON_OPS)
@@ -69,7 +79,8 @@ def compare(call: OperatorCall) -> Node:
 
 @translates(*_UNARY)
 def unary(call: OperatorCall) -> Node:
-    return call.g.method(_UNARY[call.node.op], call.x)
+    function = getattr(torch, _UNARY[call.node.op])
+    return call.g.like(function, call.x) if is_float(call.x) else call.g.add(function, call.x)
 
 
 @translates(*IDENTITIES)
@@ -79,7 +90,8 @@ def identity(call: OperatorCall) -> Node:
 
 @translates("clip")
 def clip(call: OperatorCall) -> Node:
-    return call.g.method("clamp", call.x, float(call.node.get("a_min")), float(call.node.get("a_max")))
+    limits = float(call.node.get("a_min")), float(call.node.get("a_max"))
+    return call.g.like(torch.clamp, call.x, *limits) if is_float(call.x) else call.g.add(torch.clamp, call.x, *limits)
 
 
 @translates("Cast", "cast", "amp_cast")

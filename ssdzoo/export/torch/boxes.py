@@ -14,4 +14,6 @@ def multi_box_prior(call: OperatorCall) -> Node:
         tuple(float(n) for n in call.node.numbers(key, default))
         for key, default in (("steps", (-1, -1)), ("offsets", (0.5, 0.5)))
     )
-    return call.g.add(operations.box_prior, call.x, prior_halves(call), steps, offsets, call.node.flag("clip"))
+    halves, (height, width) = prior_halves(call), call.shape[2:]
+    shape = 1, height * width * len(halves), 4
+    return call.g.shaped(shape, operations.box_prior, call.x, halves, steps, offsets, call.node.flag("clip"))

@@ -2,7 +2,7 @@
 
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ class Builder:
     """Collects the nodes and the tensors of a graph.
 
     Each node is run on values without content (torch's device "meta"), so that what does not fit is found while the graph is
-    built.
+    built. The first of these runs but views imports torch's compiler, which takes seconds. So the translators of what most
+    networks consist of say the shapes of their results themselves (`shaped`, `like`, `module`), and check their inputs.
     """
 
     def __init__(self) -> None:
@@ -64,24 +65,30 @@ class Builder:
 
     def add(self, function: Callable, *args: Any, **kwargs: Any) -> Node:
         """A node that calls a function of torch, of `operator`, or of `operations`."""
-        node = self.graph.create_node("call_function", function, args, kwargs, self._prefix)
-        if function.__module__ == operations.__name__:
-            node.meta["is_wrapped"] = True  # it stays one node where a pickled module is traced again
-        return self._known(node, self._run(function, *args, **kwargs))
+        return self._known(self._call(function, args, kwargs), self._run(function, *args, **kwargs))
+
+    def shaped(self, shape: Sequence[int], function: Callable, *args: Any, **kwargs: Any) -> Node:
+        """As `add`, of a function whose result is float32 and has this shape."""
+        return self._known(self._call(function, args, kwargs), torch.empty(tuple(shape), device="meta"))
+
+    def like(self, function: Callable, x: Node, *args: Any) -> Node:
+        """As `add`, of a function whose result has the shape and type of `x`."""
+        return self._known(self._call(function, (x, *args), {}), x.meta[_SHAPE])
 
     def method(self, name: str, x: Node, *args: Any, **kwargs: Any) -> Node:
         """A node that calls a method of a tensor."""
         node = self.graph.create_node("call_method", name, (x, *args), kwargs, self._prefix)
-        return self._known(node, self._run(lambda x, *a, **k: getattr(x, name)(*a, **k), x, *args, **kwargs))
+        return self._known(node, self._run(getattr(torch.Tensor, name), x, *args, **kwargs))
 
-    def module(self, folder: str, module: torch.nn.Module, *args: Any) -> Node:
-        """A node that calls a module, which is put into a folder under the name of the node."""
+    def module(self, folder: str, module: torch.nn.Module, x: Node, *args: Any) -> Node:
+        """A node that calls a module, which is put into a folder under the name of the node. Its result has the shape and type of
+        `x`."""
         if not hasattr(self._root, folder):
             self._root.add_module(folder, torch.nn.Module())
-        node = self.graph.create_node("call_module", "", args, {}, self._prefix)
+        node = self.graph.create_node("call_module", "", (x, *args), {}, self._prefix)
         node.target = f"{folder}.{node.name}"
         self._root.get_submodule(folder).add_module(node.name, module)
-        return self._known(node, self._run(module, *args))
+        return self._known(node, x.meta[_SHAPE])
 
     def parts(self, x: Node, count: int) -> tuple[Node, ...]:
         """The values of a node that gives several."""
@@ -96,6 +103,12 @@ class Builder:
             node.meta.pop(_SHAPE, None)
         self.graph.lint()
         return DetectorModule(self._root, self.graph, "DetectorModule")
+
+    def _call(self, function: Callable, args: tuple, kwargs: dict) -> Node:
+        node = self.graph.create_node("call_function", function, args, kwargs, self._prefix)
+        if function.__module__ == operations.__name__:
+            node.meta["is_wrapped"] = True  # it stays one node where a pickled module is traced again
+        return node
 
     def _run(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = map_arg((args, kwargs), lambda node: node.meta[_SHAPE])

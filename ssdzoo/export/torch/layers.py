@@ -1,5 +1,7 @@
 """Layers with weights, pooling, activations and normalizations: MXNet's operators as torch's."""
 
+from math import ceil, floor
+
 import torch
 import torch.nn.functional as F
 from torch.fx import Node
@@ -15,6 +17,7 @@ from ssdzoo.export.attributes import (
     window,
 )
 from ssdzoo.export.torch import operations
+from ssdzoo.export.torch.builder import shape_of
 from ssdzoo.export.torch.operator import OperatorCall, translates
 
 _CONVOLUTIONS = {1: torch.conv1d, 2: torch.conv2d, 3: torch.conv3d}
@@ -33,8 +36,17 @@ def _bias(call: OperatorCall) -> Node | None:
 @translates("Convolution", "Convolution_v1")
 def convolution(call: OperatorCall) -> Node:
     w, x, weight = window(call), *call.inputs[:2]
-    function, groups = _CONVOLUTIONS[len(w.kernel)], int(call.node.get("num_group", 1))
-    return call.g.add(function, x, weight, _bias(call), tuple(w.strides), tuple(w.pads), tuple(w.dilations), groups)
+    function, groups, bias = _CONVOLUTIONS[len(w.kernel)], int(call.node.get("num_group", 1)), _bias(call)
+    (_, channels, *sizes), (filters, depth, *kernel) = shape_of(x), shape_of(weight)
+    fits = kernel == w.kernel and len(sizes) == len(kernel) and depth * groups == channels and filters % groups == 0
+    fits &= bias is None or shape_of(bias) == (filters,)
+    given = f"weights {shape_of(weight)}" + (f" and bias {shape_of(bias)}" if bias is not None else "")
+    call.need(fits, f"{given} in {groups} groups don't fit {channels} channels and the kernel {w.kernel}")
+    rows = zip(sizes, w.kernel, w.strides, w.pads, w.dilations)
+    sizes = [(size + 2 * pad - step * (k - 1) - 1) // stride + 1 for size, k, stride, pad, step in rows]
+    call.need(min(sizes) > 0, f"the kernel {w.kernel} is larger than the input")
+    options = tuple(w.strides), tuple(w.pads), tuple(w.dilations), groups
+    return call.g.shaped((shape_of(x)[0], filters, *sizes), function, x, weight, bias, *options)
 
 
 @translates("Deconvolution")
@@ -55,6 +67,9 @@ def fully_connected(call: OperatorCall) -> Node:
 def batch_norm(call: OperatorCall) -> Node:
     x, gamma, beta, mean, var = call.inputs
     get, eps = call.node.get, batch_norm_eps(call)
+    channels = [shape_of(x)[1:2]] * 4
+    shapes = [shape_of(tensor) for tensor in (gamma, beta, mean, var)]
+    call.need(shapes == channels, f"gamma, beta, mean and variance of shapes {shapes}; expected {channels}")
     gamma = None if call.node.flag("fix_gamma", True) else gamma
     norm = operations.BatchNorm(float(get("momentum", 0.9)), eps, call.node.flag("use_global_stats"))
     return call.g.module("norms", norm, x, gamma, beta, mean, var)
@@ -69,9 +84,14 @@ def pooling(call: OperatorCall) -> Node:
         return call.g.method("amax" if p.kind == "max" else "mean", call.x, axes, keepdim=True)
     w = p.window
     common = call.x, tuple(w.kernel), tuple(w.strides), tuple(w.pads)
+    call.need(all(2 * pad <= k for pad, k in zip(w.pads, w.kernel)), f"pad {w.pads} of more than half of the kernel {w.kernel}")
+    rounded = ceil if p.full else floor
+    pooled = [rounded((n + 2 * pad - k) / s) + 1 for n, k, s, pad in zip(sizes, w.kernel, w.strides, w.pads)]
+    call.need(min(pooled) > 0, f"the kernel {w.kernel} is larger than the input")
+    shape = (*call.shape[:2], *pooled)
     if p.kind == "max":
-        return call.g.add(_MAXIMA[len(w.kernel)], *common, ceil_mode=p.full)
-    return call.g.add(_MEANS[len(w.kernel)], *common, ceil_mode=p.full, count_include_pad=p.count_padding)
+        return call.g.shaped(shape, _MAXIMA[len(w.kernel)], *common, ceil_mode=p.full)
+    return call.g.shaped(shape, _MEANS[len(w.kernel)], *common, ceil_mode=p.full, count_include_pad=p.count_padding)
 
 
 @translates("Pad", "pad")
@@ -91,7 +111,7 @@ def pad(call: OperatorCall) -> Node:
 def activation(call: OperatorCall) -> Node:
     kind = call.node.get("act_type")
     call.need(kind in _ACTIVATIONS, f"act_type {kind!r}; there are {', '.join(_ACTIVATIONS)}")
-    return call.g.add(_ACTIVATIONS[kind], call.x)
+    return call.g.like(_ACTIVATIONS[kind], call.x)
 
 
 @translates("LeakyReLU")
@@ -112,7 +132,7 @@ def dropout(call: OperatorCall) -> Node:
 @translates("L2Normalization")
 def l2_normalization(call: OperatorCall) -> Node:
     axes = l2_axes(call, call.rank)
-    return call.g.add(operations.l2_normalize, call.x, axes, float(call.node.get("eps", 1e-10)))
+    return call.g.like(operations.l2_normalize, call.x, axes, float(call.node.get("eps", 1e-10)))
 
 
 @translates("LRN")
@@ -124,7 +144,9 @@ def local_response_norm(call: OperatorCall) -> Node:
 
 @translates("UpSampling")
 def up_sampling(call: OperatorCall) -> Node:
-    return call.g.add(F.interpolate, call.x, scale_factor=float(upsampling_scale(call)), mode="nearest")
+    scale = upsampling_scale(call)
+    shape = *call.shape[:2], *(int(size * scale) for size in call.shape[2:])
+    return call.g.shaped(shape, F.interpolate, call.x, scale_factor=float(scale), mode="nearest")
 
 
 @translates("softmax", "log_softmax")
@@ -132,7 +154,7 @@ def softmax(call: OperatorCall) -> Node:
     call.need(not call.node.flag("use_length"), "use_length is not translated")
     temperature = float(call.node.get("temperature", 1.0))
     x = call.x if temperature == 1 else call.g.method("div", call.x, temperature)
-    return call.g.add(torch.softmax if call.node.op == "softmax" else torch.log_softmax, x, int(call.node.get("axis", -1)))
+    return call.g.like(torch.softmax if call.node.op == "softmax" else torch.log_softmax, x, int(call.node.get("axis", -1)))
 
 
 @translates("SoftmaxActivation")

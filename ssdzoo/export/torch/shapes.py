@@ -7,6 +7,7 @@ from torch.fx import Node
 
 from ssdzoo.export.attributes import SCALAR_OPS, part_begins, slices
 from ssdzoo.export.torch import operations
+from ssdzoo.export.torch.builder import is_float, shape_of
 from ssdzoo.export.torch.operator import OperatorCall, translates
 
 
@@ -45,7 +46,13 @@ def squeeze(call: OperatorCall) -> Node:
 
 @translates("Concat", "concat")
 def concat(call: OperatorCall) -> Node:
-    return call.g.add(torch.cat, tuple(call.inputs), int(call.node.get("dim", 1)))
+    axis, shapes = int(call.node.get("dim", 1)), [list(shape_of(value)) for value in call.inputs]
+    if not all(map(is_float, call.inputs)):
+        return call.g.add(torch.cat, tuple(call.inputs), axis)
+    total = sum(shape.pop(axis) for shape in shapes)
+    call.need(all(shape == shapes[0] for shape in shapes), "its inputs differ along other axes than the one that joins them")
+    shapes[0].insert(axis % call.rank, total)
+    return call.g.shaped(shapes[0], torch.cat, tuple(call.inputs), axis)
 
 
 @translates("stack")

@@ -94,9 +94,9 @@ def _outputs(g: Builder, heads: Heads, found: list, image: Value, source: str) -
     if heads.boxes.flat:
         offsets = g.add(operations.reshape, offsets, (0, -1, 4))
     if heads.boxes.normalized:
-        anchors = g.add(operations.in_pixels, anchors, image)
+        anchors = g.like(operations.in_pixels, anchors, image)
     if heads.boxes.form == "corner":
-        anchors = g.add(operations.center_form, anchors)
+        anchors = g.like(operations.center_form, anchors)
     outputs = logits, offsets, anchors
     dims = [shape_of(value) for value in outputs]
     count = dims[2][1] if len(dims[2]) == 3 else None

@@ -26,7 +26,8 @@ class OnnxRuntimeBackend:
 
     Args:
         path: the file.
-        providers: of onnxruntime, in the order of preference; those that the package lacks are left out.
+        providers: of onnxruntime, in the order of preference, each a name or (name, options); those that the package lacks are
+            left out.
 
     Raises:
         SSDZooError: onnxruntime is not installed.
@@ -35,7 +36,7 @@ class OnnxRuntimeBackend:
 
     in_flight = 1
 
-    def __init__(self, path: str | Path, providers: Sequence[str] = PROVIDERS):
+    def __init__(self, path: str | Path, providers: Sequence[str | tuple[str, dict]] = PROVIDERS):
         self.file, self._providers = Path(path), providers
         self._onnxruntime = import_package("onnxruntime", "onnx")
         self._session = self._open(str(path))
@@ -52,7 +53,8 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = cores()
         options.add_session_config_entry("session.intra_op.spin_duration_us", _SPIN_DURATION)
         options.log_severity_level = 4  # what it says of an error is in the exception too
-        providers = [p for p in self._providers if p in self._onnxruntime.get_available_providers()]
+        there = self._onnxruntime.get_available_providers()
+        providers = [p for p in self._providers if (p if isinstance(p, str) else p[0]) in there]
         try:
             return self._onnxruntime.InferenceSession(model, options, providers=providers)
         except Exception as error:

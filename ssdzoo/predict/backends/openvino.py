@@ -27,8 +27,7 @@ class OpenVINOBackend:
 
     Args:
         path: the file.
-        precision: "f32"; "bf16"; or "auto", which is bf16 where the processor has it and f32 elsewhere. A model of free height
-            and width runs in f32.
+        precision: "f32"; "bf16"; or "auto", which is bf16 where the processor has it and f32 elsewhere.
         mode: "latency", one batch at a time with all cores; or "throughput", several at once.
 
     Raises:
@@ -123,26 +122,69 @@ def split_model(openvino: ModuleType, model: Any, metadata: dict) -> list | None
     """An OpenVINO model as two: the network up to its head outputs, and the detection from there on. None where the second
     would need the images too.
 
+    Where height and width are free, the anchors depend on the sizes of feature maps. The network then gives these sizes after its
+    head outputs, and the detection takes them: they are integers, which no precision rounds.
+
     Args:
         openvino: the package.
         model: an openvino.Model; it is changed.
         metadata: of `read_metadata`.
     """
-    if not metadata.get("heads") or not metadata["size"]:
-        return None
     tensors = {name: output for node in model.get_ops() for output in node.outputs() for name in output.names}
-    if not set(metadata["heads"]) <= tensors.keys():
+    if not metadata.get("heads") or not set(metadata["heads"]) <= tensors.keys():
         return None
-    heads = [tensors[name] for name in metadata["heads"]]
-    network = openvino.Model([openvino.opset13.result(head) for head in heads], model.get_parameters(), "network")
+    borders = _borders(model, [tensors[name] for name in metadata["heads"]])
+    if borders is None:
+        return None
+    results = [openvino.opset13.result(value) for value, _ in borders]
+    # A copy, because what is computed of a shape may be used on both sides of the cut.
+    network = openvino.Model(results, model.get_parameters(), "network").clone()
     entries = []
-    for head in heads:
-        entry = openvino.opset13.parameter(head.partial_shape, head.element_type)
-        users = [t for t in head.get_target_inputs() if t.get_node().get_type_name() != "Result"]
+    for value, users in borders:
+        entry = openvino.opset13.parameter(value.partial_shape, value.element_type)
         for user in users:
             user.replace_source_output(entry.output(0))
         entries.append(entry)
     return [network, openvino.Model(model.get_results(), entries, "detection")]
+
+
+def _borders(model: Any, heads: list) -> list | None:
+    """What the detection takes of the network, with the inputs of its nodes that take it: the head outputs, and shapes. None
+    where it needs the images themselves.
+
+    Args:
+        model: an openvino.Model.
+        heads: the values of its head outputs.
+    """
+    taken: dict = {_key(head): (head, []) for head in heads}
+    nodes, of_images, behind = model.get_ordered_ops(), set(), set()
+    for node in nodes:
+        sources = [_key(taker.get_source_output()) for taker in node.inputs()]
+        if any(source in taken or source[0] in behind for source in sources):
+            behind.add(node.get_name())
+        elif node.get_type_name() == "Parameter" or any(source[0] in of_images for source in sources):
+            of_images.add(node.get_name())
+    needed = {result.get_name() for result in model.get_results()}
+    for node in reversed(nodes):
+        if node.get_name() not in needed:
+            continue
+        if node.get_type_name() == "Parameter":
+            return None
+        for taker in node.inputs():
+            value = taker.get_source_output()
+            source, key = value.get_node(), _key(value)
+            if source.get_type_name() == "ShapeOf" and source.get_name() in of_images:
+                taken.setdefault(key, (value, []))
+            if key in taken:
+                taken[key][1].append(taker)
+            else:
+                needed.add(source.get_name())
+    return list(taken.values())
+
+
+def _key(value: Any) -> tuple:
+    """What names an output of a node in its model."""
+    return value.get_node().get_name(), value.get_index()
 
 
 def _reason(error: Exception) -> str:

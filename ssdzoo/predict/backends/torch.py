@@ -1,7 +1,7 @@
 """PyTorch as a backend: modules of `to_torch`, on the CPU and on GPUs."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -67,18 +67,30 @@ class TorchBackend:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Without gradients; float32 is not rounded to TF32, which torch does in convolutions unless it is told."""
+        """Without gradients; in f32 without TF32."""
         if not self._steady and (count := free_threads()) is not None:
             torch.set_num_threads(count)
-        rounds = torch.backends.cudnn.allow_tf32
         try:
-            torch.backends.cudnn.allow_tf32 = rounds and self.precision != "f32"
-            with torch.no_grad():
+            exact = self.precision == "f32" and self._device.type == "cuda"
+            with torch.no_grad(), without_tf32() if exact else nullcontext():
                 yield
         except RuntimeError as error:
             raise ExportError(f"torch can't run the network: {short(str(error).strip().splitlines()[0], 300)}") from None
-        finally:
-            torch.backends.cudnn.allow_tf32 = rounds
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Convolutions on GPUs compute in float32 as long as the block runs; by default torch rounds their inputs to TF32."""
+    # Since 2.9 each operator has a precision, and `allow_tf32` raises an error where the user has set one of them.
+    each = getattr(torch.backends.cudnn, "conv", None)
+    place: Any = each or torch.backends.cudnn
+    name, exact = ("fp32_precision", "ieee") if each else ("allow_tf32", False)
+    before = getattr(place, name)
+    try:
+        setattr(place, name, exact)
+        yield
+    finally:
+        setattr(place, name, before)
 
 
 def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> TorchBackend:

@@ -8,7 +8,7 @@ import numpy as np
 from ssdzoo.errors import CallError
 from ssdzoo.export.heads import head_symbol
 from ssdzoo.formats.graph_heads import find_heads
-from ssdzoo.formats.symbol_file import Node, SymbolGraph
+from ssdzoo.formats.symbol_file import Node, SymbolGraph, symbol_text
 from ssdzoo.model_source import SymbolSource
 
 _FORMS = (
@@ -49,7 +49,7 @@ def with_classes(source: SymbolSource, classes: Sequence[str]) -> tuple[str, dic
             name = source.graph.nodes[index].name
             arrays[name] = _moved(arrays[name], old, new)
             symbol["nodes"][index].get("attrs", {}).pop("__shape__", None)
-    return json.dumps(symbol, indent=1), arrays, story
+    return symbol_text(symbol), arrays, story
 
 
 def _class_nodes(graph: SymbolGraph, width: int) -> tuple[list[Node], list[Node]]:

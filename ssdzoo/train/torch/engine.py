@@ -52,6 +52,8 @@ class TorchEngine:
         self.optimizer = Optimizer(self.module, settings, scaled=self.precision == torch.float16)
         self.average = MovingAverage(self.module, settings.ema) if settings.ema is not None else None
         self.updates = 0
+        self._seed = settings.seed
+        self._drops = any(isinstance(part, torch.nn.Dropout) for part in module.modules())
         # Batch norms keep the statistics of each process, as in MXNet: the first one's are saved.
         self._parallel = DistributedDataParallel(self.module, broadcast_buffers=False) if self.processes > 1 else None
         network = self._parallel or self.module
@@ -67,6 +69,8 @@ class TorchEngine:
         sums = np.zeros(4)  # class loss, box loss, positives, images
         for number, batch in enumerate(batches, 1):
             with self._group.explained(), self._alone(number < len(batches)):
+                if self._drops:
+                    self._draw(number)
                 # Forward.
                 losses = self.losses(batch)
                 # Backward: adds to the gradients, and with the last batch averages them over the processes.
@@ -97,7 +101,15 @@ class TorchEngine:
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         tensor = torch.from_numpy(array)
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+        if self.device.type == "cuda":
+            # The copy is not waited for. torch keeps the pinned memory until it is done, and the batch itself is free at once.
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def _draw(self, number: int) -> None:
+        """What a Dropout leaves out follows from the seed, the update, the batch in it and the process, on every device: a
+        training that is resumed leaves out the same."""
+        torch.manual_seed(int(np.random.SeedSequence([self._seed, self.updates, number, self.rank]).generate_state(1)[0]))
 
     def _alone(self, condition: bool) -> AbstractContextManager:
         """While it lasts, gradients stay in this process."""

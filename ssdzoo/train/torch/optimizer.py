@@ -1,7 +1,7 @@
 """What changes the weights: SGD and Adam as MXNet computes them, with a state that has names, and a moving average."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,21 @@ _UNDECAYED = re.compile(r"[._](bias|gamma|beta|scale)$")  # without bias_decay
 _SCALER = "scaler"  # in a state, beside the names of parameters
 
 
-class SGD(torch.optim.Optimizer):
+class _Groups:
+    """Groups of parameters, {"params": [...], option: value}, and a state for each parameter: what `torch.amp.GradScaler` takes
+    for an optimizer. That of torch.optim would import torch's compiler, which takes seconds."""
+
+    def __init__(self, groups: list[dict], **options: Any):
+        self.param_groups = [{**options, **group} for group in groups]
+        self.state: dict[torch.Tensor, dict[str, torch.Tensor]] = {}
+
+    def zero_grad(self) -> None:
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
+
+
+class SGD(_Groups):
     """SGD with momentum as MXNet's `sgd_mom_update`: the learning rate is inside of the momentum, so that one that falls does not
     slow down what already moves.
 
@@ -24,11 +38,11 @@ class SGD(torch.optim.Optimizer):
 
     parts = ("momentum",)
 
-    def __init__(self, params: Any, momentum: float, weight_decay: float = 0.0):
-        super().__init__(params, dict(lr=0.01, momentum=momentum, weight_decay=weight_decay, rescale=1.0))
+    def __init__(self, groups: list[dict], momentum: float):
+        super().__init__(groups, lr=0.01, momentum=momentum, rescale=1.0)
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         for group in self.param_groups:
             weights, changes = _changes(group)
             moved = [self.state[weight]["momentum"] for weight in weights]
@@ -37,17 +51,17 @@ class SGD(torch.optim.Optimizer):
             torch._foreach_add_(weights, moved)
 
 
-class Adam(torch.optim.Optimizer):
+class Adam(_Groups):
     """Adam as MXNet's `adam_update`: weight decay is a part of the gradient, and epsilon stands beside the root of the second
     moment before its bias is corrected (Kingma and Ba 2015, end of section 2)."""
 
     parts = ("mean", "variance")
 
-    def __init__(self, params: Any, weight_decay: float = 0.0, betas: tuple = (0.9, 0.999), epsilon: float = 1e-8):
-        super().__init__(params, dict(lr=0.001, weight_decay=weight_decay, betas=betas, epsilon=epsilon, rescale=1.0, updates=1))
+    def __init__(self, groups: list[dict], betas: tuple = (0.9, 0.999), epsilon: float = 1e-8):
+        super().__init__(groups, lr=0.001, betas=betas, epsilon=epsilon, rescale=1.0, updates=1)
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         for group in self.param_groups:
             weights, changes = _changes(group)
             first, second = group["betas"]
@@ -86,7 +100,7 @@ class Optimizer:
             {"params": [p for path, p in self.learning.items() if path in still], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
-        self._inner: SGD | Adam = SGD(groups, settings.momentum) if settings.optimizer == "sgd" else Adam(groups)
+        self._inner: Any = SGD(groups, settings.momentum) if settings.optimizer == "sgd" else Adam(groups)
         for weight in self.learning.values():
             self._inner.state[weight] = {part: torch.zeros_like(weight) for part in self._inner.parts}
         self._scaler = torch.amp.GradScaler(next(iter(self.learning.values())).device.type, enabled=scaled)

@@ -35,8 +35,9 @@ class Processes:
         self._heartbeat: Heartbeat | None = None
         if self.count > 1:
             end_with_parent()  # torchrun itself may be killed
+            card = device if device.type == "cuda" else None  # else NCCL guesses it from the rank
             with self.explained():
-                distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_STEP)
+                distributed.init_process_group("nccl" if card else "gloo", timeout=_STEP, device_id=card)
                 self._waiting = distributed.new_group(backend="gloo", timeout=_ENDLESS)
                 self._heartbeat = Heartbeat()
 
@@ -123,5 +124,6 @@ def join(settings: Settings, ctx: Any = None) -> Processes:
         raise CallError(f"{here} processes on this machine, and {len(devices)} of its GPUs (gpus=): expected one GPU for each")
     device = devices[number % len(devices)]
     if device.type == "cuda":
+        device = torch.device("cuda", device.index or 0)
         torch.cuda.set_device(device)
     return Processes(device, max(0, len(devices) - here) if asked else 0)

@@ -1,6 +1,5 @@
 """How a training with torch begins: its processes, its device, its network."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from ssdzoo.export.heads import check_mxnet, network_heads
 from ssdzoo.export.torch.translate import head_module
 from ssdzoo.formats.graph_parts import as_heads
 from ssdzoo.formats.params_file import read_params
-from ssdzoo.formats.symbol_file import read_symbol
+from ssdzoo.formats.symbol_file import read_symbol, symbol_text
 from ssdzoo.machine import cores
 from ssdzoo.model_source import SymbolSource, resolve
 from ssdzoo.preset import Preset
@@ -107,7 +106,7 @@ def starting_symbol(arguments: Arguments, preset: Preset) -> tuple[str, dict, st
         text, arrays, story = with_classes(source, preset.classes or ())
         graph = as_heads(read_symbol(text, source.graph.source), preset.base_size)
         needed = {node.name for node in graph.nodes}
-        return json.dumps(graph.raw, indent=1), {n: array for n, array in arrays.items() if n in needed}, story
+        return symbol_text(graph.raw), {n: array for n, array in arrays.items() if n in needed}, story
     check_mxnet(preset.name)
     from ssdzoo.runtime import mx
     from ssdzoo.train.mxnet.starting_weights import starting_network

@@ -202,6 +202,13 @@ def test_bad_symbols(small):
     wrong = {**arrays, "class_predictors.0.predictor.weight": np.zeros((5, 5, 3, 3), np.float32)}
     with pytest.raises(ExportError, match=r"node 'convpredictor0_conv0_fwd' \(Convolution\) with inputs"):
         to_torch(text, wrong)
+    beta = next(name for name in arrays if name.endswith("beta"))
+    for name, message in (
+        (beta, r"\(BatchNorm\) with inputs .*: gamma, beta, mean and variance of shapes .*\(1,\).*; expected"),
+        ("class_predictors.0.predictor.bias", r"weights \(16, 128, 3, 3\) and bias \(1,\) in 1 groups don't fit 128 channels"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            to_torch(text, {**arrays, name: np.zeros(1, np.float32)})
     with pytest.raises(ExportError, match="its head outputs are not recognized: it has 0 softmax nodes and no node that decodes"):
         to_torch(S.relu(X).tojson(), {})
     with pytest.raises(ExportError, match=r"are no head outputs: class logits \(B, N, C \+ 1\)"):

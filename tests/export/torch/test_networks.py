@@ -8,6 +8,7 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 import ssdzoo
 from ssdzoo.errors import CallError
 from ssdzoo.export.torch import to_arrays
+from ssdzoo.export.torch.builder import Builder
 from ssdzoo.zoo import find_preset
 from tests.export.torch.models import distance, heads, module_of, mxnet_heads, network, noise, parameters, step
 
@@ -64,8 +65,12 @@ def statistics_distance(expected, found, names):
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if "vgg" in n else n for n in SMALL])
-def test_small_inputs(name):
-    check(name, SMALL[name], 4)
+def test_small_inputs(name, monkeypatch):
+    """Nothing but views is run to know its shape: whatever else runs imports torch's compiler, for seconds."""
+    ran, run = set(), Builder._run
+    monkeypatch.setattr(Builder, "_run", lambda g, function, *a, **k: ran.add(function.__name__) or run(g, function, *a, **k))
+    check(name, SMALL[name], 2)
+    assert ran == {"permute", "flatten", "reshape", "slice_like"}
 
 
 @pytest.mark.long

@@ -5,7 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
-from ssdzoo.export.torch.builder import Builder
+from ssdzoo.export.torch.builder import Builder, shape_of
 from ssdzoo.export.torch.translate import translate
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.runtime import mxnet
@@ -57,9 +57,11 @@ def run(name, symbol, data, arrays, training):
     image = g.input("images", data.shape)
     tensors = {n: g.tensor(n, torch.from_numpy(np.float32(a)), None if n in auxiliary else True) for n, a in arrays.items()}
     values = translate(g, graph, {**tensors, "data": image}, image)
+    known = [shape_of(values[key]) for key in graph.outputs]
     module = g.finish(tuple(values[key] for key in graph.outputs)).train(training)
     images = torch.from_numpy(data.copy()).requires_grad_()
     found = module(images)
+    assert [tuple(f.shape) for f in found] == known
     if name in NO_GRADIENT:
         return expected, found, {}, {}
     if training:

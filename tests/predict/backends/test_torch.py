@@ -22,7 +22,7 @@ from ssdzoo.formats.graph_detection import read_rule
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.measure.compare import compare_heads
 from ssdzoo.model_source import resolve
-from ssdzoo.predict.backends.torch import TorchBackend, torch_device
+from ssdzoo.predict.backends.torch import TorchBackend, torch_device, without_tf32
 from ssdzoo.predict.detector import Detector
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset
@@ -154,6 +154,7 @@ sys.modules["mxnet"] = sys.modules["gluoncv"] = sys.modules["onnx"] = sys.module
 import ssdzoo
 for model in {[str(older), str(folder / "exported")]!r}:
     print(len(ssdzoo.load(model, "torch")({str(tmp_path / "x.png")!r}, score=0.1)[0]))
+assert "torch._dynamo" not in sys.modules, "torch's compiler takes seconds to import"
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stderr
@@ -202,6 +203,23 @@ def test_devices():
         for ctx in ("cuda:0", mx.gpu(0), [torch.device("cuda", 0)]):
             with pytest.raises(SSDZooError, match="cuda:0: (this torch has no CUDA|torch sees no GPU)"):
                 torch_device(ctx)
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.cudnn, "conv"), reason="torch before 2.9 has one switch for all operators")
+def test_the_precision_of_convolutions_is_the_user_s_again():
+    """Also where the user has set it for each operator, after which torch refuses its older switch."""
+    convolution = torch.backends.cudnn.conv
+    before = convolution.fp32_precision
+    assert before == "tf32"
+    try:
+        for precision in ("tf32", "ieee"):
+            convolution.fp32_precision = precision
+            with pytest.raises(KeyError), without_tf32():
+                assert convolution.fp32_precision == "ieee"
+                raise KeyError
+            assert convolution.fp32_precision == precision
+    finally:
+        convolution.fp32_precision = before
 
 
 def test_images_that_the_network_is_too_large_for(folder):

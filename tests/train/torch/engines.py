@@ -1,5 +1,7 @@
 """Both engines with the same weights on the same batches."""
 
+from functools import cache
+
 import numpy as np
 import torch
 
@@ -35,9 +37,13 @@ def small_vgg():
     return VGGAtrousExtractor([1, 1, 1, 1, 1], [8, 8, 16, 16, 16], [((16, 1, 1, 0), (16, 3, 2, 1))])
 
 
+def preset_of(kind):
+    return check_preset(ROWS[kind], "here")
+
+
 def network(kind, seed=0):
     """A small SSD of one of the three architectures, with random weights."""
-    preset = check_preset(ROWS[kind], "here")
+    preset = preset_of(kind)
     mx.random.seed(seed)
     if kind == "vgg":
         net = ssdzoo.get_ssd("vgg", 64, small_vgg(), None, COMMON["sizes"], COMMON["ratios"], None, CLASSES)
@@ -47,13 +53,20 @@ def network(kind, seed=0):
     return net, preset
 
 
-def translated(net, preset):
-    symbol, arrays = network_heads(net)
-    return head_module(read_symbol(symbol), arrays, preset.base_size)
+@cache
+def heads_of(kind):
+    """The symbol of `network(kind)`, as text, and its arrays."""
+    return network_heads(network(kind)[0])
 
 
-def torch_engine(net, preset, settings):
-    module = translated(net, preset)
+def translated(kind):
+    """`network(kind)` as a torch module."""
+    symbol, arrays = heads_of(kind)
+    return head_module(read_symbol(symbol), arrays, preset_of(kind).base_size)
+
+
+def torch_engine(kind, settings):
+    module, preset = translated(kind), preset_of(kind)
     if settings.freeze or settings.freeze_norm:
         freeze(module, preset.base_size, settings.freeze, settings.freeze_norm)
     return TorchEngine(module, preset, settings, Processes(torch.device("cpu")))
@@ -63,7 +76,7 @@ def both(kind, **settings):
     """The two engines."""
     net, preset = network(kind)
     settings = Settings(**settings).completed(preset)
-    ours = torch_engine(net, preset, settings)
+    ours = torch_engine(kind, settings)
     return MXNetEngine(net, preset, settings), ours
 
 

@@ -11,7 +11,7 @@ from ssdzoo.train.mxnet.freeze import backbone_stages as their_stages
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.torch.engine import amp_type, faster_channels_last
 from ssdzoo.train.torch.freeze import backbone_stages, is_backbone
-from tests.train.torch.engines import batch, both, mx, network, torch_engine, translated
+from tests.train.torch.engines import CLASSES, batch, both, mx, network, preset_of, torch_engine, translated
 
 
 @pytest.mark.parametrize("kind, changes", [("vgg", {}), ("resnet", {}), ("mobilenet", {"freeze_norm": True})])
@@ -91,7 +91,7 @@ def test_frozen_stages_are_mxnet_s(kind):
     net, preset = network(kind)
     names = {p.name: path for path, p in net._collect_params_with_prefix().items()}
     expected = [{names[p.name] for p in stage if "running" not in p.name} for stage in their_stages(net)]
-    assert [set(stage) for stage in backbone_stages(translated(net, preset), preset.base_size)] == expected
+    assert [set(stage) for stage in backbone_stages(translated(kind), preset.base_size)] == expected
     of_backbone = {p.name for p in net.features.backbone_parameters.values()}
     for name, path in names.items():
         assert is_backbone(path) == (name in of_backbone), path
@@ -111,9 +111,8 @@ def test_frozen_parts_stay(freeze, freeze_norm):
 
 
 def test_more_frozen_stages_than_there_are():
-    net, preset = network("vgg")
     with pytest.raises(CallError, match="freeze=9: this backbone has 5 stages, so 0 to 5 can be frozen"):
-        torch_engine(net, preset, Settings(freeze=9))
+        torch_engine("vgg", Settings(freeze=9))
 
 
 def test_a_loss_that_is_not_finite_changes_nothing():
@@ -136,8 +135,7 @@ def test_state_of_another_optimizer():
 
 def test_half_precision_on_the_cpu_is_bfloat16():
     theirs, ours = both("resnet")
-    net, preset = network("resnet")
-    half = torch_engine(net, preset, Settings(amp=True))
+    half = torch_engine("resnet", Settings(amp=True))
     assert half.precision == torch.bfloat16 == amp_type(torch.device("cpu")) and ours.precision == torch.float32
     for step in range(2):
         losses = half.step([batch(seed=step)], 0.002)
@@ -147,8 +145,7 @@ def test_half_precision_on_the_cpu_is_bfloat16():
 
 
 def test_a_detector_of_the_network_as_it_is():
-    net, preset = network("resnet")
-    engine = torch_engine(net, preset, Settings(ema=0.5))
+    engine = torch_engine("resnet", Settings(ema=0.5))
     engine.step([batch()], 0.01)
     kept = engine.weights()
     with engine.detector() as detector:
@@ -157,12 +154,12 @@ def test_a_detector_of_the_network_as_it_is():
             engine.weights()["features.expand_conv0_weight"], engine.average.arrays()["features.expand_conv0_weight"]
         )
         (found,) = detector([batch().images[0]], score=0.05)
-    assert engine.module.training and found.names == preset.classes
+    assert engine.module.training and found.names == CLASSES
     assert all(np.array_equal(array, kept[name]) for name, array in engine.weights().items())
 
 
 def test_channels_last_where_it_is_faster():
-    modules = {kind: translated(*network(kind)) for kind in ("vgg", "mobilenet")}
+    modules = {kind: translated(kind) for kind in ("vgg", "mobilenet")}
     cpu = torch.device("cpu")
     assert faster_channels_last(modules["mobilenet"], cpu) and not faster_channels_last(modules["vgg"], cpu)
     assert faster_channels_last(modules["vgg"], torch.device("cuda"))
@@ -171,8 +168,7 @@ def test_channels_last_where_it_is_faster():
 @pytest.mark.long
 def test_compiled(tmp_path):
     _, plain = both("vgg")
-    net, preset = network("vgg")
-    compiled = torch_engine(net, preset, Settings(engine="torch", compile=True))
+    compiled = torch_engine("vgg", Settings(engine="torch", compile=True))
     for size in (4, 4, 3):
         np.testing.assert_allclose(compiled.step([batch(size)], 0.002), plain.step([batch(size)], 0.002), rtol=1e-4)
 
@@ -185,8 +181,7 @@ def test_a_gpu_trains_like_the_cpu(amp, tolerance):
 
     for kind in ("vgg", "resnet"):
         _, cpu = both(kind)
-        net, preset = network(kind)
-        gpu = TorchEngine(translated(net, preset), preset, Settings(amp=amp), Processes(torch.device("cuda:0")))
+        gpu = TorchEngine(translated(kind), preset_of(kind), Settings(amp=amp), Processes(torch.device("cuda:0")))
         for step in range(3):
             np.testing.assert_allclose(gpu.step([batch(seed=step)], 0.002), cpu.step([batch(seed=step)], 0.002), rtol=tolerance)
         with gpu.detector() as detector:

@@ -165,6 +165,7 @@ from typer.testing import CliRunner
 from ssdzoo.cli.app import app
 done = CliRunner().invoke(app, ["train", {str(exported)!r}, *arguments], catch_exceptions=False)
 assert done.exit_code == 0, done.output
+assert "torch._dynamo" not in sys.modules, "torch's compiler takes seconds to import"
 found = ssdzoo.load({str(job["out"])!r}, "auto")
 sys.modules["onnx"] = None
 for detector in (found, ssdzoo.load({str(job["out"])!r}, "auto")):
@@ -233,6 +234,18 @@ def test_a_killed_training_goes_on(torch_job, tmp_path):
     process.communicate()
     command("train", part["model"], part["data"], "--out", part["out"], "--resume")
     assert_alike(whole["out"], part["out"])
+
+
+@pytest.mark.long
+def test_a_compiled_training_is_resumed(torch_job, tmp_path):
+    plain, compiled = (torch_job(out=tmp_path / str(on), compile=on, val_split="none") for on in (False, True))
+    train(plain)
+    train(compiled)
+    losses = [[float(row["loss"]) for row in rows(job["out"])] for job in (plain, compiled)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    train({**compiled, "epochs": 3}, resume=True)
+    assert len(rows(compiled["out"])) == 3
+    assert list(read_params(compiled["out"] / "best.params")) == list(read_params(plain["out"] / "best.params"))
 
 
 @pytest.mark.long
