@@ -32,9 +32,13 @@ def write_characters(folder: str | Path, train: int = 120, val: int = 40, test: 
     return write_scenes(Path(folder), {"train": train, "val": val, "test": test}, seed, draw)
 
 
-def write_lines(folder: str | Path, train: int = 120, val: int = 40, test: int = 80, seed: int = 0) -> Path:
-    """Draws a data set of dates, prices and codes; arguments as for `write_characters`."""
-    draw = partial(draw_text, text=_line, heights=LINE_HEIGHTS)
+def write_lines(folder: str | Path, length: int = 10, train: int = 120, val: int = 40, test: int = 80, seed: int = 0) -> Path:
+    """Draws a data set of dates, prices and codes; the other arguments are those of `write_characters`.
+
+    Args:
+        length: characters of a line at most. The longer, the more lines are missed by the anchors of a preset.
+    """
+    draw = partial(draw_text, text=partial(_line, length=length), heights=LINE_HEIGHTS)
     return write_scenes(Path(folder), {"train": train, "val": val, "test": test}, seed, draw)
 
 
@@ -49,7 +53,7 @@ def _character(rng: np.random.Generator) -> tuple[str, str]:
     return name, name
 
 
-def _line(rng: np.random.Generator) -> tuple[str, str]:
+def _line(rng: np.random.Generator, length: int) -> tuple[str, str]:
     letters, digits = (rng.integers(0, count, 6) for count in (len(LETTERS), 10))
     texts = {
         "date": f"{1990 + digits[0]}-0{1 + digits[1] % 9}-{1 + digits[2] % 2}{digits[3]}",
@@ -57,7 +61,7 @@ def _line(rng: np.random.Generator) -> tuple[str, str]:
         "code": "".join(LETTERS[i] for i in letters),
     }
     name = list(texts)[rng.integers(len(texts))]
-    return name, texts[name]
+    return name, texts[name][:length]
 
 
 def draw_text(rng: np.random.Generator, text: Callable, heights: tuple[int, int]) -> tuple:

@@ -54,6 +54,8 @@ SETS = {
     "shapes": Part("shapes", "train", "test", 9),
     "characters": Part("characters", "train", "test", 18),
     "lines": Part("lines", "train", "test", 16),
+    "lines of 4": Part("lines4", "train", "test", 16),
+    "lines of 3": Part("lines3", "train", "test", 16),
     "cards": Part("cards", "train", "test", 8),
     "cards and suits": Part("suits", "train", "test", 8),
 }
@@ -102,8 +104,8 @@ def prepare(data: Path, out: Path, names: list[str]) -> Path:
     folder = out / "data"
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {
-        "shapes": write_shapes, "characters": write_characters, "lines": write_lines, "cards": write_cards,
-        "suits": partial(write_cards, suits=True),
+        "shapes": write_shapes, "characters": write_characters, "cards": write_cards, "suits": partial(write_cards, suits=True),
+        "lines": write_lines, "lines4": partial(write_lines, length=4), "lines3": partial(write_lines, length=3),
     }  # fmt: skip
     for name in {SETS[name].folder for name in names}:
         if name in drawn and not (folder / name).exists():

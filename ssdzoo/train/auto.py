@@ -132,7 +132,9 @@ class _Plan:
         self.progress.say(f"  {choice}")
 
     def choose(self) -> None:
-        self.progress.say(f"auto: {counted(self.look.images, 'image')}, {counted(self.look.objects, 'object')}")
+        seen = f"{counted(self.look.images, 'image')}, {counted(self.look.objects, 'object')}"
+        time_frame = "" if "epochs" in self.given else f"; choosing and training take about minutes={self.minutes:g}"
+        self.progress.say(f"auto: {seen}{time_frame}")
         self._settle(choose_flip(self.look.names))
         self._settle_val()
         preset = self._fit(self._choose_preset())
