@@ -25,7 +25,7 @@ USUAL, LARGE = 300, 512  # inputs of the presets, in pixels
 STRIDE = 8  # of their finest feature maps
 SMALL = 14  # pixels of the smaller objects in an input of 300, below which a larger input shows more of them
 SMALLER = 0.1  # the quantile of the sides that stands for "the smaller objects"
-MISSED = 0.05  # share of the objects of a class without an anchor above which anchors are fitted
+MISSED = 0.05  # share of the objects without an anchor, the mean over the classes, above which anchors are fitted
 _RANKS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "jack", "queen", "king",
     "ace", "joker",
@@ -134,14 +134,19 @@ def choose_anchors(table: dict, preset: Preset) -> Choice:
     Returns:
         A Choice of "preset" or "fitted".
     """
-    covered = {name: row["0.5"] for name, row in table["classes"].items() if row["0.5"] is not None}
-    worst = min(covered, key=lambda name: covered[name])
-    missed = 1 - covered[worst]
-    if missed > MISSED:
-        reason = f"those of {preset.name} miss {missed:.0%} of the objects of class {short(worst)} (IoU below 0.5)"
-        return Choice("anchors", "fitted", reason)
-    reason = f"those of {preset.name} miss at most {missed:.0%} of the objects of any class"
-    return Choice("anchors", "preset", reason)
+    missed = {name: 1 - row["0.5"] for name, row in table["classes"].items() if row["0.5"] is not None}
+    mean, worst = sum(missed.values()) / len(missed), max(missed, key=lambda name: missed[name])
+    if not missed[worst]:
+        return Choice("anchors", "preset", f"those of {preset.name} miss no object (IoU below 0.5)")
+    average = f", {_percent(mean)} on average over the classes" if len(missed) > 1 else ""
+    share = f"{_percent(missed[worst])} of the objects of class {short(worst)}"
+    reason = f"those of {preset.name} miss {share}{average} (IoU below 0.5)"
+    return Choice("anchors", "fitted" if mean > MISSED else "preset", reason)
+
+
+def _percent(share: float) -> str:
+    """Rounded, but a share above 0 does not look like 0."""
+    return f"{share:.0%}" if share >= 0.005 else "less than 1%"
 
 
 def fitting_model(dataset: Dataset, backbone: str = "mobilenet0.25") -> str | None:

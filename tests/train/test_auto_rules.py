@@ -87,13 +87,25 @@ def test_the_levels_are_those_of_the_network(name):
         assert isinstance(mine, Level) and mine.offsets == pytest.approx(theirs.offsets)
 
 
-def test_anchors_are_fitted_where_a_class_is_missed():
-    preset = find_preset("ssd_300_mobilenet0.25_s8_custom")
-    table = {"classes": {"cat": {"0.5": 0.99}, "dog": {"0.5": 0.9}, "none": {"0.5": None}}}
-    choice = choose_anchors(table, preset)
-    assert choice.value == "fitted" and "miss 10% of the objects of class dog" in choice.reason
-    table["classes"]["dog"]["0.5"] = 0.951
-    assert choose_anchors(table, preset).value == "preset"
+@pytest.mark.parametrize(
+    "covered, value, reason",
+    [
+        (
+            {"cat": 0.98, "dog": 0.9, "none": None},
+            "fitted",
+            "miss 10% of the objects of class dog, 6% on average over the classes",
+        ),
+        ({"cat": 0.99, "dog": 0.92}, "preset", "miss 8% of the objects of class dog, 4% on average over the classes"),
+        ({"cat": 1.0, "dog": 0.997}, "preset", "miss less than 1% of the objects of class dog, less than 1% on average"),
+        ({"cat": 1.0, "dog": 1.0}, "preset", "miss no object"),
+        ({"cat": 0.94}, "fitted", "miss 6% of the objects of class cat (IoU below 0.5)"),
+        ({"cat": 0.951}, "preset", "miss 5% of the objects of class cat (IoU below 0.5)"),
+    ],
+)
+def test_anchors_are_fitted_where_many_objects_are_missed(covered, value, reason):
+    table = {"classes": {name: {"0.5": share} for name, share in covered.items()}}
+    choice = choose_anchors(table, find_preset("ssd_300_mobilenet0.25_s8_custom"))
+    assert choice.value == value and reason in choice.reason
 
 
 def test_the_preset_for_a_data_set():
