@@ -25,8 +25,7 @@ tune_cpu()
 import ssdzoo  # noqa: E402
 from ssdzoo.data import load_dataset  # noqa: E402
 from ssdzoo.demo.shapes import write_shapes  # noqa: E402
-from ssdzoo.measure.anchor_fit import fit_anchors  # noqa: E402
-from ssdzoo.train.auto_rules import grid_levels  # noqa: E402
+from ssdzoo.train.auto_rules import few_anchors, grid_levels  # noqa: E402
 from ssdzoo.zoo import find_preset  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -95,7 +94,7 @@ def with_fitted_anchors(model: str, data: Path, split: str, out: Path) -> Path:
     dataset = load_dataset(data, split)
     preset = find_preset(model).with_classes(dataset.names)
     table = out / "fitted.toml"
-    table.write_text(fit_anchors(dataset, preset, grid_levels(preset)).presets[1].to_toml())
+    table.write_text(few_anchors(dataset, preset, grid_levels(preset)).presets[1].to_toml())
     return table
 
 
