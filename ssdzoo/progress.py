@@ -63,6 +63,7 @@ class Printed(Silent):
         self._last_line = time.perf_counter()
 
     def images(self, results: Iterable, count: int) -> Iterator:
+        self._last_line = time.perf_counter()  # what came before is no part of this work
         for done, result in enumerate(results, 1):
             yield result
             if self._is_due():

@@ -3,9 +3,10 @@
     python tools/measure_recipes.py --data ../shared/data --base-weights BASE [--recipes "ssd step;light cosine"]
         [--sets bccd,shapes] [--seeds 0,1] [--out build/recipes]
 
-`--data` holds BCCD (`bccd`) and the raccoons (`raccoon`); the shapes and the characters are drawn. A set has as many epochs with
-every recipe. The test images are evaluated with the weights of the last epoch. `results.jsonl` in the folder `--out` gets a
-line for each training; those that are there already are not repeated. docs/training.md has the table.
+`--data` holds BCCD (`bccd`), the raccoons (`raccoon`) and 100 photos of Pascal VOC (`voc100`, whose split is called test); the
+shapes, the characters, the lines and the cards are drawn. A set has as many epochs with every recipe. The test images are
+evaluated with the weights of the last epoch. `results.jsonl` in the folder `--out` gets a line for each training; those that are
+there already are not repeated. docs/training.md has the table.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import shutil
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +23,14 @@ from ssdzoo.runtime import tune_cpu
 tune_cpu()
 
 import ssdzoo  # noqa: E402
+from ssdzoo.data import load_dataset  # noqa: E402
 from ssdzoo.demo.shapes import write_shapes  # noqa: E402
+from ssdzoo.train.auto_rules import few_anchors, grid_levels  # noqa: E402
+from ssdzoo.zoo import find_preset  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from characters import write_characters  # noqa: E402
+from cards import write_cards  # noqa: E402
+from characters import write_characters, write_lines  # noqa: E402
 
 MODEL = "ssd_300_mobilenet0.25_s8_custom"
 
@@ -40,10 +46,17 @@ class Part(NamedTuple):
 
 SETS = {
     "bccd": Part("bccd", "train", "test", 10),
+    "bccd half": Part("bccd", "train[:50%]", "test", 20),
     "bccd quarter": Part("bccd", "train[:25%]", "test", 40),
     "raccoon": Part("raccoon", "all[:70%]", "all[70%:]", 15),
+    "photos": Part("voc100", "test[:70%]", "test[70%:]", 28),
     "shapes": Part("shapes", "train", "test", 9),
     "characters": Part("characters", "train", "test", 18),
+    "lines": Part("lines", "train", "test", 16),
+    "lines of 4": Part("lines4", "train", "test", 16),
+    "lines of 3": Part("lines3", "train", "test", 16),
+    "cards": Part("cards", "train", "test", 8),
+    "cards and suits": Part("suits", "train", "test", 8),
 }
 RECIPES = {
     "ssd step": {"augment": "ssd", "schedule": "step"},
@@ -54,6 +67,7 @@ RECIPES = {
     "light cosine, half the rate": {"augment": "light", "schedule": "cosine", "lr": 0.0025},
     "light cosine, batches of 4": {"augment": "light", "schedule": "cosine", "batch_size": 4},
     "light cosine, no flip": {"augment": "light", "schedule": "cosine", "flip": "none"},
+    "light cosine, fitted anchors": {"augment": "light", "schedule": "cosine", "fitted": True},
 }  # fmt: skip
 
 
@@ -62,9 +76,10 @@ def measure(model: str, name: str, recipe: str, seed: int, data: Path, base: Pat
     part, run = SETS[name], out / "run"
     shutil.rmtree(run, ignore_errors=True)
     settings = {"lr": 0.005, "epochs": epochs or part.epochs, "workers": 1, "eval_every": 1000, **RECIPES[recipe]}
+    trained = with_fitted_anchors(model, data / part.folder, part.train, out) if settings.pop("fitted", False) else model
     started = time.perf_counter()
     result = ssdzoo.fine_tune(
-        model, data / part.folder, run, split=part.train, val_split="none", base_weights=base, seed=seed, **settings
+        trained, data / part.folder, run, split=part.train, val_split="none", base_weights=base, seed=seed, **settings
     )
     seconds = time.perf_counter() - started
     found = ssdzoo.evaluate(run, data / part.folder, split=part.test)
@@ -74,16 +89,28 @@ def measure(model: str, name: str, recipe: str, seed: int, data: Path, base: Pat
     }  # fmt: skip
 
 
-def prepare(data: Path, out: Path) -> Path:
-    """A folder with all data sets."""
+def with_fitted_anchors(model: str, data: Path, split: str, out: Path) -> Path:
+    """The table of a preset with anchors that fit the objects to train on, as `ssdzoo train auto` fits them."""
+    dataset = load_dataset(data, split)
+    preset = find_preset(model).with_classes(dataset.names)
+    table = out / "fitted.toml"
+    table.write_text(few_anchors(dataset, preset, grid_levels(preset)).presets[1].to_toml())
+    return table
+
+
+def prepare(data: Path, out: Path, names: list[str]) -> Path:
+    """A folder with the data sets of these names."""
     folder = out / "data"
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("bccd", "raccoon"):
-        if not (folder / name).exists():
+    drawn = {
+        "shapes": write_shapes, "characters": write_characters, "cards": write_cards, "suits": partial(write_cards, suits=True),
+        "lines": write_lines, "lines4": partial(write_lines, length=4), "lines3": partial(write_lines, length=3),
+    }  # fmt: skip
+    for name in {SETS[name].folder for name in names}:
+        if name in drawn and not (folder / name).exists():
+            drawn[name](folder / name)
+        elif not (folder / name).exists():
             (folder / name).symlink_to((data / name).resolve())
-    for name, write in (("shapes", write_shapes), ("characters", write_characters)):
-        if not (folder / name).exists():
-            write(folder / name)
     return folder
 
 
@@ -98,12 +125,13 @@ def main() -> None:
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--out", type=Path, default=Path("build/recipes"))
     given = parser.parse_args()
-    folder, results = prepare(given.data, given.out), given.out / "results.jsonl"
+    sets, results = given.sets.split(","), given.out / "results.jsonl"
+    folder = prepare(given.data, given.out, sets)
     done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     seen = {tuple(row[key] for key in ("model", "set", "recipe", "seed", "epochs")) for row in done}
     for seed in map(int, given.seeds.split(",")):
         for recipe in given.recipes.split(";"):
-            for name in given.sets.split(","):
+            for name in sets:
                 if (given.model, name, recipe, seed, given.epochs or SETS[name].epochs) in seen:
                     continue
                 row = measure(given.model, name, recipe, seed, folder, given.base_weights, given.out, given.epochs)

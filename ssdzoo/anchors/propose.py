@@ -3,7 +3,7 @@
 import numpy as np
 
 from ssdzoo.anchors.kmeans import kmeans
-from ssdzoo.anchors.levels import best_of_all, shape_ious
+from ssdzoo.anchors.levels import Level, best_of_all, shape_ious
 from ssdzoo.anchors.objects import Objects
 from ssdzoo.anchors.recall import THRESHOLDS
 from ssdzoo.boxes import listed_shapes
@@ -16,6 +16,9 @@ SAMPLE = 10_000  # maximum number of objects that are looked at
 FACTORS = (1.2, 1.1, 1.03)  # by which widths and heights are changed in search of a better fit
 MAX_ROUNDS = 10  # with each of them
 COVERED = THRESHOLDS[0]
+# A place of the finest feature map of the MobileNets (_s8) sees 43 pixels of the image, 5.4 steps; deeper ones see more steps.
+REACH_STEPS = 5.5
+REACH = 2**0.5
 
 
 def propose(objects: Objects, levels: list, count: int | None = None, seed: int = 0) -> tuple:
@@ -60,8 +63,20 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
 
 def level_of(shape: np.ndarray, levels: list) -> int:
     """The coarsest level on which objects of a shape (width, height) have an anchor of the same shape at IoU 0.5 at every
-    position, or else the finest. For a square, it is the coarsest one with a step of up to 0.367 times its size."""
-    return max((i for i, level in enumerate(levels) if farthest_iou(shape, level.steps) >= COVERED), default=0)
+    position, or else the finest. For a square, it is the coarsest one with a step of up to 0.367 times its size.
+
+    Finer levels are passed over that do not reach the shape: it is longer than `REACH_STEPS` steps and than `REACH` times the
+    longest own anchor. Their features see too little of the image for such objects, whatever the IoU. This is about thin objects,
+    which only a fine step covers at every position.
+    """
+    coarsest = max((i for i, level in enumerate(levels) if farthest_iou(shape, level.steps) >= COVERED), default=0)
+    reaching = (i for i, level in enumerate(levels) if shape.max() <= _reach(level))
+    return max(coarsest, next(reaching, 0))
+
+
+def _reach(level: Level) -> float:
+    """Pixels of the longest objects that a level is for."""
+    return max(REACH_STEPS * min(level.steps), REACH * float(level.shapes.max()))
 
 
 def farthest_iou(shapes: np.ndarray, steps: tuple) -> np.ndarray:

@@ -1,6 +1,7 @@
 """`ssdzoo train`: fine-tune a model on a data set. The options of a training are the fields of its `Settings`."""
 
 import inspect
+import time
 from dataclasses import Field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional, get_type_hints
@@ -31,6 +32,7 @@ _VAL = "Images that choose the best epoch: a split, held-out for 15 % of those t
 _MODEL = (
     "A preset's name, such as ssd_300_mobilenet0.25_custom, a table (.toml), or auto, which chooses for the data and says why."
 )
+_MINUTES = "For auto: minutes that choosing and training take together. Options that are given are not chosen."
 _BASE_WEIGHTS = "Weights of the backbone: a file, the name of one that `ssdzoo models --weights` lists, or none for random ones."
 
 
@@ -60,9 +62,7 @@ def train(
     data: Data,
     out: Annotated[Path, option("Folder of the run; must not hold one yet.", show_default=False)],
     gpus: Gpus = None,
-    minutes: Annotated[
-        Optional[float], option("For auto: what choosing and training take together.", min=0, show_default="20")
-    ] = None,
+    minutes: Annotated[Optional[float], option(_MINUTES, min=0, show_default="20")] = None,
     resume: Annotated[bool, option("Continue the run in --out, with its arguments where none are given.", "--resume")] = False,
     split: Annotated[str, option(f"Images to train on. {PARTS}", panel="Data")] = "train",
     val_split: Annotated[Optional[str], option(_VAL, panel="Data", show_default=_VAL_SPLIT)] = None,
@@ -86,10 +86,13 @@ def train(
     # Only what the command line says, so that a run that is resumed keeps the rest.
     said = {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", None) == "COMMANDLINE"}
     said.pop("gpus", None)
+    begun, chooses = time.perf_counter(), model == "auto" and not resume
     with WorkProgress() as progress:
-        if model == "auto" and not resume:
+        if chooses:
             said = _planned(said, gpus, progress)
         result = fine_tune(**said, ctx=gpus, progress=progress)
+        if chooses:
+            progress.say(f"choosing and training took {(time.perf_counter() - begun) / 60:.1f} minutes")
         say_result(result, data, format, progress.say)
 
 

@@ -17,7 +17,6 @@ from ssdzoo.data import Dataset, class_names, has_split
 from ssdzoo.errors import CallError, DataError, WeightsError
 from ssdzoo.files import write_text
 from ssdzoo.machine import memory
-from ssdzoo.measure.anchor_fit import fit_anchors
 from ssdzoo.preset import Preset
 from ssdzoo.progress import Silent, counted
 from ssdzoo.train.auto_rules import (
@@ -27,6 +26,7 @@ from ssdzoo.train.auto_rules import (
     choose_flip,
     choose_input,
     choose_rate,
+    few_anchors,
     grid_levels,
     look_at,
     model_name,
@@ -132,7 +132,9 @@ class _Plan:
         self.progress.say(f"  {choice}")
 
     def choose(self) -> None:
-        self.progress.say(f"auto: {counted(self.look.images, 'image')}, {counted(self.look.objects, 'object')}")
+        seen = f"{counted(self.look.images, 'image')}, {counted(self.look.objects, 'object')}"
+        time_frame = "" if "epochs" in self.given else f"; choosing and training take about minutes={self.minutes:g}"
+        self.progress.say(f"auto: {seen}{time_frame}")
         self._settle(choose_flip(self.look.names))
         self._settle_val()
         preset = self._fit(self._choose_preset())
@@ -232,7 +234,7 @@ class _Plan:
             self.say(choice)
             return preset
         part = Dataset(list(self.look.names), _some(self.data.train, FITTED), [])
-        fit = fit_anchors(part, preset, levels)
+        fit = few_anchors(part, preset, levels)
         before, after = (table["all"]["0.5"] for table in fit.tables)
         self.say(Choice("anchors", "fitted", f"{choice.reason}; {after:.0%} of all objects have one now, {before:.0%} before"))
         return fit.presets[1].with_classes(self.look.names)

@@ -16,6 +16,7 @@ from ssdzoo.anchors.recall import recall_table
 from ssdzoo.boxes import anchor_shapes
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import DataError
+from ssdzoo.measure.anchor_fit import Fit, fit_anchors
 from ssdzoo.preset import Preset
 from ssdzoo.progress import counted
 from ssdzoo.quote import short
@@ -25,7 +26,8 @@ USUAL, LARGE = 300, 512  # inputs of the presets, in pixels
 STRIDE = 8  # of their finest feature maps
 SMALL = 14  # pixels of the smaller objects in an input of 300, below which a larger input shows more of them
 SMALLER = 0.1  # the quantile of the sides that stands for "the smaller objects"
-MISSED = 0.05  # share of the objects of a class without an anchor above which anchors are fitted
+MISSED = 0.05  # share of the objects without an anchor, the mean over the classes, above which anchors are fitted
+MORE_SHAPES = 4  # of fitted anchors than feature maps
 _RANKS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "jack", "queen", "king",
     "ace", "joker",
@@ -134,14 +136,47 @@ def choose_anchors(table: dict, preset: Preset) -> Choice:
     Returns:
         A Choice of "preset" or "fitted".
     """
-    covered = {name: row["0.5"] for name, row in table["classes"].items() if row["0.5"] is not None}
-    worst = min(covered, key=lambda name: covered[name])
-    missed = 1 - covered[worst]
-    if missed > MISSED:
-        reason = f"those of {preset.name} miss {missed:.0%} of the objects of class {short(worst)} (IoU below 0.5)"
-        return Choice("anchors", "fitted", reason)
-    reason = f"those of {preset.name} miss at most {missed:.0%} of the objects of any class"
-    return Choice("anchors", "preset", reason)
+    missed, mean = _missed(table), mean_missed(table)
+    worst = max(missed, key=lambda name: missed[name])
+    if not missed[worst]:
+        return Choice("anchors", "preset", f"those of {preset.name} miss no object (IoU below 0.5)")
+    average = f", {_percent(mean)} on average over the classes" if len(missed) > 1 else ""
+    share = f"{_percent(missed[worst])} of the objects of class {short(worst)}"
+    reason = f"those of {preset.name} miss {share}{average} (IoU below 0.5)"
+    return Choice("anchors", "fitted" if mean > MISSED else "preset", reason)
+
+
+def mean_missed(table: dict) -> float:
+    """The share of the objects of a class without an anchor at IoU 0.5, the mean over the classes of a `recall_table`."""
+    shares = _missed(table).values()
+    return sum(shares) / len(shares)
+
+
+def _missed(table: dict) -> dict[str, float]:
+    return {name: 1 - row["0.5"] for name, row in table["classes"].items() if row["0.5"] is not None}
+
+
+def few_anchors(dataset: Dataset, preset: Preset, levels: list[Level]) -> Fit:
+    """Fitted anchors of few shapes: each shape has weights of its own in the heads, which learn from its objects alone.
+
+    There are `MORE_SHAPES` more than feature maps, and `MORE_SHAPES` more again as long as they miss too many objects and there
+    are no more anchors in all than the preset has.
+    """
+    most = sum(len(level.shapes) for level in levels)
+    best = fit_anchors(dataset, preset, levels, len(levels) + MORE_SHAPES)
+    for count in range(len(levels) + 2 * MORE_SHAPES, most + 1, MORE_SHAPES):
+        if mean_missed(best.tables[1]) <= MISSED:
+            break
+        more = fit_anchors(dataset, preset, levels, count)
+        if more.tables[1]["anchors"] > more.tables[0]["anchors"]:
+            break
+        best = more
+    return best
+
+
+def _percent(share: float) -> str:
+    """Rounded, but a share above 0 does not look like 0."""
+    return f"{share:.0%}" if share >= 0.005 else "less than 1%"
 
 
 def fitting_model(dataset: Dataset, backbone: str = "mobilenet0.25") -> str | None:

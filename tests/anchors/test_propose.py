@@ -54,6 +54,16 @@ def test_where_a_shape_belongs(shape, level):
     assert level_of(np.array(shape, float), LEVELS) == level
 
 
+def test_thin_objects_are_for_levels_that_reach_them():
+    """A step of 15.8 pixels does not cover objects that are 20 pixels high at every position."""
+    assert farthest_iou(np.array([84.0, 20]), LEVELS[1].steps) < 0.5
+    assert level_of(np.array([84.0, 20]), LEVELS) == 0 == level_of(np.array([20.0, 84]), LEVELS)  # of 1.41 x 60 pixels
+    assert level_of(np.array([86.0, 20]), LEVELS) == 1 == level_of(np.array([20.0, 86]), LEVELS)
+    short = [level._replace(shapes=level.shapes[:1] / 2) for level in LEVELS]  # 5.5 x 7.9 pixels are more than 1.41 x 15
+    assert level_of(np.array([43.0, 10]), short) == 0 and level_of(np.array([44.0, 10]), short) == 1
+    assert level_of(np.array([2000.0, 10]), LEVELS) == 0  # none does
+
+
 def test_where_a_flat_shape_belongs_depends_on_both_steps():
     wide = Level((4, 20), OWN, (32, 8))
     narrow = Level((20, 4), OWN, (8, 32))

@@ -68,6 +68,7 @@ def test_a_whole_training(data, tmp_path, backbone, small):
     assert said["model"] == str(out / "auto.toml") and (said["epochs"], said["batch_size"]) == (1, 2)
     assert (said["augment"], said["schedule"], said["lr"]) == ("light", "cosine", 0.00125)
     assert any(line.startswith("  epochs=1: as given") for line in progress.lines)
+    assert "minutes" not in "".join(progress.lines)  # they count for nothing with epochs
     assert f"backbone from {backbone}" in "".join(progress.lines)
     # The same command with resume goes on with what was chosen.
     progress = Recorded()
@@ -88,6 +89,7 @@ def test_what_is_chosen_and_said(data, tmp_path, backbone, timed, monkeypatch):
     for beginning in ("flip", "batch_size", "model", "anchors", "lr", "epochs", "eval_every"):
         (line,) = [line for line in lines if line.startswith(f"  {beginning}=")]
         assert len(line.split(": ", 1)[1]) > 20
+    assert any(line.endswith("; choosing and training take about minutes=1") for line in lines)
     text = (tmp_path / "run" / "auto.toml").read_text()
     assert "# model=ssd_300_mobilenet0.25_s8_custom: the smaller objects have" in text
     Arguments.of(chosen)
@@ -211,6 +213,7 @@ def test_the_command_names_all_that_was_chosen(data, tmp_path, backbone, timed, 
     words = again(err)
     assert words[:4] == ["ssdzoo", "train", f"{tmp_path}/a run/auto.toml", str(data)]
     command(*words[1:])
+    assert "choosing and training take about --minutes 3" in err and "choosing and training took 0." in err
     first, second = (Arguments.of(call).as_toml() for call in calls)
     assert first.pop("out") + "-again" == second.pop("out") and first == second
     assert (first["seed"], first["lr"], first["flip"]) == (7, 0.005, "horizontal") and first["epochs"] > 100

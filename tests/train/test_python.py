@@ -66,6 +66,13 @@ def test_printed_lines(capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_time_before_images_does_not_count(monkeypatch, capsys):
+    now = iter([0.0, 100.0, 105.0, 116.0, 117.0])  # when it is made, when the images begin, and at each of three images
+    monkeypatch.setattr("ssdzoo.progress.time.perf_counter", lambda: next(now))
+    assert list(Printed(every=15).images("abc", 3)) == ["a", "b", "c"]
+    assert capsys.readouterr().out.splitlines() == ["2/3 images"]
+
+
 def test_wrong_calls(table, data, tmp_path):
     with pytest.raises(CallError, match="no setting 'learning_rate'"):
         ssdzoo.fine_tune(table, data, tmp_path / "run", learning_rate=0.1)
