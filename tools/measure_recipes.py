@@ -125,12 +125,15 @@ def main() -> None:
     parser.add_argument("--model", default=MODEL)
     parser.add_argument("--out", type=Path, default=Path("build/recipes"))
     given = parser.parse_args()
-    sets, results = given.sets.split(","), given.out / "results.jsonl"
+    sets, recipes, results = given.sets.split(","), given.recipes.split(";"), given.out / "results.jsonl"
+    for kind, names, known in (("set", sets, SETS), ("recipe", recipes, RECIPES)):
+        if unknown := [name for name in names if name not in known]:
+            parser.error(f"no {kind} {unknown[0]!r}; there are {', '.join(known)}")
     folder = prepare(given.data, given.out, sets)
     done = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     seen = {tuple(row[key] for key in ("model", "set", "recipe", "seed", "epochs")) for row in done}
     for seed in map(int, given.seeds.split(",")):
-        for recipe in given.recipes.split(";"):
+        for recipe in recipes:
             for name in sets:
                 if (given.model, name, recipe, seed, given.epochs or SETS[name].epochs) in seen:
                     continue
