@@ -28,7 +28,7 @@ class SGD(torch.optim.Optimizer):
         super().__init__(params, dict(lr=0.01, momentum=momentum, weight_decay=weight_decay, rescale=1.0))
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable | None = None) -> Any:  # None; torch's hints name a loss too
         for group in self.param_groups:
             weights, changes = _changes(group)
             moved = [self.state[weight]["momentum"] for weight in weights]
@@ -47,7 +47,7 @@ class Adam(torch.optim.Optimizer):
         super().__init__(params, dict(lr=0.001, weight_decay=weight_decay, betas=betas, epsilon=epsilon, rescale=1.0, updates=1))
 
     @torch.no_grad()
-    def step(self, closure: Callable | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable | None = None) -> Any:  # None; torch's hints name a loss too
         for group in self.param_groups:
             weights, changes = _changes(group)
             first, second = group["betas"]
