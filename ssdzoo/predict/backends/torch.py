@@ -67,7 +67,11 @@ class TorchBackend:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Without gradients; float32 is not rounded to TF32, which torch does in convolutions unless it is told."""
+        """Without gradients; float32 is not rounded to TF32, which torch does in convolutions unless it is told.
+
+        The number of threads is set back: where mxnet's oneDNN runs a layer first with fewer threads, it fails with more of them.
+        """
+        threads = torch.get_num_threads()
         if not self._steady and (count := free_threads()) is not None:
             torch.set_num_threads(count)
         rounds = torch.backends.cudnn.allow_tf32
@@ -79,6 +83,8 @@ class TorchBackend:
             raise ExportError(f"torch can't run the network: {short(str(error).strip().splitlines()[0], 300)}") from None
         finally:
             torch.backends.cudnn.allow_tf32 = rounds
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
 
 
 def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> TorchBackend:
