@@ -31,6 +31,9 @@ for variable in ("TORCH_HOME", "HF_HOME", "KERAS_HOME"):  # no files of the user
     os.environ[variable] = f"{_cache.name}/{variable}"
 for variable in ("SSDZOO_REPO", "MXNET_GLUON_REPO", "MXNET_HOME", "HF_HUB_CACHE"):
     os.environ.pop(variable, None)
+# With these, typer and rich take every output for a terminal and style it; GitHub sets the first in all jobs.
+for variable in ("GITHUB_ACTIONS", "FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+    os.environ.pop(variable, None)
 
 # They begin first, so that no core is left alone with one of them at the end: what is not here takes 4 seconds a file at most.
 SLOW = (

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,8 +32,8 @@ def make_app(service: Service) -> ASGIApp:
         yield
         service.close()
 
-    handlers = {SSDZooError: _failed, HTTPException: _unknown, ClientDisconnect: _left, Exception: _broke}
-    app = Starlette(routes=all_routes, lifespan=lifespan, exception_handlers=handlers)  # type: ignore[arg-type]
+    handlers: dict[Any, Any] = {SSDZooError: _failed, HTTPException: _unknown, ClientDisconnect: _left, Exception: _broke}
+    app = Starlette(routes=all_routes, lifespan=lifespan, exception_handlers=handlers)
     return Measured(app, metrics, all_routes)
 
 

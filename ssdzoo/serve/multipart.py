@@ -1,5 +1,7 @@
 """The files of a multipart/form-data body, in memory: Starlette's own parser writes those of more than 1 MB to the disk."""
 
+from typing import Any
+
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -23,7 +25,7 @@ def read_files(body: bytes, content_type: str, most: int) -> list[ImageBytes]:
         raise Refused("multipart/form-data without a boundary")
     parts = _Parts(most)
     try:
-        parser = MultipartParser(boundary, parts.callbacks())  # type: ignore[arg-type]
+        parser = MultipartParser(boundary, parts.callbacks())
         parser.write(body)
         parser.finalize()
     except FormParserError as error:
@@ -55,7 +57,8 @@ class _Parts:
         self._most = most
         self._name, self._value = b"", b""
 
-    def callbacks(self) -> dict:
+    def callbacks(self) -> Any:
+        """{name of an event: method}, as `MultipartParser` takes it."""
         names = ("part_begin", "part_data", "header_field", "header_value", "header_end", "end")
         return {f"on_{name}": getattr(self, name) for name in names}
 

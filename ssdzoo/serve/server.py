@@ -62,6 +62,8 @@ def run(service: Service, made: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """Ends with status 0 after a signal, which uvicorn would repeat when all is done."""
 
+    should_exit: bool
+
     def __init__(self, config: uvicorn.Config, service: Service):
         super().__init__(config)
         self._service = service

@@ -1,7 +1,5 @@
 """Layers with weights, pooling, activations and normalizations: MXNet's operators as ONNX's."""
 
-from typing import Any
-
 import numpy as np
 
 from ssdzoo.export.attributes import (
@@ -59,11 +57,17 @@ def pooling(call: OperatorCall) -> Value:
     p = pool(call, [] if call.node.flag("global_pool") else call.x.dims[2:])
     if p.window is None:
         return call.g.add("GlobalMaxPool" if p.kind == "max" else "GlobalAveragePool", call.x)
-    w = p.window
-    common: dict[str, Any] = dict(kernel_shape=w.kernel, strides=w.strides, pads=w.pads * 2, ceil_mode=int(p.full))
-    if p.kind == "max":
-        return call.g.add("MaxPool", call.x, **common)
-    return call.g.add("AveragePool", call.x, count_include_pad=int(p.count_padding), **common)
+    w, x, pads = p.window, call.x, list(p.window.pads)
+    if p.kind == "avg" and p.count_padding and any(pads):
+        # Padded before: onnxruntime 1.23 and older divide by other counts with count_include_pad. From opset 19 on they leave out
+        # the padding at the end; before it they count what a last window has beyond the padding, even if the Pad stands alone,
+        # because they merge the two.
+        sides = zip(x.dims[2:], w.kernel, w.strides, pads)
+        cut = p.full and any(s > 1 and (not isinstance(n, int) or (n + 2 * pad - k) % s) for n, k, s, pad in sides)
+        call.need(call.g.opset >= 19 or not cut, "an average over padding and a part of a window; export with opset=19 or newer")
+        x, pads = call.g.add("Pad", x, [0, 0, *pads] * 2, np.array(0, np.float32), mode="constant"), [0] * len(pads)
+    op = "MaxPool" if p.kind == "max" else "AveragePool"
+    return call.g.add(op, x, kernel_shape=w.kernel, strides=w.strides, pads=pads * 2, ceil_mode=int(p.full))
 
 
 @translates("Pad", "pad")

@@ -1,6 +1,10 @@
 """MXNet as a backend: networks of Gluon, and exported symbols."""
 
+import threading
 import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +12,15 @@ import numpy as np
 
 from ssdzoo.errors import ExportError, WeightsError
 from ssdzoo.formats.graph_parts import with_detection
-from ssdzoo.machine import package_version
+from ssdzoo.machine import cores, package_version
 from ssdzoo.model_source import SymbolSource
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import free_threads, mxnet, set_threads
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol, reason
 from ssdzoo.symbol_preset import image_shape
+
+_FIRST_PASSES = 2  # of a shape; in the second one some weights have the layout that the first one gave them
 
 
 class MXNetBackend:
@@ -35,18 +41,18 @@ class MXNetBackend:
 
     def __init__(self, net: Any, channels_last: bool = False, normalized: bool = False, steady: bool = False):
         self._net, self._channels_last, self._normalized, self._steady = net, channels_last, normalized, steady
+        self._local = threading.local()
         self._context = next(iter(net.collect_params().values())).list_ctx()[0]
         self.runtime = f"mxnet {package_version('mxnet')}"
 
     def __call__(self, images: np.ndarray) -> tuple:
         try:
-            outputs = self._net(self._array(images))
-            if isinstance(outputs, (list, tuple)):
-                ids, scores, boxes = (output.asnumpy() for output in outputs)
-            else:
-                ids, scores, boxes = _split_rows(outputs.asnumpy())
+            with self._threads("detections", images.shape):
+                outputs = self._net(self._array(images))
+                arrays = [o.asnumpy() for o in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
         except mxnet().base.MXNetError as error:
             raise ExportError(f"mxnet can't run the network: {reason(error)}") from None
+        ids, scores, boxes = arrays if len(arrays) == 3 else _split_rows(arrays[0])
         if self._normalized:
             height, width = images.shape[2:]
             boxes = np.where(ids >= 0, boxes * np.array([width, height] * 2, np.float32), boxes)
@@ -55,12 +61,30 @@ class MXNetBackend:
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         if not hasattr(self._net, "head_outputs"):
             raise NoHeadOutputs("an exported symbol in mxnet gives its detections alone")
-        logits, offsets, _ = self._net.head_outputs(self._array(images))
-        return HeadOutputs(logits.asnumpy(), offsets.asnumpy())
+        with self._threads("head outputs", images.shape):
+            logits, offsets, _ = self._net.head_outputs(self._array(images))
+            return HeadOutputs(logits.asnumpy(), offsets.asnumpy())
+
+    @contextmanager
+    def _threads(self, *key: object) -> Iterator[None]:
+        """All cores in the first passes of a graph with a shape, then those that are free; and all again for other code.
+
+        oneDNN makes what it needs for a layer when that first runs, or when its weights have got another layout, for the threads
+        that there are then. With more of them later it writes beyond its buffers.
+        """
+        free = None if self._steady else free_threads()
+        if free is None:
+            yield
+            return
+        passes = self._local.__dict__.setdefault("passes", Counter())  # mxnet keeps what oneDNN made for each thread
+        passes[key] += 1
+        set_threads(cores() if passes[key] <= _FIRST_PASSES else free)
+        try:
+            yield
+        finally:
+            set_threads(cores())
 
     def _array(self, images: np.ndarray) -> Any:
-        if not self._steady:
-            set_threads(free_threads())
         if self._channels_last:
             images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
         return mxnet().nd.array(images, ctx=self._context)

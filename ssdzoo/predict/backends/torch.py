@@ -67,7 +67,11 @@ class TorchBackend:
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Without gradients; in f32 without TF32."""
+        """Without gradients; in f32 without TF32.
+
+        The number of threads is set back: where mxnet's oneDNN runs a layer first with fewer threads, it fails with more of them.
+        """
+        threads = torch.get_num_threads()
         if not self._steady and (count := free_threads()) is not None:
             torch.set_num_threads(count)
         try:
@@ -76,6 +80,9 @@ class TorchBackend:
                 yield
         except RuntimeError as error:
             raise ExportError(f"torch can't run the network: {short(str(error).strip().splitlines()[0], 300)}") from None
+        finally:
+            if torch.get_num_threads() != threads:
+                torch.set_num_threads(threads)
 
 
 @contextmanager

@@ -4,12 +4,12 @@ from math import log
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 from torch.nn import functional
 
 from ssdzoo.nn.coder import STDS
 from ssdzoo.train.torch.targets import center_to_corner
 
-Tensor = torch.Tensor
 _MAX_LOG = log(1000 / 16)  # of a predicted side over its anchor's, so that exp stays finite
 
 

@@ -1,10 +1,9 @@
 """Training targets: which anchor learns which object, as `ssdzoo.train.mxnet.targets` says it."""
 
 import torch
+from torch import Tensor
 
 from ssdzoo.nn.coder import STDS
-
-Tensor = torch.Tensor
 
 
 @torch.no_grad()

@@ -22,6 +22,16 @@ def test_operator(name, opset):
         np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-5)
 
 
+AVERAGE = S.Pooling(X, kernel=(3, 3), stride=(3, 3), pad=(1, 1), pool_type="avg", pooling_convention="full", name="mean")
+
+
+def test_an_average_over_padding_and_a_part_of_a_window():
+    expected, found = run_symbol(AVERAGE, 19, data=rand(2, 4, 7, 9))
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ExportError, match=r"node 'mean' .* a part of a window; export with opset=19 or newer"):
+        run_symbol(AVERAGE, 18, data=rand(2, 4, 7, 9))
+
+
 @pytest.mark.parametrize("name", ["max pool, full", "slice like", "reshape -3", "reshape -4", "flatten", "global pool"])
 def test_operator_of_any_size(name):
     symbol, _, arrays = SINGLE[name]

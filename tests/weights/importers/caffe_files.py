@@ -12,6 +12,7 @@ EXTRAS = {
 }  # fmt: skip
 STEPS = {300: (8, 16, 32, 64, 100, 300), 512: (8, 16, 32, 64, 128, 256, 512)}
 SIZES = {300: (30, 60, 111, 162, 213, 264, 315), 512: (35.84, 76.8, 153.6, 230.4, 307.2, 384.0, 460.8, 537.6)}
+CELLS = {300: (38, 19, 10, 5, 3, 1), 512: (64, 32, 16, 8, 4, 2, 1)}  # along a side of each feature map
 RATIOS = {300: ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)), 512: ((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,))}
 
 
@@ -27,6 +28,7 @@ class Model:
         self.text = [f'name: "net"\ninput: "data"\ninput_shape {{ dim: 1 dim: 3 dim: {size} dim: {size} }}']
         self.blobs, self.kinds = {}, {}
         self.channels = {"data": 3}
+        self.priors = []  # {field: value or values} of each PriorBox layer
         self._rng = np.random.default_rng(seed)
 
     def layer(self, name, kind, bottoms, parameters="", top=None, blobs=()):
@@ -69,11 +71,12 @@ class Model:
                 x = self.conv(name, source, anchors * width, kernel, pad=kernel // 2, scale=scale)
                 x = self.layer(f"{name}_perm", "Permute", x, "permute_param { order: 0 order: 2 order: 3 order: 1 }")
                 joined[side].append(self.layer(f"{name}_flat", "Flatten", x, "flatten_param { axis: 1 }"))
-            numbers = (
-                f"min_size: {small} " + (f"max_size: {large} " if large else "") + "".join(f"aspect_ratio: {r} " for r in ratio)
-            )
-            numbers += f"flip: true clip: {str(clip).lower()} variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 offset: 0.5"
-            numbers += f" step: {step}" if step else ""
+            prior = {
+                "min_size": small, "max_size": large, "aspect_ratio": ratio, "flip": True, "clip": clip,
+                "variance": (0.1, 0.1, 0.2, 0.2), "offset": 0.5, "step": step,
+            }  # fmt: skip
+            self.priors.append(prior)
+            numbers = " ".join(_fields(name, value) for name, value in prior.items() if value is not None)
             joined["priorbox"].append(
                 self.layer(f"{source}_mbox_priorbox", "PriorBox", [source, "data"], f"prior_box_param {{ {numbers} }}")
             )
@@ -96,6 +99,11 @@ class Model:
         text.write_text("\n".join(self.text))
         model.write_bytes(b"".join(field(100, _layer(n, self.kinds[n], blobs)) for n, blobs in self.blobs.items()))
         return model, text
+
+
+def _fields(name: str, value) -> str:
+    """A field of a .prototxt, once for each value that it has."""
+    return " ".join(f"{name}: {str(v).lower()}" for v in (value if isinstance(value, tuple) else (value,)))
 
 
 def _layer(name: str, kind: str, blobs: list) -> bytes:

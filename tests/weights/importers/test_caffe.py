@@ -6,18 +6,18 @@ import ssdzoo
 from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.preset import read_preset
 from ssdzoo.weights.importers.caffe import read_caffe
-from tests.weights.importers.caffe_files import mobilenet_ssd, vgg_ssd
+from tests.weights.importers.caffe_files import CELLS, mobilenet_ssd, vgg_ssd
+from tests.weights.importers.caffe_priors import prior_corners
 from tests.weights.outputs import pixels, raw_outputs
 
 
 def original(model, prototxt, x):
-    """Logits (N, outputs), offsets (N, 4) and anchors (N, 4), center form, 0..1, by OpenCV."""
+    """Logits (N, outputs), offsets (N, 4) and prior boxes (N, 4), xyxy, 0..1, by OpenCV."""
     net = cv2.dnn.readNetFromCaffe(str(prototxt), str(model))
     net.enableWinograd(False)  # it rounds more
     net.setInput(x)
     logits, offsets, priors = net.forward(["mbox_conf_reshape", "mbox_loc", "mbox_priorbox"])
-    xmin, ymin, xmax, ymax = priors.reshape(2, -1, 4)[0].T
-    return logits[0], offsets.reshape(-1, 4), np.stack([(xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin], 1)
+    return logits[0], offsets.reshape(-1, 4), priors.reshape(2, -1, 4)[0]
 
 
 def caffe_input(image, mean, scale=1.0):
@@ -25,11 +25,18 @@ def caffe_input(image, mean, scale=1.0):
     return ((image[::-1] - np.reshape(mean, (3, 1, 1))) * scale).astype(np.float32)[None]
 
 
-def check(got, expected, size):
+def check(got, expected, priors, cells, size):
+    """Compares logits, offsets and anchors; `priors` are the parameters of the PriorBox layers, from `Model.priors`."""
     assert 1 < got[0].std() < 4 and 1 < got[1].std() < 4
     np.testing.assert_allclose(got[0], expected[0], rtol=0, atol=1e-4)
     np.testing.assert_allclose(got[1], expected[1], rtol=0, atol=1e-4)
-    np.testing.assert_allclose(got[2], expected[2] * size, rtol=0, atol=1e-4)
+    corners = np.array([box for prior, c in zip(priors, cells, strict=True) for box in prior_corners(prior, c, size)])
+    xmin, ymin, xmax, ymax = corners.T * size
+    anchors = np.stack([(xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin], 1)
+    np.testing.assert_allclose(got[2], anchors, rtol=2**-24, atol=1e-12)  # rounded to float32 once
+    # OpenCV rounds each corner to float32, about 3e-5 pixels at 512. So its corners are compared, not what two of them give:
+    # their difference, a width, has the error of both.
+    np.testing.assert_allclose(expected[2] * size, corners * size, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -41,11 +48,13 @@ def check(got, expected, size):
     ],
 )
 def test_ssd_on_vgg(size, outputs, clip, tmp_path):
-    files = vgg_ssd(size, outputs, clip, seed=size).save(tmp_path)
+    model = vgg_ssd(size, outputs, clip, seed=size)
+    files = model.save(tmp_path)
     converted = read_caffe(files[0])
     params, table = converted.save(tmp_path / "new.params")
     image = pixels(size, seed=2)
-    check(raw_outputs(params, table, image), original(*files, caffe_input(image, (104, 117, 123))), size)
+    expected = original(*files, caffe_input(image, (104, 117, 123)))
+    check(raw_outputs(params, table, image), expected, model.priors, CELLS[size], size)
     assert converted.origin == f"Caffe SSD{size}" and len(converted.preset.classes) == outputs - 1
     assert read_preset(table).name == f"ssd_{size}_vgg16_atrous_{'voc' if outputs == 21 else 'coco'}"
     first = converted.arrays["anchor_generators.0.anchors"][0, 0, 1, 2, :4]
@@ -59,12 +68,13 @@ def test_ssd_on_vgg(size, outputs, clip, tmp_path):
 
 @pytest.mark.parametrize("batch_norm", [True, False])
 def test_mobilenet_ssd(batch_norm, tmp_path):
-    files = mobilenet_ssd(batch_norm).save(tmp_path)
+    model = mobilenet_ssd(batch_norm)
+    files = model.save(tmp_path)
     params, table = read_caffe(*files).save(tmp_path / "new.params")
     image = pixels(300, seed=3)
     expected = original(*files, caffe_input(image, (127.5,) * 3, 1 / 127.5))
     assert len(expected[0]) == 1917
-    check(raw_outputs(params, table, image), expected, 300)
+    check(raw_outputs(params, table, image), expected, model.priors, (19, 10, 5, 3, 2, 1), 300)
 
 
 @pytest.fixture(scope="module")
