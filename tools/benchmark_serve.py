@@ -75,7 +75,7 @@ def main() -> None:
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--backend", default="openvino", choices=["mxnet", "onnxruntime", "openvino"])
     parser.add_argument("--count", type=int, default=200, help="images per measurement")
-    parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     a = parser.parse_args()
     ratios, times, rates = [], [], []

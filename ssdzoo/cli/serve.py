@@ -1,6 +1,6 @@
 """`ssdzoo serve`: a detector as an HTTP server with a page."""
 
-from typing import Annotated
+from typing import Annotated, Optional
 
 from ssdzoo.cli.options import (
     BACKEND,
@@ -18,6 +18,8 @@ from ssdzoo.cli.options import (
 )
 from ssdzoo.machine import import_package
 
+_MAX_BATCH = "Images per call of the network, of those that wait, where that is measured to be faster. 1 for one after another."
+
 
 def serve(
     model: Annotated[str, argument(MODEL, envvar="SSDZOO_MODEL")],
@@ -33,10 +35,8 @@ def serve(
     classes: Classes = None,
     suppress: Suppress = None,
     gpus: Gpus = None,
-    max_batch: Annotated[
-        int, option("Images per call of the network, where that is measured to be faster: for GPUs.", min=1)
-    ] = 1,
-    max_delay: Annotated[float, option("Milliseconds that an image waits for others of its batch.", min=0)] = 5.0,
+    max_batch: Annotated[Optional[int], option(_MAX_BATCH, min=1, show_default="4, for fast networks")] = None,
+    max_delay: Annotated[float, option("Milliseconds that an image waits for others of its batch.", min=0)] = 0.0,
     max_queue: Annotated[int, option("Requests that may wait; more are answered with 503.", min=1)] = 32,
 ) -> None:
     """Serve a detector over HTTP: a page to try it, a JSON API, metrics, and the contracts of SageMaker and KServe."""

@@ -19,8 +19,10 @@ from ssdzoo.serve.decode import Prepared
 
 log = logging.getLogger("ssdzoo")
 
-GAIN = 0.9  # share of the time per image that batches may take to be worth the waiting
-_TIMED = 3  # calls of the network for each measurement
+BATCH = 4  # images per call of the network, where nobody says another number
+SLOW = 0.05  # seconds of an image alone, above which batches gain less than a client waits longer
+GAIN = 0.95  # share of the time per image that batches may take to be worth the waiting
+_TIMED = 9  # calls of the network for each measurement
 _WINDOW = 10.0  # seconds over which images per second are counted
 
 
@@ -64,8 +66,9 @@ class NetworkWorker:
     Args:
         load: makes the detector.
         max_batch: images that may go through the network at once. More than one is measured at the start, and taken only where
-            an image takes at most GAIN of the time that it takes alone.
-        max_delay: seconds that the first image of a batch waits for others.
+            an image takes at most GAIN of the time that it takes alone. None is BATCH where an image takes less than SLOW, and
+            where the detections of a batch are the same to the last bit.
+        max_delay: seconds that the first image of a batch waits for others; those that wait already are taken in any case.
 
     Raises:
         whatever `load` and the first call of the network raise.
@@ -73,14 +76,14 @@ class NetworkWorker:
 
     detector: Detector
 
-    def __init__(self, load: Callable[[], Detector], max_batch: int = 1, max_delay: float = 0.005):
-        self.max_batch, self._max_delay = max_batch, max_delay
+    def __init__(self, load: Callable[[], Detector], max_batch: int | None = 1, max_delay: float = 0.0):
+        self.max_batch, self._max_delay = 1, max_delay
         self.images, self.seconds = 0, 0.0
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._recent: deque[tuple[float, int]] = deque(maxlen=10_000)
         self._stopping = False
         ready: Future = Future()
-        self._thread = threading.Thread(target=self._work, args=(load, ready), name="network", daemon=True)
+        self._thread = threading.Thread(target=self._work, args=(load, max_batch, ready), name="network", daemon=True)
         self._thread.start()
         ready.result()
 
@@ -118,10 +121,10 @@ class NetworkWorker:
         self._jobs.put(None)
         self._thread.join()
 
-    def _work(self, load: Callable[[], Detector], ready: Future) -> None:
+    def _work(self, load: Callable[[], Detector], max_batch: int | None, ready: Future) -> None:
         try:
             self.detector = load()
-            self._warm_up()
+            self.max_batch = self._warm_up(max_batch)
         except BaseException as error:
             ready.set_exception(error)
             return
@@ -168,30 +171,50 @@ class NetworkWorker:
             seconds = {"decode": job.image.seconds, "queue": start - job.since, "network": taken}
             job.future.set_result(Outcome(job.image.size, detections, seconds))
 
-    def _warm_up(self) -> None:
-        """Runs the network once, and measures whether batches pay."""
-        _, pixels = self.detector.prepare(np.zeros((*self.detector.size, 3), np.uint8))
+    def _warm_up(self, wanted: int | None) -> int:
+        """Runs the network, and returns how many images a call of it takes from now on."""
+        most = BATCH if wanted is None else wanted
+        pixels = self._noise(0)
         self.detector.detect([pixels], [self.detector.size])
-        if self.max_batch == 1:
-            return
+        if most == 1:
+            return 1
         try:
-            share = self._seconds(pixels, self.max_batch) / self.max_batch / self._seconds(pixels, 1)
+            alone = self._seconds(pixels, 1)
+            if wanted is None and alone > SLOW:
+                return 1
+            if wanted is None and not self._is_exact(most):
+                log.info("in batches the detections are rounded differently: images go through the network one by one")
+                return 1
+            share = self._seconds(pixels, most) / most / alone
         except SSDZooError as error:
             log.info("%s; images go through the network one by one", error)
-            self.max_batch = 1
-            return
+            return 1
         pays = share <= GAIN
         log.info(
             "in batches of %d an image takes %.0f %% of its time alone: %s",
-            self.max_batch, 100 * share, "they are used" if pays else "images go through the network one by one",
+            most, 100 * share, "they are used" if pays else "images go through the network one by one",
         )  # fmt: skip
-        self.max_batch = self.max_batch if pays else 1
+        return most if pays else 1
+
+    def _noise(self, seed: int) -> np.ndarray:
+        """Input of the network that is made of an image."""
+        return self.detector.prepare(np.random.default_rng(seed).integers(0, 256, (*self.detector.size, 3), np.uint8))[1]
+
+    def _is_exact(self, count: int) -> bool:
+        """Whether images get the same detections in a batch as alone, to the last bit."""
+        images, size = [self._noise(seed) for seed in range(count)], self.detector.size
+        batch = self.detector.detect(images, [size] * count, 0.0)
+        alone = [self.detector.detect([pixels], [size], 0.0)[0] for pixels in images]
+        fields = ("class_ids", "scores", "boxes")
+        return all(np.array_equal(getattr(a, name), getattr(b, name)) for a, b in zip(batch, alone) for name in fields)
 
     def _seconds(self, pixels: np.ndarray, count: int) -> float:
-        """Of a call of the network, the median of a few after one that is not counted."""
+        """Of a call of the network, the median of a few after one that is not counted; of a slow one, of fewer."""
         times: list[float] = []
         for _ in range(_TIMED + 1):
             start = time.perf_counter()
             self.detector.detect([pixels] * count, [self.detector.size] * count)
             times.append(time.perf_counter() - start)
+            if sum(times[1:]) > SLOW * count:
+                break
         return statistics.median(times[1:])

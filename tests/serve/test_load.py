@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from concurrent.futures import Future
 
 import httpx
@@ -15,7 +16,7 @@ from ssdzoo.serve.app import make_app
 from ssdzoo.serve.decode import Prepared
 from ssdzoo.serve.limits import Limits
 from ssdzoo.serve.metrics import BUCKETS, Metrics
-from ssdzoo.serve.worker import GAIN, NetworkWorker
+from ssdzoo.serve.worker import BATCH, GAIN, SLOW, NetworkWorker
 from tests.serve.servers import PRESET, StandIn, client, photo, service
 
 
@@ -217,7 +218,36 @@ def test_batching_is_measured_and_a_network_of_one_size_goes_without(caplog):
     made.stop()
     backend = StandIn()
     NetworkWorker(lambda: Detector(backend, PRESET), max_batch=4).stop()
-    assert backend.calls == [1] + [4] * 4 + [1] * 4
+    assert backend.calls == [1] + [1] * 10 + [4] * 10
+
+
+@pytest.mark.parametrize("error, alone, batch, expected", [(0, 1, 3, BATCH), (0, 1, 3.9, 1), (1e-7, 1, 3, 1)])
+def test_where_nobody_says_it_a_batch_has_to_pay_and_to_change_nothing(error, alone, batch, expected, monkeypatch):
+    class Rounded(StandIn):
+        def __call__(self, images):
+            ids, scores, boxes = super().__call__(images)
+            scores[1:, 0] += np.float32(error)  # of all images but the first
+            return ids, scores, boxes
+
+    monkeypatch.setattr(NetworkWorker, "_seconds", lambda self, pixels, count: (alone if count == 1 else batch) / 100)
+    made = NetworkWorker(lambda: Detector(Rounded(), PRESET), max_batch=None)
+    assert made.max_batch == expected
+    made.stop()
+    chosen = NetworkWorker(lambda: Detector(Rounded(), PRESET), max_batch=BATCH)
+    assert chosen.max_batch == (BATCH if batch == 3 else 1)  # whoever asks for batches takes what they round
+    chosen.stop()
+
+
+def test_a_slow_network_is_not_measured_for_long():
+    class Slow(StandIn):
+        def __call__(self, images):
+            time.sleep(SLOW * 1.1)
+            return super().__call__(images)
+
+    backend = Slow()
+    made = NetworkWorker(lambda: Detector(backend, PRESET), max_batch=None)
+    assert made.max_batch == 1 and backend.calls == [1] * 3
+    made.stop()
 
 
 def test_a_worker_runs_in_one_thread_and_raises_what_loading_raises():
