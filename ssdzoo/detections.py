@@ -85,5 +85,6 @@ class Detections:
         """For JSON: [{"class", "class_id", "score", "box": [xmin, ymin, xmax, ymax]}], boxes in pixels."""
         rows = zip(self.labels, self.class_ids.tolist(), self.scores.tolist(), self.boxes.tolist())
         return [
-            {"class": name, "class_id": int(i), "score": round(s, 6), "box": [round(v, 2) for v in box]} for name, i, s, box in rows
+            {"class": name, "class_id": int(i), "score": round(s, 6), "box": [round(v, 2) for v in box]}
+            for name, i, s, box in rows
         ]
