@@ -9,25 +9,19 @@ import typer
 
 from ssdzoo.cli.options import (
     PARTS,
-    Flip,
     Format,
     Gpus,
     ImageFolder,
     Json,
-    Overlap,
-    Scales,
-    Tiles,
-    TileSize,
-    Whole,
     argument,
     check_folder,
-    chosen_views,
     number_option,
     option,
     prepare_backend,
     suppress_option,
     wide_console,
 )  # fmt: skip
+from ssdzoo.cli.views import with_views
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 
@@ -45,6 +39,7 @@ Backend = Annotated[Optional[str], option(_BACKEND, panel=_SIDES, show_default="
 Precision = Annotated[str, option("Of openvino and torch: f32 or bf16.", panel=_SIDES)]
 
 
+@with_views
 def compare(
     a: Annotated[str, argument(f"The model to trust: {_HELP}.")],
     b: Annotated[Optional[str], argument("The model to check, likewise; may be the same with another backend.")] = None,
@@ -76,18 +71,12 @@ def compare(
     agreement: Annotated[Optional[float], option(
         "Minimum share of the detections that both have, for bf16 and int8; then it decides.", panel=_LIMITS, min=0, max=1,
         show_default=_DECIDE)] = None,
-    tiles: Tiles = None,
-    tile_size: TileSize = None,
-    overlap: Overlap = None,
-    flip: Flip = False,
-    scales: Scales = None,
-    whole: Whole = True,
+    views: Any = None,
     worst: Annotated[int, option("Images to show that differ most.", min=0)] = 6,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Run two models on the same images and certify that they find the same; exit status 1 where they don't."""
-    views = chosen_views(tiles, tile_size, overlap, flip, scales, whole)
     if try_normalizations:
         if views:
             raise CallError("--try-normalizations looks at whole images: leave out tiles, --flip and --scales")

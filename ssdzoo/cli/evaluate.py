@@ -1,33 +1,27 @@
 """`ssdzoo eval`: average precision on a data set, and the mistakes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 from ssdzoo.cli.options import (
     BACKEND,
     PARTS,
     Classes,
     Data,
-    Flip,
     Gpus,
     ImageFolder,
     Json,
     Mean,
     Model,
-    Overlap,
-    Scales,
     Std,
     Suppress,
-    Tiles,
-    TileSize,
     Weights,
-    Whole,
     check_folder,
-    chosen_views,
     console,
     option,
     prepare_backend,
 )  # fmt: skip
+from ssdzoo.cli.views import with_views
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable, add_rows, shown_threshold
 
@@ -38,6 +32,7 @@ _PRECISION = "Number format of openvino and torch: f32, bf16, or auto: with open
 _FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
 
 
+@with_views
 def evaluate(
     model: Model,
     data: Data,
@@ -57,12 +52,7 @@ def evaluate(
     std: Std = None,
     classes: Classes = None,
     suppress: Suppress = None,
-    tiles: Tiles = None,
-    tile_size: TileSize = None,
-    overlap: Overlap = None,
-    flip: Flip = False,
-    scales: Scales = None,
-    whole: Whole = True,
+    views: Any = None,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:
@@ -72,7 +62,6 @@ def evaluate(
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
     out = _folder(out, model, split, write_coco)
-    views = chosen_views(tiles, tile_size, overlap, flip, scales, whole)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import machine_summary, versions

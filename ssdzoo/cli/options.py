@@ -14,8 +14,6 @@ from ssdzoo.errors import CallError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ssdzoo.predict.views import Views
-
 
 def option(help: str, *names: str, panel: str | None = None, **kwargs: Any) -> Any:
     """An option of typer; without `names` it is called as its argument."""
@@ -68,22 +66,6 @@ def numbers(text: str) -> tuple:
     return values * 3 if len(values) == 1 else values
 
 
-def times(text: str) -> tuple[int, ...]:
-    """The whole numbers of an option such as 2x2."""
-    try:
-        return tuple(int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: expected two whole numbers with an x in between, such as 2x2") from None
-
-
-def factors(text: str) -> tuple[float, ...]:
-    """The numbers of an option such as 1,1.5."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise typer.BadParameter(f"{text!r}: expected numbers with commas in between, such as 1,1.5") from None
-
-
 def separated(text: str) -> list[str]:
     """The names of an option such as cat,dog."""
     return [name.strip() for name in text.split(",")]
@@ -113,33 +95,6 @@ Classes = Annotated[Optional[Any], option(
     parser=class_names, metavar="A,B,...|FILE", show_default="a classes.txt beside it; or numbers")]  # fmt: skip
 Suppress = Annotated[Optional[str], suppress_option()]
 Json = Annotated[bool, option("Print results as JSON on standard output.", "--json")]
-
-
-_VIEWS = "Views of each image"
-_TILES = "Look at so many tiles of each image too, columns x rows: for objects that are small in it."
-_TILE_SIZE = "Size of a tile in pixels of the image, in place of --tiles: one number, or width x height."
-Tiles = Annotated[Optional[Any], option(_TILES, panel=_VIEWS, parser=times, metavar="COLUMNSxROWS", show_default=False)]
-TileSize = Annotated[Optional[Any], option(_TILE_SIZE, panel=_VIEWS, parser=times, metavar="WIDTH[xHEIGHT]", show_default=False)]
-Overlap = Annotated[
-    Optional[float], option("Overlap of neighboring tiles, as a share of a tile's side.", panel=_VIEWS, show_default="0.2")
-]  # fmt: skip
-Flip = Annotated[bool, option("Look at each view mirrored, too.", "--flip", panel=_VIEWS)]
-_SCALES = "Input sizes of the network, as factors of its own. Others than 1 need a model that takes images of any size."
-Scales = Annotated[Optional[Any], option(_SCALES, panel=_VIEWS, parser=factors, metavar="A,B,...", show_default="1")]
-_WHOLE = "Look at the whole image besides its tiles. Without it only objects that are smaller than the overlap are found whole."
-Whole = Annotated[bool, option(_WHOLE, panel=_VIEWS)]
-
-
-def chosen_views(
-    tiles: tuple | None, tile_size: tuple | None, overlap: float | None, flip: bool, scales: tuple | None, whole: bool
-) -> "Views | None":
-    """The views that the options name; None where they name none."""
-    if tiles is tile_size is overlap is scales is None and not flip and whole:
-        return None
-    from ssdzoo.predict.views import Views
-
-    sides: Any = tile_size[0] if tile_size is not None and len(tile_size) == 1 else tile_size
-    return Views(tiles, sides, overlap, flip, (1.0,) if scales is None else scales, whole)
 
 
 def in_panel(shared: Any, panel: str) -> Any:

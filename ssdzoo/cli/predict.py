@@ -2,33 +2,27 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 from ssdzoo.cli.options import (
     BACKEND,
     Classes,
-    Flip,
     Gpus,
     Json,
     Mean,
     Model,
-    Overlap,
     Precision,
-    Scales,
     Std,
     Suppress,
-    Tiles,
-    TileSize,
     Weights,
-    Whole,
     argument,
     check_folder,
-    chosen_views,
     option,
     prepare_backend,
 )
+from ssdzoo.cli.views import with_views
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.progress import counted
 
@@ -44,6 +38,7 @@ _SHARD = "Take a part of the images: 3/16 is the third of sixteen. Each image is
 _LIST = "File with the path of an image on each line, relative to the folder of the file; - for standard input."
 
 
+@with_views
 def predict(
     model: Model,
     images: Annotated[Optional[list[str]], argument(_IMAGES)] = None,
@@ -58,12 +53,7 @@ def predict(
     std: Std = None,
     classes: Classes = None,
     suppress: Suppress = None,
-    tiles: Tiles = None,
-    tile_size: TileSize = None,
-    overlap: Overlap = None,
-    flip: Flip = False,
-    scales: Scales = None,
-    whole: Whole = True,
+    views: Any = None,
     gpus: Gpus = None,
     as_json: Json = False,
     jsonl: Annotated[Optional[Path], option(_JSONL, panel=_SCALE, show_default=False)] = None,
@@ -73,7 +63,6 @@ def predict(
 ) -> None:
     """Find objects in images; write a picture of each, and detections.json. Exits with 1 if an image cannot be read."""
     _check(images, out, jsonl, resume, pictures, from_list)
-    views = chosen_views(tiles, tile_size, overlap, flip, scales, whole)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.model_source import resolve
@@ -91,7 +80,7 @@ def predict(
             _append(detector, list_names(images or [], from_list, part), jsonl, settings, resume, progress, as_json)
         return
     assert out is not None
-    failed = []
+    failed: list = []
     with WorkProgress() as progress:
 
         def report(name, error) -> None:
@@ -99,15 +88,20 @@ def predict(
             failed.append(name)
 
         found = write_predictions(detector, images or [], out, score, progress, report, pictures, from_list, part)
+    _say(found, out, pictures, as_json)
+    if failed:
+        share = f"{len(failed)} of {counted(len(found) + len(failed), 'image')}"
+        raise DataError(f"{share} could not be read; {out}/detections.json has the others")
+
+
+def _say(found: list[dict], out: Path, pictures: bool, as_json: bool) -> None:
+    """Prints what was found, or how much."""
     if as_json:
         print(json.dumps(found, indent=1))
     else:
         objects = sum(len(image["detections"]) for image in found)
         beside = " and the pictures beside it" if pictures else ""
         print(f"{counted(objects, 'object')} in {counted(len(found), 'image')}: {out}/detections.json{beside}")
-    if failed:
-        share = f"{len(failed)} of {counted(len(found) + len(failed), 'image')}"
-        raise DataError(f"{share} could not be read; {out}/detections.json has the others")
 
 
 def _check(

@@ -17,11 +17,13 @@ class Prepared(NamedTuple):
     """An image for the network.
 
     Attributes:
+        name: of the image.
         size: (height, width) of the image in pixels.
         pixels: what the backend takes of it.
         seconds: that decoding it took.
     """
 
+    name: str
     size: tuple[int, int]
     pixels: np.ndarray
     seconds: float
@@ -36,7 +38,7 @@ def prepare(detector: Detector, image: ImageBytes, limits: Limits) -> Prepared:
     _check(image, limits)
     pixels, prepared = detector.prepare(image)
     height, width = pixels.shape[:2]
-    return Prepared((height, width), prepared, time.perf_counter() - start)
+    return Prepared(image.name, (height, width), prepared, time.perf_counter() - start)
 
 
 def _check(image: ImageBytes, limits: Limits) -> None:

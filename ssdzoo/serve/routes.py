@@ -73,4 +73,4 @@ def parse_score(text: object, default: float) -> float:
 
 def timing(answer: Answer) -> str:
     """The header Server-Timing: milliseconds for decoding, waiting and the network."""
-    return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in answer.seconds.items())
+    return ", ".join(f"{name};dur={1000 * seconds:.2f}" for name, seconds in answer.seconds().items())

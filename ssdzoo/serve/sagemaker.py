@@ -11,7 +11,8 @@ from ssdzoo.data.images import ImageBytes
 from ssdzoo.quote import brief
 from ssdzoo.serve.limits import Refused
 from ssdzoo.serve.routes import timing
-from ssdzoo.serve.service import Found, Service, Wanted
+from ssdzoo.serve.service import Service, Wanted
+from ssdzoo.serve.worker import Found
 
 CONTENT_TYPES = ("image/jpeg", "image/png", "application/x-image")
 

@@ -10,31 +10,17 @@ from typing import Any, NamedTuple, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from ssdzoo.data.images import ImageBytes
-from ssdzoo.detections import Detections
 from ssdzoo.errors import DataError
 from ssdzoo.machine import cores
 from ssdzoo.serve.body import receive_body
 from ssdzoo.serve.decode import prepare
 from ssdzoo.serve.intake import Intake
 from ssdzoo.serve.limits import Limits, Refused
-from ssdzoo.serve.worker import NetworkWorker, Outcome
+from ssdzoo.serve.worker import Found, NetworkWorker
 
 THREADS = 2  # threads; more would take the network's cores
 
 T = TypeVar("T")
-
-
-class Found(NamedTuple):
-    """What was found in an image.
-
-    Attributes:
-        name: of the image.
-        size: (height, width) in pixels.
-    """
-
-    name: str
-    size: tuple[int, int]
-    detections: Detections
 
 
 @dataclass
@@ -54,12 +40,17 @@ class Answer(NamedTuple):
     """
     Attributes:
         found: in each image.
-        seconds: sums over the images, "decode", "queue" and "network".
     """
 
     wanted: Wanted
     found: list[Found]
-    seconds: dict[str, float]
+
+    def seconds(self) -> dict[str, float]:
+        """Sums over the images: "decode", "queue" and "network"."""
+        sums: Counter = Counter()
+        for one in self.found:
+            sums.update(one.seconds)
+        return dict(sums)
 
 
 class Service:
@@ -116,7 +107,7 @@ class Service:
         # No more at once than keep the network busy: a request of many images leaves room for others, and memory.
         slots = asyncio.Semaphore(self.worker.max_batch + 1)
 
-        async def one(image: ImageBytes) -> Outcome:
+        async def one(image: ImageBytes) -> Found:
             async with slots:
                 future: Future = Future()
                 self._threads.submit(self._start, image, wanted.score, future)
@@ -124,14 +115,10 @@ class Service:
 
         tasks = [asyncio.ensure_future(one(image)) for image in wanted.images]
         try:
-            outcomes = await asyncio.gather(*tasks)
+            found = await asyncio.gather(*tasks)
         finally:
             await _end(*tasks)
-        found = [Found(image.name, outcome.size, outcome.detections) for image, outcome in zip(wanted.images, outcomes)]
-        seconds: Counter = Counter()
-        for outcome in outcomes:
-            seconds.update(outcome.seconds)
-        return Answer(wanted, found, dict(seconds))
+        return Answer(wanted, found)
 
     def _start(self, image: ImageBytes, score: float, future: Future) -> None:
         """Decodes an image and queues it, in a thread of the pool. The event loop would be woken twice more if it passed the

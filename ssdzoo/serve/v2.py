@@ -21,7 +21,8 @@ from ssdzoo.progress import counted
 from ssdzoo.quote import brief, short
 from ssdzoo.serve.limits import Refused
 from ssdzoo.serve.routes import parse_score, timing
-from ssdzoo.serve.service import Found, Service, Wanted
+from ssdzoo.serve.service import Service, Wanted
+from ssdzoo.serve.worker import Found
 from ssdzoo.version import __version__
 
 INPUT: dict[str, Any] = {"name": "images", "datatype": "BYTES", "shape": [-1]}

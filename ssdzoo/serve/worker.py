@@ -29,8 +29,9 @@ class Job(NamedTuple):
     """An image that waits for the network.
 
     Attributes:
+        image: with its pixels.
         score: minimum of its detections.
-        future: of the Outcome.
+        future: of what is Found.
         since: when it came, on the clock `time.perf_counter`.
     """
 
@@ -40,14 +41,17 @@ class Job(NamedTuple):
     since: float
 
 
-class Outcome(NamedTuple):
+class Found(NamedTuple):
     """What was found in an image.
 
     Attributes:
+        name: of the image.
         size: (height, width) of the image in pixels.
+        detections: with boxes in its pixels.
         seconds: that it took, "decode", "queue" and "network".
     """
 
+    name: str
     size: tuple[int, int]
     detections: Detections
     seconds: dict[str, float]
@@ -110,7 +114,7 @@ class NetworkWorker:
 
         Args:
             score: minimum of its detections.
-            future: gets the Outcome; one that is cancelled in time takes no time.
+            future: gets what is Found; one that is cancelled in time takes no time.
         """
         self._jobs.put(Job(image, score, future, time.perf_counter()))
 
@@ -168,7 +172,7 @@ class NetworkWorker:
         self._recent.append((time.monotonic(), len(batch)))
         for job, detections in zip(batch, results):
             seconds = {"decode": job.image.seconds, "queue": start - job.since, "network": taken}
-            job.future.set_result(Outcome(job.image.size, detections, seconds))
+            job.future.set_result(Found(job.image.name, job.image.size, detections, seconds))
 
     def _warm_up(self, wanted: int | None) -> int:
         """Runs the network, and returns how many images a call of it takes from now on."""

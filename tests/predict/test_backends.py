@@ -25,22 +25,17 @@ from ssdzoo.preset import check_preset
 from ssdzoo.report.predictions import write_predictions
 from ssdzoo.zoo import find_preset
 from tests.export.onnx.models import assert_same_detections, trained_looking
-
-PRESET = find_preset("ssd_300_mobilenet0.25_custom").with_classes(["a", "b", "c"])
-RNG = np.random.default_rng(0)
-IMAGES = [RNG.integers(0, 256, (90 + 30 * i, 200, 3), np.uint8) for i in range(5)]
+from tests.predict.exported import IMAGES, PRESET, export_small
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
     """A run, a pair, and .onnx files with float32 and uint8 inputs; and what mxnet finds."""
     folder = tmp_path_factory.mktemp("backends")
-    net = trained_looking(PRESET.name, RNG.normal(size=(4, 3, 300, 300)).astype(np.float32))
+    net = export_small(folder)
     (folder / "run").mkdir()
     (folder / "run" / "model.toml").write_text(PRESET.to_toml())
     net.save_parameters(str(folder / "run" / "best.params"))
-    export_model(net, PRESET, folder / "pair")
-    export_onnx(folder / "pair", folder / "float.onnx")
     export_onnx(folder / "run", folder / "pixels.onnx", with_preprocess=True)
     return folder, ssdzoo.load(folder / "run")(IMAGES, score=0.1)
 

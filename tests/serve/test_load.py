@@ -171,7 +171,7 @@ def worker(monkeypatch, share, **kwargs):
 
 
 def submit(made, pixels, score):
-    made.submit(Prepared((60, 80), pixels, 0.0), score, future := Future())
+    made.submit(Prepared("image", (60, 80), pixels, 0.0), score, future := Future())
     return future
 
 

@@ -9,24 +9,17 @@ openvino = pytest.importorskip("openvino", reason="needs the extra openvino")
 import ssdzoo
 from ssdzoo.export import to_onnx
 from ssdzoo.export.onnx_file import export_onnx
-from ssdzoo.export.symbol import export_model
 from ssdzoo.formats.onnx_metadata import read_metadata
 from ssdzoo.predict.backends.openvino import split_model
-from ssdzoo.zoo import find_preset
-from tests.export.onnx.models import older_symbol, trained_looking
-
-PRESET = find_preset("ssd_300_mobilenet0.25_custom").with_classes(["a", "b", "c"])
-RNG = np.random.default_rng(0)
-IMAGES = [RNG.integers(0, 256, (90 + 30 * i, 200, 3), np.uint8) for i in range(3)]
+from tests.export.onnx.models import older_symbol
+from tests.predict.exported import IMAGES, export_small
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """An exported model, and .onnx files of it: of one size, and of free height and width."""
     folder = tmp_path_factory.mktemp("openvino")
-    net = trained_looking(PRESET.name, RNG.normal(size=(4, 3, 300, 300)).astype(np.float32))
-    export_model(net, PRESET, folder / "pair")
-    export_onnx(folder / "pair", folder / "fixed.onnx")
+    export_small(folder)
     export_onnx(folder / "pair", folder / "free.onnx", dynamic_size=True)
     write_older(folder / "older.onnx")
     return folder
@@ -42,7 +35,7 @@ def write_older(path):
 
 
 @pytest.mark.parametrize("name, size, anchors", [
-    ("fixed", (300, 300), 2268), ("free", (160, 224), 874), ("older", (96, 128), 208),
+    ("float", (300, 300), 2268), ("free", (160, 224), 874), ("older", (96, 128), 208),
 ])  # fmt: skip
 def test_a_model_cut_at_its_heads_answers_the_same(name, size, anchors, folder):
     """As with bf16, where the detection stays in float32. With free height and width it takes the sizes of feature maps too."""
@@ -53,7 +46,7 @@ def test_a_model_cut_at_its_heads_answers_the_same(name, size, anchors, folder):
     parts = split_model(openvino, core.read_model(path), read_metadata(path))
     kinds = [output.element_type for output in parts[0].outputs]
     assert kinds[:2] == [openvino.Type.f32] * 2 and all(kind.is_integral() for kind in kinds[2:])
-    assert (len(kinds) > 2) == (name != "fixed")
+    assert (len(kinds) > 2) == (name != "float")
     network, detection = (core.compile_model(part, "CPU", options) for part in parts)
     found = network([images])
     logits, offsets = found[0], found[1]
@@ -67,7 +60,7 @@ def test_free_height_and_width_in_bf16(folder):
     """The scores are those of bf16, and boxes are not rounded to whole pixels, as in a file of one size."""
     if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         pytest.skip("needs a processor with bf16")
-    fixed, free = (ssdzoo.load(folder / f"{name}.onnx", "openvino", precision="bf16") for name in ("fixed", "free"))
+    fixed, free = (ssdzoo.load(folder / f"{name}.onnx", "openvino", precision="bf16") for name in ("float", "free"))
     assert fixed.runtime == free.runtime and " bf16 " in free.runtime
     exact = ssdzoo.load(folder / "free.onnx", "openvino", precision="f32")(IMAGES, score=0.1)
     for a, b, e in zip(fixed(IMAGES, score=0.1), free(IMAGES, score=0.1), exact, strict=True):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,15 @@ def torchrun(cluster, words, meeting=static, processes=1):
     ]
 
 
+@contextmanager
+def training(usual, run):
+    """(cluster, processes) of a training on both nodes that has saved its state."""
+    with opened(Namespaces) as cluster:
+        processes = torchrun(cluster, [*usual, "--epochs", 500, "--out", run])
+        wait_for(run / "last" / "state.json", processes)
+        yield cluster, processes
+
+
 def ends(processes, seconds):
     """[(exit status of torchrun, what ssdzoo said)] of those that end within so many seconds."""
     found = []
@@ -72,9 +82,7 @@ def test_two_nodes_train_like_one_with_twice_the_batch_and_go_on_after_one_was_k
     """An epoch has five updates; the last batch has 5 images, 3 for one process and 2 for the other."""
     ssdzoo(*usual, "--epochs", 1, "--batch-size", 8, "--out", tmp_path / "one")
     run = tmp_path / "two"
-    with opened(Namespaces) as cluster:
-        processes = torchrun(cluster, [*usual, "--epochs", 500, "--out", run])
-        wait_for(run / "last" / "state.json", processes)
+    with training(usual, run) as (cluster, processes):
         kill_last_child(processes[1])
         (here, said), (there, _) = ends(processes, 45)
         assert (here, there, said) == (1, 1, [lost(1)])
@@ -96,9 +104,7 @@ def test_nodes_of_two_processes_that_meet_at_an_endpoint(usual, tmp_path):
 @pytest.mark.long
 def test_a_network_that_is_cut(usual, tmp_path):
     run = tmp_path / "run"
-    with opened(Namespaces) as cluster:
-        processes = torchrun(cluster, [*usual, "--epochs", 500, "--out", run])
-        wait_for(run / "last" / "state.json", processes)
+    with training(usual, run) as (cluster, processes):
         cluster.cut()
         assert ends(processes, 90) == [(1, [lost(1)]), (1, [lost(0)])]
     assert Run.resume(run).state()["epoch"] >= 1
@@ -108,9 +114,7 @@ def test_a_network_that_is_cut(usual, tmp_path):
 def test_node_0_that_is_killed(usual, tmp_path):
     """Its process ends with torchrun."""
     run = tmp_path / "run"
-    with opened(Namespaces) as cluster:
-        processes = torchrun(cluster, [*usual, "--epochs", 500, "--out", run])
-        wait_for(run / "last" / "state.json", processes)
+    with training(usual, run) as (_, processes):
         worker = children(processes[0])[-1]
         os.kill(processes[0].pid, signal.SIGKILL)
         assert ends(processes[1:], 45) == [(1, [lost(0)])]
