@@ -238,17 +238,8 @@ class OnnxSource(ModelFiles):
         return [self.path]
 
     @cached_property
-    def _read(self) -> tuple:
-        return read_onnx_preset(self.path, self.given)
-
-    @property
     def preset(self) -> Preset:
-        return self._read[0]
-
-    @property
-    def takes_pixels(self) -> bool:
-        """Whether its input is (B, H, W, 3) uint8."""
-        return self._read[1]
+        return read_onnx_preset(self.path, self.given)
 
 
 ModelSource = NetworkSource | SymbolSource | OnnxSource

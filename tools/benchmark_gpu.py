@@ -4,11 +4,11 @@
         [--train-batch 32] [--batches 1,8,32] [--seconds 10] [--workers 16] [--only training|prediction] [--json]
 
 Training: steps of `ssdzoo train --engine torch` on drawn images of 640x480 pixels, read from JPEG files, cropped and flipped; and
-without the loading, one batch again and again. Its float32 is torch's own, which rounds to TF32 in convolutions. Prediction: from
-a batch in the computer's memory, normalized and of the network's size, to its detections there, NMS included, so without reading
-and resizing images. torch runs as it is ("eager") and compiled, in float32 (without TF32, as `--backend torch` does) and in bf16;
-onnxruntime through each provider of its package that fits the device, which decides on TF32 itself. Weights are random. What
-fails is printed with its reason, and the rest is measured.
+without the loading, one batch on the device again and again. Its float32 is torch's own, which rounds to TF32 in convolutions.
+Prediction: from the same files to their detections, as `ssdzoo predict` finds them; and without the loading, from a batch in the
+computer's memory that is of the network's size, NMS included. torch runs as it is ("eager") and compiled, in float32 (without
+TF32, as `--backend torch` does) and in bf16; onnxruntime through each provider of its package that fits the device, which decides
+on TF32 itself. Weights are random. What fails is printed with its reason, and the rest is measured.
 
 Building the network needs mxnet. A machine that does nothing else gives numbers that mean something; the first minutes go into
 compiling, and TensorRT's into a minute or more for each batch size. A trial on the CPU:
@@ -24,9 +24,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import chain, count, repeat
+from itertools import chain, count, cycle, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ from ssdzoo.export.rule import rule_of
 from ssdzoo.machine import cores, package_version, versions
 from ssdzoo.measure.benchmark import find_subject
 from ssdzoo.model_source import ModelSource, resolve
+from ssdzoo.predict.backends.protocol import Backend
 from ssdzoo.predict.backends.torch import TorchBackend, torch_device
+from ssdzoo.predict.detector import Detector
 from ssdzoo.runtime import tune_cpu
 from ssdzoo.train.settings import Arguments
 from ssdzoo.train.torch.engine import TorchEngine
@@ -100,10 +103,10 @@ def training(model: str, device: str, batch: int, workers: int, seconds: float, 
             arguments = replace(arguments, settings=arguments.settings.completed(preset, from_scratch=True))
             engine, _ = start_engine(arguments, preset, join(arguments.settings, device))
             with Loader(data, batch, preset.base_size, arguments.settings.augment, workers=workers) as loader:
-                batches = chain.from_iterable(map(loader.epoch, count()))
+                batches = engine.ahead(chain.from_iterable(map(loader.epoch, count())))
                 # The workers have prepared these while the first step was compiled.
                 row["images_per_s"] = rate(batch, seconds, step, engine, batches, warm_up=AHEAD * workers)
-                row["images_per_s_without_loading"] = rate(batch, seconds, step, engine, repeat(next(batches)))
+                row["images_per_s_without_loading"] = rate(batch, seconds, step, engine, repeat(engine.place(next(batches))))
             engine.finish()
         except Exception as error:  # of torch's compiler, the driver, and others: the rest is measured all the same
             row["error"] = reason(error)
@@ -116,8 +119,8 @@ def step(engine: TorchEngine, batches: Iterator[Batch]) -> None:
     engine.step([next(batches)], 1e-5)
 
 
-def prediction(model: str, device: str, batches: list, seconds: float, folder: Path) -> Iterator[dict]:
-    """Rows of a model's detections, from batches of normalized images."""
+def prediction(model: str, device: str, batches: list, seconds: float, images: list[Path], folder: Path) -> Iterator[dict]:
+    """Rows of a model's detections, from files and from batches in memory."""
     subject = find_subject(model, folder)
     source = resolve(subject.model, subject.weights)
     for runtime, make in runtimes(source, device):
@@ -126,8 +129,12 @@ def prediction(model: str, device: str, batches: list, seconds: float, folder: P
             row = {"what": "prediction", "model": model, "batch": batch, "runtime": runtime}
             try:
                 backend = backend or make()
-                images = np.random.default_rng(0).normal(size=(batch, 3, *source.preset.base_size)).astype(np.float32)
-                row["images_per_s"] = rate(batch, seconds, backend, images)
+                detector = Detector(backend, source.preset, batch)
+                row["images_per_s"] = stream_rate(detector, images, seconds)
+                made = np.stack([detector.prepare(images[i % len(images)])[1] for i in range(batch)])
+                with ThreadPoolExecutor(backend.in_flight) as callers:
+                    calls = [made] * backend.in_flight
+                    row["images_per_s_without_loading"] = rate(batch * len(calls), seconds, each, callers, backend, calls)
                 row["version"] = backend.runtime
             except Exception as error:
                 row["error"] = reason(error)
@@ -136,12 +143,30 @@ def prediction(model: str, device: str, batches: list, seconds: float, folder: P
         free()
 
 
+def each(callers: ThreadPoolExecutor, backend: Backend, calls: list) -> None:
+    """Calls a backend with each of `calls` at once."""
+    list(callers.map(backend, calls))
+
+
+def stream_rate(detector: Detector, images: list[Path], seconds: float) -> float:
+    """Images per second of a Detector that reads files, after those of WARM_UP batches."""
+    found = detector.stream(cycle(images))
+    for _ in islice(found, WARM_UP * detector.batch_size):
+        pass
+    number, started = 0, time.perf_counter()
+    while number < 3 * detector.batch_size or time.perf_counter() - started < seconds:
+        number += sum(1 for _ in islice(found, detector.batch_size))
+    return round(number / (time.perf_counter() - started), 2)
+
+
 def runtimes(source: ModelSource, device: str) -> list[tuple[str, Callable]]:
     """(name, function that makes a backend) of what is measured."""
 
     def of_torch(precision: str, compiled: bool) -> TorchBackend:
         module = to_torch(source).to(torch_device(device)).to(memory_format=torch.channels_last)
-        return TorchBackend(torch.compile(module, dynamic=False) if compiled else module, rule_of(source), precision)
+        return TorchBackend(
+            torch.compile(module, dynamic=False) if compiled else module, source.preset, rule_of(source), precision
+        )
 
     found = [
         (f"torch {'compiled' if compiled else 'eager'} {precision}", partial(of_torch, precision, compiled))
@@ -214,12 +239,13 @@ def main() -> None:
         print(f"{'':10s} {'model':28s} {'runtime':24s} {'batch':>5s} {'images/s':>10s} {'without loading':>16s}", flush=True)
     with tempfile.TemporaryDirectory() as temporary:
         folder, parts = Path(temporary), []
+        data = draw_data(folder)
         if given.only != "prediction":
-            data = draw_data(folder)
             parts.append(training(given.train, given.device, given.train_batch, given.workers, given.seconds, data, folder))
         if given.only != "training":
             batches = [int(number) for number in given.batches.split(",")]
-            parts.append(prediction(given.predict, given.device, batches, given.seconds, folder))
+            images = [record.image for record in data.records[:IMAGES]]
+            parts.append(prediction(given.predict, given.device, batches, given.seconds, images, folder))
         for row in (row for part in parts for row in part):
             result["rows"].append(row)
             if not given.json:

@@ -113,8 +113,8 @@ def _check_interface(model: Any, pixels: bool, path: str | Path) -> None:
             raise ExportError(f"{path}: its outputs [{found}] lack float32 {name!r} of {count} axes; export the model again")
 
 
-def read_onnx_preset(path: str | Path, given: tuple | None = None) -> tuple[Preset, bool]:
-    """The Preset (input size, classes, mean, std, limits) of an exported model, and whether it takes uint8 pixels.
+def read_onnx_preset(path: str | Path, given: tuple | None = None) -> Preset:
+    """The Preset (input size, classes, mean, std, limits) of an exported model.
 
     Args:
         given: (mean, std) that the user gave, for a file that does not say them.
@@ -145,7 +145,6 @@ def read_onnx_preset(path: str | Path, given: tuple | None = None) -> tuple[Pres
     taken = GraphInput("images", False, None, multi_box=not found["mean"])
     mean, std = given or (fields.get("mean"), fields.get("std"))
     mean, std = taken.normalization(mean, std, str(path))
-    preset = Preset(
+    return Preset(
         name=found["preset"] or Path(path).stem, backbone="onnx", sizes=(), ratios=(), **{**fields, "mean": mean, "std": std}
     )
-    return preset, found["preprocess"]

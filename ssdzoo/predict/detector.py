@@ -16,6 +16,7 @@ from ssdzoo.data.loading.transforms import eval_transform
 from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
+from ssdzoo.machine import cores
 from ssdzoo.predict.backends.protocol import Backend
 from ssdzoo.predict.sources import expand
 from ssdzoo.preset import Preset
@@ -25,6 +26,8 @@ Images = Image | Iterable
 OnError = Callable[[Image, DataError], None]
 
 READ_AHEAD = 8  # images that are decoded while the network works
+GPU_BATCH = 16  # images; the largest two feature maps of SSD-512 VGG-16 then take 2 GiB in float32
+GPU_READERS = 16  # threads that read images for a GPU at most; one reads about 700 photos of 640x480 pixels in a second
 
 
 class Detector:
@@ -33,21 +36,23 @@ class Detector:
     Attributes:
         size: (H, W) of the network's input in pixels.
         names: of the classes.
-        preset, backend, batch_size, takes_pixels: see below.
+        preset, backend, batch_size: see below.
 
     Args:
-        backend: runs the network; see `ssdzoo.predict.backends.protocol.Backend`. To find objects it need only be callable.
+        backend: runs the network; see `ssdzoo.predict.backends.protocol.Backend`. To find objects it need only be callable: then
+            it is taken for one on the CPU that takes normalized images.
         preset: gives the input size, the classes, mean and std.
-        batch_size: images that go through the network at once; more than one pays on GPUs only.
-        takes_pixels: the backend takes (B, H, W, 3) uint8 instead, and normalizes them itself.
+        batch_size: images that go through the network at once; by default 1, and on a GPU GPU_BATCH. More than one pays on GPUs
+            only.
     """
 
-    def __init__(self, backend: Backend, preset: Preset, batch_size: int = 1, takes_pixels: bool = False):
-        self.backend, self.preset, self.batch_size = backend, preset, batch_size
+    def __init__(self, backend: Backend, preset: Preset, batch_size: int | None = None):
+        self.backend, self.preset = backend, preset
+        self._on_gpu = getattr(backend, "on_gpu", False)
+        self.batch_size = batch_size or (GPU_BATCH if self._on_gpu else 1)
         self.size, self.names = preset.base_size, list(preset.classes or ())
         self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32)
         self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32)
-        self.takes_pixels = takes_pixels
 
     @property
     def max_detections(self) -> int:
@@ -83,9 +88,11 @@ class Detector:
                 is raised.
         """
         flying = getattr(self.backend, "in_flight", 1)
-        with ThreadPoolExecutor(2) as readers:
+        # A network on the CPU leaves little to them.
+        threads = min(GPU_READERS, cores()) if self._on_gpu else 2
+        with ThreadPoolExecutor(threads) as readers:
             try:
-                ahead = max(READ_AHEAD, flying * self.batch_size)
+                ahead = max(READ_AHEAD, 2 * threads, flying * self.batch_size)
                 batches = self._read(iter_images(images), readers, ahead, on_error)
                 # One at a time runs in this thread: OpenMP starts threads for each new one, and leaves the old ones spinning.
                 outputs = self._fly(batches, flying) if flying > 1 else ((batch, self._run(batch)) for batch in batches)
@@ -123,11 +130,11 @@ class Detector:
         """
         image = as_pixels(item)
         pixels = eval_transform(image, self.size)
-        return image, pixels if self.takes_pixels else self._normalized(pixels)
+        return image, pixels if getattr(self.backend, "takes_pixels", False) else self._normalized(pixels)
 
     def at_size(self, size: tuple[int, int]) -> "Detector":
         """The same with another size (H, W) of the network's input in pixels, which not every backend takes."""
-        other = Detector(self.backend, replace(self.preset, base_size=size), self.batch_size, self.takes_pixels)
+        other = Detector(self.backend, replace(self.preset, base_size=size), self.batch_size)
         other.names = self.names
         return other
 

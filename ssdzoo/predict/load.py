@@ -74,7 +74,7 @@ def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None
         else:
             preset = onnx.preset  # which says more about a file that is no model of ours than a runtime does
             made = OpenVINOBackend(onnx.path, precision, mode) if chosen == "openvino" else OnnxRuntimeBackend(onnx.path)
-            return Detector(made, preset, takes_pixels=onnx.takes_pixels)
+            return Detector(made, preset)
     from ssdzoo.predict.backends.mxnet import MXNetBackend, symbol_block
 
     if isinstance(source, SymbolSource):

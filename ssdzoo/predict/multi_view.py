@@ -33,7 +33,7 @@ class MultiViewDetector(Detector):
     """
 
     def __init__(self, detector: Detector, views: Views):
-        super().__init__(detector.backend, detector.preset, detector.batch_size, detector.takes_pixels)
+        super().__init__(detector.backend, detector.preset, detector.batch_size)
         self.names, self.views = detector.names, views
         self._sizes = [self._scaled_size(scale) for scale in views.scales]
         for scale, size in zip(views.scales, self._sizes):

@@ -1,11 +1,12 @@
 """What the trainer asks of a framework."""
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ssdzoo.data.loading.loader import Batch
+from ssdzoo.data.loading.batch import Batch
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 
@@ -36,6 +37,7 @@ class Engine(Protocol):
     processes: int
     symbol: str | None
 
+    def ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]: ...
     def step(self, batches: list[Batch], rate: float) -> StepLosses: ...
     def weights(self, averaged: bool = False) -> dict[str, np.ndarray]: ...
     def state(self) -> dict[str, dict[str, np.ndarray]]: ...

@@ -218,7 +218,7 @@ class Trainer:
         return stopped
 
     def _train_epoch(self) -> dict:
-        batches = self.loader.epoch(self.epoch, self.step * self.settings.accumulate)
+        batches = self.engine.ahead(self.loader.epoch(self.epoch, self.step * self.settings.accumulate))
         started = time.perf_counter()
         while group := list(islice(batches, self.settings.accumulate)):
             waited = time.perf_counter() - started

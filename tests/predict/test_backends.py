@@ -190,8 +190,13 @@ def test_the_file_made_on_the_fly_is_kept_until_the_weights_change(models):
 
 def test_what_an_onnx_file_says(models, tmp_path):
     folder, _ = models
-    preset, takes_pixels = read_onnx_preset(folder / "pixels.onnx")
-    assert takes_pixels and preset.classes == ("a", "b", "c") and preset.base_size == (300, 300)
+    preset = read_onnx_preset(folder / "pixels.onnx")
+    assert [
+        ssdzoo.load(folder / f"{name}.onnx", b).backend.takes_pixels
+        for b in ("onnxruntime", "openvino")
+        for name in ("pixels", "float")
+    ] == [True, False] * 2
+    assert preset.classes == ("a", "b", "c") and preset.base_size == (300, 300)
     assert (preset.name, preset.nms_topk, preset.post_nms) == (PRESET.name, 400, 100)
     export_onnx(folder / "pair", tmp_path / "raw.onnx", raw=True)
     with pytest.raises(ExportError, match=r"raw\.onnx: gives head outputs"):

@@ -26,10 +26,11 @@ def test_training(script, tmp_path):
 
 
 def test_prediction(script, tmp_path):
-    rows = script.prediction(MODEL, "cpu", [1, 2], 0.0, tmp_path)
+    images = [record.image for record in script.draw_data(tmp_path).records[:3]]
+    rows = script.prediction(MODEL, "cpu", [1, 2], 0.0, images, tmp_path)
     first, second = next(rows), next(rows)
     assert [row["batch"] for row in (first, second)] == [1, 2] and "error" not in second
-    assert second["images_per_s"] > 0 and second["version"].endswith(" CPU f32")
+    assert second["images_per_s"] > 0 and second["images_per_s_without_loading"] > 0 and second["version"].endswith(" CPU f32")
 
 
 def test_what_fails_is_a_row(script, tmp_path):

@@ -38,11 +38,13 @@ class MXNetBackend:
 
     file: Path | None = None
     in_flight = 1
+    takes_pixels = False
 
     def __init__(self, net: Any, channels_last: bool = False, normalized: bool = False, steady: bool = False):
         self._net, self._channels_last, self._normalized, self._steady = net, channels_last, normalized, steady
         self._local = threading.local()
         self._context = next(iter(net.collect_params().values())).list_ctx()[0]
+        self.on_gpu = self._context.device_type == "gpu"
         self.runtime = f"mxnet {package_version('mxnet')}"
 
     def __call__(self, images: np.ndarray) -> tuple:

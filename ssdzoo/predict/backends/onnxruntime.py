@@ -44,7 +44,9 @@ class OnnxRuntimeBackend:
             quantized = self._session.get_modelmeta().custom_metadata_map.get("quantized", "")
         except UnicodeDecodeError as error:
             raise self._failed(error) from None
+        self.takes_pixels = self._session.get_inputs()[0].type == "tensor(uint8)"
         provider = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        self.on_gpu = provider != "CPU"
         self.runtime = f"onnxruntime {self._onnxruntime.__version__} {provider} {quantized}".strip()
 
     def _open(self, model):

@@ -36,6 +36,8 @@ class OpenVINOBackend:
         CallError: an unknown precision or mode, or bf16 on a processor without it.
     """
 
+    on_gpu = False
+
     def __init__(self, path: str | Path, precision: str = "auto", mode: str = "latency"):
         check_choices(precision, mode)
         self.file = Path(path)
@@ -53,6 +55,7 @@ class OpenVINOBackend:
             self._parts = [self._compile(part, kind, mode) for part, kind in zip(parts, (self.precision, "f32"))]
         except RuntimeError as error:
             raise ExportError(f"{path}: OpenVINO can't run it: {_reason(error)}") from None
+        self.takes_pixels = self._parts[0].inputs[0].get_element_type() == self._openvino.Type.u8
         self.in_flight = self._parts[0].get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS") if mode == "throughput" else 1
         self._free = [[part.create_infer_request() for part in self._parts] for _ in range(self.in_flight)]
         self._names = [next(iter(_OUTPUTS & output.names), output.get_any_name()) for output in self._parts[-1].outputs]

@@ -31,10 +31,14 @@ class Backend(Protocol):
         runtime: its name with its version, such as "onnxruntime 1.31.1 CPU".
         file: the ONNX file that it runs, or None.
         in_flight: how many threads may call it at once.
+        on_gpu: it leaves the cores to others. Batches pay there.
+        takes_pixels: it takes (B, H, W, 3) uint8 RGB, and normalizes pixels itself.
     """
 
     runtime: str
     in_flight: int
+    on_gpu: bool
+    takes_pixels: bool
 
     @property
     def file(self) -> Path | None: ...
@@ -44,7 +48,7 @@ class Backend(Protocol):
         is none.
 
         Args:
-            images: (B, 3, H, W) float32, normalized; or (B, H, W, 3) uint8 where the model normalizes pixels itself.
+            images: (B, 3, H, W) float32, normalized; or those of `takes_pixels`.
         """
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:

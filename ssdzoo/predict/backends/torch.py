@@ -1,5 +1,6 @@
 """PyTorch as a backend: modules of `to_torch`, on the CPU and on GPUs."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -16,8 +17,27 @@ from ssdzoo.formats.detection_rule import DetectionRule
 from ssdzoo.machine import cores, count_as_driver
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.backends.protocol import HeadOutputs
+from ssdzoo.preset import Preset
 from ssdzoo.quote import short
 from ssdzoo.runtime import free_threads
+
+_PRECISION = threading.Lock()  # that of convolutions is set for the whole process
+
+
+class PixelNormalization:
+    """Makes images (B, H, W, 3) uint8 RGB ready for a network on a device: (B, 3, H, W) float32, with the channels last in
+    memory. An image travels to the device as bytes, which are a quarter of its floats.
+
+    Args:
+        preset: gives mean and std.
+        device: of the network.
+    """
+
+    def __init__(self, preset: Preset, device: torch.device):
+        self._mean, self._std = (torch.tensor(v, device=device).reshape(3, 1, 1) for v in (preset.mean, preset.std))
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return (images.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
 
 
 class TorchBackend:
@@ -29,6 +49,7 @@ class TorchBackend:
         module: of `to_torch`, also compiled. It is called as it is: one that is trained must be in evaluation mode, or its batch
             norms use and move statistics. Images (B, 3, H, W) float32 give logits (B, N, C + 1), offsets (B, N, 4) and anchors
             (1, N, 4).
+        preset: gives mean and std.
         rule: how its detections are found; see `ssdzoo.export.rule`.
         precision: "f32", or "bf16".
         steady: the number of threads stays, as in a training; else it follows the cores that other programs leave free.
@@ -38,12 +59,16 @@ class TorchBackend:
     """
 
     file: Path | None = None
-    in_flight = 1
+    takes_pixels = True
 
-    def __init__(self, module: torch.nn.Module, rule: DetectionRule, precision: str = "f32", steady: bool = False):
+    def __init__(self, module: torch.nn.Module, preset: Preset, rule: DetectionRule, precision: str = "f32",
+                 steady: bool = False):  # fmt: skip
         self._module, self._rule, self.precision = module, rule, precision
         self._device = next(module.parameters()).device
-        self._steady = steady or self._device.type != "cpu"
+        self.on_gpu = self._device.type != "cpu"
+        self.in_flight = 2 if self.on_gpu else 1  # one batch is handed over while the GPU computes another
+        self._steady = steady or self.on_gpu
+        self._normalize = PixelNormalization(preset, self._device)
         last = torch.channels_last  # the weights of a 1x1 convolution lie in both orders
         reordered = any(p.ndim == 4 and p.is_contiguous(memory_format=last) > p.is_contiguous() for p in module.parameters())
         self._format = last if reordered else torch.contiguous_format
@@ -52,8 +77,19 @@ class TorchBackend:
 
     def __call__(self, images: np.ndarray) -> tuple:
         with self._running():
+            return self._detections(images)
+
+    def _detections(self, images: np.ndarray) -> tuple:
+        count, height, width, _ = images.shape
+        try:
             logits, offsets, anchors = self._heads(images)
-            return as_arrays(find_objects(logits, offsets, anchors, self._rule, (images.shape[2], images.shape[3])))
+            return as_arrays(find_objects(logits, offsets, anchors, self._rule, (height, width)))
+        except torch.OutOfMemoryError:
+            if count == 1:
+                raise
+        # Behind the block above, which holds on to what did not fit.
+        parts = [self._detections(part) for part in np.array_split(images, 2)]
+        return tuple(map(np.concatenate, zip(*parts)))
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         with self._running():
@@ -61,13 +97,16 @@ class TorchBackend:
             return HeadOutputs(*(outputs.float().cpu().numpy() for outputs in (logits, offsets)))
 
     def _heads(self, images: np.ndarray) -> tuple:
-        batch = torch.from_numpy(np.ascontiguousarray(images)).to(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            return self._module(batch.contiguous(memory_format=self._format))
+        batch = self._normalize(to_device(images, self._device)).contiguous(memory_format=self._format)
+        if self.precision == "bf16":
+            with torch.autocast(self._device.type, torch.bfloat16):
+                return self._module(batch)
+        with without_tf32() if self._device.type == "cuda" else nullcontext():
+            return self._module(batch)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
-        """Without gradients; in f32 without TF32.
+        """Without gradients.
 
         The number of threads is set back: where mxnet's oneDNN runs a layer first with fewer threads, it fails with more of them.
         """
@@ -75,8 +114,7 @@ class TorchBackend:
         if not self._steady and (count := free_threads()) is not None:
             torch.set_num_threads(count)
         try:
-            exact = self.precision == "f32" and self._device.type == "cuda"
-            with torch.no_grad(), without_tf32() if exact else nullcontext():
+            with torch.no_grad():
                 yield
         except RuntimeError as error:
             raise ExportError(f"torch can't run the network: {short(str(error).strip().splitlines()[0], 300)}") from None
@@ -85,19 +123,30 @@ class TorchBackend:
                 torch.set_num_threads(threads)
 
 
+def to_device(array: np.ndarray, device: torch.device) -> Tensor:
+    """The array on a device."""
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    if device.type == "cuda":
+        # The copy is not waited for. torch keeps the pinned memory until it is done, and the array itself is free at once.
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 @contextmanager
 def without_tf32() -> Iterator[None]:
-    """Convolutions on GPUs compute in float32 as long as the block runs; by default torch rounds their inputs to TF32."""
+    """Convolutions that the block starts on GPUs compute in float32; by default torch rounds their inputs to TF32. Other threads
+    wait for its end."""
     # Since 2.9 each operator has a precision, and `allow_tf32` raises an error where the user has set one of them.
     each = getattr(torch.backends.cudnn, "conv", None)
     place: Any = each or torch.backends.cudnn
     name, exact = ("fp32_precision", "ieee") if each else ("allow_tf32", False)
-    before = getattr(place, name)
-    try:
-        setattr(place, name, exact)
-        yield
-    finally:
-        setattr(place, name, before)
+    with _PRECISION:
+        before = getattr(place, name)
+        try:
+            setattr(place, name, exact)
+            yield
+        finally:
+            setattr(place, name, before)
 
 
 def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> TorchBackend:
@@ -122,7 +171,7 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
     elif device.type == "cuda":
         torch.backends.cudnn.benchmark = True  # images have one size
     module: Any = to_torch(source).to(device)  # torch's hints don't know memory_format
-    return TorchBackend(module.to(memory_format=torch.channels_last), rule, precision)
+    return TorchBackend(module.to(memory_format=torch.channels_last), source.preset, rule, precision)
 
 
 def as_arrays(found: tuple[Tensor, Tensor, Tensor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -49,6 +49,10 @@ class MXNetEngine:
         if store:
             store.init(_SUMS, mx.nd.zeros((4,)))
 
+    def ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches, in a form that `step` takes. An engine may take the next one while it computes."""
+        return batches
+
     def step(self, batches: list, rate: float) -> StepLosses:
         """One update of the weights from one or more batches, at a learning rate.
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from ssdzoo.data.loading.loader import Batch
+from ssdzoo.data.loading.ahead import made_ahead
+from ssdzoo.data.loading.batch import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.export.rule import preset_rule
 from ssdzoo.export.torch import to_arrays
-from ssdzoo.predict.backends.torch import TorchBackend
+from ssdzoo.predict.backends.torch import PixelNormalization, TorchBackend, to_device
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 from ssdzoo.train.engine import LossNotFinite, StepLosses
@@ -21,6 +23,17 @@ from ssdzoo.train.torch.loss import ImageLosses, MultiBoxLoss
 from ssdzoo.train.torch.optimizer import MovingAverage, Optimizer
 from ssdzoo.train.torch.processes import Processes
 from ssdzoo.train.torch.targets import make_targets
+
+
+@dataclass(frozen=True)
+class PlacedBatch(Batch):
+    """A Batch that lies on a device too.
+
+    Attributes:
+        tensors: images, boxes and class_ids there.
+    """
+
+    tensors: tuple
 
 
 class TorchEngine:
@@ -48,7 +61,7 @@ class TorchEngine:
             settings.class_loss or preset.class_loss, settings.box_loss, min_negatives=settings.min_negatives,
             box_weight=settings.box_weight,
         )  # fmt: skip
-        self._mean, self._std = (torch.tensor(v, device=self.device).reshape(3, 1, 1) for v in (preset.mean, preset.std))
+        self._normalize = PixelNormalization(preset, self.device)
         self.optimizer = Optimizer(self.module, settings, scaled=self.precision == torch.float16)
         self.average = MovingAverage(self.module, settings.ema) if settings.ema is not None else None
         self.updates = 0
@@ -66,7 +79,7 @@ class TorchEngine:
             LossNotFinite: the weights are not updated.
             SSDZooError: another process ended.
         """
-        sums = np.zeros(4)  # class loss, box loss, positives, images
+        found = []
         for number, batch in enumerate(batches, 1):
             with self._group.explained(), self._alone(number < len(batches)):
                 if self._drops:
@@ -75,12 +88,13 @@ class TorchEngine:
                 losses = self.losses(batch)
                 # Backward: adds to the gradients, and with the last batch averages them over the processes.
                 self.optimizer.backward((losses.class_loss + losses.box_loss).sum())
-            found = torch.stack([values.detach().sum() for values in losses]).tolist()
-            if not np.isfinite(found).all():
+            found.append(torch.stack([values.detach().sum() for values in losses]))
+        rows = torch.stack(found).cpu().double().numpy()  # all at once: here a GPU is waited for
+        for batch, row in zip(batches, rows):
+            if not np.isfinite(row).all():
                 raise LossNotFinite(batch)
-            sums += [*found, len(batch.indices)]
         # The gradients are those of sums: what they are divided by counts all batches and processes.
-        class_loss, box_loss, positives, images = self._over_processes(sums)
+        class_loss, box_loss, positives, images = self._over_processes([*rows.sum(0), sum(len(b.indices) for b in batches)])
         divisor = max(1.0, positives)
         self.updates += 1
         self.optimizer.update(self.updates, rate, self.processes / divisor, self.clip_norm)
@@ -88,23 +102,25 @@ class TorchEngine:
             self.average.update(self.updates)
         return StepLosses(class_loss / divisor, box_loss / divisor, int(images))
 
+    def ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        """The same batches. For a GPU the next one is loaded and travels there while the GPU computes."""
+        return made_ahead(batches, self.place) if self.device.type == "cuda" else batches
+
+    def place(self, batch: Batch) -> "PlacedBatch":
+        """A batch on the device."""
+        arrays = batch.images, batch.boxes, batch.class_ids
+        return PlacedBatch(*arrays, batch.indices, tuple(to_device(array, self.device) for array in arrays))
+
     def losses(self, batch: Batch) -> ImageLosses:
         """Those of each image, from pixels through normalization, network and targets."""
-        images, boxes, ids = (self._tensor(array) for array in (batch.images, batch.boxes, batch.class_ids))
-        pixels = (images.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std  # channels last in memory
+        images, boxes, ids = (batch if isinstance(batch, PlacedBatch) else self.place(batch)).tensors
+        pixels = self._normalize(images)  # channels last in memory
         if not self.channels_last:
             pixels = pixels.contiguous()
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
             logits, offsets, anchors = self.network(pixels)
         anchors = anchors.detach().float()
         return self.loss(logits.float(), offsets.float(), *make_targets(anchors, boxes, ids), anchors)
-
-    def _tensor(self, array: np.ndarray) -> torch.Tensor:
-        tensor = torch.from_numpy(array)
-        if self.device.type == "cuda":
-            # The copy is not waited for. torch keeps the pinned memory until it is done, and the batch itself is free at once.
-            return tensor.pin_memory().to(self.device, non_blocking=True)
-        return tensor.to(self.device)
 
     def _draw(self, number: int) -> None:
         """What a Dropout leaves out follows from the seed, the update, the batch in it and the process, on every device: a
@@ -153,7 +169,7 @@ class TorchEngine:
             # An evaluation may be long: it ends when another process is gone.
             check = self.module.register_forward_pre_hook(lambda *_: self._group.check())
             try:
-                yield Detector(TorchBackend(self.module, preset_rule(self.preset), steady=True), self.preset)
+                yield Detector(TorchBackend(self.module, self.preset, preset_rule(self.preset), steady=True), self.preset)
             finally:
                 check.remove()
                 self.module.train()

@@ -119,11 +119,12 @@ class Optimizer:
             maximum: bounds the L2 norm of all gradients together, after that.
         """
         self._scaler.unscale_(self._inner)
+        factor: float | torch.Tensor = rescale
         if maximum is not None:
             norm = torch.nn.utils.get_total_norm([p.grad for p in self.learning.values() if p.grad is not None]) * rescale
-            rescale *= min(1.0, maximum / max(float(norm), 1e-30))
+            factor = rescale * (maximum / norm.clamp(min=1e-30)).clamp(max=1.0)  # a tensor: no GPU is waited for
         for group in self._inner.param_groups:
-            group.update(lr=rate, rescale=rescale, updates=number)
+            group.update(lr=rate, rescale=factor, updates=number)
         self._scaler.step(self._inner)
         self._scaler.update()
         self._inner.zero_grad()

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ssdzoo.data.loading.loader import Batch
+from ssdzoo.data.loading.batch import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.export.heads import check_mxnet, network_heads
 from ssdzoo.export.torch.translate import head_module

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import threading
 from importlib.util import module_from_spec, spec_from_file_location
 
 import cv2
@@ -22,8 +23,8 @@ from ssdzoo.formats.graph_detection import read_rule
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.measure.compare import compare_heads
 from ssdzoo.model_source import resolve
-from ssdzoo.predict.backends.torch import TorchBackend, torch_device, without_tf32
-from ssdzoo.predict.detector import Detector
+from ssdzoo.predict.backends.torch import PixelNormalization, TorchBackend, torch_device, without_tf32
+from ssdzoo.predict.detector import GPU_BATCH, Detector
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset
 from tests.command import ssdzoo as command
@@ -74,7 +75,7 @@ def test_head_outputs_are_those_of_mxnet(folder):
 def test_a_module_that_is_at_hand(folder):
     """A network that is trained is evaluated as it is, and goes on learning after that."""
     module = to_torch(folder / "run")
-    detector = Detector(TorchBackend(module, preset_rule(PRESET)), PRESET)
+    detector = Detector(TorchBackend(module, PRESET, preset_rule(PRESET)), PRESET)
     assert_same(ssdzoo.load(folder / "run")(PHOTOS, score=0.1), detector(PHOTOS, score=0.1))
     module.train()
     logits, _, _ = module(torch.zeros(1, 3, 300, 300))
@@ -222,10 +223,59 @@ def test_the_precision_of_convolutions_is_the_user_s_again():
         convolution.fp32_precision = before
 
 
-def test_images_that_the_network_is_too_large_for(folder):
+def test_images_that_the_network_does_not_take(folder):
     backend = ssdzoo.load(folder / "run", "torch").backend
-    with pytest.raises(ExportError, match="torch can't run the network: .*channels"):
-        backend(np.zeros((1, 4, 300, 300), np.float32))
+    with pytest.raises(ExportError, match="torch can't run the network: The size of tensor a"):
+        backend(np.zeros((1, 300, 300, 4), np.uint8))
+
+
+def test_pixels_are_normalized_as_for_the_other_backends(folder):
+    """But for rounding; and they travel as bytes."""
+    other, ours = ssdzoo.load(folder / "run"), ssdzoo.load(folder / "run", "torch")
+    planes, pixels = other.prepare(PHOTOS[0])[1], ours.prepare(PHOTOS[0])[1]
+    assert (planes.shape, planes.dtype, pixels.shape, pixels.dtype) == ((3, 300, 300), np.float32, (300, 300, 3), np.uint8)
+    made = PixelNormalization(PRESET, torch.device("cpu"))(torch.from_numpy(pixels[None]))
+    assert made.is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(made[0].numpy(), planes, atol=1e-6)
+
+
+class Small(torch.nn.Module):
+    """A network for which batches of more than two images are too large."""
+
+    def __init__(self, inner):
+        super().__init__()
+        self.inner, self.sizes = inner, []
+
+    def forward(self, images):
+        self.sizes.append(len(images))
+        if len(images) > self.limit:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return self.inner(images)
+
+
+def test_a_batch_that_is_too_large_for_the_memory_goes_in_parts(folder):
+    expected, module = ssdzoo.load(folder / "run", "torch")(PHOTOS, 0.1), Small(to_torch(folder / "run"))
+    detector = Detector(TorchBackend(module, PRESET, preset_rule(PRESET)), PRESET, batch_size=5)
+    module.limit = 2
+    assert_same(expected + expected[:2], detector(PHOTOS + PHOTOS[:2], 0.1))
+    assert module.sizes == [5, 3, 2, 1, 2]
+    module.limit = 0
+    with pytest.raises(ExportError, match="torch can't run the network: CUDA out of memory. Tried to allocate 2.00 GiB."):
+        detector(PHOTOS[:2])
+
+
+def test_a_gpu_gets_batches_and_the_cores_read_for_it(folder):
+    """What a Detector does for a backend on a GPU, on the CPU: batches, of which several are under way."""
+    module, threads = Small(to_torch(folder / "run")), set()
+    module.limit = GPU_BATCH
+    backend = TorchBackend(module, PRESET, preset_rule(PRESET))
+    backend.on_gpu, backend.in_flight = True, 2
+    detector = Detector(backend, PRESET)
+    backend._module.register_forward_pre_hook(lambda *_: threads.add(threading.get_ident()))
+    found = detector(PHOTOS * 12, 0.1)
+    assert sorted(module.sizes) == [4, 16, 16] and len(threads) == 2
+    assert_same(ssdzoo.load(folder / "run", "torch")(PHOTOS, 0.1) * 12, found)
+    assert Detector(ssdzoo.load(folder / "run", "torch").backend, PRESET).batch_size == 1
 
 
 def test_the_commands(folder, tmp_path):
@@ -255,9 +305,10 @@ def test_a_gpu_finds_the_same(folder):
 def test_small_images_have_fewer_candidates_than_the_limit():
     net = small_network()
     module = to_torch_of(net)
-    images = np.random.default_rng(0).normal(size=(2, 3, 16, 16)).astype(np.float32)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    images = PixelNormalization(PRESET, torch.device("cpu"))(torch.from_numpy(pixels)).numpy()
     expected = [output.asnumpy() for output in net(mx.nd.array(images))]
-    for a, b in zip(expected, TorchBackend(module, preset_rule(PRESET))(images)):
+    for a, b in zip(expected, TorchBackend(module, PRESET, preset_rule(PRESET))(pixels)):
         rows = min(a.shape[1], b.shape[1])
         np.testing.assert_allclose(b[:, :rows], a[:, :rows], atol=1e-3)
         assert (a[:, rows:] == -1).all() and (b[:, rows:] == -1).all()

@@ -5,6 +5,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from ssdzoo.data.loading.ahead import made_ahead
 from ssdzoo.errors import CallError
 from ssdzoo.train.engine import LossNotFinite
 from ssdzoo.train.mxnet.freeze import backbone_stages as their_stages
@@ -124,6 +125,20 @@ def test_a_loss_that_is_not_finite_changes_nothing():
         ours.step([batch()], 0.1)
     assert len(error.value.batch.images) == 4
     np.testing.assert_array_equal(ours.weights()["features.stages.0.0.weight"], before["features.stages.0.0.weight"])
+
+
+def test_batches_that_were_placed_before_give_the_same_step():
+    one, other = (torch_engine("vgg", Settings(accumulate=2).completed(preset_of("vgg"))) for _ in range(2))
+    batches = [batch(seed=1), batch(seed=2)]
+    placed = list(made_ahead(iter(batches), one.place))
+    assert one.step(placed, 0.01) == other.step(batches, 0.01)
+    broken = batch()
+    broken.images[:], broken.boxes[:] = 0, float("nan")
+    with pytest.raises(LossNotFinite) as found:
+        one.step([placed[0], one.place(broken)], 0.01)
+    np.testing.assert_array_equal(found.value.batch.boxes, broken.boxes)
+    batches = iter(batches)
+    assert one.ahead(batches) is batches  # a CPU has nothing else to do meanwhile
 
 
 def test_state_of_another_optimizer():
