@@ -1,5 +1,6 @@
 """The Detector: images of any size in, `Detections` in their pixels out, whatever runs the network."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,11 @@ from ssdzoo.data.video import VIDEO_SUFFIXES, video_frames
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.machine import cores
-from ssdzoo.predict.backends.protocol import Backend
+from ssdzoo.predict.backends.protocol import Backend, OutOfMemory
 from ssdzoo.predict.sources import expand
 from ssdzoo.preset import Preset
+
+log = logging.getLogger("ssdzoo")
 
 Image = ImageSource | np.ndarray
 Images = Image | Iterable
@@ -43,7 +46,7 @@ class Detector:
             it is taken for one on the CPU that takes normalized images.
         preset: gives the input size, the classes, mean and std.
         batch_size: images that go through the network at once; by default 1, and on a GPU GPU_BATCH. More than one pays on GPUs
-            only.
+            only. It falls where the memory of the GPU is too small for a batch.
     """
 
     def __init__(self, backend: Backend, preset: Preset, batch_size: int | None = None):
@@ -154,12 +157,25 @@ class Detector:
             sizes: (height, width) of each image in pixels.
             score: as when it is called.
         """
-        return self._found(sizes, self.backend(np.stack(inputs)), score)
+        return self._found(sizes, self._outputs(np.stack(inputs)), score)
 
-    def _run(self, batch: list) -> tuple:
-        return self.backend(np.stack([pixels for _, pixels in batch]))
+    def _run(self, batch: list) -> Sequence:
+        return self._outputs(np.stack([pixels for _, pixels in batch]))
 
-    def _found(self, sizes: Sequence[tuple[int, int]], outputs: tuple, score: float) -> list[Detections]:
+    def _outputs(self, images: np.ndarray) -> Sequence:
+        """Class ids, scores and boxes of each image."""
+        try:
+            return self.backend(images)
+        except OutOfMemory:
+            if len(images) == 1:
+                raise
+        parts = np.array_split(images, 2)
+        if self.batch_size > len(parts[0]):
+            self.batch_size = len(parts[0])
+            log.warning("the memory of the GPU is too small for %d images: now %d at once", len(images), self.batch_size)
+        return [[*a, *b] for a, b in zip(*map(self._outputs, parts))]
+
+    def _found(self, sizes: Sequence[tuple[int, int]], outputs: Sequence, score: float) -> list[Detections]:
         ids, scores, boxes = outputs
         return [self._detections(size, i[:, 0], s[:, 0], b, score) for size, i, s, b in zip(sizes, ids, scores, boxes)]
 

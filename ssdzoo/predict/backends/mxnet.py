@@ -14,7 +14,7 @@ from ssdzoo.errors import ExportError, WeightsError
 from ssdzoo.formats.graph_parts import with_detection
 from ssdzoo.machine import cores, package_version
 from ssdzoo.model_source import SymbolSource
-from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
+from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs, run_error
 from ssdzoo.preset import Preset
 from ssdzoo.runtime import free_threads, mxnet, set_threads
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol, reason
@@ -53,7 +53,7 @@ class MXNetBackend:
                 outputs = self._net(self._array(images))
                 arrays = [o.asnumpy() for o in (outputs if isinstance(outputs, (list, tuple)) else [outputs])]
         except mxnet().base.MXNetError as error:
-            raise ExportError(f"mxnet can't run the network: {reason(error)}") from None
+            raise run_error(f"mxnet can't run the network: {reason(error)}") from None
         ids, scores, boxes = arrays if len(arrays) == 3 else _split_rows(arrays[0])
         if self._normalized:
             height, width = images.shape[2:]

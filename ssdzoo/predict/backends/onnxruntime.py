@@ -10,7 +10,7 @@ import numpy as np
 from ssdzoo.errors import ExportError
 from ssdzoo.machine import cores, import_package
 from ssdzoo.predict.backends.onnx_outputs import detections_of, first_line, head_names
-from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
+from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs, run_error
 from ssdzoo.quote import short
 
 # Microseconds that threads spin while they wait for each other. onnxruntime's own limit is longer than most layers take, so that
@@ -63,7 +63,7 @@ class OnnxRuntimeBackend:
             raise self._failed(error) from None
 
     def _failed(self, error: Exception) -> ExportError:
-        return ExportError(f"{self.file}: onnxruntime can't run it: {short(first_line(error), 300)}")
+        return run_error(f"{self.file}: onnxruntime can't run it: {short(first_line(error), 300)}")
 
     def _run(self, session: Any, names: list, images: np.ndarray) -> list:
         try:

@@ -5,11 +5,21 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from ssdzoo.errors import SSDZooError
+from ssdzoo.errors import ExportError, SSDZooError
 
 
 class NoHeadOutputs(SSDZooError):
     """The model, or its runtime, gives detections alone; the message says why."""
+
+
+class OutOfMemory(ExportError):
+    """A batch does not fit into the memory of a GPU; a smaller one might."""
+
+
+def run_error(text: str) -> ExportError:
+    """What a backend raises when its runtime fails with such a text."""
+    full = any(words in text for words in ("out of memory", "Failed to allocate memory"))
+    return OutOfMemory(text) if full else ExportError(text)
 
 
 class HeadOutputs(NamedTuple):
@@ -49,6 +59,9 @@ class Backend(Protocol):
 
         Args:
             images: (B, 3, H, W) float32, normalized; or those of `takes_pixels`.
+
+        Raises:
+            ExportError: the runtime can't run the network; OutOfMemory where it may run a smaller batch.
         """
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:

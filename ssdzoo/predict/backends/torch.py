@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssdzoo.errors import CallError, ExportError, SSDZooError
+from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.export.rule import rule_of
 from ssdzoo.export.torch.detection import find_objects
 from ssdzoo.formats.detection_rule import DetectionRule
 from ssdzoo.machine import cores, count_as_driver
 from ssdzoo.model_source import ModelSource
-from ssdzoo.predict.backends.protocol import HeadOutputs
+from ssdzoo.predict.backends.protocol import HeadOutputs, run_error
 from ssdzoo.preset import Preset
 from ssdzoo.quote import short
 from ssdzoo.runtime import free_threads
@@ -77,19 +77,8 @@ class TorchBackend:
 
     def __call__(self, images: np.ndarray) -> tuple:
         with self._running():
-            return self._detections(images)
-
-    def _detections(self, images: np.ndarray) -> tuple:
-        count, height, width, _ = images.shape
-        try:
             logits, offsets, anchors = self._heads(images)
-            return as_arrays(find_objects(logits, offsets, anchors, self._rule, (height, width)))
-        except torch.OutOfMemoryError:
-            if count == 1:
-                raise
-        # Behind the block above, which holds on to what did not fit.
-        parts = [self._detections(part) for part in np.array_split(images, 2)]
-        return tuple(map(np.concatenate, zip(*parts)))
+            return as_arrays(find_objects(logits, offsets, anchors, self._rule, (images.shape[1], images.shape[2])))
 
     def head_outputs(self, images: np.ndarray) -> HeadOutputs:
         with self._running():
@@ -117,7 +106,7 @@ class TorchBackend:
             with torch.no_grad():
                 yield
         except RuntimeError as error:
-            raise ExportError(f"torch can't run the network: {short(str(error).strip().splitlines()[0], 300)}") from None
+            raise run_error(f"torch can't run the network: {short(str(error).strip().splitlines()[0], 300)}") from None
         finally:
             if torch.get_num_threads() != threads:
                 torch.set_num_threads(threads)

@@ -32,9 +32,9 @@ def make_targets(
 def _match(anchors: Tensor, boxes: Tensor, ids: Tensor, iou_thresh: float) -> Tensor:
     """(B, N): index of each anchor's object, -1 for the background."""
     overlaps = _iou(boxes, center_to_corner(anchors)[0])  # (B, M, N); 0 for missing objects
-    best, nearest = overlaps.max(dim=1).values, overlaps.argmax(dim=1)  # argmax takes the first of equal ones, max any
+    best, nearest = overlaps.amax(1), overlaps.argmax(1)  # argmax takes the first of equal ones, max any
     # Of equal ones the first comes first, as in MXNet.
-    order = overlaps.max(dim=2).values.sort(dim=1, descending=True, stable=True).indices
+    order = overlaps.amax(2).sort(dim=1, descending=True, stable=True).indices
     owner = torch.full_like(nearest, -1)
     for objects in order.unbind(1):  # one of each image, best first
         overlap = overlaps.gather(1, objects[:, None, None].expand(-1, 1, overlaps.shape[2]))[:, 0]
@@ -46,11 +46,17 @@ def _match(anchors: Tensor, boxes: Tensor, ids: Tensor, iou_thresh: float) -> Te
 
 
 def _iou(boxes: Tensor, anchors: Tensor) -> Tensor:
-    """(B, M, N) of boxes (B, M, 4) and anchors (N, 4), corner form; rounded as MXNet's box_iou."""
+    """(B, M, N) of boxes (B, M, 4) and anchors (N, 4), corner form; rounded as MXNet's box_iou.
+
+    It works in place: with 32 images of 300 objects and 24,564 anchors each array takes 0.9 GB.
+    """
     a, b = boxes[:, :, None], anchors[None, None]
-    sides = (torch.minimum(a[..., 2:], b[..., 2:]) - torch.maximum(a[..., :2], b[..., :2])).clamp(min=0)
-    shared = sides[..., 0] * sides[..., 1]
-    union = _area(a) + _area(b) - shared
+
+    def side(k: int) -> Tensor:
+        return torch.minimum(a[..., k + 2], b[..., k + 2]).sub_(torch.maximum(a[..., k], b[..., k])).clamp_(min=0)
+
+    shared = side(0).mul_(side(1))
+    union = (_area(a) + _area(b)).sub_(shared)
     return torch.where(shared > 0, shared / union, 0.0)
 
 

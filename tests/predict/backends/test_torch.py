@@ -257,8 +257,8 @@ def test_a_batch_that_is_too_large_for_the_memory_goes_in_parts(folder):
     expected, module = ssdzoo.load(folder / "run", "torch")(PHOTOS, 0.1), Small(to_torch(folder / "run"))
     detector = Detector(TorchBackend(module, PRESET, preset_rule(PRESET)), PRESET, batch_size=5)
     module.limit = 2
-    assert_same(expected + expected[:2], detector(PHOTOS + PHOTOS[:2], 0.1))
-    assert module.sizes == [5, 3, 2, 1, 2]
+    assert_same(expected * 3, detector(PHOTOS * 3, 0.1))
+    assert module.sizes == [5, 3, 2, 1, 2, 2, 2] and detector.batch_size == 2  # the first 3 images: 2 and 1
     module.limit = 0
     with pytest.raises(ExportError, match="torch can't run the network: CUDA out of memory. Tried to allocate 2.00 GiB."):
         detector(PHOTOS[:2])
