@@ -36,7 +36,7 @@ _TRY = (
 )
 _DECIDE = "boxes and scores decide"
 Backend = Annotated[Optional[str], option(_BACKEND, panel=_SIDES, show_default="mxnet; auto for an .onnx")]
-Precision = Annotated[str, option("Of openvino and torch: f32 or bf16.", panel=_SIDES)]
+Precision = Annotated[str, option("Of openvino and torch: f32 or bf16; of torch also f16.", panel=_SIDES)]
 
 
 @with_views
@@ -66,10 +66,10 @@ def compare(
     box_tolerance: Annotated[float, option("Maximum difference of a coordinate, in pixels.", panel=_LIMITS, min=0)] = 0.05,
     score_tolerance: Annotated[float, option("Maximum difference of a score.", panel=_LIMITS, min=0)] = 1e-4,
     map_tolerance: Annotated[Optional[float], option(
-        "Maximum loss of mAP from A to B, for bf16 and int8; then it decides. Needs --data.", panel=_LIMITS, min=0,
+        "Maximum loss of mAP from A to B, for bf16, f16 and int8; then it decides. Needs --data.", panel=_LIMITS, min=0,
         show_default=_DECIDE)] = None,
     agreement: Annotated[Optional[float], option(
-        "Minimum share of the detections that both have, for bf16 and int8; then it decides.", panel=_LIMITS, min=0, max=1,
+        "Minimum share of the detections that both have, for bf16, f16 and int8; then it decides.", panel=_LIMITS, min=0, max=1,
         show_default=_DECIDE)] = None,
     views: Any = None,
     worst: Annotated[int, option("Images to show that differ most.", min=0)] = 6,

@@ -28,7 +28,9 @@ from ssdzoo.report.tables import PlainTable, add_rows, shown_threshold
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PRECISION = "Number format of openvino and torch: f32, bf16, or auto: with openvino bf16 where the processor has it."
+_PRECISION = (
+    "Number format of openvino and torch: f32, bf16, f16 (torch alone), or auto: with openvino bf16 where the processor has it."
+)
 _FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
 
 

@@ -41,7 +41,9 @@ ImageFolder = Annotated[
     option("Folder of the images that the data name by paths or s3:// addresses.", show_default="looked for around the data"),
 ]  # fmt: skip
 BACKEND = "What runs the network: mxnet, onnxruntime, openvino, torch, or auto, the fastest that is installed."
-_PRECISION = "For openvino and torch: f32, bf16, or auto: f32, but bf16 with openvino where the processor has it."
+_PRECISION = (
+    "For openvino and torch: f32, bf16, f16 (torch alone), or auto: f32, but bf16 with openvino where the processor has it."
+)
 Precision = Annotated[str, option(_PRECISION)]
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
 Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]

@@ -9,13 +9,17 @@ from ssdzoo.errors import CallError, ExportError
 from ssdzoo.machine import import_package
 from ssdzoo.model_source import ModelSource, Numbers, OnnxSource, SymbolSource, choose_backend, resolve
 from ssdzoo.predict.backends.onnxruntime import OnnxRuntimeBackend
-from ssdzoo.predict.backends.openvino import OpenVINOBackend, check_choices
+from ssdzoo.predict.backends.openvino import OpenVINOBackend
 from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.multi_view import with_views
 from ssdzoo.predict.onnx_cache import cached_onnx
 from ssdzoo.predict.views import Views
 
 log = logging.getLogger("ssdzoo")
+
+# What must be named as the backend.
+PRECISIONS: dict[str, tuple] = {"auto": (), "f32": (), "bf16": ("openvino", "torch"), "f16": ("torch",)}
+MODES: dict[str, tuple] = {"latency": (), "throughput": ("openvino",)}
 
 
 def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
@@ -31,7 +35,8 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
             is mxnet, and for an `.onnx` "auto". onnxruntime and openvino make an ONNX file, and keep it beside the weights.
         ctx: mxnet's context, or for torch also a device such as "cuda:0"; of a list the first one is used. Default CPU.
         weights: parameter file for a preset; without it the published weights are looked for.
-        precision: of openvino and torch: "f32", "bf16", or "auto": with openvino bf16 where the processor has it, else f32.
+        precision: of openvino and torch: "f32", "bf16", or "auto": with openvino bf16 where the processor has it, else f32. Of
+            torch also "f16", for GPUs without bf16.
         mode: of openvino: "latency", or "throughput": several batches at once.
         mean, std: of RGB in 0..1, for an exported model that does not say them, such as those of mxnet-ssd; see `resolve`.
         classes: names of the classes of an exported model.
@@ -51,18 +56,14 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
 def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",
                 mode: str = "latency") -> Detector:  # fmt: skip
     """The Detector of a source; see `load`."""
-    check_choices(precision, mode)
-    if backend not in ("openvino", "torch") and precision == "bf16":
-        raise CallError("bf16 is for openvino and torch: name one of them as the backend")
-    if backend != "openvino" and mode == "throughput":
-        raise CallError("throughput is openvino's alone: name it as the backend")
+    _check_choices(backend, precision, mode)
     chosen = choose_backend(source, backend, ctx)
     check_installed(chosen)
     source = source.located()
     if chosen == "torch":
         from ssdzoo.predict.backends.torch import open_torch
 
-        return Detector(open_torch(source, ctx, "bf16" if precision == "bf16" else "f32"), source.preset)
+        return Detector(open_torch(source, ctx, "f32" if precision == "auto" else precision), source.preset)
     if chosen != "mxnet":
         precision = "f32" if backend in (None, "auto") else precision
         try:
@@ -82,6 +83,19 @@ def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None
         taken = source.input
         return Detector(MXNetBackend(symbol_block(source, ctx), taken.channels_last, taken.multi_box), preset)
     return Detector(MXNetBackend(source.network(ctx)), source.preset)
+
+
+def _check_choices(backend: str | None, precision: str, mode: str) -> None:
+    """
+    Raises:
+        CallError: an unknown precision or mode, or one of another backend.
+    """
+    for choice, what, takers in ((precision, "precision", PRECISIONS), (mode, "mode", MODES)):
+        if choice not in takers:
+            raise CallError(f"no {what} {choice!r}; there are {', '.join(takers)}")
+        if takers[choice] and backend not in takers[choice]:
+            named = " and ".join(takers[choice])
+            raise CallError(f"{what} {choice} is for {named}: name {'it' if len(takers[choice]) == 1 else 'one'} as the backend")
 
 
 def check_installed(backend: str) -> None:

@@ -14,8 +14,6 @@ from ssdzoo.predict.backends.onnx_outputs import detections_of, head_names
 from ssdzoo.predict.backends.protocol import HeadOutputs, NoHeadOutputs
 from ssdzoo.quote import short
 
-PRECISIONS = ("auto", "f32", "bf16")
-MODES = ("latency", "throughput")
 _OUTPUTS = {"boxes", "scores", "class_ids", "logits", "offsets", "anchors"}
 
 
@@ -33,13 +31,12 @@ class OpenVINOBackend:
     Raises:
         SSDZooError: openvino is not installed.
         ExportError: not a model that it can run.
-        CallError: an unknown precision or mode, or bf16 on a processor without it.
+        CallError: bf16 on a processor without it.
     """
 
     on_gpu = False
 
     def __init__(self, path: str | Path, precision: str = "auto", mode: str = "latency"):
-        check_choices(precision, mode)
         self.file = Path(path)
         self._openvino = import_package("openvino", "openvino")
         # Its first look at a numpy array sets up what all later ones need. Two threads that both look first wait for ever.
@@ -109,16 +106,6 @@ class OpenVINOBackend:
         if parts is None:
             raise NoHeadOutputs(f"{self.file} can't be cut at its head outputs")
         return self._compile(parts[0], self.precision)
-
-
-def check_choices(precision: str, mode: str) -> None:
-    """
-    Raises:
-        CallError: a precision or a mode that there is not.
-    """
-    if precision not in PRECISIONS or mode not in MODES:
-        wrong = f"precision {precision!r}" if precision not in PRECISIONS else f"mode {mode!r}"
-        raise CallError(f"no {wrong}; precisions are {', '.join(PRECISIONS)}, modes {' and '.join(MODES)}")
 
 
 def split_model(openvino: ModuleType, model: Any, metadata: dict) -> list | None:

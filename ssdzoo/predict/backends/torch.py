@@ -21,6 +21,8 @@ from ssdzoo.preset import Preset
 from ssdzoo.quote import short
 from ssdzoo.runtime import free_threads
 
+BF16_SINCE = (8, 0)  # compute capability of GPUs: Ampere
+_TYPES = {"f32": None, "bf16": torch.bfloat16, "f16": torch.float16}
 _PRECISION = threading.Lock()  # that of convolutions is set for the whole process
 
 
@@ -43,7 +45,8 @@ class PixelNormalization:
 class TorchBackend:
     """Runs a module on the device of its parameters; see `protocol.Backend`.
 
-    With bf16 the network runs in bf16, and softmax, decoding and NMS in float32, because bf16 would round boxes to whole pixels.
+    With bf16 or f16 the network runs in it, and softmax, decoding and NMS in float32, because bf16 would round boxes to whole
+    pixels.
 
     Args:
         module: of `to_torch`, also compiled. It is called as it is: one that is trained must be in evaluation mode, or its batch
@@ -51,7 +54,7 @@ class TorchBackend:
             (1, N, 4).
         preset: gives mean and std.
         rule: how its detections are found; see `ssdzoo.export.rule`.
-        precision: "f32", or "bf16".
+        precision: "f32", "bf16" or "f16".
         steady: the number of threads stays, as in a training; else it follows the cores that other programs leave free.
 
     Raises:
@@ -87,8 +90,8 @@ class TorchBackend:
 
     def _heads(self, images: np.ndarray) -> tuple:
         batch = self._normalize(to_device(images, self._device)).contiguous(memory_format=self._format)
-        if self.precision == "bf16":
-            with torch.autocast(self._device.type, torch.bfloat16):
+        if half := _TYPES[self.precision]:
+            with torch.autocast(self._device.type, half):
                 return self._module(batch)
         with without_tf32() if self._device.type == "cuda" else nullcontext():
             return self._module(batch)
@@ -144,9 +147,10 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
     Args:
         source: of `ssdzoo.model_source.resolve`, with its weights located; no `.onnx`.
         ctx: see `torch_device`.
-        precision: "f32" or "bf16".
+        precision: "f32", "bf16" or "f16".
 
     Raises:
+        CallError: bf16 on a GPU without it.
         ExportError: a graph that can't be translated, or whose detections are of no known form.
         SSDZooError: there is no such device.
         WeightsError: missing or wrong weights.
@@ -154,6 +158,8 @@ def open_torch(source: ModelSource, ctx: Any = None, precision: str = "f32") -> 
     from ssdzoo.export.torch import to_torch
 
     device = torch_device(ctx)
+    if precision == "bf16" and device.type == "cuda" and torch.cuda.get_device_capability(device) < BF16_SINCE:
+        raise CallError(f"precision bf16: {torch.cuda.get_device_name(device)} does not have it; use f16 or f32")
     rule = rule_of(source)
     if device.type == "cpu":
         torch.set_num_threads(cores())

@@ -14,7 +14,7 @@ from ssdzoo.data.loading.batch import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.export.rule import preset_rule
 from ssdzoo.export.torch import to_arrays
-from ssdzoo.predict.backends.torch import PixelNormalization, TorchBackend, to_device
+from ssdzoo.predict.backends.torch import BF16_SINCE, PixelNormalization, TorchBackend, to_device
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 from ssdzoo.train.engine import LossNotFinite, StepLosses
@@ -187,7 +187,7 @@ def amp_type(device: torch.device) -> torch.dtype:
     """
     if device.type not in ("cuda", "cpu"):
         raise CallError(f"amp=True: half precision is for GPUs and CPUs, not for {device.type}")
-    lacking = device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0)
+    lacking = device.type == "cuda" and torch.cuda.get_device_capability(device) < BF16_SINCE
     return torch.float16 if lacking else torch.bfloat16
 
 

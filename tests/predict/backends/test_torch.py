@@ -83,10 +83,19 @@ def test_a_module_that_is_at_hand(folder):
     assert any(parameter.grad is not None and parameter.grad.abs().max() > 0 for parameter in module.parameters())
 
 
-def test_bf16_rounds_scores_but_not_boxes_to_whole_pixels(folder):
-    exact, rounded = (ssdzoo.load(folder / "run", "torch", precision=p)(PHOTOS[0], score=0.3)[0] for p in ("f32", "bf16"))
-    assert 1e-5 < np.abs(exact.scores[:5] - rounded.scores[:5]).max() < 0.02
+@pytest.mark.parametrize("precision, least, most", [("bf16", 1e-4, 0.02), ("f16", 1e-5, 0.002)])
+def test_half_precision_rounds_scores_but_not_boxes_to_whole_pixels(precision, least, most, folder):
+    exact, rounded = (ssdzoo.load(folder / "run", "torch", precision=p)(PHOTOS[0], score=0.3)[0] for p in ("f32", precision))
+    assert least < np.abs(exact.scores[:5] - rounded.scores[:5]).max() < most
     assert (rounded.boxes % 1 != 0).mean() > 0.5
+
+
+def test_a_gpu_without_bf16_says_so(folder, monkeypatch):
+    monkeypatch.setattr("ssdzoo.predict.backends.torch.torch_device", torch.device)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Tesla T4")
+    with pytest.raises(CallError, match="precision bf16: Tesla T4 does not have it; use f16 or f32"):
+        ssdzoo.load(folder / "run", "torch", ctx="cuda:0", precision="bf16")
 
 
 def test_a_symbol_of_gluoncv(folder, tmp_path):
