@@ -7,8 +7,9 @@ Training: steps of `ssdzoo train --engine torch` on drawn images of 640x480 pixe
 without the loading, one batch on the device again and again. Its float32 is torch's own, which rounds to TF32 in convolutions.
 Prediction: from the same files to their detections, as `ssdzoo predict` finds them; and without the loading, from a batch in the
 computer's memory that is of the network's size, NMS included. torch runs as it is ("eager") and compiled, in float32 (without
-TF32, as `--backend torch` does) and in bf16; onnxruntime through each provider of its package that fits the device, which decides
-on TF32 itself. Weights are random. What fails is printed with its reason, and the rest is measured.
+TF32, as `--backend torch` does) and in bf16, or in f16 where the GPU has no bf16; onnxruntime through each provider of its
+package that fits the device, which decides on TF32 itself. Weights are random. What fails is printed with its reason, and the
+rest is measured.
 
 Building the network needs mxnet. A machine that does nothing else gives numbers that mean something; the first minutes go into
 compiling, and TensorRT's into a minute or more for each batch size. A trial on the CPU:
@@ -48,7 +49,7 @@ from ssdzoo.machine import cores, package_version, versions
 from ssdzoo.measure.benchmark import find_subject
 from ssdzoo.model_source import ModelSource, resolve
 from ssdzoo.predict.backends.protocol import Backend
-from ssdzoo.predict.backends.torch import TorchBackend, torch_device
+from ssdzoo.predict.backends.torch import BF16_SINCE, TorchBackend, torch_device
 from ssdzoo.predict.detector import Detector
 from ssdzoo.runtime import tune_cpu
 from ssdzoo.train.settings import Arguments
@@ -96,7 +97,7 @@ def training(model: str, device: str, batch: int, workers: int, seconds: float, 
     preset = find_preset(model).with_classes(data.names)
     for amp, compiled in ((False, False), (True, False), (True, True)):
         row = {"what": "training", "model": model, "batch": batch}
-        row["runtime"] = f"torch {'compiled' if compiled else 'eager'} {'bf16' if amp else 'f32'}"
+        row["runtime"] = f"torch {'compiled' if compiled else 'eager'} {half(device) if amp else 'f32'}"
         try:
             settings = {"engine": "torch", "batch_size": batch, "amp": amp, "compile": compiled, "base_weights": "none"}
             arguments = Arguments.of({"model": model, "data": folder, "out": folder / "run", **settings})
@@ -113,6 +114,12 @@ def training(model: str, device: str, batch: int, workers: int, seconds: float, 
         yield row
         engine = batches = None
         free()
+
+
+def half(device: str) -> str:
+    """The half precision that the device, or the GPU that was chosen, computes fastest."""
+    lacking = device != "cpu" and torch.cuda.is_available() and torch.cuda.get_device_capability() < BF16_SINCE
+    return "f16" if lacking else "bf16"
 
 
 def step(engine: TorchEngine, batches: Iterator[Batch]) -> None:
@@ -170,7 +177,7 @@ def runtimes(source: ModelSource, device: str) -> list[tuple[str, Callable]]:
 
     found = [
         (f"torch {'compiled' if compiled else 'eager'} {precision}", partial(of_torch, precision, compiled))
-        for precision, compiled in (("f32", False), ("bf16", False), ("bf16", True))
+        for precision, compiled in (("f32", False), (half(device), False), (half(device), True))
     ]
     if not any(package_version(name) for name in ("onnxruntime", "onnxruntime-gpu")):
         return found
