@@ -61,7 +61,7 @@ class FilesReader(Reader):
         if file not in self._finders:
             split = next((split_word(name) for name, one in self._splits.items() if one == file), None)
             self._finders[file] = ImageFinder(
-                [self.image_folder] if self.image_folder else _folders(self.own_folders(file), split)
+                [self.image_folder] if self.image_folder else image_folders(self.own_folders(file), split)
             )
         return self._finders[file]
 
@@ -80,7 +80,7 @@ class FilesReader(Reader):
         return items
 
 
-def _folders(bases: list, split: str | None) -> list:
+def image_folders(bases: list, split: str | None) -> list:
     """The folders that paths of images may start from, the most likely first."""
     found = []
     for base in bases:

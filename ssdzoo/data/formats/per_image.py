@@ -23,7 +23,7 @@ from ssdzoo.errors import DataError
 ANNOTATIONS = frozenset(
     {"annotations", "annotation", "annots", "labels", "label", "xmls", "xml", "jsons", "json"}
 )  # in lower case
-IMAGES = ("jpegimages", "images", "image", "imgs", "img")
+IMAGES = ("jpegimages", "images", "image", "imgs", "img", "data")
 FEW = 5  # files that are looked into for their format
 
 

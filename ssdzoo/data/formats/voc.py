@@ -12,6 +12,7 @@ from defusedxml.ElementTree import DefusedXMLParser
 
 from ssdzoo.data.formats.annotation import AnnotatedObject
 from ssdzoo.data.formats.per_image import FEW, AnnotationFile, PerImageReader, files_in, first_wrong
+from ssdzoo.data.formats.rotation import around_rotated, rotation_of
 from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import nfc, read_lines
 from ssdzoo.data.formats.unread import outermost, unread_format
@@ -117,8 +118,9 @@ class VOCReader(PerImageReader):
 
     def read(self, path: Path) -> AnnotationFile:
         tree = _parse(path)
-        objects = [_object(element, number, path) for number, element in enumerate(tree.iter("object"), 1)]
-        return AnnotationFile((tree.findtext("filename") or "").strip(), _size(path, tree), objects)
+        size = _size(path, tree)
+        objects = [_object(element, number, path, size) for number, element in enumerate(tree.iter("object"), 1)]
+        return AnnotationFile((tree.findtext("filename") or "").strip(), size, objects)
 
 
 def _split_of_class(stem: str) -> str | None:
@@ -189,7 +191,7 @@ class _Builder(TreeBuilder):
         return super().end(tag)
 
 
-def _object(element: Element, number: int, path: Path) -> AnnotatedObject | Problem:
+def _object(element: Element, number: int, path: Path, size: tuple | None) -> AnnotatedObject | Problem:
     where = f"object {number}"
     name = nfc((element.findtext("name") or "").strip())
     if not name:
@@ -200,4 +202,12 @@ def _object(element: Element, number: int, path: Path) -> AnnotatedObject | Prob
         message = f"{where} has no <bndbox> with the numbers {', '.join(_CORNERS)}"
         return Problem(path, message, "no box", ERROR)
     difficult = (element.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
-    return AnnotatedObject(name, tuple(c - 1 for c in corners), where, ", ".join(f"{c:g}" for c in corners), difficult)
+    box, rotation = tuple(c - 1 for c in corners), _rotation(element)
+    if rotation:
+        box = around_rotated(box, rotation, size)
+    return AnnotatedObject(name, box, where, ", ".join(f"{c:g}" for c in corners), difficult)
+
+
+def _rotation(element: Element) -> float:
+    """Of an object's box in degrees: CVAT writes it as an attribute."""
+    return rotation_of({each.findtext("name"): each.findtext("value") for each in element.iterfind("attributes/attribute")})
