@@ -25,7 +25,7 @@ PREFIXES = ("instances_", "person_keypoints_")
 _NAMES = ("_annotations.coco.json", "labels.json", "result.json")
 _OTHERS = {"captions_": "captions", "panoptic_": "panoptic segments", "stuff_": "stuff segments", "image_info_": "images alone"}
 _HEAD = 1 << 16  # bytes that are looked at
-_BEGIN = re.compile(rb'\s*\{\s*"(info|licenses|images|annotations|categories|type)"\s*:')
+_BEGIN = re.compile(rb'(?!.*"categories"\s*:\s*\{)\s*\{\s*"(info|licenses|images|annotations|categories|type)"\s*:', re.DOTALL)
 
 
 class COCOReader(FilesReader):

@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from ssdzoo.data.formats.json_file import read_json
 from ssdzoo.data.formats.json_lists import list_pieces
 from ssdzoo.data.formats.rotation import around_rotated, rotation_of
-from ssdzoo.data.formats.text_files import nfc, number, read_text
+from ssdzoo.data.formats.text_files import nfc, number
 from ssdzoo.data.index import load_index, save_index
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief
@@ -129,11 +130,7 @@ def _read(file: Path) -> COCOTable:
 
 def _whole(file: Path) -> list:
     """[(key, list)] of a json file."""
-    text = read_text(file)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not JSON: {error}") from None
+    content = read_json(file)
     return [(key, content[key]) for key in KEYS if isinstance(content, dict) and key in content]
 
 

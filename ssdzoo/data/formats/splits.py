@@ -21,7 +21,7 @@ from ssdzoo.quote import short
 LISTED = 20  # splits that a message lists
 FRACTIONS = {"train": (0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1)}  # of the images, where a data set has no splits
 _WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
-_UNDIVIDED = "default"  # the only split of what CVAT exports from a task that is not divided
+UNDIVIDED = "default"  # the only split of what CVAT exports from a task that is not divided
 _PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*\]")
 
 
@@ -40,7 +40,7 @@ class NoObjectsError(EmptySplitError):
 def own_splits(reader: Reader) -> list:
     """Names of the splits that a data set has itself; empty where they are drawn."""
     names = reader.splits()
-    return [] if names == [_UNDIVIDED] else names
+    return [] if names == [UNDIVIDED] else names
 
 
 def knows_split(reader: Reader, split: str) -> bool:
@@ -140,8 +140,8 @@ def _part(items: list, low: float, high: float) -> list:
 
 
 def _drawn(reader: Reader, name: str, problems: list) -> list:
-    items = reader.items(_UNDIVIDED if reader.splits() else None, problems)
-    if name in ("all", _UNDIVIDED):
+    items = reader.items(UNDIVIDED if reader.splits() else None, problems)
+    if name in ("all", UNDIVIDED):
         return items
     if not items:
         return []

@@ -12,14 +12,6 @@ from ssdzoo.data.formats.text_files import number, read_head
 
 MOST = 20  # files of a suffix that are looked into
 DEPTH = 2  # levels of folders below a data set's that are looked into
-_FIRST_TAG = re.compile(r"<([A-Za-z_][\w.-]*)")
-
-
-def outermost(path: Path) -> str | None:
-    """The name of the outermost element of an xml file; None where there is none at its begin."""
-    head = re.sub(r"<!--.*?-->|<\?.*?\?>", "", read_head(path), flags=re.DOTALL)
-    match = _FIRST_TAG.search(head)
-    return match[1] if match else None
 
 
 def unread_format(path: Path) -> str | None:
@@ -50,20 +42,11 @@ def _few_files(folder: Path) -> Iterator[Path]:
                 yield Path(place, name)
 
 
-def _is_cvat(file: Path) -> bool:
-    return outermost(file) == "annotations"
-
-
 def _is_kitti(file: Path) -> bool:
     """A type, and 14 numbers: truncated, occluded, alpha, box, size, place, rotation; a score may follow."""
     fields = read_head(file).partition("\n")[0].split()
     values = [number(field) for field in fields]
     return len(fields) in (15, 16) and values[0] != values[0] and all(v == v for v in values[1:])
-
-
-def _is_vott(file: Path) -> bool:
-    head = read_head(file)
-    return '"assets"' in head and ('"tags"' in head or file.suffix == ".vott")
 
 
 def _is_open_images(file: Path) -> bool:
@@ -73,9 +56,7 @@ def _is_open_images(file: Path) -> bool:
 
 # Datumaro's name of a format: (pattern of its files' names, its name in messages, whether a file is one of its files).
 _FORMATS: dict[str, tuple[str, str, Callable[[Path], bool]]] = {
-    "cvat": (r"\.xml$", "CVAT's xml", _is_cvat),
     "kitti": (r"\.txt$", "a label file of KITTI", _is_kitti),
     "tf_detection_api": (r"\.(tf)?record(-\d+-of-\d+)?$", "a TFRecord", os.path.isfile),
-    "vott_json": (r"\.(json|vott)$", "VoTT's json", _is_vott),
     "open_images": (r"\.csv$", "a table of Open Images", _is_open_images),
 }

@@ -5,27 +5,21 @@ import re
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
+from xml.etree.ElementTree import Element
 
 from ssdzoo.data.formats.annotation import AnnotatedObject
 from ssdzoo.data.formats.per_image import FEW, AnnotationFile, PerImageReader, files_in, first_wrong
 from ssdzoo.data.formats.rotation import around_rotated, rotation_of
 from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import nfc, read_lines
-from ssdzoo.data.formats.unread import outermost, unread_format
+from ssdzoo.data.formats.unread import unread_format
+from ssdzoo.data.formats.xml_file import outermost, read_xml
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
-from ssdzoo.files import read_whole
 from ssdzoo.quote import brief, short
 
-MOST_XML = 1 << 28  # bytes of an annotation
-FEW_TAGS = 10_000
 MOST_MISSING = 1000  # annotations that a list names
-MOST_DEPTH, MOST_ELEMENTS = 100, 4_000_000  # of a file with more tags
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -145,50 +139,12 @@ def _size(path: Path, tree: Element) -> tuple | None:
 
 
 def _parse(path: Path) -> Element:
-    try:
-        tree = _tree(read_whole(path, MOST_XML, is_utf8=False))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such annotation") from None
-    except DefusedXmlException:
-        raise DataError(f"{path}: declares XML entities, which are refused") from None
-    except (ParseError, UnicodeDecodeError, LookupError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not XML: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    tree = read_xml(path)
     if tree.tag != "annotation":  # anything else would pass for an image without objects
         raise DataError(
             f"{path}: not a Pascal VOC annotation; its outermost element is <{short(tree.tag)}>, expected <annotation>"
         )
     return tree
-
-
-def _tree(data: bytes) -> Element:
-    """The outermost element of an XML file.
-
-    Raises:
-        ValueError: elements that are nested deeper, or more of them, than an annotation needs.
-    """
-    # The builder in C is twice as fast, and a small file cannot hold much.
-    parser = DefusedXMLParser(target=_Builder() if data.count(b"<") > FEW_TAGS else None)
-    parser.feed(data)
-    return parser.close()
-
-
-class _Builder(TreeBuilder):
-    """Counts elements: one that is nested takes a kilobyte, one that is not takes a hundred bytes."""
-
-    depth = count = 0
-
-    def start(self, tag: str, attrs: dict) -> Element:
-        self.depth, self.count = self.depth + 1, self.count + 1
-        if self.depth > MOST_DEPTH or self.count > MOST_ELEMENTS:
-            what = f"nested deeper than {MOST_DEPTH} levels" if self.depth > MOST_DEPTH else f"more than {MOST_ELEMENTS:,}"
-            raise ValueError(f"its elements are {what}, which no annotation needs")
-        return super().start(tag, attrs)
-
-    def end(self, tag: str) -> Element:
-        self.depth -= 1
-        return super().end(tag)
 
 
 def _object(element: Element, number: int, path: Path, size: tuple | None) -> AnnotatedObject | Problem:
