@@ -7,7 +7,7 @@ from pathlib import Path
 from ssdzoo.data.formats.image_files import folders_in
 from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import UNDIVIDED, EmptySplitError, name_files, split_word
+from ssdzoo.data.formats.splits import UNDIVIDED, EmptySplitError, name_files, split_word, word_in
 from ssdzoo.data.record import ERROR
 
 
@@ -87,6 +87,6 @@ def image_folders(bases: list, split: str | None) -> list:
     for base in bases:
         for place in (base, base / "images", base / "JPEGImages", base / "data"):
             inside = folders_in(place)
-            of_split = [path for path in inside if (split_word(path.name) == split if split else path.name == UNDIVIDED)]
+            of_split = [path for path in inside if (word_in(path.name) == split if split else path.name == UNDIVIDED)]
             found += [place, *of_split, *(path / "images" for path in of_split)]
     return [folder for folder in dict.fromkeys(found) if os.path.isdir(folder)] or bases

@@ -139,8 +139,7 @@ def vertex_ai(content: Any, file: Path) -> Content:
     for i, row in enumerate(rows_of(content), 1):
         name = _text(row.get("imageGcsUri"))
         use = _text(table_of(row.get("dataItemResourceLabels")).get("aiplatform.googleapis.com/ml_use"))
-        split = {"training": "train"}.get(use, use)
-        images.append(Listed(name, f"line {i}", None, [*objects(row, last_part(name))], True, split))
+        images.append(Listed(name, f"line {i}", None, [*objects(row, last_part(name))], True, use))
     return Content(images, [], [])
 
 

@@ -21,6 +21,7 @@ from ssdzoo.quote import short
 LISTED = 20  # splits that a message lists
 FRACTIONS = {"train": (0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1)}  # of the images, where a data set has no splits
 _WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
+_GERUNDS = {"training": "train", "testing": "test"}  # only of folders, as in training_images
 UNDIVIDED = "default"  # the only split of what CVAT exports from a task that is not divided
 _PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*\]")
 
@@ -106,6 +107,12 @@ def match_split(reader: Reader, wanted: str) -> list:
 def split_word(name: str) -> str | None:
     """ "train", "val", "test" or "trainval" for their usual spellings, also with a year behind them; None for other names."""
     return _WORDS.get(re.sub(r"[\s_-]*(19|20)\d\d$", "", name.lower()))
+
+
+def word_in(name: str) -> str | None:
+    """The split that a part of a folder's name says, as in train_images; the last one of several, None without any."""
+    parts = reversed(re.split(r"[_\-. ]+", name))
+    return next((word for part in parts if (word := split_word(part) or _GERUNDS.get(part.lower()))), None)
 
 
 def name_files(files: list, prefix: str = "") -> dict:

@@ -120,7 +120,7 @@ def test_splits(tmp_path):
     for row, use in zip(rows, ("training", "validation")):
         row["dataItemResourceLabels"] = {"aiplatform.googleapis.com/ml_use": use}
     write_files(tmp_path / "lines", {"import.jsonl": lines(rows), "a.jpg": 1, "b.jpg": 2})
-    check_export(tmp_path / "lines", {"train": {"a.jpg": "dog"}, "validation": {"b.jpg": "dog"}})
+    check_export(tmp_path / "lines", {"training": {"a.jpg": "dog"}, "validation": {"b.jpg": "dog"}})
 
 
 def test_classes_that_are_numbers(tmp_path):

@@ -19,13 +19,6 @@ def error_of(path, format=None):
     return str(error.value)
 
 
-def kitti(root):
-    image(root / "training" / "image_2" / "000000.png")
-    row = "Car 0.00 0 1.57 20.00 30.00 80.00 70.00 1.5 1.6 3.7 -0.65 1.71 46.7 -1.59\n"
-    text(root / "training" / "label_2" / "000000.txt", row)
-    return "000000.txt is a label file of KITTI"
-
-
 def tf_record(root):
     text(root / "train" / "cells.tfrecord", "\x10\0\0")
     text(root / "train" / "cells_label_map.pbtxt", "item {}")
@@ -43,7 +36,7 @@ def open_images(root):
     return "train-annotations-bbox.csv is a table of Open Images"
 
 
-UNREAD = {"kitti": kitti, "tf_detection_api": tf_record, "open_images": open_images}
+UNREAD = {"tf_detection_api": tf_record, "open_images": open_images}
 
 
 @pytest.mark.parametrize("name", UNREAD)
