@@ -43,8 +43,10 @@ class CSVReader(FilesReader):
 
     Coordinates are pixels from 0. Width and height may stand in the place of xmax and ymax, and a list of x, y, width and height
     under bbox in the place of all. A table without a header has the columns of keras-retinanet (image, xmin, ymin, xmax, ymax,
-    class) or of makesense.ai. Class names are sorted, or those of a classes.txt or classes.csv beside the table. Where all classes
-    are numbers, they are the ids of these names, or of "0", "1", ... without any. Without a column of classes there is one class.
+    class) or of makesense.ai.
+
+    Class names are sorted, or those of a classes.txt or classes.csv beside the table. Where all classes are numbers, they are the
+    ids of these names, or of "0", "1", ... without any. Without a column of classes there is one class.
     """
 
     format, suffixes = "csv", (".csv",)

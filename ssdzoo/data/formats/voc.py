@@ -153,7 +153,7 @@ def _object(element: Element, number: int, path: Path, size: tuple | None) -> An
     if not name:
         return Problem(path, "an object without <name>", "annotation", ERROR)
     try:
-        corners = [float(element.findtext(f"bndbox/{side}", "")) for side in _CORNERS]
+        corners = _corners(element)
     except ValueError:
         message = f"{where} has no <bndbox> with the numbers {', '.join(_CORNERS)}"
         return Problem(path, message, "no box", ERROR)
@@ -162,6 +162,18 @@ def _object(element: Element, number: int, path: Path, size: tuple | None) -> An
     if rotation:
         box = around_rotated(box, rotation, size)
     return AnnotatedObject(name, box, where, ", ".join(f"{c:g}" for c in corners), difficult)
+
+
+def _corners(element: Element) -> list:
+    """The corners of an object's box; LabelMe's web tool, which counts from 0, has the points of an outline in its place.
+
+    Raises:
+        ValueError: one is missing, or no number.
+    """
+    axes = [[float(point.findtext(axis, "")) + 1 for point in element.iterfind("polygon/pt")] for axis in "xy"]
+    if element.find("bndbox") is None and axes[0]:
+        return [end(axis) for end in (min, max) for axis in axes]
+    return [float(element.findtext(f"bndbox/{side}", "")) for side in _CORNERS]
 
 
 def _rotation(element: Element) -> float:

@@ -53,6 +53,41 @@ def test_parts_of_a_tf_record(tmp_path):
     assert sharded(tmp_path) in error_of(tmp_path)
 
 
+COCO_OR_VOC, CONVERT = "export COCO or Pascal VOC", "convert it to COCO's format, or to a .csv with the columns image,xmin,"
+DARWIN = '{"version": "2.0", "item": {"name": "a.jpg", "slots": [{"width": 128}]}, "annotations": [{"bounding_box": {"h": 4}}]}'
+LABELBOX = '{"data_row": {"external_id": "a.jpg"}, "media_attributes": {}, "projects": {"p": {"labels": []}}}'
+FIFTYONE = '{"classes": ["cat"], "labels": {"a": [{"label": 0, "bounding_box": [0.1, 0.2, 0.3, 0.4]}]}}'
+HASTY = '{"project_name": "x", "export_format_version": "1.1", "label_classes": [], "images": []}'
+
+
+@pytest.mark.parametrize("file, content, words, way", [
+    ("wider_face_split/wider_face_train_bbx_gt.txt", "0--Parade/a.jpg\n1\n", "a list of WIDER FACE", "-if wider_face"),
+    ("gt/gt.txt", "1,1,10,20,100,100,1,1,1.0\n", "a table of MOT", "-if mot_seq"),
+    ("labelTxt/a.txt", "imagesource:GoogleEarth\ngsd:0.1\n", "a label file of DOTA", "YOLO's labels of oriented"),
+    ("labelTxt/a.txt", "1.0 2.0 3.0 2.0 3.0 4.0 1.0 4.0 ship 0\n", "a label file of DOTA", "YOLO's labels of oriented boxes"),
+    ("annotations/a.txt", "10,20,100,100,1,4,0,0\n", "a label file of VisDrone", "convert it to YOLO's labels"),
+    ("train/_annotations.txt", "a.jpg 1,2,3,4,0\n", "Roboflow's list for YOLO v3 Keras", COCO_OR_VOC),
+    ("train/_classes.csv", "filename, cat, dog\na.jpg, 1, 0\n", "Roboflow's table of classes of whole images", "it has no boxes"),
+    ("_annotations.train.jsonl", '{"image": "a.jpg", "prefix": "detect cat", "suffix": "cat"}', "a list of prompts", COCO_OR_VOC),
+    ("import.csv", "TRAINING,gs://cells/a.jpg,cat,0.1,0.1,,,0.3,0.3,,\n", "Vertex AI's table", "which writes .jsonl"),
+    ("annotation_train.odgt", '{"ID": "a", "gtboxes": []}', "a list of CrowdHuman", CONVERT),
+    ("export.ndjson", LABELBOX, "Labelbox's export", CONVERT), ("annotations/a.json", DARWIN, "V7 Darwin's JSON", COCO_OR_VOC),
+    ("a.jpg.json", '{"metadata": {"name": "a.jpg"}, "instances": []}', "SuperAnnotate's JSON", "SuperAnnotate's SDK"),
+    ("labels.json", FIFTYONE, "FiftyOne's own JSON", "fo.types.COCODetectionDataset"),
+    ("samples.json", '{"samples": [{"filepath": "data/a.jpg"}]}', "FiftyOne's own JSON", "fo.types.COCODetectionDataset"),
+    ("export.json", '[{"label_hash": "h", "data_units": {}}]', "Encord's JSON", COCO_OR_VOC),
+    ("x.json", HASTY, "Hasty's JSON", COCO_OR_VOC),
+    ("p.json", '{"project": {}, "attribute": {}, "view": {"1": {"fid_list": ["1"]}}}', "a project of VIA 3", "use VIA 2"),
+    ("data/train-00000-of-00001.parquet", "PAR1", "a table of Hugging Face", "a metadata.jsonl"),
+    ("task_1.zip", "PK", "an archive", "unpack it, and name the folder"),
+])  # fmt: skip
+def test_what_a_tool_s_user_can_do(file, content, words, way, tmp_path):
+    image(tmp_path / "a.jpg")
+    text(tmp_path / file, content)
+    for path in (tmp_path, tmp_path / file):
+        assert f"{file} is {words}" in error_of(path) and way in error_of(path)
+
+
 def test_a_file_that_is_not_read(tmp_path):
     found, file = open_images(tmp_path), tmp_path / "train-annotations-bbox.csv"
     assert found in error_of(file) and f"-i {tmp_path} -if open_images" in error_of(file)
