@@ -26,8 +26,8 @@ def argument(help: str, **kwargs: Any) -> Any:
 
 
 _DATA = (
-    "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CSV, LabelMe, RecordIO, "
-    "SageMaker's manifest. Several with commas in between are joined."
+    "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CVAT, Label Studio, "
+    "LabelMe, CSV, RecordIO, SageMaker's manifest and more. Several with commas in between are joined."
 )
 MODEL = "A preset's name, a table (.toml), a run folder, or an exported model."
 Model = Annotated[str, argument(MODEL)]
