@@ -32,9 +32,10 @@ _DATA = (
 MODEL = "A preset's name, a table (.toml), a run folder, or an exported model."
 Model = Annotated[str, argument(MODEL)]
 Data = Annotated[Path, argument(_DATA)]
+_FORMATS = "Format of the data: voc, coco, yolo, csv, cvat, json, kitti, labelme, recordio, sagemaker or supervisely."
 Format = Annotated[
     Optional[str],
-    option("Format of the data: voc, coco, yolo, recordio, csv, labelme or sagemaker.", show_default="recognized from the path"),
+    option(_FORMATS, show_default="recognized from the path"),
 ]  # fmt: skip
 ImageFolder = Annotated[
     Optional[Path],

@@ -222,9 +222,9 @@ def _categories(rows: list, file: Path) -> dict:
 def _groups(rows: list, used: set) -> list:
     """Ids of the categories that are no classes, but the name of all others together: Roboflow lists its project as such one,
     which has no objects."""
-    above = {row.get("supercategory") for row in rows}
     tops = [row for row in rows if row.get("supercategory") == "none"]
-    is_group = len(tops) == 1 and above == {"none", tops[0].get("name")} and _key(tops[0].get("id")) not in used
+    below = [row for row in rows if tops and row.get("supercategory") == tops[0].get("name")]
+    is_group = len(tops) == 1 and below and len(below) == len(rows) - 1 and _key(tops[0].get("id")) not in used
     return [_key(tops[0].get("id"))] if is_group else []
 
 

@@ -12,10 +12,12 @@ def around_rotated(box: tuple, degrees: float, size: Sequence | None = None, by_
 
     Args:
         box: (xmin, ymin, xmax, ymax) in pixels before the rotation.
-        degrees: of the rotation, clockwise as the image is viewed.
+        degrees: of the rotation, clockwise as the image is viewed. The box of one that is not finite is NaN.
         size: (height, width) of the image, to which the corners are clipped: tools let them leave it. None or zeros do not clip.
         by_corner: the box is rotated around its upper left corner; otherwise around its center.
     """
+    if not math.isfinite(degrees):
+        return (math.nan,) * 4
     x1, y1, x2, y2 = box
     x, y = (x1, y1) if by_corner else ((x1 + x2) / 2, (y1 + y2) / 2)
     # Quarters of a turn are exact.

@@ -168,6 +168,7 @@ def test_the_project_of_roboflow_is_no_class(tmp_path):
         (names, 0, ["animals", "cat"]),  # it has objects
         ((*names, {"id": 2, "name": "car", "supercategory": "vehicles"}), 1, ["animals", "cat", "car"]),
         ((*names, {"id": 2, "name": "car", "supercategory": "none"}), 1, ["animals", "cat", "car"]),
+        ((*names, {"id": 2, "name": "car", "supercategory": ["animals"]}), 1, ["animals", "cat", "car"]),
         (names[:1], 0, ["animals"]),
     ):
         write(tmp_path / "_annotations.coco.json", "x.jpg", categories, category_id=used)

@@ -27,6 +27,11 @@ def test_the_same_as_rotated_corners():
     assert around_rotated((10, 10, 30, 20), 90, by_corner=True) == (0, 10, 10, 30)  # clockwise, as y goes down
 
 
+@pytest.mark.parametrize("degrees", [float("inf"), float("nan")])
+def test_a_rotation_that_is_no_number(degrees):
+    assert np.isnan(around_rotated((0, 0, 10, 5), degrees, (64, 128))).all()
+
+
 def test_corners_that_leave_the_image_are_clipped():
     assert around_rotated((0, 40, 80, 60), 90, (64, 128)) == (30, 10, 50, 64)
     assert around_rotated((0, 40, 80, 60), 90, (0, 0)) == (30, 10, 50, 90)
