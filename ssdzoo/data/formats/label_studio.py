@@ -22,32 +22,36 @@ def read(content: Any, file: Path) -> Content:
     """The images of a file. Of several annotations of one task the newest counts; a task without any is left out, because nobody
     has labeled it."""
     images, problems = [], []
-    for i, task in enumerate(rows_of(content), 1):
-        where = f"task {short(task.get('id', i))}"
-        data = table_of(task.get("data")) if "annotations" in task else task
+    for task in _tasks(rows_of(content)):
+        where = f"task {short(task.get('id'))}"
         regions, note = _regions(task)
         if note:
             problems.append(Problem(file, f"{where} {note}", "no labels", WARNING))
         if regions is None:
             continue
-        name = _path(data)
-        plain = _PREFIX.sub("", name.rpartition("/")[2])
+        name = _path(table_of(task.get("data")))
         sizes = [size_of(number(each.get("original_height")), number(each.get("original_width"))) for each in regions]
-        size = next(filter(None, sizes), None)
-        objects = [
-            _object(each, label, f"region {k} of {last_part(name)}", file, size)
-            for k, each in enumerate(regions, 1)
-            for label in _labels(each)
-        ]
-        images.append(Listed(name, where, size, [o for o in objects if o], normalized=True, other=plain))
+        size, objects = next(filter(None, sizes), None), _objects(regions, last_part(name), file, sizes)
+        plain = _PREFIX.sub("", name.rpartition("/")[2])
+        images.append(Listed(name, where, size, objects, normalized=True, other=plain))
     return Content(images, [], problems)
+
+
+def _tasks(rows: list) -> list:
+    """Tasks as JSON has them: JSON-MIN and CSV have a row for each annotation, with lists of regions in some of its fields."""
+    tasks: dict[str, dict] = {}
+    for i, row in enumerate(rows, 1):
+        if "annotations" in row:
+            tasks[f"row {i}"] = {"id": i, **row}
+            continue
+        task = tasks.setdefault(f"task {row.get('id', i)}", {"id": row.get("id", i), "data": row, "annotations": []})
+        regions = [{**each, "value": each} for value in row.values() for each in rows_of(value)]
+        task["annotations"].append({"result": regions, "updated_at": row.get("updated_at")})
+    return list(tasks.values())
 
 
 def _regions(task: dict) -> tuple:
     """(the regions of a task, or None; what is to be told about that). A region has its value, kind and size of the image."""
-    if "annotations" not in task:
-        found = [value for value in task.values() if isinstance(value, list)]
-        return [{**each, "value": each} for value in found for each in rows_of(value)], ""
     done = [each for each in rows_of(task["annotations"]) if not each.get("was_cancelled")]
     if not done:
         return None, "has no annotation: left out"
@@ -56,8 +60,21 @@ def _regions(task: dict) -> tuple:
     return rows_of(newest.get("result")), several
 
 
+def _objects(regions: list, image: str, file: Path, sizes: list) -> list:
+    """The objects of an image; a region of several labels is several."""
+    found: list = []
+    # The labels of a rectangle may be a region of their own with the same id.
+    labeled = {str(each.get("id")) for each in regions if _labels(each)}
+    for i, (each, size) in enumerate(zip(regions, sizes), 1):
+        where, labels = f"region {i} of {image}", _labels(each)
+        found += [_object(each, label, where, file, size) for label in labels]
+        if not labels and "x" in table_of(each.get("value")) and str(each.get("id")) not in labeled:
+            found.append(Problem(file, f"{where} has no label: left out", "no labels", WARNING))
+    return [each for each in found if each]
+
+
 def _labels(region: dict) -> list:
-    """The labels of a region. One without any, such as a rectangle whose labels are a region of the same id, has none."""
+    """The labels of a region."""
     value = table_of(region.get("value"))
     return next((each for key, each in value.items() if key.endswith("labels") and isinstance(each, list)), [])
 
@@ -82,8 +99,8 @@ def _object(region: dict, label: Any, where: str, file: Path, size: tuple | None
         return without_box(file, where, region.get("type", "mask or a point"))
     else:
         return None
-    x1, y1, x2, y2 = box
-    return make_object(file, where, label, (x1 / width / 100, y1 / height / 100, x2 / width / 100, y2 / height / 100))
+    (x1, y1, x2, y2), across, up = box, width * _PERCENT, height * _PERCENT
+    return make_object(file, where, label, (x1 / across, y1 / up, x2 / across, y2 / up))
 
 
 def _path(data: dict) -> str:

@@ -83,7 +83,7 @@ def test_what_has_no_box(tmp_path):
     mask = region({"format": "rle", "rle": [0, 1]}, "brushlabels")
     point = region({"x": 5, "y": 5, "width": 1}, "keypointlabels")
     of_image = {"value": {"choices": ["sharp"]}, "type": "choices"}
-    unlabeled = {**SIZE, "value": VALUE, "type": "rectangle"}  # its labels are a region of the same id
+    unlabeled = {**SIZE, "id": "Dx", "value": VALUE, "type": "rectangle"}  # its labels are a region of the same id
     data = read(tmp_path, task(annotation(mask, point, of_image, unlabeled, region(VALUE, "labels"))))
     assert data[0].boxes.tolist() == [BOX]
     assert [p.message for p in data.problems] == [
@@ -108,6 +108,20 @@ def test_several_annotations_of_a_task(tmp_path):
         data.names == ["dog"] and "has 2 annotations: the ground truth, or else the newest, is taken" in data.problems[0].message
     )
     assert read(tmp_path, task(new, {**old, "ground_truth": True})).names == ["cat"]
+
+
+def test_json_min_has_a_row_for_each_annotation(tmp_path):
+    row = {"image": NAME, "id": 7, "annotator": 1, "annotation_id": 1}
+    rows = [{**row, "updated_at": at, "label": [{**VALUE, "rectanglelabels": [label], **SIZE}]} for at, label in
+            (("2024-05-02", "dog"), ("2024-05-01", "cat"))]  # fmt: skip
+    data = read(tmp_path, *rows)
+    assert data.names == ["dog"] and len(data) == 1 and "task 7 has 2 annotations" in data.problems[0].message
+
+
+def test_a_region_without_a_label(tmp_path):
+    data = read(tmp_path, task(annotation(region(), {**SIZE, "id": "Ey", "value": VALUE, "type": "rectangle"})))
+    assert data[0].boxes.tolist() == [BOX]
+    assert [p.message for p in data.problems] == [f"region 2 of {NAME} has no label: left out"]
 
 
 @pytest.mark.parametrize("tasks, message", [
