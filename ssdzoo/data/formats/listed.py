@@ -16,7 +16,7 @@ from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief, short
 
-MOST_FILES = 100  # of a folder: where there are more, each is about one image
+MOST_FILES = 20  # of a folder: where there are more, each is about one image
 ONLY_CLASS = "object"  # where a file has boxes, and says nothing of classes
 
 

@@ -6,7 +6,8 @@ import re
 import pytest
 
 from ssdzoo.data import class_names, load_dataset
-from ssdzoo.data.formats.json_export import DIALECTS
+from ssdzoo.data.formats import json_export
+from ssdzoo.data.formats.json_export import DIALECTS, JSONReader
 from ssdzoo.errors import DataError
 from tests.data.formats.exported import BOX, HEIGHT, WIDTH, check_export, write_files
 
@@ -177,3 +178,13 @@ def test_a_file_is_of_one_tool_only():
         content = tool({"a.jpg": "dog"})
         text = content if isinstance(content, str) else json.dumps(content)
         assert len({each.name for each in DIALECTS if all(re.search(sign, text) for sign in each.signs)}) == 1
+
+
+def test_many_files_are_about_an_image_each(tmp_path, monkeypatch):
+    """Of a folder with more than a few, none is looked into."""
+    looked = []
+    monkeypatch.setattr(json_export, "read_head", lambda file: looked.append(file) or "")
+    write_files(tmp_path, {f"{i}.json": "{}" for i in range(20)})
+    assert JSONReader.files_in(tmp_path) == [] and len(looked) == 20
+    write_files(tmp_path, {"20.json": "{}"})
+    assert JSONReader.files_in(tmp_path) == [] and len(looked) == 20
