@@ -26,15 +26,16 @@ def argument(help: str, **kwargs: Any) -> Any:
 
 
 _DATA = (
-    "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CSV, LabelMe, RecordIO, "
-    "SageMaker's manifest. Several with commas in between are joined."
+    "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CVAT, Label Studio, "
+    "LabelMe, CSV, RecordIO, SageMaker's manifest and more. Several with commas in between are joined."
 )
 MODEL = "A preset's name, a table (.toml), a run folder, or an exported model."
 Model = Annotated[str, argument(MODEL)]
 Data = Annotated[Path, argument(_DATA)]
+_FORMATS = "Format of the data: voc, coco, yolo, csv, cvat, json, kitti, labelme, recordio, sagemaker or supervisely."
 Format = Annotated[
     Optional[str],
-    option("Format of the data: voc, coco, yolo, recordio, csv, labelme or sagemaker.", show_default="recognized from the path"),
+    option(_FORMATS, show_default="recognized from the path"),
 ]  # fmt: skip
 ImageFolder = Annotated[
     Optional[Path],

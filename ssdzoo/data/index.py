@@ -11,7 +11,7 @@ from ssdzoo.files import open_file, replacing, user_cache
 from ssdzoo.version import __version__
 
 MANY = 1000  # images from which on an index is kept, and sizes of images are taken from their annotations
-_VERSION = (1, __version__)  # of what is in the files
+_VERSION = (2, __version__)  # of what is in the files
 
 
 def load_index(kind: str, source: list) -> dict | None:

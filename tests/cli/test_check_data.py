@@ -91,7 +91,7 @@ def test_the_next_command_of_a_run_and_without_a_train_split(tmp_path):
         (("--show", 3), 2, "--show N and --out DIR belong together"),
         (("--split", "best"), 1, "no split 'best'; there are train"),
         (("--split", "train[80]"), 2, "a part is written like train[:80%]"),
-        (("--format", "tfrecord"), 2, "no format 'tfrecord'; there are voc, coco, yolo, recordio, csv"),
+        (("--format", "tfrecord"), 2, "no format 'tfrecord'; there are voc, coco, yolo, recordio, sagemaker"),
         (("--format", "coco"), 1, "not a data set of format coco; ... expected a COCO .json"),
         (("--model", "ssd_300_vgg"), 2, "no model 'ssd_300_vgg'; do you mean"),
     ],

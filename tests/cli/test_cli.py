@@ -194,7 +194,7 @@ def test_resume(trained):
         (
             ("eval", "RUN", "DATA", "--format", "tfrecord"),
             2,
-            "no format 'tfrecord'; there are voc, coco, yolo, recordio, csv, labelme, sagemaker, coco-results",
+            "there are voc, coco, yolo, recordio, sagemaker, cvat, json, csv, labelme, supervisely, kitti, coco-results",
         ),
         (("eval", "RUN", "DATA", "--format", "voc", "--format", "csv"), 2, "--format voc and csv: the data have one format"),
         (("eval", "RUN", "DATA", "--iou", "1.5"), 2, "--iou"),

@@ -45,11 +45,15 @@ def test_what_no_path_is(path, error):
             pass
 
 
+OF_KIND = {"lst": "recordio", "createml": "json", "label studio": "json"}  # of what a function writes
+
+
 @pytest.mark.parametrize("kind", ["fifo", "device", "socket", "sparse"])
 @pytest.mark.parametrize("format, file", [
     ("voc", "Annotations/a.xml"), ("voc", "ImageSets/Main/train.txt"), ("coco", "annotations/instances_train2017.json"),
     ("yolo", "labels/train/a.txt"), ("yolo", "data.yaml"), ("recordio", "train.idx"), ("recordio", "train.rec"),
     ("recordio", "classes.txt"), ("lst", "train.lst"), ("csv", "train.csv"), ("labelme", "train/a.json"),
+    ("cvat", "annotations.xml"), ("createml", "train/_annotations.createml.json"), ("label studio", "train.json"),
 ])  # fmt: skip
 def test_no_reader_waits_for_a_file(kind, format, file, tmp_path):
     data = write(format, tmp_path / "d")
@@ -57,7 +61,7 @@ def test_no_reader_waits_for_a_file(kind, format, file, tmp_path):
     if file in ("classes.txt", "train.idx") and kind != "sparse":  # nothing is there that could be read
         return
     with pytest.raises(DataError) as error:
-        load_dataset(data, "train", format={"lst": "recordio"}.get(format, format))
+        load_dataset(data, "train", format=OF_KIND.get(format, format))
     assert len(str(error.value)) < 1000
 
 

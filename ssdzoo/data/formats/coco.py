@@ -9,8 +9,10 @@ import numpy as np
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.coco_table import COCOTable, read_table
 from ssdzoo.data.formats.columns import Columns
-from ssdzoo.data.formats.files_reader import FilesReader
+from ssdzoo.data.formats.files_reader import FilesReader, image_folders
 from ssdzoo.data.formats.image_files import AmbiguousImageError, file_names, find_image
+from ssdzoo.data.formats.image_finder import DEEPEST
+from ssdzoo.data.formats.splits import split_word
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.files import open_file
@@ -23,7 +25,7 @@ PREFIXES = ("instances_", "person_keypoints_")
 _NAMES = ("_annotations.coco.json", "labels.json", "result.json")
 _OTHERS = {"captions_": "captions", "panoptic_": "panoptic segments", "stuff_": "stuff segments", "image_info_": "images alone"}
 _HEAD = 1 << 16  # bytes that are looked at
-_BEGIN = re.compile(rb'\s*\{\s*"(info|licenses|images|annotations|categories|type)"\s*:')
+_BEGIN = re.compile(rb'(?!.*"categories"\s*:\s*\{)\s*\{\s*"(info|licenses|images|annotations|categories|type)"\s*:', re.DOTALL)
 
 
 class COCOReader(FilesReader):
@@ -74,7 +76,8 @@ class COCOReader(FilesReader):
         if table.strays:
             problems.append(Problem(file, table.strays, "annotation", WARNING))
         if table.images:
-            places = [self.image_folder] if self.image_folder else _usual_folders(file)
+            split = next((split_word(name) for name, one in self._splits.items() if one == file), None)
+            places = [self.image_folder] if self.image_folder else _usual_folders(file, split)
             self._folders[file] = _image_folder(file, table.images, places)
         return range(len(table.images))
 
@@ -92,8 +95,8 @@ class COCOReader(FilesReader):
         )
 
     def _image(self, file: Path, name: str) -> Path:
-        folder, is_flat = self._folders[file]
-        return find_image(folder, _last(name) if is_flat else name, f"{file}: an image's file_name")
+        folder, dropped = self._folders[file]
+        return find_image(folder, _end(name, dropped), f"{file}: an image's file_name")
 
     def columns(self, items: list, ids: dict) -> Columns | None:
         files = {file for file, _ in items}
@@ -115,8 +118,8 @@ class COCOReader(FilesReader):
 
     def _plain(self, file: Path, name: str, names: frozenset) -> str | None:
         """The path of an image, or None where it cannot be found; `names` are those of the files in its folder."""
-        folder, is_flat = self._folders[file]
-        if not is_flat and name in names:
+        folder, dropped = self._folders[file]
+        if not dropped and name in names:
             return os.path.join(folder, name)
         try:
             return str(self._image(file, name))
@@ -143,29 +146,35 @@ def _begins_well(file: Path) -> bool:
     return bool(_BEGIN.match(text)) and (len(text) > 0.9 * _HEAD or (b'"images"' in text and b'"annotations"' in text))
 
 
-def _usual_folders(file: Path) -> list:
+def _usual_folders(file: Path, split: str | None) -> list:
     """The folders that the images of a json file may lie in."""
-    split = next((file.stem.removeprefix(prefix) for prefix in PREFIXES if file.stem.startswith(prefix)), file.stem)
+    named = next((file.stem.removeprefix(prefix) for prefix in PREFIXES if file.stem.startswith(prefix)), file.stem)
     root = file.parent.parent if file.parent.name == "annotations" else file.parent
-    folders = [root / "images" / split, root / split, root / "images", file.parent / "images", file.parent / "data"]
-    return list(dict.fromkeys([*folders, file.parent, root, root / split / "images", root / "JPEGImages"]))
+    folders = [root / "images" / named, root / named, root / "images", file.parent / "images", file.parent / "data"]
+    folders += [file.parent, root, root / named / "images", root / "JPEGImages"]
+    return list(dict.fromkeys([*folders, *image_folders([root], split)]))
 
 
 def _image_folder(file: Path, images: list, places: list) -> tuple:
-    """(that of `places` which the file names of the images start from, whether only the last part of the names counts)."""
+    """(that of `places` which the file names of the images start from, number of their first parts to drop: some are paths on
+    another machine, or addresses)."""
     names = images[:TRIED]
-    hits = {(place, False): sum(_is_there(place, name) for name in names) for place in places}
-    if not any(hits.values()):  # the names are paths on another machine
-        hits |= {(place, True): sum(_is_there(place, _last(name)) for name in names) for place in places}
-    best = max(hits, key=lambda place: hits[place])
-    if not hits[best]:
-        looked = ", ".join(map(str, places))
-        raise DataError(f"{file}: no image such as {brief(names[0])} in {looked}; put the images in one of them")
-    return best
+    for drops in ([0], range(1, 1 + max(len(_parts(name)) for name in names))):
+        hits = {(place, drop): sum(_is_there(place, _end(name, drop)) for name in names) for drop in drops for place in places}
+        best = max(hits, key=lambda place: hits[place])
+        if hits[best]:
+            return best
+    looked = ", ".join(map(str, places))
+    raise DataError(f"{file}: no image such as {brief(names[0])} in {looked}; put the images in one of them")
 
 
-def _last(name: str) -> str:
-    return re.split(r"[/\\]", name)[-1]
+def _parts(name: str) -> list:
+    return re.split(r"[/\\]", name, maxsplit=DEEPEST)
+
+
+def _end(name: str, dropped: int) -> str:
+    """A path without its first parts, but never without its last one."""
+    return "/".join(_parts(name)[min(dropped, len(_parts(name)) - 1) :]) if dropped else name
 
 
 def _is_there(folder: Path, name: str) -> bool:

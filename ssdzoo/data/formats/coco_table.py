@@ -1,6 +1,7 @@
 """What a COCO json holds, as arrays: read without making Python objects of what no detector needs, such as outlines."""
 
 import json
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,13 +9,16 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from ssdzoo.data.formats.json_file import read_json
 from ssdzoo.data.formats.json_lists import list_pieces
-from ssdzoo.data.formats.text_files import nfc, number, read_text
+from ssdzoo.data.formats.rotation import around_rotated, rotation_of
+from ssdzoo.data.formats.text_files import nfc, number
 from ssdzoo.data.index import load_index, save_index
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief
 
 KEYS = ("images", "annotations", "categories")
+_DIGITS = re.compile(r"0|[1-9][0-9]{0,17}")  # "007" is a name
 
 
 class COCOTable(NamedTuple):
@@ -25,7 +29,7 @@ class COCOTable(NamedTuple):
         images: list of N file names.
         sizes: (N, 2) float64 height and width; 0 where there are none.
         offsets: (N + 1,) int64; the objects of image i are those from offsets[i] to offsets[i + 1].
-        boxes: (M, 4) float64 x, y, width, height as in the file.
+        boxes: (M, 4) float64 x, y, width, height as in the file; those around boxes that are rotated.
         class_ids: (M,) int64, index in `names`; -1 for objects in `wrong`.
         crowd: (M,) bool.
         ids: (M,) int64; or a list of M, where some are no numbers.
@@ -79,12 +83,17 @@ class _Image(msgspec.Struct):
     width: int | float | None = None
 
 
+class _Attributes(msgspec.Struct):
+    rotation: float = 0  # of the box around its center, in degrees, as CVAT writes it
+
+
 class _Annotation(msgspec.Struct):
     id: int
     image_id: int
     category_id: int
     bbox: tuple[float, float, float, float]
     iscrowd: int | bool = 0
+    attributes: _Attributes | None = None
 
 
 _DECODERS: dict[str, msgspec.json.Decoder] = {
@@ -95,8 +104,8 @@ _DECODERS: dict[str, msgspec.json.Decoder] = {
 
 
 class _Part(NamedTuple):
-    """Some annotations: ids, of images and categories too, as numbers or texts, boxes (K, 4), crowd (K,) and the bboxes that
-    are none, by their index."""
+    """Some annotations: ids, of images and categories too, as numbers or texts, boxes (K, 4), crowd (K,), and by their index the
+    bboxes that are none, and the rotations in degrees that are not 0."""
 
     ids: list
     images: list
@@ -104,6 +113,7 @@ class _Part(NamedTuple):
     boxes: np.ndarray
     crowd: np.ndarray
     no_boxes: dict
+    rotations: dict
 
 
 def _read(file: Path) -> COCOTable:
@@ -120,11 +130,7 @@ def _read(file: Path) -> COCOTable:
 
 def _whole(file: Path) -> list:
     """[(key, list)] of a json file."""
-    text = read_text(file)
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: not JSON: {error}") from None
+    content = read_json(file)
     return [(key, content[key]) for key in KEYS if isinstance(content, dict) and key in content]
 
 
@@ -161,7 +167,8 @@ def _collect(file: Path, pieces: Any) -> tuple:
 def _typed_part(rows: list) -> _Part:
     boxes = np.array([row.bbox for row in rows], np.float64).reshape(-1, 4)
     ids, images, categories = ([getattr(row, key) for row in rows] for key in ("id", "image_id", "category_id"))
-    return _Part(ids, images, categories, boxes, np.array([row.iscrowd for row in rows], bool), {})
+    rotations = {i: row.attributes.rotation for i, row in enumerate(rows) if row.attributes and row.attributes.rotation}
+    return _Part(ids, images, categories, boxes, np.array([row.iscrowd for row in rows], bool), {}, rotations)
 
 
 def _part(rows: list) -> _Part:
@@ -173,19 +180,23 @@ def _part(rows: list) -> _Part:
         else:
             no_boxes[i] = bbox
     ids, images, categories = ([_key(row.get(key)) for row in rows] for key in ("id", "image_id", "category_id"))
-    return _Part(ids, images, categories, boxes, np.array([bool(row.get("iscrowd")) for row in rows], bool), no_boxes)
+    crowd = np.array([bool(row.get("iscrowd")) for row in rows], bool)
+    rotations = {i: found for i, row in enumerate(rows) if (found := rotation_of(row.get("attributes")))}
+    return _Part(ids, images, categories, boxes, crowd, no_boxes, rotations)
 
 
 def _key(value: Any) -> int | str | None:
-    """An id, which some files have as a text or as 1.0; None for a value that cannot be an id."""
+    """An id; None for a value that cannot be one. Some files have 1.0 for 1, and VIA has "1" in annotations and 1 in images."""
     if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
         return int(value)
     return value if isinstance(value, (int, str)) and not isinstance(value, bool) else None
 
 
 def _add_images(file: Path, rows: list, images: dict) -> None:
     for row in rows:
-        key, name = _key(row.get("id")), row.get("file_name")
+        key, name = _key(row.get("id")), row.get("file_name", row.get("coco_url"))  # LVIS has the address only
         if key is None or not isinstance(name, str):
             found = f"id {brief(row.get('id'))} and file_name {brief(name)}"
             raise DataError(f"{file}: an image has {found}; expected a number and a text")
@@ -208,17 +219,35 @@ def _categories(rows: list, file: Path) -> dict:
     return {key: names[key] for key in sorted(names, key=lambda k: (isinstance(k, str), k))}
 
 
+def _groups(rows: list, used: set) -> list:
+    """Ids of the categories that are no classes, but the name of all others together: Roboflow lists its project as such one,
+    which has no objects."""
+    tops = [row for row in rows if row.get("supercategory") == "none"]
+    below = [row for row in rows if tops and row.get("supercategory") == tops[0].get("name")]
+    is_group = len(tops) == 1 and below and len(below) == len(rows) - 1 and _key(tops[0].get("id")) not in used
+    return [_key(tops[0].get("id"))] if is_group else []
+
+
 def _table(file: Path, images: dict, parts: list, categories: list) -> COCOTable:
     by_id = _categories(categories, file)
+    for group in _groups(categories, {key for part in parts for key in part.categories}):
+        del by_id[group]
     names = list(dict.fromkeys(by_id.values()))
     index = {name: i for i, name in enumerate(names)}
     class_of, image_of = {key: index[name] for key, name in by_id.items()}, {key: i for i, key in enumerate(images)}
     owners = _looked_up(image_of, [part.images for part in parts])
     class_ids = _looked_up(class_of, [part.categories for part in parts])
+    sizes = np.array([size for _, *size in images.values()], np.float64).reshape(-1, 2)
+    sizes = np.where((sizes > 0).all(axis=1, keepdims=True), sizes, 0)
     order = np.argsort(owners, kind="stable")
     lost = int((owners < 0).sum())  # they come first in the order
     ids, wrong, first = [], {}, 0
     for part in parts:
+        for i, rotation in part.rotations.items():
+            x, y, width, height = part.boxes[i].tolist()
+            place = int(owners[first + i])
+            x1, y1, x2, y2 = around_rotated((x, y, x + width, y + height), rotation, sizes[place] if place >= 0 else None)
+            part.boxes[i] = x1, y1, x2 - x1, y2 - y1
         for i in np.flatnonzero(class_ids[first : first + len(part.ids)] < 0).tolist():
             found = f"category_id {brief(part.categories[i])}"
             wrong[first + i] = "unknown class", f"has {found}, which is not among its {len(by_id)} categories"
@@ -236,11 +265,10 @@ def _table(file: Path, images: dict, parts: list, categories: list) -> COCOTable
     order = order[lost:]
     places = {int(old): new for new, old in enumerate(order)} if wrong else {}
     class_ids[list(wrong)] = -1
-    sizes = np.array([size for _, *size in images.values()], np.float64).reshape(-1, 2)
     return COCOTable(
         names,
         [name for name, *_ in images.values()],
-        np.where((sizes > 0).all(axis=1, keepdims=True), sizes, 0),
+        sizes,
         np.concatenate([[0], np.cumsum(np.bincount(owners[order], minlength=len(images)))]).astype(np.int64),
         np.concatenate([np.zeros((0, 4)), *(part.boxes for part in parts)])[order],
         class_ids[order],

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
+from ssdzoo.data.formats.listed import ONLY_CLASS
 from ssdzoo.data.formats.text_files import class_id, nfc, number, read_class_list, read_head, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -15,15 +16,24 @@ from ssdzoo.quote import brief
 
 # How programs call the columns; of two that mean the same, the first in this order is read.
 COLUMNS = {
-    "image": ("image", "filename", "file_name", "img_name", "image_name", "image_path", "img_path", "path", "file", "img"),
-    "xmin": ("xmin", "x_min", "x1", "left"),
-    "ymin": ("ymin", "y_min", "y1", "top"),
+    "image": (
+        "image", "filename", "file_name", "img_name", "image_name", "image_path", "img_path", "path", "file", "img", "image_id",
+    ),
+    "xmin": ("xmin", "x_min", "x1", "left", "bbox_x", "x"),
+    "ymin": ("ymin", "y_min", "y1", "top", "bbox_y", "y"),
     "xmax": ("xmax", "x_max", "x2", "right"),
     "ymax": ("ymax", "y_max", "y2", "bottom"),
-    "class": ("class", "label", "class_name", "category"),
-}
-_OPTIONAL = {"difficult": ("difficult",), "width": ("width", "image_width"), "height": ("height", "image_height")}
+    "class": ("class", "label", "class_name", "label_name", "category"),
+}  # fmt: skip
+_OPTIONAL = {
+    "difficult": ("difficult",), "width": ("width", "image_width"), "height": ("height", "image_height"),
+    "box width": ("bbox_width", "w"), "box height": ("bbox_height", "h"), "bbox": ("bbox",),
+}  # fmt: skip
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+# What may stand in the place of the four: the upper left corner and a size, or a list of these.
+_BOXES = (_SIDES, ("xmin", "ymin", "box width", "box height"), ("bbox",))
+# Tables without a header: keras-retinanet's, makesense.ai's.
+_HEADERLESS = (list(COLUMNS), ["class", "xmin", "ymin", "box width", "box height", "image", "width", "height"])
 _SEPARATORS = ",;\t"
 _CLASS_TABLES = ("classes.csv", "_classes.csv")
 
@@ -31,9 +41,12 @@ _CLASS_TABLES = ("classes.csv", "_classes.csv")
 class CSVReader(FilesReader):
     """A .csv file, or a folder with one for each split; items are (file, image as its rows name it).
 
-    Coordinates are pixels from 0. A table without a header has the columns of keras-retinanet: image, xmin, ymin, xmax, ymax,
-    class. Class names are sorted, or those of a classes.txt or classes.csv beside the table. Where all classes are numbers, they
-    are the ids of these names, or of "0", "1", ... without any.
+    Coordinates are pixels from 0. Width and height may stand in the place of xmax and ymax, and a list of x, y, width and height
+    under bbox in the place of all. A table without a header has the columns of keras-retinanet (image, xmin, ymin, xmax, ymax,
+    class) or of makesense.ai.
+
+    Class names are sorted, or those of a classes.txt or classes.csv beside the table. Where all classes are numbers, they are the
+    ids of these names, or of "0", "1", ... without any. Without a column of classes there is one class.
     """
 
     format, suffixes = "csv", (".csv",)
@@ -66,7 +79,8 @@ class CSVReader(FilesReader):
     def _in_rows(self) -> set:
         """The classes of all rows, as they are written."""
         tables = [self._table(file) for file in self._files]
-        return {row["class"] for table in tables for rows in table.values() for _, row in rows if not _is_negative(row)} - {""}
+        rows = (row for table in tables for rows in table.values() for _, row in rows if not _is_negative(row))
+        return {row.get("class", ONLY_CLASS) for row in rows} - {""}
 
     @cached_property
     def _ids(self) -> dict:
@@ -93,7 +107,10 @@ class CSVReader(FilesReader):
         return [str(i) for i in range(1 + max(self._ids.values()))] if self._ids else sorted(self._in_rows)
 
     def places(self, file: Path, problems: list) -> list:
-        return list(self._table(file))
+        table = self._table(file)
+        if any("class" not in row for _, row in next(iter(table.values()), [])):
+            problems.append(Problem(file, f"has no column class: all objects are of the class {ONLY_CLASS!r}", "class names"))
+        return list(table)
 
     def _table(self, file: Path) -> dict:
         if file not in self._read:
@@ -112,11 +129,10 @@ class CSVReader(FilesReader):
 
     def _object(self, row: dict, line: int, file: Path) -> AnnotatedObject | Problem:
         where = f"line {line}"
-        texts = [row[side] for side in _SIDES]
-        box = tuple(number(text) for text in texts)
+        box = _box(row)
         if any(v != v for v in box):
-            return Problem(file, f"{where}: box {brief(','.join(texts))} is not four numbers", "no box", ERROR)
-        name = row["class"]
+            return Problem(file, f"{where}: box {brief(','.join(_box_texts(row)))} is not four numbers", "no box", ERROR)
+        name = row.get("class", ONLY_CLASS)
         if not name:
             return Problem(file, f"{where} has a box, but no class", "unknown class", ERROR)
         if self._ids:
@@ -133,9 +149,24 @@ class CSVReader(FilesReader):
 
 def _claimed_size(row: dict) -> tuple | None:
     """(height, width) of the image as a row has it; in some tables these are of the box."""
-    height, width, *box = (number(row.get(side)) for side in ("height", "width", *_SIDES))
+    height, width, box = number(row.get("height")), number(row.get("width")), _box(row)
     of_box = (height, width) == (box[3] - box[1], box[2] - box[0])
     return (height, width) if height > 0 and width > 0 and not of_box else None
+
+
+def _box_texts(row: dict) -> list:
+    """The fields of a row that say its box: four, or one with a list of four."""
+    return [row[column] for column in next(columns for columns in _BOXES if row.keys() >= set(columns))]
+
+
+def _box(row: dict) -> tuple:
+    """(xmin, ymin, xmax, ymax) of a row; NaN where there is no number."""
+    texts = _box_texts(row)
+    if len(texts) == 1:
+        texts = texts[0].strip("[]() ").split(",")
+    values = [number(text) for text in texts] if len(texts) == 4 else [float("nan")] * 4
+    x, y, *others = values
+    return tuple(values) if row.keys() >= set(_SIDES) else (x, y, x + others[0], y + others[1])
 
 
 def _begins_well(file: Path) -> bool:
@@ -145,7 +176,7 @@ def _begins_well(file: Path) -> bool:
     except csv.Error:
         return False
     names = _column_names(row)
-    return _is_data(row) or ("image" in names and not {"class", "xmin"}.isdisjoint(names))
+    return _headerless(row) is not None or ("image" in names and not {"class", "xmin", "bbox"}.isdisjoint(names))
 
 
 def _separator(line: str) -> str:
@@ -159,13 +190,21 @@ def _column_names(header: list) -> list:
         known = next((name for name in theirs if name in names), None)
         if known and ours not in names:
             names[names.index(known)] = ours
+    if "xmin" in names and not {"xmax", "box width"} & set(names):  # then they are not of the image
+        names = [f"box {name}" if name in ("width", "height") else name for name in names]
     return names
 
 
-def _is_data(row: list) -> bool:
-    """Whether a first line is a row of keras-retinanet's tables, which have no header."""
-    box = [text.strip() for text in row[1:5]]
-    return len(row) == 6 and (not any([*box, row[5].strip()]) or all(number(text) == number(text) for text in box))
+def _headerless(row: list) -> list | None:
+    """The columns of a table whose first line is a row of one without header; None for other lines."""
+    for columns in _HEADERLESS:
+        if len(row) == len(columns):
+            fields = {name: text.strip() for name, text in zip(columns, row)}
+            numbers = [text for name, text in fields.items() if name not in ("image", "class")]
+            is_negative = columns is _HEADERLESS[0] and not any([*numbers, fields["class"]])
+            if is_negative or all(number(text) == number(text) for text in numbers):
+                return columns
+    return None
 
 
 def _read_table(file: Path) -> dict:
@@ -179,13 +218,15 @@ def _read_table(file: Path) -> dict:
             if not any(row):
                 continue
             if header is None:
-                header = list(COLUMNS) if _is_data(row) else _header(row, file)
-                if not _is_data(row):
+                columns = _headerless(row)
+                header = columns or _header(row, file)
+                if columns is None:
                     continue
             if len(row) != len(header):
                 raise DataError(f"{file}: line {lines.line_num} has {len(row)} fields, line 1 names {len(header)}")
             fields = {name: text.strip() for name, text in zip(header, row)}
-            fields["class"] = nfc(fields["class"])
+            if "class" in fields:
+                fields["class"] = nfc(fields["class"])
             images.setdefault(fields["image"], []).append((lines.line_num, fields))
     except csv.Error as error:
         raise DataError(f"{file}: line {lines.line_num}: not a table: {error}") from None
@@ -194,11 +235,16 @@ def _read_table(file: Path) -> dict:
 
 def _header(row: list, file: Path) -> list:
     names = _column_names(row)
-    missing = next((name for name in COLUMNS if name not in names), None)
+    box = next((columns for columns in _BOXES if set(columns) <= set(names)), _SIDES)
+    missing = next((name for name in ("image", *box, "class") if name not in names), None)
+    unknown = [name for name in names if name not in COLUMNS and name not in _OPTIONAL]
+    if missing == "class" and not unknown:  # a table of one class
+        return names
     if missing:
         others = " or ".join(COLUMNS[missing][1:])
         expected = f"expected {','.join(COLUMNS)} with commas, semicolons or tabs; {others} will do for {missing}"
-        raise DataError(f"{file}: line 1 is {brief(','.join(row))}, without {missing!r}; {expected}")
+        only = f"; take out {brief(unknown[0])} where there is only one class" if missing == "class" else ""
+        raise DataError(f"{file}: line 1 is {brief(','.join(row))}, without {missing!r}; {expected}{only}")
     return names
 
 
@@ -221,4 +267,4 @@ def _read_class_table(file: Path) -> list:
 
 
 def _is_negative(row: dict) -> bool:
-    return not any(row[side] for side in _SIDES)
+    return not any(_box_texts(row))

@@ -7,7 +7,7 @@ from pathlib import Path
 from ssdzoo.data.formats.image_files import folders_in
 from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
-from ssdzoo.data.formats.splits import EmptySplitError, name_files, split_word
+from ssdzoo.data.formats.splits import UNDIVIDED, EmptySplitError, name_files, split_word, word_in
 from ssdzoo.data.record import ERROR
 
 
@@ -54,14 +54,15 @@ class FilesReader(Reader):
 
     def own_folders(self, file: Path) -> list:
         """The folder of a file, and that of the whole data set."""
-        return list(dict.fromkeys([file.parent, self.path if os.path.isdir(self.path) else file.parent]))
+        around = file.parent.parent if file.parent.name == "annotations" else file.parent
+        return list(dict.fromkeys([file.parent, self.path if os.path.isdir(self.path) else around]))
 
     def finder(self, file: Path) -> ImageFinder:
         """Finds the images that a file names: from its folder on, or from the folders of its split or of images in there."""
         if file not in self._finders:
             split = next((split_word(name) for name, one in self._splits.items() if one == file), None)
             self._finders[file] = ImageFinder(
-                [self.image_folder] if self.image_folder else _folders(self.own_folders(file), split)
+                [self.image_folder] if self.image_folder else image_folders(self.own_folders(file), split)
             )
         return self._finders[file]
 
@@ -80,11 +81,12 @@ class FilesReader(Reader):
         return items
 
 
-def _folders(bases: list, split: str | None) -> list:
+def image_folders(bases: list, split: str | None) -> list:
     """The folders that paths of images may start from, the most likely first."""
     found = []
     for base in bases:
-        for place in (base, base / "images", base / "JPEGImages"):
-            of_split = [path for path in folders_in(place) if split and split_word(path.name) == split]
+        for place in (base, base / "images", base / "JPEGImages", base / "data"):
+            inside = folders_in(place)
+            of_split = [path for path in inside if (word_in(path.name) == split if split else path.name == UNDIVIDED)]
             found += [place, *of_split, *(path / "images" for path in of_split)]
     return [folder for folder in dict.fromkeys(found) if os.path.isdir(folder)] or bases

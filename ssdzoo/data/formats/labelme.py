@@ -1,14 +1,14 @@
 """LabelMe: a .json for each image, with rectangles, polygons, circles and masks. Each becomes its bounding box."""
 
-import json
 import math
 import re
 from pathlib import Path
 from typing import Any
 
 from ssdzoo.data.formats.annotation import AnnotatedObject
+from ssdzoo.data.formats.json_file import read_json
 from ssdzoo.data.formats.per_image import AnnotationFile, PerImageReader
-from ssdzoo.data.formats.text_files import nfc, number, read_head, read_text
+from ssdzoo.data.formats.text_files import nfc, number, read_head
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief, short
@@ -33,11 +33,7 @@ class LabelMeReader(PerImageReader):
         return re.search(r'"shapes"\s*:\s*\[|"imageData"\s*:', read_head(path)) is not None
 
     def read(self, path: Path) -> AnnotationFile:
-        text = read_text(path, MOST_JSON)
-        try:
-            table = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}: not JSON: {error}") from None
+        table = read_json(path, MOST_JSON)
         shapes = table.get("shapes") if isinstance(table, dict) else None
         if not isinstance(shapes, list) or not all(isinstance(shape, dict) for shape in shapes):
             raise DataError(f'{path}: not an annotation of LabelMe; expected a list of objects under "shapes"')

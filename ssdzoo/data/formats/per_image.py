@@ -21,9 +21,9 @@ from ssdzoo.data.record import WARNING, Problem
 from ssdzoo.errors import DataError
 
 ANNOTATIONS = frozenset(
-    {"annotations", "annotation", "annots", "labels", "label", "xmls", "xml", "jsons", "json"}
+    {"annotations", "annotation", "annots", "ann", "labels", "label", "label_2", "xmls", "xml", "jsons", "json"}
 )  # in lower case
-IMAGES = ("jpegimages", "images", "image", "imgs", "img")
+IMAGES = ("jpegimages", "images", "image", "imgs", "img", "image_2", "data")
 FEW = 5  # files that are looked into for their format
 
 

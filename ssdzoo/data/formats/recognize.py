@@ -7,22 +7,29 @@ from pathlib import Path
 
 from ssdzoo.data.formats.coco import COCOReader
 from ssdzoo.data.formats.csv_table import CSVReader
+from ssdzoo.data.formats.cvat import CVATReader
 from ssdzoo.data.formats.image_files import folders_in, is_image, walk
+from ssdzoo.data.formats.json_export import JSONReader
+from ssdzoo.data.formats.kitti import KITTIReader
 from ssdzoo.data.formats.labelme import LabelMeReader
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.recordio import RecordIOReader
 from ssdzoo.data.formats.sagemaker import SageMakerReader
+from ssdzoo.data.formats.supervisely import SuperviselyReader
 from ssdzoo.data.formats.unread import unread_format
 from ssdzoo.data.formats.voc import VOCReader
 from ssdzoo.data.formats.yolo import YOLOReader
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.errors import CallError, DataError
 
-_READERS: tuple = (VOCReader, COCOReader, YOLOReader, RecordIOReader, CSVReader, LabelMeReader, SageMakerReader)
+_READERS: tuple = (
+    VOCReader, COCOReader, YOLOReader, RecordIOReader, SageMakerReader, CVATReader, JSONReader, CSVReader, LabelMeReader,
+    SuperviselyReader, KITTIReader,
+)  # fmt: skip
 FORMATS: dict[str, type[Reader]] = {reader.format: reader for reader in _READERS}
 # An .xml or .json beside an image may be left over from before the data were converted, so it counts last.
 _ASKED = (
-    (VOCReader, VOCReader.is_original), (LabelMeReader, LabelMeReader.has_own_folder),
+    (JSONReader, JSONReader.is_named), (VOCReader, VOCReader.is_original), (LabelMeReader, LabelMeReader.has_own_folder),
     *((reader, reader.recognizes) for reader in _READERS if reader not in (VOCReader, LabelMeReader)),
     (VOCReader, VOCReader.recognizes), (LabelMeReader, LabelMeReader.recognizes),
 )  # fmt: skip

@@ -17,6 +17,7 @@ from typing import Any
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
+from ssdzoo.data.formats.json_file import parse_json
 from ssdzoo.data.formats.text_files import class_id, nfc, number, read_class_list, read_head, read_text
 from ssdzoo.data.record import ERROR, WARNING, Problem
 from ssdzoo.errors import DataError
@@ -204,10 +205,7 @@ def _read_folder(folder: Path) -> tuple:
 
 
 def _parsed(text: str, where: str) -> dict:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON: {error}") from None
+    content = parse_json(text, where)
     if not isinstance(content, dict):
         raise DataError(f"{where}: is {brief(content)}; expected an object with keys")
     return content

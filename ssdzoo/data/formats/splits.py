@@ -21,7 +21,8 @@ from ssdzoo.quote import short
 LISTED = 20  # splits that a message lists
 FRACTIONS = {"train": (0, 0.8), "val": (0.8, 0.9), "test": (0.9, 1)}  # of the images, where a data set has no splits
 _WORDS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "trainval": "trainval"}
-_UNDIVIDED = "default"  # the only split of what CVAT exports from a task that is not divided
+_GERUNDS = {"training": "train", "testing": "test"}  # only of folders, as in training_images
+UNDIVIDED = "default"  # the only split of what CVAT exports from a task that is not divided
 _PART = re.compile(r"([^\[\]]+)\[\s*(?:([\d.]+)\s*%)?\s*:\s*(?:([\d.]+)\s*%)?\s*\]")
 
 
@@ -40,7 +41,7 @@ class NoObjectsError(EmptySplitError):
 def own_splits(reader: Reader) -> list:
     """Names of the splits that a data set has itself; empty where they are drawn."""
     names = reader.splits()
-    return [] if names == [_UNDIVIDED] else names
+    return [] if names == [UNDIVIDED] else names
 
 
 def knows_split(reader: Reader, split: str) -> bool:
@@ -108,6 +109,12 @@ def split_word(name: str) -> str | None:
     return _WORDS.get(re.sub(r"[\s_-]*(19|20)\d\d$", "", name.lower()))
 
 
+def word_in(name: str) -> str | None:
+    """The split that a part of a folder's name says, as in train_images; the last one of several, None without any."""
+    parts = reversed(re.split(r"[_\-. ]+", name))
+    return next((word for part in parts if (word := split_word(part) or _GERUNDS.get(part.lower()))), None)
+
+
 def name_files(files: list, prefix: str = "") -> dict:
     """{split: file}, sorted by split, for files that are named after their splits, such as bccd_train.csv; {} for a single
     file whose name says no split."""
@@ -140,8 +147,8 @@ def _part(items: list, low: float, high: float) -> list:
 
 
 def _drawn(reader: Reader, name: str, problems: list) -> list:
-    items = reader.items(_UNDIVIDED if reader.splits() else None, problems)
-    if name in ("all", _UNDIVIDED):
+    items = reader.items(UNDIVIDED if reader.splits() else None, problems)
+    if name in ("all", UNDIVIDED):
         return items
     if not items:
         return []

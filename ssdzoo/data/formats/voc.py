@@ -5,26 +5,21 @@ import re
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from xml.etree.ElementTree import Element, ParseError, TreeBuilder
-
-from defusedxml import DefusedXmlException
-from defusedxml.ElementTree import DefusedXMLParser
+from xml.etree.ElementTree import Element
 
 from ssdzoo.data.formats.annotation import AnnotatedObject
 from ssdzoo.data.formats.per_image import FEW, AnnotationFile, PerImageReader, files_in, first_wrong
+from ssdzoo.data.formats.rotation import around_rotated, rotation_of
 from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import nfc, read_lines
-from ssdzoo.data.formats.unread import outermost, unread_format
+from ssdzoo.data.formats.unread import unread_format
+from ssdzoo.data.formats.xml_file import outermost, read_xml
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
-from ssdzoo.files import read_whole
 from ssdzoo.quote import brief, short
 
-MOST_XML = 1 << 28  # bytes of an annotation
-FEW_TAGS = 10_000
 MOST_MISSING = 1000  # annotations that a list names
-MOST_DEPTH, MOST_ELEMENTS = 100, 4_000_000  # of a file with more tags
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -117,8 +112,9 @@ class VOCReader(PerImageReader):
 
     def read(self, path: Path) -> AnnotationFile:
         tree = _parse(path)
-        objects = [_object(element, number, path) for number, element in enumerate(tree.iter("object"), 1)]
-        return AnnotationFile((tree.findtext("filename") or "").strip(), _size(path, tree), objects)
+        size = _size(path, tree)
+        objects = [_object(element, number, path, size) for number, element in enumerate(tree.iter("object"), 1)]
+        return AnnotationFile((tree.findtext("filename") or "").strip(), size, objects)
 
 
 def _split_of_class(stem: str) -> str | None:
@@ -143,16 +139,7 @@ def _size(path: Path, tree: Element) -> tuple | None:
 
 
 def _parse(path: Path) -> Element:
-    try:
-        tree = _tree(read_whole(path, MOST_XML, is_utf8=False))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such annotation") from None
-    except DefusedXmlException:
-        raise DataError(f"{path}: declares XML entities, which are refused") from None
-    except (ParseError, UnicodeDecodeError, LookupError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not XML: {error}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    tree = read_xml(path)
     if tree.tag != "annotation":  # anything else would pass for an image without objects
         raise DataError(
             f"{path}: not a Pascal VOC annotation; its outermost element is <{short(tree.tag)}>, expected <annotation>"
@@ -160,44 +147,35 @@ def _parse(path: Path) -> Element:
     return tree
 
 
-def _tree(data: bytes) -> Element:
-    """The outermost element of an XML file.
-
-    Raises:
-        ValueError: elements that are nested deeper, or more of them, than an annotation needs.
-    """
-    # The builder in C is twice as fast, and a small file cannot hold much.
-    parser = DefusedXMLParser(target=_Builder() if data.count(b"<") > FEW_TAGS else None)
-    parser.feed(data)
-    return parser.close()
-
-
-class _Builder(TreeBuilder):
-    """Counts elements: one that is nested takes a kilobyte, one that is not takes a hundred bytes."""
-
-    depth = count = 0
-
-    def start(self, tag: str, attrs: dict) -> Element:
-        self.depth, self.count = self.depth + 1, self.count + 1
-        if self.depth > MOST_DEPTH or self.count > MOST_ELEMENTS:
-            what = f"nested deeper than {MOST_DEPTH} levels" if self.depth > MOST_DEPTH else f"more than {MOST_ELEMENTS:,}"
-            raise ValueError(f"its elements are {what}, which no annotation needs")
-        return super().start(tag, attrs)
-
-    def end(self, tag: str) -> Element:
-        self.depth -= 1
-        return super().end(tag)
-
-
-def _object(element: Element, number: int, path: Path) -> AnnotatedObject | Problem:
+def _object(element: Element, number: int, path: Path, size: tuple | None) -> AnnotatedObject | Problem:
     where = f"object {number}"
     name = nfc((element.findtext("name") or "").strip())
     if not name:
         return Problem(path, "an object without <name>", "annotation", ERROR)
     try:
-        corners = [float(element.findtext(f"bndbox/{side}", "")) for side in _CORNERS]
+        corners = _corners(element)
     except ValueError:
         message = f"{where} has no <bndbox> with the numbers {', '.join(_CORNERS)}"
         return Problem(path, message, "no box", ERROR)
     difficult = (element.findtext("difficult") or "0").strip().lower() in ("1", "true", "yes")
-    return AnnotatedObject(name, tuple(c - 1 for c in corners), where, ", ".join(f"{c:g}" for c in corners), difficult)
+    box, rotation = tuple(c - 1 for c in corners), _rotation(element)
+    if rotation:
+        box = around_rotated(box, rotation, size)
+    return AnnotatedObject(name, box, where, ", ".join(f"{c:g}" for c in corners), difficult)
+
+
+def _corners(element: Element) -> list:
+    """The corners of an object's box; LabelMe's web tool, which counts from 0, has the points of an outline in its place.
+
+    Raises:
+        ValueError: one is missing, or no number.
+    """
+    axes = [[float(point.findtext(axis, "")) + 1 for point in element.iterfind("polygon/pt")] for axis in "xy"]
+    if element.find("bndbox") is None and axes[0]:
+        return [end(axis) for end in (min, max) for axis in axes]
+    return [float(element.findtext(f"bndbox/{side}", "")) for side in _CORNERS]
+
+
+def _rotation(element: Element) -> float:
+    """Of an object's box in degrees: CVAT writes it as an attribute."""
+    return rotation_of({each.findtext("name"): each.findtext("value") for each in element.iterfind("attributes/attribute")})

@@ -13,7 +13,7 @@ from ssdzoo.data.formats.image_finder import ImageFinder
 from ssdzoo.data.formats.reader import Reader
 from ssdzoo.data.formats.splits import EmptySplitError, split_word
 from ssdzoo.data.formats.text_files import nfc, number, read_text, repeated
-from ssdzoo.data.formats.yolo_layouts import LAYOUTS, find_layout, find_place, label_folder, unlike
+from ssdzoo.data.formats.yolo_layouts import LAYOUTS, find_layout, find_place, has_labels, label_folder, unlike
 from ssdzoo.data.images import IMAGE_SUFFIXES
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -104,7 +104,9 @@ class YOLOReader(Reader):
                 )
             images += self._images(self._place(text, split), problems)
         if not images and len(problems) == known:
-            raise EmptySplitError(f"{about} no images in {brief(value)}")
+            labeled = any(has_labels(self._root / text) for text in self._values(split))
+            hint = ", though there are labels: put the images there, or export them too" if labeled else ""
+            raise EmptySplitError(f"{about} no images in {brief(value)}{hint}")
         stems: dict[str, Path] = {}
         for image in dict.fromkeys(images):
             first = stems.setdefault(os.path.splitext(image)[0], image)

@@ -180,12 +180,17 @@ def _places(folder: Path) -> dict:
 
 def _is_labeled(folder: Path) -> bool:
     """Whether a folder's images have labels, in the parallel folder or beside them."""
-    labels = label_folder(folder)
-    if labels != folder and next(labels.rglob("*.txt"), None):
+    if has_labels(folder):
         return True
     names = os.listdir(folder) if os.path.isdir(folder) else []
     texts = {name[:-4] for name in names if name.endswith(".txt")}
     return bool(texts) and any(Path(name).stem in texts and is_image(folder / name) for name in names)
+
+
+def has_labels(folder: Path) -> bool:
+    """Whether the folder of the labels that is parallel to one of images has any."""
+    labels = label_folder(folder)
+    return labels != folder and next(labels.rglob("*.txt"), None) is not None
 
 
 def label_folder(folder: Path) -> Path:

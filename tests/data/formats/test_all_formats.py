@@ -219,7 +219,7 @@ def test_formats_by_name(tmp_path):
         load_dataset(json.with_suffix(".txt"), "train")
     with pytest.raises(DataError, match="not a data set of format yolo"):
         load_dataset(data, "train", format="yolo")
-    with pytest.raises(CallError, match="no format 'tfrecord'; there are voc, coco, yolo, recordio, csv"):
+    with pytest.raises(CallError, match="no format 'tfrecord'; there are voc, coco, yolo, recordio, sagemaker"):
         load_dataset(data, "train", format="tfrecord")
 
 

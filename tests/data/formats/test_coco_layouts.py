@@ -108,6 +108,26 @@ def cvat(root):
     )
 
 
+def lvis(root):
+    """It has addresses, and val has images of train2017 too."""
+    photo(root / "train2017" / "000000000009.jpg")
+    write(root / "lvis_v1_val.json", "")
+    table = json.loads((root / "lvis_v1_val.json").read_text())
+    del table["images"][0]["file_name"]
+    table["images"][0]["coco_url"] = "http://images.cocodataset.org/train2017/000000000009.jpg"
+    (root / "lvis_v1_val.json").write_text(json.dumps(table))
+
+
+def objects365(root):
+    photo(root / "val" / "patch0" / "x.jpg")
+    write(root / "annotations" / "zhiyuan_objv2_val.json", "images/v1/patch0/x.jpg")
+
+
+def via(root):
+    photo(root / "x.jpg")
+    write(root / "via_export_coco.json", "x.jpg", image_id="1")
+
+
 def beside_the_images(root):
     photo(root / "x.jpg")
     write(root / "coco.json", "x.jpg")
@@ -116,7 +136,7 @@ def beside_the_images(root):
 LAYOUTS = {
     fiftyone: "all", fiftyone_splits: "val", roboflow: "val", roboflow_one_folder: "all", label_studio: "all",
     label_studio_windows: "all", label_studio_flat: "all", label_studio_elsewhere: "all", elsewhere: "train", keypoints: "val",
-    mmdetection: "val", cvat: "all", beside_the_images: "all",
+    mmdetection: "val", cvat: "all", beside_the_images: "all", lvis: "val", objects365: "val", via: "all",
 }  # fmt: skip
 
 
@@ -136,6 +156,40 @@ def test_splits_of_layouts(tmp_path):
     assert split_names(tmp_path / "roboflow") == ["test", "train", "valid"]
     assert split_names(tmp_path / "keypoints") == ["train2017", "val2017"]
     assert split_names(tmp_path / "mmdetection") == ["train", "val"]
+
+
+def test_the_project_of_roboflow_is_no_class(tmp_path):
+    roboflow(tmp_path / "d")
+    assert class_names(tmp_path / "d") == ["cat"]
+    names = {"id": 0, "name": "animals", "supercategory": "none"}, {"id": 1, "name": "cat", "supercategory": "animals"}
+    photo(tmp_path / "x.jpg")
+    for categories, used, found in (
+        (names, 1, ["cat"]),
+        (names, 0, ["animals", "cat"]),  # it has objects
+        ((*names, {"id": 2, "name": "car", "supercategory": "vehicles"}), 1, ["animals", "cat", "car"]),
+        ((*names, {"id": 2, "name": "car", "supercategory": "none"}), 1, ["animals", "cat", "car"]),
+        ((*names, {"id": 2, "name": "car", "supercategory": ["animals"]}), 1, ["animals", "cat", "car"]),
+        (names[:1], 0, ["animals"]),
+    ):
+        write(tmp_path / "_annotations.coco.json", "x.jpg", categories, category_id=used)
+        data = load_dataset(tmp_path / "_annotations.coco.json", "all")
+        assert data.names == found and data.names[data[0].class_ids[0]] == categories[used]["name"]
+
+
+def test_two_folders_with_equal_names_are_told_apart(tmp_path):
+    """Of paths on another machine, only the parts that are not there are dropped."""
+    for folder in ("a", "b"):
+        photo(tmp_path / folder / "x.jpg")
+    table = coco_table()
+    table["images"] = [
+        {"id": 100 + i, "file_name": f"/home/me/{folder}/x.jpg", "width": WIDTH, "height": HEIGHT}
+        for i, folder in enumerate(("b", "a", "b", "b"))
+    ]
+    for row in table["annotations"]:
+        row["bbox"] = [1, 1, 9, 9]
+    (tmp_path / "labels.json").write_text(json.dumps(table))
+    found = [record.image.parent.name for record in load_dataset(tmp_path, "all").records]
+    assert found == ["b", "a", "b", "b"]
 
 
 def test_instances_come_before_keypoints(tmp_path):

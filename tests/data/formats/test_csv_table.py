@@ -2,7 +2,7 @@ import pytest
 
 from ssdzoo.data import class_names, load_dataset
 from ssdzoo.errors import DataError
-from tests.data.formats.exported import check_export, write_files
+from tests.data.formats.exported import BOX, check_export, write_files
 from tests.data.formats.written import write_csv, write_images
 
 HEADER = "image,xmin,ymin,xmax,ymax,class\n"
@@ -40,7 +40,12 @@ def test_names_beside_the_table(tmp_path):
 @pytest.mark.parametrize(
     "text, message",
     [
-        ("image,x,y,w,h,class\na.png,1,2,3,4,cat\n", "line 1 is 'image,x,y,w,h,class', without 'xmin'; expected image,xmin"),
+        ("image,xmin,ymin,xmax,class\na.png,1,2,3,cat\n", "line 1 is 'image,xmin,.*, without 'ymax'; expected image,xmin"),
+        (
+            "image,xmin,ymin,xmax,ymax,kind\na.png,1,2,3,4,x\n",
+            "without 'class'; .*; take out 'kind' where there is only one class",
+        ),
+        ("image,bbox,class\na.png,[1 2 3 4],cat\n", r"line 2: box '\[1 2 3 4\]' is not four numbers"),
         (HEADER.replace(",", ";"), "lists no images"),
         (HEADER.replace(",", " "), "not a data set"),
         (HEADER + "a.png,1,2,3,cat\n", "line 2 has 5 fields, line 1 names 6"),
@@ -69,6 +74,7 @@ def test_wrong_tables(text, message, tmp_path):
 TENSORFLOW = "filename,width,height,class,xmin,ymin,xmax,ymax\na.jpg,100,80,dog,20,30,80,70\n"
 D2L = "img_name,label,xmin,ymin,xmax,ymax\n"
 RETINANET = "{0}/a.jpg,20,30,80,70,dog\n{0}/b.jpg,,,,,\n"
+MAKESENSE = "dog,20,30,60,40,a.jpg,100,80\n"
 DOG = {"a.jpg": "dog"}
 
 
@@ -84,10 +90,27 @@ DOG = {"a.jpg": "dog"}
     ({"t.csv": "image\txmin\tymin\txmax\tymax\tclass\na.jpg\t20\t30\t80\t70\tdog\n", "a.jpg": 1}, {"all": DOG}),
     ({"train.csv": RETINANET.format("imgs"), "classes.csv": "dog,0\n", "imgs/a.jpg": 1, "imgs/b.jpg": 2},
      {"train": {**DOG, "b.jpg": None}}),
+    ({"t.csv": "image,x,y,w,h,label\na.jpg,20,30,60,40,dog\nb.jpg,,,,,\n", "a.jpg": 1, "b.jpg": 2},
+     {"all": {**DOG, "b.jpg": None}}),
+    ({"t.csv": "image,xmin,ymin,width,height,class\na.jpg,20,30,60,40,dog\n", "a.jpg": 1}, {"all": DOG}),
+    ({"labels_my-project_2024-05-01.csv": MAKESENSE, "a.jpg": 1}, {"all": DOG}),  # makesense.ai
+    ({"t.csv": f"label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height\n{MAKESENSE}", "a.jpg": 1},
+     {"all": DOG}),
+    ({"train.csv": 'image_id,width,height,bbox,class\na,100,80,"[20.0, 30, 60, 40]",dog\nb,100,80,,\n', "train/a.jpg": 1,
+      "train/b.jpg": 2, "test/a.jpg": 3}, {"train": {**DOG, "b.jpg": None}}),  # Kaggle
+    ({"train.csv": "image_id,class_name,class_id,x_min,y_min,x_max,y_max\na,dog,0,20,30,80,70\nb,No finding,14,,,,\n",
+      "train_images/a.jpg": 1, "train_images/b.jpg": 2}, {"train": {**DOG, "b.jpg": None}}),
     ({"train.csv": RETINANET.format("/home/ann/imgs"), "imgs/a.jpg": 1, "b.jpg": 2}, {"train": {**DOG, "b.jpg": None}}),
 ])  # fmt: skip
 def test_tables_as_they_are_exported(files, splits, tmp_path):
     check_export(write_files(tmp_path / "d", files), splits)
+
+
+def test_a_table_without_classes(tmp_path):
+    rows = "image,xmin,ymin,xmax,ymax\na.jpg,20,30,80,70\n"
+    data = load_dataset(write_files(tmp_path, {"train_boxes.csv": rows, "training_images/a.jpg": 1}), "train")
+    assert data.names == ["object"] and data[0].boxes.tolist() == [BOX]
+    assert [p.message for p in data.problems] == ["has no column class: all objects are of the class 'object'"]
 
 
 def test_bananas(tmp_path):

@@ -1,6 +1,5 @@
 """Which format a folder has, and what the error says where it has none that is read."""
 
-import json
 import shlex
 
 import pytest
@@ -20,24 +19,6 @@ def error_of(path, format=None):
     return str(error.value)
 
 
-def cvat(root):
-    image(root / "images" / "a.jpg")
-    box = '<box label="cat" occluded="0" xtl="20" ytl="30" xbr="80" ybr="70" z_order="0"></box>'
-    images = f'<image id="0" name="a.jpg" width="128" height="100">{box}</image>'
-    text(
-        root / "annotations.xml",
-        f'<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version>{images}</annotations>',
-    )
-    return "annotations.xml is CVAT's xml"
-
-
-def kitti(root):
-    image(root / "training" / "image_2" / "000000.png")
-    row = "Car 0.00 0 1.57 20.00 30.00 80.00 70.00 1.5 1.6 3.7 -0.65 1.71 46.7 -1.59\n"
-    text(root / "training" / "label_2" / "000000.txt", row)
-    return "000000.txt is a label file of KITTI"
-
-
 def tf_record(root):
     text(root / "train" / "cells.tfrecord", "\x10\0\0")
     text(root / "train" / "cells_label_map.pbtxt", "item {}")
@@ -49,22 +30,13 @@ def sharded(root):
     return "train.record-00000-of-00010 is a TFRecord"
 
 
-def vott(root):
-    image(root / "a.jpg")
-    assets = {"1a": {"asset": {"name": "a.jpg", "path": "a.jpg"}, "regions": [{"boundingBox": {}, "tags": ["cat"]}]}}
-    text(
-        root / "cells-export.json", json.dumps({"name": "cells", "tags": [{"name": "cat", "color": "#5db300"}], "assets": assets})
-    )
-    return "cells-export.json is VoTT's json"
-
-
 def open_images(root):
     header = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
     text(root / "train-annotations-bbox.csv", f"{header}\n000002b66c9c498e,xclick,/m/01g317,1,0.01,0.19,0.14,0.57,0,1,0,0,0\n")
     return "train-annotations-bbox.csv is a table of Open Images"
 
 
-UNREAD = {"cvat": cvat, "kitti": kitti, "tf_detection_api": tf_record, "vott_json": vott, "open_images": open_images}
+UNREAD = {"tf_detection_api": tf_record, "open_images": open_images}
 
 
 @pytest.mark.parametrize("name", UNREAD)
@@ -81,11 +53,44 @@ def test_parts_of_a_tf_record(tmp_path):
     assert sharded(tmp_path) in error_of(tmp_path)
 
 
-@pytest.mark.parametrize("name, file", [("cvat", "annotations.xml"), ("vott_json", "cells-export.json"),
-                                        ("open_images", "train-annotations-bbox.csv")])  # fmt: skip
-def test_a_file_that_is_not_read(name, file, tmp_path):
-    found = UNREAD[name](tmp_path)
-    assert found in error_of(tmp_path / file) and f"-i {tmp_path} -if {name}" in error_of(tmp_path / file)
+COCO_OR_VOC, CONVERT = "export COCO or Pascal VOC", "convert it to COCO's format, or to a .csv with the columns image,xmin,"
+DARWIN = '{"version": "2.0", "item": {"name": "a.jpg", "slots": [{"width": 128}]}, "annotations": [{"bounding_box": {"h": 4}}]}'
+LABELBOX = '{"data_row": {"external_id": "a.jpg"}, "media_attributes": {}, "projects": {"p": {"labels": []}}}'
+FIFTYONE = '{"classes": ["cat"], "labels": {"a": [{"label": 0, "bounding_box": [0.1, 0.2, 0.3, 0.4]}]}}'
+HASTY = '{"project_name": "x", "export_format_version": "1.1", "label_classes": [], "images": []}'
+
+
+@pytest.mark.parametrize("file, content, words, way", [
+    ("wider_face_split/wider_face_train_bbx_gt.txt", "0--Parade/a.jpg\n1\n", "a list of WIDER FACE", "-if wider_face"),
+    ("gt/gt.txt", "1,1,10,20,100,100,1,1,1.0\n", "a table of MOT", "-if mot_seq"),
+    ("labelTxt/a.txt", "imagesource:GoogleEarth\ngsd:0.1\n", "a label file of DOTA", "YOLO's labels of oriented"),
+    ("labelTxt/a.txt", "1.0 2.0 3.0 2.0 3.0 4.0 1.0 4.0 ship 0\n", "a label file of DOTA", "YOLO's labels of oriented boxes"),
+    ("annotations/a.txt", "10,20,100,100,1,4,0,0\n", "a label file of VisDrone", "convert it to YOLO's labels"),
+    ("train/_annotations.txt", "a.jpg 1,2,3,4,0\n", "Roboflow's list for YOLO v3 Keras", COCO_OR_VOC),
+    ("train/_classes.csv", "filename, cat, dog\na.jpg, 1, 0\n", "Roboflow's table of classes of whole images", "it has no boxes"),
+    ("_annotations.train.jsonl", '{"image": "a.jpg", "prefix": "detect cat", "suffix": "cat"}', "a list of prompts", COCO_OR_VOC),
+    ("import.csv", "TRAINING,gs://cells/a.jpg,cat,0.1,0.1,,,0.3,0.3,,\n", "Vertex AI's table", "which writes .jsonl"),
+    ("annotation_train.odgt", '{"ID": "a", "gtboxes": []}', "a list of CrowdHuman", CONVERT),
+    ("export.ndjson", LABELBOX, "Labelbox's export", CONVERT), ("annotations/a.json", DARWIN, "V7 Darwin's JSON", COCO_OR_VOC),
+    ("a.jpg.json", '{"metadata": {"name": "a.jpg"}, "instances": []}', "SuperAnnotate's JSON", "SuperAnnotate's SDK"),
+    ("labels.json", FIFTYONE, "FiftyOne's own JSON", "fo.types.COCODetectionDataset"),
+    ("samples.json", '{"samples": [{"filepath": "data/a.jpg"}]}', "FiftyOne's own JSON", "fo.types.COCODetectionDataset"),
+    ("export.json", '[{"label_hash": "h", "data_units": {}}]', "Encord's JSON", COCO_OR_VOC),
+    ("x.json", HASTY, "Hasty's JSON", COCO_OR_VOC),
+    ("p.json", '{"project": {}, "attribute": {}, "view": {"1": {"fid_list": ["1"]}}}', "a project of VIA 3", "use VIA 2"),
+    ("data/train-00000-of-00001.parquet", "PAR1", "a table of Hugging Face", "a metadata.jsonl"),
+    ("task_1.zip", "PK", "an archive", "unpack it, and name the folder"),
+])  # fmt: skip
+def test_what_a_tool_s_user_can_do(file, content, words, way, tmp_path):
+    image(tmp_path / "a.jpg")
+    text(tmp_path / file, content)
+    for path in (tmp_path, tmp_path / file):
+        assert f"{file} is {words}" in error_of(path) and way in error_of(path)
+
+
+def test_a_file_that_is_not_read(tmp_path):
+    found, file = open_images(tmp_path), tmp_path / "train-annotations-bbox.csv"
+    assert found in error_of(file) and f"-i {tmp_path} -if open_images" in error_of(file)
 
 
 def test_an_empty_folder(tmp_path):

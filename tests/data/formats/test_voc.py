@@ -32,6 +32,13 @@ def test_difficult_floats_and_zero(tmp_path):
     assert record.difficult.tolist() == [True]
 
 
+def test_outlines_of_labelme_s_web_tool(tmp_path):
+    """They are in pixels from 0."""
+    points = "".join(f"<pt><x>{x}</x><y>{y}</y></pt>" for x, y in ((10.5, 20), (30, 22), (20, 60)))
+    extra = f"<object><name>cat</name><deleted>0</deleted><polygon>{points}</polygon></object>"
+    assert one(tmp_path, xml([CAT], extra=extra))[0].boxes.tolist() == [[10, 20, 30, 40], [10.5, 20, 30, 60]]
+
+
 def test_an_image_without_objects(tmp_path):
     data = load_dataset(write_voc(tmp_path / "d", {"a": xml([]), "b": xml([CAT])}, {"train": ["a", "b"]}), "train")
     assert data.names == ["cat"] and data[0].boxes.shape == (0, 4) and data[0].class_ids.shape == (0,)

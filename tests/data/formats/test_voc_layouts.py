@@ -124,8 +124,15 @@ def oxford_pets(root):
     return ["all"]
 
 
+def fiftyone(root):
+    for name in ("a", "b"):
+        image(root / "data" / f"{name}.jpg")
+        xml(root / "labels" / f"{name}.xml", f"{name}.jpg", head=f"<folder></folder><path>/home/me/{name}.jpg</path>")
+    return ["all"]
+
+
 LAYOUTS = [labelimg, labelimg_folders, roboflow, folders_in_splits, splits_in_folders, cvat, label_studio, label_studio_lower,
-           vott, oxford_pets]  # fmt: skip
+           vott, oxford_pets, fiftyone]  # fmt: skip
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

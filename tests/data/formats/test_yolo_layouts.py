@@ -141,6 +141,13 @@ def test_folders_that_lack_something(files, message, tmp_path):
         load_dataset(write_files(tmp_path / "d", files), "all")
 
 
+def test_labels_whose_images_were_not_exported(tmp_path):
+    write_files(tmp_path, {"classes.txt": "dog\n", "labels/a.txt": "0 0.5 0.5 0.1 0.1\n"})
+    (tmp_path / "images").mkdir()
+    with pytest.raises(DataError, match="no images in 'images', though there are labels: put the images there, or export them"):
+        load_dataset(tmp_path, "all")
+
+
 def test_images_of_one_name(tmp_path):
     data = write_files(tmp_path / "d", {**LABEL_STUDIO, "images/77aa-b.png": 3})
     with pytest.raises(DataError, match="77aa-b.txt: belongs to 77aa-b.jpg and to 77aa-b.png, two images of one name: keep one"):

@@ -149,9 +149,49 @@ def write_labelme(root, objects=OBJECTS):
     return root
 
 
+def write_cvat(root, objects=OBJECTS):
+    write_images(root / "images" / "train", objects)
+    labels = "".join(f"<label><name>{name}</name></label>" for name in NAMES)
+    text = f"<annotations><meta><task><labels>{labels}</labels></task></meta>"
+    for i, (name, rows) in enumerate(objects.items()):
+        text += f'<image id="{i}" name="{name}.png" subset="train" width="{WIDTH}" height="{HEIGHT}">'
+        for k, x1, y1, x2, y2 in rows:
+            text += f'<box label="{NAMES[k]}" occluded="0" xtl="{x1}" ytl="{y1}" xbr="{x2}" ybr="{y2}" z_order="0"></box>'
+        text += "</image>"
+    (root / "annotations.xml").write_text(f"{text}</annotations>")
+    return root
+
+
+def write_createml(root, objects=OBJECTS):
+    write_images(root / "train", objects)
+    content = []
+    for name, rows in objects.items():
+        boxes = [(i, {"x": (x1 + x2) / 2, "y": (y1 + y2) / 2, "width": x2 - x1, "height": y2 - y1}) for i, x1, y1, x2, y2 in rows]
+        content.append({"image": f"{name}.png", "annotations": [{"label": NAMES[i], "coordinates": box} for i, box in boxes]})
+    (root / "train" / "_annotations.createml.json").write_text(json.dumps(content))
+    return root
+
+
+def label_studio_region(label, x1, y1, x2, y2, rotation=0):
+    box = {"x": 100 * x1 / WIDTH, "y": 100 * y1 / HEIGHT, "width": 100 * (x2 - x1) / WIDTH, "height": 100 * (y2 - y1) / HEIGHT}
+    value = {**box, "rotation": rotation, "rectanglelabels": [label]}
+    return {"original_width": WIDTH, "original_height": HEIGHT, "value": value, "id": "Dx", "type": "rectanglelabels"}
+
+
+def write_label_studio(root, objects=OBJECTS):
+    write_images(root / "images", objects)
+    tasks = []
+    for i, (name, rows) in enumerate(objects.items(), 1):
+        regions = [label_studio_region(NAMES[k], *box) for k, *box in rows]
+        annotation = {"id": i, "result": regions, "was_cancelled": False, "updated_at": "2024-05-01T10:00:00Z"}
+        tasks.append({"id": i, "annotations": [annotation], "data": {"image": f"/data/upload/1/{name}.png"}})
+    (root / "train.json").write_text(json.dumps(tasks))
+    return root
+
+
 WRITERS = {
     "voc": write_voc, "coco": write_coco, "yolo": write_yolo, "recordio": write_recordio, "lst": write_lst, "csv": write_csv,
-    "labelme": write_labelme,
+    "labelme": write_labelme, "cvat": write_cvat, "createml": write_createml, "label studio": write_label_studio,
 }  # fmt: skip
 
 
