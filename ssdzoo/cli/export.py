@@ -1,22 +1,11 @@
 """`ssdzoo export`: a model for other programs."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
-from ssdzoo.cli.options import (
-    FORCE,
-    Classes,
-    Gpus,
-    Mean,
-    Model,
-    Std,
-    Suppress,
-    Weights,
-    check_files,
-    check_folder,
-    option,
-    prepare,
-)
+from ssdzoo.cli.model_options import ModelChoice, with_model
+from ssdzoo.cli.options import FORCE, Gpus, check_files, check_folder, option, prepare
 from ssdzoo.errors import CallError
 
 if TYPE_CHECKING:
@@ -27,28 +16,24 @@ _FORMATS = ("symbol", "onnx", "torch")
 _ONNX = "ONNX"
 _TORCH = "torch"
 _HEADS = "Head outputs"
-_RAW = "Give the head outputs (class logits, box offsets, anchors) in place of detections."
-_WITH_PREPROCESS = "Take uint8 RGB images (B, H, W, 3) and normalize them inside."
+_RAW = "Output class logits, box offsets and anchors in place of detections."
+_WITH_PREPROCESS = "Take uint8 RGB images (B, H, W, 3), and normalize them in the graph."
 _LAYOUT = "ssdzoo: a module of its own. torchvision: NAME.pth, a state dict of torchvision's ssd300_vgg16."
 _ONLY_HEADS = "Write the head outputs as a symbol: what --engine torch trains where mxnet is not installed."
 _BASE_WEIGHTS = (
-    "Where the backbone of a preset starts from that gets new heads for --classes: a file, the name of one that train can "
-    "download, or none for random weights."
+    "Weights of the backbone, where a preset gets new heads for --classes: a file, the name of one that "
+    "`ssdzoo models --weights` lists, or none for random weights."
 )
 
 
+@with_model("choice")
 def export(
-    model: Model,
+    choice: ModelChoice,
     out: Annotated[Path, option("Folder for the files.", show_default=False)],
     format: Annotated[str, option(_FORMAT)] = "symbol",
-    weights: Weights = None,
-    mean: Mean = None,
-    std: Std = None,
-    classes: Classes = None,
-    suppress: Suppress = None,
     gpus: Gpus = None,
     force: Annotated[bool, FORCE] = False,
-    opset: Annotated[int, option("Version of the ONNX operator set.", panel=_ONNX)] = 17,
+    opset: Annotated[int, option("Version of ONNX's operator set.", panel=_ONNX)] = 17,
     raw: Annotated[bool, option(_RAW, "--raw", panel=_ONNX)] = False,
     with_preprocess: Annotated[bool, option(_WITH_PREPROCESS, "--with-preprocess", panel=_ONNX)] = False,
     dynamic_size: Annotated[bool, option("Take images of any height and width.", "--dynamic-size", panel=_ONNX)] = False,
@@ -58,10 +43,10 @@ def export(
 ) -> None:
     """Export a model: as a symbol that MXNet loads without ssdzoo, as ONNX for today's runtimes, or as a torch module.
 
-    NAME is that of the run's folder, or that of the model.
+    NAME is the name of the run's folder, or that of the model.
 
-    An exported model, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX or a
-    torch module without mxnet; as a symbol it loses the losses and labels of a training, and gains a table.
+    An exported model (NAME-symbol.json with NAME-0000.params), also one of GluonCV's or of an older SSD, becomes ONNX or a torch
+    module without mxnet. Exported as a symbol again, it loses the losses and labels of its training, and gets a table.
     """
     if out.suffix != ".onnx":
         check_folder(out)
@@ -76,21 +61,16 @@ def export(
         raise CallError("--base-weights is for --heads")
     if layout != "ssdzoo" and format != "torch":
         raise CallError("--layout is for --format torch")
-    source = _resolved(model, weights, mean, std, None if heads else classes, suppress)
+    # With --heads the classes are those of new heads, and no names for what is there.
+    source = (replace(choice, classes=None) if heads else choice).resolve()
     if format == "onnx":
         _export_onnx(source, out, gpus, force, options)
     elif format == "torch":
         _export_torch(source, out, force, layout)
     elif heads:
-        _export_heads(source, out, force, classes, base_weights)
+        _export_heads(source, out, force, choice.classes, base_weights)
     else:
         _export_symbol(source, out, gpus, force)
-
-
-def _resolved(*given: Any) -> "ModelSource":
-    from ssdzoo.model_source import resolve
-
-    return resolve(*given)
 
 
 def _export_symbol(source: "ModelSource", out: Path, gpus: str | None, force: bool) -> None:

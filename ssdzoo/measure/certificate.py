@@ -1,6 +1,6 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from ssdzoo.files import file_hash
 from ssdzoo.machine import machine_summary, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import average_precision, detect_all, plain
-from ssdzoo.model_source import Numbers, resolve
+from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
-from ssdzoo.predict.multi_view import views_of, with_views
+from ssdzoo.predict.multi_view import views_of
 from ssdzoo.predict.views import Views
 from ssdzoo.progress import Silent
 
@@ -98,12 +98,16 @@ class Certificate:
         return self.summary["passed"]
 
 
-def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
-              precision: str = "f32", mean: Numbers | None = None, std: Numbers | None = None,
-              classes: Iterable[str] | None = None, suppress: str | None = None, views: Views | None = None) -> Side:  # fmt: skip
-    """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
-    source = resolve(model, weights, mean, std, classes, suppress)
-    detector = with_views(open_source(source, backend, ctx, precision), views)
+def open_side(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "f32",
+              views: Views | None = None) -> Side:  # fmt: skip
+    """Loads one side.
+
+    Args:
+        source: of `ssdzoo.model_source.resolve`.
+
+    The other arguments and the errors are those of `ssdzoo.predict.load.load`.
+    """
+    detector = open_source(source, backend, ctx, precision, views=views)
     made = detector.backend.file  # an ONNX file that was made of it
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
