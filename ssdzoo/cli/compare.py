@@ -81,7 +81,7 @@ def compare(
     from ssdzoo.measure.compare import Tolerance
     from ssdzoo.measure.evaluate import name_classes
 
-    left, right = (side.open(where, views) for side, where in zip((side_a, side_b), devices))
+    left, right = (side.load(where, views) for side, where in zip((side_a, side_b), devices))
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
     if data:
         with WorkProgress() as progress:

@@ -92,7 +92,7 @@ class SideChoice:
     std: tuple | None
     suppress: str | None
 
-    def open(self, devices: list | None, views: "Views | None") -> "Side":
+    def load(self, devices: list | None, views: "Views | None") -> "Side":
         """The model with its backend, for images seen in these views."""
         from ssdzoo.measure.certificate import open_side
         from ssdzoo.model_source import resolve

@@ -88,7 +88,7 @@ def _page(certificate: Certificate) -> str:
     notes = f'<p class="note{"" if summary["passed"] else " bad"}">{escape(verdict(summary))}</p>\n'
     notes += f"<ul>{failures}</ul>\n" if failures else ""
     notes += "".join(f"<p>Note: {escape(line)}.</p>\n" for line in summary["notes"])
-    models = {}
+    models: dict[str, str] = {}
     for letter, side in sides.items():
         models |= {f"model {letter}": side["model"], f"runtime of {letter}": side["runtime"]}
     figures = "".join(_figure(certificate, i, row) for i, row in zip(certificate.worst, summary["worst"]))
