@@ -79,13 +79,12 @@ def compare(
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.measure.certificate import Trial
     from ssdzoo.measure.compare import Tolerance
-    from ssdzoo.measure.evaluate import name_classes
 
     left, right = (side.load(where, views) for side, where in zip((side_a, side_b), devices))
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
     if data:
         with WorkProgress() as progress:
-            name_classes(left.detector, data, format, progress)
+            left = left.named_by(data, format, progress)
     records = None if data is None else load_data(data, split, left.detector.names, format, image_folder).records
     show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
 

@@ -65,9 +65,9 @@ def evaluate(
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
     side = open_side(choice.resolve(), backend, devices, precision, views)
-    detector = side.detector
     with WorkProgress() as progress:
-        evaluation.name_classes(detector, data, data_format, progress)
+        side = side.named_by(data, data_format, progress)
+    detector = side.detector
     dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
     said = describe(side)

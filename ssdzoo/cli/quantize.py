@@ -45,7 +45,6 @@ def quantize(
     from ssdzoo.export.int8.quantize import quantize_onnx
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
-    from ssdzoo.measure.evaluate import name_classes
     from ssdzoo.model_source import resolve
 
     side = open_side(source, "onnxruntime")
@@ -53,7 +52,7 @@ def quantize(
     assert before  # onnxruntime runs a file
     if data:
         with WorkProgress() as progress:
-            name_classes(side.detector, data, format, progress)
+            side = side.named_by(data, format, progress)
     names = side.detector.names
     records = load_data(data, split, names, format, image_folder).records if data else None
     chosen = _spread(images or _training_images(data, names, format, image_folder), count)

@@ -1,7 +1,7 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
 from ssdzoo.machine import machine_summary, versions
 from ssdzoo.measure import compare
-from ssdzoo.measure.evaluate import average_precision, detect_all, plain
+from ssdzoo.measure.evaluate import average_precision, detect_all, name_classes, plain
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
@@ -38,6 +38,10 @@ class Side:
     model: str
     detector: Detector
     files: list[Path]
+
+    def named_by(self, data: str | Path, format: str | None = None, progress: Silent | None = None) -> "Side":
+        """The side with the class names of a data set where it has none: see `name_classes`."""
+        return replace(self, detector=name_classes(self.detector, data, format, progress))
 
 
 @dataclass(frozen=True)
