@@ -124,6 +124,11 @@ def refuse_code(augment: str | None) -> None:
         raise CallError(f"--augment {augment}: code is for `fine_tune` in Python; give a name or a table (.toml)")
 
 
+def given_arguments(context: typer.Context) -> dict[str, Any]:
+    """The arguments of a verb that the command line gives: those that are left out have their defaults."""
+    return {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", "") == "COMMANDLINE"}
+
+
 def check_folder(out: Path | None) -> None:
     """Before the work, not after it."""
     if out and out.exists() and not out.is_dir():

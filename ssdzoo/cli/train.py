@@ -17,6 +17,7 @@ from ssdzoo.cli.options import (
     Weights,
     argument,
     check_folder,
+    given_arguments,
     in_panel,
     option,
     refuse_code,
@@ -84,7 +85,7 @@ def train(
     from ssdzoo.train.fine_tune import fine_tune
 
     # Only what the command line says, so that a run that is resumed keeps the rest.
-    said = {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", None) == "COMMANDLINE"}
+    said = given_arguments(context)
     said.pop("gpus", None)
     begun, chooses = time.perf_counter(), model == "auto" and not resume
     with WorkProgress() as progress:
