@@ -64,9 +64,7 @@ def train(
     out: Annotated[Path, option("Folder of the run. It must not hold one yet, except for --resume.", show_default=False)],
     gpus: Gpus = None,
     minutes: Annotated[Optional[float], option(_MINUTES, min=0, show_default="20")] = None,
-    resume: Annotated[
-        bool, option("Continue the run in --out. Options that are not given are as they were.", "--resume")
-    ] = False,
+    resume: Annotated[bool, option("Continue the run in --out, with its options where none are given.", "--resume")] = False,
     split: Annotated[str, option(f"Images to train on. {PARTS}", panel="Data")] = "train",
     val_split: Annotated[Optional[str], option(_VAL, panel="Data", show_default=_VAL_SPLIT)] = None,
     format: Annotated[Optional[str], in_panel(Format, "Data")] = None,

@@ -91,7 +91,7 @@ class Settings:
     freeze: int = _setting(0, "Number of first stages of the backbone that do not learn.", _OPTIMIZER, minimum=0)
     freeze_norm: bool = _setting(False, "Freeze the statistics, scales and shifts of the backbone's batch norms.", _OPTIMIZER)
     amp: bool = _setting(
-        False, "Train in half precision, on GPUs; with torch on CPUs too, and in bfloat16 where there is that.", _OPTIMIZER
+        False, "Half precision on GPUs; with torch on CPUs too, and as bfloat16 where there is that.", _OPTIMIZER
     )
     compile: bool = _setting(False, "Compile the network with torch.compile.", _OPTIMIZER)
     kvstore: str | None = _setting(None, "Train with other processes; see ssdzoo launch.", _OPTIMIZER, choices=("dist_sync",))
