@@ -156,7 +156,9 @@ def _start_row(preset, starts: dict) -> dict:
         if source is None:
             return None
         facts = {"file": source.file, "project": source.title, "license": source.license, "url": source.url}
-        return {**facts, "megabytes": source.megabytes and round(source.megabytes, 1), "here": str(here.path) if here else None}
+        accuracy = {k: v for k, v in (("top1", source.top1), ("mAP", source.mAP), ("note", source.note)) if v}
+        size = source.megabytes and round(source.megabytes, 1)
+        return {**facts, "megabytes": size, **accuracy, "here": str(here.path) if here else None}
 
     whole, backbone = preset.name, preset.backbone
     return {
