@@ -22,7 +22,7 @@ CLASSES, HYPERPARAMS = "classes.txt", "hyperparams.json"
 _SYMBOL = "-symbol.json"
 _EPOCH = re.compile(r"-\d{4}\.params$")
 _NAMED_SIZE = re.compile(r"(?:deploy_)?ssd_(?:\w+_)?(\d{3,4})")
-_MOST_TEXT = 1 << 20  # bytes of a list of classes or of hyperparameters
+_MAX_TEXT = 1 << 20  # bytes of a list of classes or of hyperparameters
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class ExportedFiles:
         try:
             if self.archive and self.archive.path in path.parents:
                 return self.archive.texts[self._inside(path)].decode("utf-8-sig")
-            return read_whole(path, _MOST_TEXT).decode("utf-8-sig")
+            return read_whole(path, _MAX_TEXT).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise WeightsError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
 

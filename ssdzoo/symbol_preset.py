@@ -15,7 +15,7 @@ from ssdzoo.preset import EXPORTED, Preset
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol
 from ssdzoo.zoo import default_class_names
 
-_MOST_CLASSES = 10_000
+_MAX_CLASSES = 10_000
 _ON_THE_WAY = ("softmax", "softmaxactivation", "softmaxoutput", "transpose")  # from the logits of mxnet-ssd to its scores
 _MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
 
@@ -110,7 +110,7 @@ def _reshaped_widths(graph: SymbolGraph) -> set[int]:
 def _logits_among(widths: set[int]) -> int | None:
     """C + 1, if there is one width and it can be that."""
     width = next(iter(widths), 0)
-    return width if len(widths) == 1 and 1 < width <= _MOST_CLASSES else None
+    return width if len(widths) == 1 and 1 < width <= _MAX_CLASSES else None
 
 
 def _score_width(graph: SymbolGraph, detection: Node, arrays: dict, known: dict, taken: GraphInput) -> int | None:
@@ -130,7 +130,7 @@ def _logit_width(graph: SymbolGraph, detection: Node) -> int | None:
     while node.op.lower() in _ON_THE_WAY and node.inputs:
         node = graph.producer(node, 0)
     shape = node.numbers("shape") if node.op in ("Reshape", "reshape") else []
-    return int(shape[2]) if len(shape) == 3 and 1 < shape[2] <= _MOST_CLASSES else None
+    return int(shape[2]) if len(shape) == 3 and 1 < shape[2] <= _MAX_CLASSES else None
 
 
 def _shape_of(graph: SymbolGraph, output: tuple, arrays: dict, size: tuple, taken: GraphInput) -> tuple | None:
