@@ -19,6 +19,8 @@ from types import ModuleType
 from ssdzoo.cgroups import cpu_quota, memory_limit
 from ssdzoo.errors import SSDZooError
 
+DETECTING = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino", "torch")  # packages that shape what is found
+
 
 def cores() -> int:
     """How many this process may use: those that it may run on, as far as the quota of its container and `OMP_NUM_THREADS` go.

@@ -6,7 +6,10 @@ from ssdzoo.cli.model_options import ModelChoice, with_model
 from ssdzoo.cli.options import BACKEND, Gpus, Precision, option, prepare_backend
 from ssdzoo.machine import import_package
 
-_MAX_BATCH = "Maximum number of waiting images in one call of the network, where a measurement at the start shows a gain."
+_MAX_BATCH = (
+    "Maximum number of waiting images in one call of the network, where a measurement at the start shows a gain. 1 turns batches "
+    "off."
+)
 
 
 @with_model("choice", envvar="SSDZOO_MODEL")

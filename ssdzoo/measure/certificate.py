@@ -11,7 +11,7 @@ from ssdzoo.data.record import Record
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
-from ssdzoo.machine import machine_summary, versions
+from ssdzoo.machine import DETECTING, machine_summary, versions
 from ssdzoo.measure import compare
 from ssdzoo.measure.evaluate import average_precision, detect_all, name_classes, plain
 from ssdzoo.model_source import ModelSource
@@ -22,7 +22,6 @@ from ssdzoo.predict.views import Views
 from ssdzoo.progress import Silent
 
 HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
-_PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino", "torch")
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> C
     order = [i for i in order if any(matches[i].badness)][: trial.worst]
     summary = {
         "passed": not failures, "failures": failures, **summary, "worst": [_difference(i, items[i], matches[i]) for i in order],
-        "versions": versions(_PACKAGES), "machine": machine_summary(),
+        "versions": versions(DETECTING), "machine": machine_summary(),
     }  # fmt: skip
     return Certificate(plain(summary), items, found, matches, order)
 
