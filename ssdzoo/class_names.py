@@ -9,7 +9,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.files import read_whole
 from ssdzoo.quote import brief
 
-_MOST_BYTES = 1 << 20  # of a list
+_MAX_BYTES = 1 << 20  # of a list
 
 
 def class_names(classes: Iterable[str]) -> list[str]:
@@ -35,7 +35,7 @@ def read_class_names(path: str | Path) -> list[str]:
         CallError: it can't be read, holds no names, or one twice.
     """
     try:
-        text = read_whole(path, _MOST_BYTES).decode("utf-8-sig")
+        text = read_whole(path, _MAX_BYTES).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CallError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
     return parse_class_names(text, str(path))

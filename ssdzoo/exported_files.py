@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ssdzoo.class_names import parse_class_names
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.files import read_whole
+from ssdzoo.files import read_whole, write_text
 from ssdzoo.formats.detection_graph import read_detection
 from ssdzoo.formats.model_archive import SUFFIXES, ModelArchive, is_archive, list_archive
-from ssdzoo.formats.params_file import read_params, read_stream, strip_prefix
-from ssdzoo.formats.symbol_file import SymbolGraph
+from ssdzoo.formats.params_file import read_params, read_stream, strip_prefix, write_params
+from ssdzoo.formats.symbol_file import SymbolGraph, symbol_text
 from ssdzoo.preset import read_fields
 from ssdzoo.preset_fields import check_fields
 from ssdzoo.quote import brief
@@ -22,7 +22,7 @@ CLASSES, HYPERPARAMS = "classes.txt", "hyperparams.json"
 _SYMBOL = "-symbol.json"
 _EPOCH = re.compile(r"-\d{4}\.params$")
 _NAMED_SIZE = re.compile(r"(?:deploy_)?ssd_(?:\w+_)?(\d{3,4})")
-_MOST_TEXT = 1 << 20  # bytes of a list of classes or of hyperparameters
+_MAX_TEXT = 1 << 20  # bytes of a list of classes or of hyperparameters
 
 
 @dataclass(frozen=True)
@@ -139,9 +139,30 @@ class ExportedFiles:
         try:
             if self.archive and self.archive.path in path.parents:
                 return self.archive.texts[self._inside(path)].decode("utf-8-sig")
-            return read_whole(path, _MOST_TEXT).decode("utf-8-sig")
+            return read_whole(path, _MAX_TEXT).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise WeightsError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def exported_paths(path: str | Path, epoch: int = 0) -> tuple[Path, Path, Path]:
+    """The files of an exported model whose common path is `path`: the symbol, the parameters, and the sidecar."""
+    return Path(f"{path}{_SYMBOL}"), Path(f"{path}-{epoch:04d}.params"), Path(f"{path}.toml")
+
+
+def write_exported(path: str | Path, graph: SymbolGraph, arrays: dict, sidecar: str) -> None:
+    """Writes an exported model.
+
+    Args:
+        path: the common path of its files.
+        graph: what its outputs need.
+        arrays: {name: array} of its parameters, without `arg:` and `aux:`.
+        sidecar: the table, TOML.
+    """
+    symbol_file, params_file, table = exported_paths(path)
+    statistics = graph.statistics()
+    write_params(params_file, {f"{'aux' if name in statistics else 'arg'}:{name}": array for name, array in arrays.items()})
+    write_text(symbol_file, symbol_text(graph.raw))
+    write_text(table, sidecar)
 
 
 def find_exported(model: str | Path) -> ExportedFiles | None:

@@ -10,6 +10,7 @@ import os
 import time
 from pathlib import Path
 
+from ssdzoo.cgroups import read_lines
 from ssdzoo.machine import cores
 
 _INTERVAL = 0.5  # seconds between two looks: /proc/stat counts in hundredths of a second
@@ -47,7 +48,7 @@ class FreeCores:
 
     def _time_of_all(self) -> float:
         ticks = 0
-        for line in _lines(self._proc / "stat"):
+        for line in read_lines(self._proc / "stat"):
             name, *fields = line.split()
             if name[:3] == "cpu" and name[3:].isdecimal() and int(name[3:]) in self._allowed:
                 user, nice, system, _idle, _iowait, *others = map(int, fields[:8])  # of interrupts, and stolen by other machines
@@ -57,12 +58,5 @@ class FreeCores:
 
 def _time_of_process(folder: Path) -> float:
     """Seconds that a process has used so far; 0 for one that has ended."""
-    fields = " ".join(_lines(folder / "stat")).rpartition(")")[2].split()  # from the third one on; the name may hold anything
+    fields = " ".join(read_lines(folder / "stat")).rpartition(")")[2].split()  # from the third one on; the name may hold anything
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if len(fields) > 12 else 0.0
-
-
-def _lines(file: Path) -> list[str]:
-    try:
-        return file.read_text("utf-8", "replace").splitlines()
-    except OSError:
-        return []

@@ -16,8 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
-from ssdzoo.cgroups import cpu_quota
+from ssdzoo.cgroups import cpu_quota, memory_limit
 from ssdzoo.errors import SSDZooError
+
+DETECTING = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino", "torch")  # packages that shape what is found
 
 
 def cores() -> int:
@@ -35,10 +37,7 @@ def cores() -> int:
 def memory() -> int | None:
     """How many bytes this process may use: those of the machine, or of its control group where that has fewer; None where the
     system does not say."""
-    sizes = []
-    for name in ("memory.max", "memory/memory.limit_in_bytes"):  # of version 2 and 1; without a limit, "max" or a huge number
-        with contextlib.suppress(OSError, ValueError):
-            sizes.append(int(Path("/sys/fs/cgroup", name).read_text()))
+    sizes = [] if (limit := memory_limit()) is None else [limit]  # of version 1, a huge number where there is no limit
     with contextlib.suppress(AttributeError, OSError, ValueError):
         sizes.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
     return min(sizes, default=None)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import CallError
+from ssdzoo.exported_files import exported_paths
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import write_params
 from ssdzoo.nn.ssd import SSDNetwork
@@ -42,7 +43,7 @@ class SSD(SSDNetwork):
         if empty:
             raise CallError(f"nothing to export: parameter {empty[0]!r} has no value; initialize the network or load its weights")
         arrays = {f"{wanted[name]}:{name}": p.data(p.list_ctx()[0]).asnumpy() for name, p in parameters.items()}
-        symbol_file, params_file = Path(f"{path}-symbol.json"), Path(f"{path}-{epoch:04d}.params")
+        symbol_file, params_file, _ = exported_paths(path, epoch)
         write_params(params_file, arrays)  # mxnet itself writes no file whose name is not UTF-8
         write_text(symbol_file, symbol.tojson(remove_amp_cast=remove_amp_cast))
         return symbol_file, params_file

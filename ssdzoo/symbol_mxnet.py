@@ -10,7 +10,7 @@ from ssdzoo.errors import ExportError
 from ssdzoo.formats.symbol_file import SymbolGraph
 from ssdzoo.quote import brief, short
 
-_MOST_BYTES = 16 << 30  # of all values of a graph together, for one image
+_MAX_BYTES = 16 << 30  # of all values of a graph together, for one image
 
 
 def parse_symbol(graph: SymbolGraph) -> Any:
@@ -89,9 +89,9 @@ def check_shapes(symbol: Any, source: str, **known: tuple) -> list:
         raise ExportError(f"{source}: {reason(error)}") from None
     _check_sizes(symbol, shapes, source)
     total = 4 * sum(float(np.prod([float(max(n, 0)) for n in shape])) for shape in shapes if shape)
-    if total > _MOST_BYTES:
+    if total > _MAX_BYTES:
         raise ExportError(
-            f"{source}: its values take {total / 1e9:.3g} GB for one image; at most {_MOST_BYTES >> 30} GiB are tried"
+            f"{source}: its values take {total / 1e9:.3g} GB for one image; at most {_MAX_BYTES >> 30} GiB are tried"
         )
     return outputs
 

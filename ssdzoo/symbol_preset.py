@@ -15,7 +15,7 @@ from ssdzoo.preset import EXPORTED, Preset
 from ssdzoo.symbol_mxnet import check_shapes, parse_symbol
 from ssdzoo.zoo import default_class_names
 
-_MOST_CLASSES = 10_000
+_MAX_CLASSES = 10_000
 _ON_THE_WAY = ("softmax", "softmaxactivation", "softmaxoutput", "transpose")  # from the logits of mxnet-ssd to its scores
 _MAXIMUM_CELLS = 16  # along a side of the last feature map, when the input size is searched
 
@@ -69,39 +69,58 @@ def infer_preset(graph: SymbolGraph, arrays: dict, known: dict, sidecar: Path, n
     }
     if "base_size" not in fields:
         fields["base_size"] = _input_size(graph, arrays, [anchors[i] for i in sorted(anchors)], taken, sidecar)
-    count = _count_classes(graph, arrays, known, taken, bool(anchors), sidecar)
+    count = _count_own_classes(graph) if anchors else _count_classes(graph, arrays, known, taken, sidecar)
     if len(fields.setdefault("classes", tuple(default_class_names(count)))) != count:
         raise CallError(f"{path}: has {count} classes, {names_by} {len(fields['classes'])}")
     return Preset(**fields)
 
 
-def _count_classes(graph: SymbolGraph, arrays: dict, known: dict, taken: GraphInput, ours: bool, sidecar: Path) -> int:
-    """Without the background. The class logits of GluonCV's and ssdzoo's networks are reshaped to (B, N, C + 1), and the box
-    offsets to (B, N, 4). Of other graphs the classes are those of MultiBoxDetection's scores (B, C + 1, N), or what `known` says.
+def _count_own_classes(graph: SymbolGraph) -> int:
+    """Without the background, in a network of GluonCV's or ssdzoo's. Its class logits are reshaped to (B, N, C + 1), and its box
+    offsets to (B, N, 4)."""
+    widths = _reshaped_widths(graph)
+    width = _logits_among(widths - {4} or widths)  # of three classes, both are 4
+    if width is None:
+        raise WeightsError(f"{graph.source}: its classes can't be counted: no class logits (B, N, classes + 1) in it")
+    return width - 1
 
-    Args:
-        ours: it is GluonCV's or ssdzoo's.
-    """
+
+def _count_classes(graph: SymbolGraph, arrays: dict, known: dict, taken: GraphInput, sidecar: Path) -> int:
+    """Without the background, in a network of others: by MultiBoxDetection's scores (B, C + 1, N), by what `known` says, or by
+    class logits that are reshaped as in GluonCV's."""
     detection = next((node for node in graph.nodes if node.op in MULTI_BOX_DETECTION), None)
-    if not ours and detection and "base_size" in known and importlib.util.find_spec("mxnet"):
-        scores = graph.producer(detection, 0), detection.inputs[0][1]
-        shape = _shape_of(graph, scores, arrays, known["base_size"], taken)
-        if shape and len(shape) == 3 and shape[1] > 1:
-            return shape[1] - 1
-    if not ours and detection and (width := _logit_width(graph, detection)):
-        return width - 1
-    shapes = [node.numbers("shape") for node in graph.nodes if node.op in ("Reshape", "reshape")]
-    widths = [shape[2] for shape in shapes if len(shape) == 3 and shape[:2] == [0, -1] and shape[2] > 0]
-    others = {width for width in widths if width != 4} or set(widths if ours else ())
-    named = len(known.get("classes") or ())
-    if not ours and named and (taken.multi_box is False or len(others) != 1):
+    if detection:
+        width = _score_width(graph, detection, arrays, known, taken) or _logit_width(graph, detection)
+        if width:
+            return width - 1
+    named, width = len(known.get("classes") or ()), _logits_among(_reshaped_widths(graph) - {4})
+    if named and not (taken.multi_box and width):
         return named
-    if len(others) == 1 and 1 < min(others) <= _MOST_CLASSES:
-        return int(others.pop()) - 1
-    if not ours:
-        wanted = f"write classes = [NAMES] into {sidecar}"
-        raise WeightsError(f"{graph.source}: its classes can't be counted: {wanted}")
-    raise WeightsError(f"{graph.source}: its classes can't be counted: no class logits (B, N, classes + 1) in it")
+    if width is None:
+        raise WeightsError(f"{graph.source}: its classes can't be counted: write classes = [NAMES] into {sidecar}")
+    return width - 1
+
+
+def _reshaped_widths(graph: SymbolGraph) -> set[int]:
+    """W of all values that are reshaped to (B, N, W)."""
+    shapes = [node.numbers("shape") for node in graph.nodes if node.op in ("Reshape", "reshape")]
+    return {int(shape[2]) for shape in shapes if len(shape) == 3 and shape[:2] == [0, -1] and shape[2] > 0}
+
+
+def _logits_among(widths: set[int]) -> int | None:
+    """C + 1, if there is one width and it can be that."""
+    width = next(iter(widths), 0)
+    return width if len(widths) == 1 and 1 < width <= _MAX_CLASSES else None
+
+
+def _score_width(graph: SymbolGraph, detection: Node, arrays: dict, known: dict, taken: GraphInput) -> int | None:
+    """C + 1 of MultiBoxDetection's scores (B, C + 1, N), which mxnet infers from the input size; None where one of these is
+    missing."""
+    if "base_size" not in known or not importlib.util.find_spec("mxnet"):
+        return None
+    scores = graph.producer(detection, 0), detection.inputs[0][1]
+    shape = _shape_of(graph, scores, arrays, known["base_size"], taken)
+    return shape[1] if shape and len(shape) == 3 and shape[1] > 1 else None
 
 
 def _logit_width(graph: SymbolGraph, detection: Node) -> int | None:
@@ -111,7 +130,7 @@ def _logit_width(graph: SymbolGraph, detection: Node) -> int | None:
     while node.op.lower() in _ON_THE_WAY and node.inputs:
         node = graph.producer(node, 0)
     shape = node.numbers("shape") if node.op in ("Reshape", "reshape") else []
-    return int(shape[2]) if len(shape) == 3 and 1 < shape[2] <= _MOST_CLASSES else None
+    return int(shape[2]) if len(shape) == 3 and 1 < shape[2] <= _MAX_CLASSES else None
 
 
 def _shape_of(graph: SymbolGraph, output: tuple, arrays: dict, size: tuple, taken: GraphInput) -> tuple | None:

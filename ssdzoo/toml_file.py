@@ -13,7 +13,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_MOST_BYTES = 4 << 20  # of a table
+_MAX_BYTES = 4 << 20  # of a table
 # A key of very many parts, for which tomllib takes the square of their number.
 _LONG_KEY = re.compile(r"""(?:["']?[\w-]{1,100}["']?\s{0,9}\.\s{0,9}){32}""")
 
@@ -25,7 +25,7 @@ def read_toml(path: str | Path) -> dict:
         CallError: the file can't be read, or is not TOML.
     """
     try:
-        text = read_whole(path, _MOST_BYTES).decode("utf-8")
+        text = read_whole(path, _MAX_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CallError(f"{path}: cannot be read as a table: {getattr(error, 'strerror', None) or error}") from None
     return parse_toml(text, path)

@@ -1,9 +1,11 @@
-"""CPU quotas, as the kernel shows them in different kinds of containers."""
+"""CPU quotas and limits of memory, as the kernel shows them in different kinds of containers."""
+
+import os
 
 import pytest
 
 from ssdzoo import machine
-from ssdzoo.cgroups import cpu_quota
+from ssdzoo.cgroups import cpu_quota, memory_limit
 
 V2 = "34 25 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup rw"
 V1 = "32 31 0:29 {top} /sys/fs/cgroup/cpu,cpuacct rw shared:9 - cgroup cgroup rw,cpu,cpuacct"
@@ -58,7 +60,30 @@ def test_no_quota(text, tmp_path):
 
 
 def test_no_groups(tmp_path):
-    assert cpu_quota(tmp_path) is None
+    assert cpu_quota(tmp_path) is None and memory_limit(tmp_path) is None
+
+
+def test_the_tightest_limit_of_memory_on_the_way_up(tmp_path):
+    """Such as that of a service of systemd, which is not at the top."""
+    root = write(
+        tmp_path, "0::/system/app", V2, memory_dot_max="max", system__memory_dot_max="3000000000",
+        system__app__memory_dot_max="4000000000", other__memory_dot_max="1",
+    )  # fmt: skip
+    assert memory_limit(root) == 3_000_000_000 and cpu_quota(root) is None
+
+
+def test_memory_of_version_1(tmp_path):
+    mount = V1.replace("cpu,cpuacct", "memory").format(top="/docker/ab")
+    files = {"memory__memory_dot_limit_in_bytes": "2000000", "memory__docker__memory_dot_limit_in_bytes": "1"}
+    root = write(tmp_path, "4:memory:/docker/ab\n3:cpu,cpuacct:/x", mount, **files)
+    assert memory_limit(root) == 2_000_000
+
+
+@pytest.mark.parametrize(("limit", "expected"), [(1000, 1000), (None, "all"), (1 << 62, "all")])
+def test_memory(limit, expected, monkeypatch):
+    monkeypatch.setattr(machine, "memory_limit", lambda: limit)
+    of_machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    assert machine.memory() == (of_machine if expected == "all" else expected)
 
 
 @pytest.mark.parametrize(

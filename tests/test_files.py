@@ -38,7 +38,7 @@ OWN = {
     "formats/model_archive.py",
     "files.py", "machine.py", "cgroups.py", "costs.py", "zoo.py", "weights/published.py", "weights/sources.py", "demo/shapes.py",
     "demo/quickstart.py", "augmentation/named.py", "report/page.py",
-    "data/loading/shared_memory.py", "free_cores.py", "serve/page.py", "export/torch/standalone.py",
+    "data/loading/shared_memory.py", "serve/page.py", "export/torch/standalone.py",
 }  # fmt: skip
 BARE = re.compile(
     r"(?<![\w.])open\(|\.open\(|\.read_text\(|\.read_bytes\(\)|np\.(?:load|memmap)\((?!opened|file)|ZipFile\((?!file|content)"

@@ -32,7 +32,7 @@ PIPS = {  # (x, y) of the upper half and the middle; those above the middle have
 CARD = (280, 200)  # (height, width) pixels of a card before it is laid on the table
 SIZE = (360, 480)  # (height, width) pixels of an image
 SMALLEST, LARGEST = 0.25, 0.6  # height of a card, as a fraction of the image's height
-MOST_IOU = 0.15  # of two cards, of which one lies on the other
+MAX_IOU = 0.15  # of two cards, of which one lies on the other
 
 
 def write_cards(folder: str | Path, suits: bool = False, train: int = 240, val: int = 40, test: int = 120, seed: int = 0) -> Path:
@@ -106,7 +106,7 @@ def draw_table(rng: np.random.Generator, suits: bool = False) -> tuple:
             corners = _corners(rng)
             box = np.array([[*corners.min(axis=0), *corners.max(axis=0)]], np.float32).round()
             inside = (corners >= 0).all() and (corners < SIZE[::-1]).all()
-            if inside and iou(box, boxes).max(initial=0) <= MOST_IOU:
+            if inside and iou(box, boxes).max(initial=0) <= MAX_IOU:
                 break
         else:
             continue

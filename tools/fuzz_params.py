@@ -5,6 +5,7 @@ Anything but an error that names a place, or arrays no larger than the file, sto
 """
 
 import argparse
+import io
 import resource
 import struct
 import sys
@@ -19,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.params_file import read_bytes, read_params, write_params
+from ssdzoo.formats.params_file import read_params, read_stream, write_params
 
 # Numbers that formats are bad at: borders of widths and signs, and this format's own magic numbers.
 _ODD = [0, 1, 2, 7, 12, 31, 32, 33, 127, 128, 255, 0x112, 1 << 15, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 32]
@@ -88,7 +89,7 @@ def check(data: bytes, path: Path | None = None) -> str:
     try:
         if path is not None:
             path.write_bytes(data)
-        found = read_bytes(data) if path is None else read_params(path)
+        found = read_stream(io.BytesIO(data), len(data), "bytes") if path is None else read_params(path)
     except WeightsError as error:
         message = str(error)
         assert "byte " in message, message

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from ssdzoo.measure.anchor_fit import Fit
 
 _PICTURE = "Draw the anchors of each feature map, before and after, over an image (.png or .jpg)."
-_COUNT = "Number of shapes to propose over all feature maps; at least one for each."
-_DEFAULT_COUNT = "as many as give no more anchors than the model has"
+_COUNT = "Number of shapes to propose over all feature maps, at least one for each."
+_DEFAULT_COUNT = "as many as fit into the model's number of anchors"
 
 
 def anchors(

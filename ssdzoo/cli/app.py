@@ -9,7 +9,7 @@ from io import TextIOWrapper
 
 import typer
 
-from ssdzoo.cli.messages import Verb, show_log, stopped_notes
+from ssdzoo.cli.messages import Stopped, Verb, show_log
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.quote import message
 from ssdzoo.version import __version__
@@ -56,20 +56,19 @@ def main(arguments: list | None = None) -> None:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     usual, sys.unraisablehook = sys.unraisablehook, _repeat_interrupt
-    usual_handlers = _catch_signals()
-    _received.clear()
+    received: list[int] = []
+    usual_handlers = _catch_signals(received)
     try:
         app(args=arguments, prog_name="ssdzoo")
     except SSDZooError as error:
         _fail(error, 2 if isinstance(error, CallError) else 1)
-    except SystemExit as error:
-        if error.code == 130:  # typer's answer to Ctrl-C, which says nothing
-            status = 128 + (_received or [signal.SIGINT])[0]
-            if "DMLC_ROLE" in os.environ:  # of `ssdzoo launch`, which says it
-                sys.exit(status)
-            print("; ".join(["ssdzoo: stopped", *stopped_notes()]), file=sys.stderr)
-            sys.exit(status)
-        raise
+    except (Stopped, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code != 130:  # typer's status of a Ctrl-C before the verb begins
+            raise
+        if "DMLC_ROLE" not in os.environ:  # a process of `ssdzoo launch`, which says it
+            note = str(error) if isinstance(error, Stopped) else ""
+            print(f"ssdzoo: stopped; {note}" if note else "ssdzoo: stopped", file=sys.stderr)
+        sys.exit(128 + (received or [signal.SIGINT])[0])
     except OSError as error:
         _fail(error, 1)
     finally:
@@ -78,15 +77,12 @@ def main(arguments: list | None = None) -> None:
             signal.signal(number, handler)
 
 
-_received: list[int] = []  # signals that ended the work as Ctrl-C does
-
-
-def _catch_signals() -> dict:
+def _catch_signals(received: list[int]) -> dict:
     """Has what ends a process by default (timeout, docker stop, a closed terminal) end it as Ctrl-C does, so that its own
-    processes end with it and leave nothing behind. Returns the handlers to put back."""
+    processes end with it and leave nothing behind. Returns the handlers to put back; `received` gets the signals that came."""
 
     def interrupt(number: int, _: object) -> None:
-        _received.append(number)
+        received.append(number)
         raise KeyboardInterrupt
 
     # A process of `ssdzoo launch` may wait for another one inside of mxnet, where it hears nothing.

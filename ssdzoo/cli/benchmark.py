@@ -5,43 +5,40 @@ import tempfile
 from pathlib import Path
 from typing import Annotated, Optional
 
-from ssdzoo.cli.options import Json, Mean, Model, Std, Suppress, Weights, option, separated, wide_console
+from ssdzoo.cli.model_options import ModelChoice, with_model
+from ssdzoo.cli.options import Json, option, separated, wide_console
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 
-_RUNTIMES = "Runtimes, with commas in between: mxnet, onnxruntime, openvino, torch, onnxruntime-int8, openvino-int8."
+_RUNTIMES = "Runtimes, separated by commas: mxnet, onnxruntime, openvino, torch, onnxruntime-int8, openvino-int8."
 
 
+@with_model("choice")
 def benchmark(
-    model: Model,
-    images: Annotated[Optional[Path], option("Folder with JPEG files.", show_default="drawn, 640x480")] = None,
+    choice: ModelChoice,
+    images: Annotated[Optional[Path], option("Folder with JPEG files.", show_default="drawn ones of 640x480")] = None,
     backends: Annotated[Optional[str], option(_RUNTIMES, show_default="all that are installed")] = None,
-    batch: Annotated[str, option("Images per call of the network, with commas in between.")] = "1",
+    batch: Annotated[str, option("Images per call of the network; several numbers separated by commas.")] = "1",
     count: Annotated[int, option("Images per measurement.", min=1)] = 20,
-    rounds: Annotated[int, option("Measurements of each runtime, in turns.", min=1)] = 2,
+    rounds: Annotated[int, option("Measurements of each runtime, taken in turn.", min=1)] = 2,
     gluoncv: Annotated[bool, option("Measure GluonCV too, as its users run it, where it is installed.")] = True,
-    weights: Weights = None,
-    mean: Mean = None,
-    std: Std = None,
-    suppress: Suppress = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model from the file to its detections, with each runtime in turns; a preset's name alone has random weights."""
+    """Measure the time from an image file to its detections with each runtime; a preset without weights has random ones."""
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.demo.shapes import draw_jpegs
     from ssdzoo.measure import benchmark as measure
     from ssdzoo.measure.timings import remember
-    from ssdzoo.model_source import resolve
 
-    chosen, batches = _runtimes(resolve(model, weights, mean, std, suppress=suppress), backends), _batches(batch)
+    chosen, batches = _runtimes(choice.resolve(), backends), _batches(batch)
     with tempfile.TemporaryDirectory() as folder, WorkProgress() as progress:
-        subject = measure.find_subject(model, folder, weights, mean, std, suppress)
+        subject = measure.find_subject(choice.model, folder, **choice.given)
         paths = measure.list_jpegs(images or draw_jpegs(folder), count)
         rows = measure.benchmark(subject, paths, chosen, batches, rounds, gluoncv, progress.say)
         if subject.weights:  # what was exported does not say its architecture
             remember(subject.model, rows)
     if as_json:
-        print(json.dumps({"model": model, "count": count, "rounds": rounds, "rows": rows}, indent=1))
+        print(json.dumps({"model": choice.model, "count": count, "rounds": rounds, "rows": rows}, indent=1))
     else:
         wide_console().print(_table(rows))
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssdzoo.data.check.statistics import ModelAnchors
 
 _SPLIT = f"Only this split; may be given several times. {PARTS}"
-_AUGMENT = "the model's; else light"
+_AUGMENT = "the model's, or else light"
 _MODEL = "Compare the objects with the anchors of this preset, table (.toml) or run folder."
 
 
@@ -28,7 +28,7 @@ def check_data(
     image_folder: ImageFolder = None,
     model: Annotated[Optional[str], option(_MODEL)] = None,
     weights: Weights = None,
-    show: Annotated[int, option("Number of augmented samples to draw with their boxes, in one picture.", min=0)] = 0,
+    show: Annotated[int, option("Number of augmented samples to draw with their boxes in one picture.", min=0)] = 0,
     out: Annotated[Optional[Path], option("Folder for the picture, samples.png.")] = None,
     augment: Annotated[
         Optional[str], option("Augmentation of the samples: ssd (the paper's), light, none, or a table.", show_default=_AUGMENT)
@@ -37,8 +37,8 @@ def check_data(
     workers: Annotated[Optional[int], option("Processes that decode images.", min=0, show_default="one for each core")] = None,
     as_json: Json = False,
 ) -> None:
-    """Look for everything that is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would
-    fail or learn something wrong."""
+    """Look for what is wrong with a data set: images, boxes, classes, splits. Exits with 1 if a training would fail or learn
+    something wrong."""
     if weights and not model:
         raise CallError("--weights belongs to --model: name the model of the weights")
     check_folder(out)

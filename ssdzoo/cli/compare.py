@@ -7,6 +7,7 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from ssdzoo.cli.model_options import SideChoice, with_side
 from ssdzoo.cli.options import (
     PARTS,
     Format,
@@ -15,52 +16,36 @@ from ssdzoo.cli.options import (
     Json,
     argument,
     check_folder,
-    number_option,
     option,
     prepare_backend,
-    suppress_option,
     wide_console,
-)  # fmt: skip
+)
 from ssdzoo.cli.views import with_views
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 
-_HELP = "a run folder, an exported model, an .onnx, or a preset's name"
-_SIDES, _LIMITS = "The two sides", "What counts as the same"
-_BACKEND = "mxnet, onnxruntime, openvino, torch, or auto, the fastest that is installed."
-_MEAN = "Mean of RGB in 0..1 or of pixels 0..255, where {} is an exported model that does not say it."
-_STD = "Std in the unit of the mean, likewise."
+_LIMITS = "What counts as the same"
+_A = "The model to trust: a run folder, an exported model, an .onnx, or a preset's name."
+_B = "The model to check, likewise; may be the same with another backend."
 _TRY = (
-    "Run A alone on --data with each mean and std that is in use, and say which one it was trained with; for an exported model "
-    "that does not say it."
+    "Evaluate A alone on --data with each mean and std in common use, and say which one it was trained with; for an exported "
+    "model that does not state it."
 )
 _DECIDE = "boxes and scores decide"
-Backend = Annotated[Optional[str], option(_BACKEND, panel=_SIDES, show_default="mxnet; auto for an .onnx")]
-Precision = Annotated[str, option("Of openvino and torch: f32 or bf16; of torch also f16.", panel=_SIDES)]
 
 
+@with_side("a", Annotated[str, argument(_A)])
+@with_side("b", Annotated[Optional[str], argument(_B)])
 @with_views
 def compare(
-    a: Annotated[str, argument(f"The model to trust: {_HELP}.")],
-    b: Annotated[Optional[str], argument("The model to check, likewise; may be the same with another backend.")] = None,
+    side_a: SideChoice,
+    side_b: SideChoice,
     images: Annotated[Optional[Path], option("An image, or a folder of images.", show_default=False)] = None,
     data: Annotated[Optional[Path], option("A data set with true boxes, in place of --images.", show_default=False)] = None,
     split: Annotated[str, option(f"Images of --data. {PARTS}")] = "test",
     format: Format = None,
     image_folder: ImageFolder = None,
     out: Annotated[Path, option("Folder for certificate.json and certificate.html.")] = Path("certificate"),
-    backend_a: Backend = None,
-    backend_b: Backend = None,
-    precision_a: Precision = "f32",
-    precision_b: Precision = "f32",
-    weights_a: Annotated[Optional[Path], option("Parameter file, where A is a preset.", panel=_SIDES, show_default=False)] = None,
-    weights_b: Annotated[Optional[Path], option("Parameter file, where B is a preset.", panel=_SIDES, show_default=False)] = None,
-    mean_a: Annotated[Optional[Any], number_option(_MEAN.format("A"), _SIDES)] = None,
-    std_a: Annotated[Optional[Any], number_option(_STD, _SIDES)] = None,
-    mean_b: Annotated[Optional[Any], number_option(_MEAN.format("B"), _SIDES)] = None,
-    std_b: Annotated[Optional[Any], number_option(_STD, _SIDES)] = None,
-    suppress_a: Annotated[Optional[str], suppress_option(_SIDES)] = None,
-    suppress_b: Annotated[Optional[str], suppress_option(_SIDES)] = None,
     try_normalizations: Annotated[bool, option(_TRY, "--try-normalizations")] = False,
     score: Annotated[float, option("Minimum score of a detection.", panel=_LIMITS, min=0, max=1)] = 0.1,
     box_tolerance: Annotated[float, option("Maximum difference of a coordinate, in pixels.", panel=_LIMITS, min=0)] = 0.05,
@@ -72,7 +57,7 @@ def compare(
         "Minimum share of the detections that both have, for bf16, f16 and int8; then it decides.", panel=_LIMITS, min=0, max=1,
         show_default=_DECIDE)] = None,
     views: Any = None,
-    worst: Annotated[int, option("Images to show that differ most.", min=0)] = 6,
+    worst: Annotated[int, option("Number of images to show, those that differ most.", min=0)] = 6,
     gpus: Gpus = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -80,28 +65,26 @@ def compare(
     if try_normalizations:
         if views:
             raise CallError("--try-normalizations looks at whole images: leave out tiles, --flip and --scales")
-        _refuse_for_one(b, data)
-        _try_normalizations(a, data, split, format, image_folder, backend_a, suppress_a, gpus, as_json)
+        _refuse_for_one(side_b.model, data)
+        _try_normalizations(side_a, data, split, format, image_folder, gpus, as_json)
         return
-    if b is None:
+    if side_b.model is None:
         raise CallError("name the model to check, too: A may be compared with itself, with another backend")
     if (images is None) == (data is None):
         raise CallError("name the images to compare on: either --images DIR, or --data DATA with true boxes")
     if map_tolerance is not None and data is None:
         raise CallError("--map-tolerance needs true boxes: name a data set with --data in place of --images")
     check_folder(out)
-    devices = _devices(gpus, backend_a, backend_b), _devices(gpus, backend_b, backend_a)
+    devices = _devices(gpus, side_a.backend, side_b.backend), _devices(gpus, side_b.backend, side_a.backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
-    from ssdzoo.measure.certificate import Trial, open_side
+    from ssdzoo.measure.certificate import Trial
     from ssdzoo.measure.compare import Tolerance
-    from ssdzoo.measure.evaluate import name_classes
 
-    left = open_side(a, backend_a, devices[0], weights_a, precision_a, mean_a, std_a, suppress=suppress_a, views=views)
-    right = open_side(b, backend_b, devices[1], weights_b, precision_b, mean_b, std_b, suppress=suppress_b, views=views)
+    left, right = (side.load(where, views) for side, where in zip((side_a, side_b), devices))
     tolerance = Tolerance(box_tolerance, score_tolerance, map_tolerance, agreement)
     if data:
         with WorkProgress() as progress:
-            name_classes(left.detector, data, format, progress)
+            left = left.named_by(data, format, progress)
     records = None if data is None else load_data(data, split, left.detector.names, format, image_folder).records
     show_certificate(left, right, Trial(images, records, score, tolerance, worst), out, as_json)
 
@@ -121,17 +104,18 @@ def _refuse_for_one(b: str | None, data: Path | None) -> None:
         raise CallError("--try-normalizations needs true boxes: name a data set with --data")
 
 
-def _try_normalizations(model, data, split, format, image_folder, backend, suppress, gpus, as_json: bool) -> None:
+def _try_normalizations(side: SideChoice, data, split, format, image_folder, gpus, as_json: bool) -> None:
     """Prints the mAP of a model with each normalization, and the options of the best one."""
-    devices = prepare_backend(gpus, backend)
+    assert side.model  # A is a required argument
+    devices = prepare_backend(gpus, side.backend)
     from ssdzoo.cli.progress import WorkProgress
     from ssdzoo.measure import normalizations
     from ssdzoo.measure.evaluate import plain
 
     with WorkProgress() as progress:
         tried = normalizations.try_normalizations(
-            model, data, split, format=format, image_folder=image_folder, backend=backend, ctx=devices, suppress=suppress,
-            progress=progress,
+            side.model, data, split, format=format, image_folder=image_folder, backend=side.backend, ctx=devices,
+            suppress=side.suppress, progress=progress,
         )  # fmt: skip
     doubt, best = normalizations.verdict(tried), f"--mean {_numbers(tried[0].mean)} --std {_numbers(tried[0].std)}"
     if as_json:

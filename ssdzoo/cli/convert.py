@@ -25,7 +25,7 @@ def convert(
     force: Annotated[bool, FORCE] = False,
     as_json: Json = False,
 ) -> None:
-    """Check a file of weights against a model, and write it as a parameter file of ssdzoo."""
+    """Check a file of weights against a model, and write it as a parameter file that ssdzoo and GluonCV load."""
     from ssdzoo.convert import convert as convert_file
 
     done = convert_file(old, new, model, classes, force, mean, std)

@@ -3,24 +3,20 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
+from ssdzoo.cli.model_options import ModelChoice, with_model
 from ssdzoo.cli.options import (
     BACKEND,
     PARTS,
-    Classes,
     Data,
     Gpus,
     ImageFolder,
     Json,
-    Mean,
-    Model,
-    Std,
-    Suppress,
-    Weights,
+    Precision,
     check_folder,
     console,
     option,
     prepare_backend,
-)  # fmt: skip
+)
 from ssdzoo.cli.views import with_views
 from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable, add_rows, shown_threshold
@@ -28,32 +24,29 @@ from ssdzoo.report.tables import PlainTable, add_rows, shown_threshold
 if TYPE_CHECKING:
     from rich.console import Console
 
-_PRECISION = (
-    "Number format of openvino and torch: f32, bf16, f16 (torch alone), or auto: with openvino bf16 where the processor has it."
+_METRIC = "VOC's average precision at 11 points, or as the area under the curve, or COCO's twelve numbers."
+_FORMAT = (
+    "Format of the data, as for train, or coco-results, which writes detections and objects as COCO json; may be given twice."
 )
-_FORMAT = "Format of the data, as for train, or coco-results: write detections and objects as COCO json too. May be given twice."
 
 
+@with_model("choice")
 @with_views
 def evaluate(
-    model: Model,
+    choice: ModelChoice,
     data: Data,
     split: Annotated[str, option(f"Images to evaluate on. {PARTS}")] = "test",
-    metric: Annotated[str, option("voc07 (11 points), voc12 (area under the curve) or coco (its twelve numbers).")] = "voc07",
-    iou: Annotated[float, option("Minimum IoU of a hit; the twelve numbers of coco have their own.", min=0.05, max=1)] = 0.5,
+    metric: Annotated[str, option(_METRIC, metavar="voc07|voc12|coco")] = "voc07",
+    iou: Annotated[float, option("Minimum IoU of a hit; COCO's numbers have their own.", min=0.05, max=1)] = 0.5,
     score: Annotated[float, option("Minimum score in the confusion matrix and among the mistakes.", min=0, max=1)] = 0.5,
     out: Annotated[
-        Optional[Path], option("Folder for report.html, eval.json and plots.", show_default="RUN/eval-SPLIT for a run, else none")
+        Optional[Path],
+        option("Folder for report.html, eval.json and plots.", show_default="RUN/eval-SPLIT for a run, else none"),
     ] = None,
     format: Annotated[Optional[list[str]], option(_FORMAT, show_default="recognized from the path")] = None,
     image_folder: ImageFolder = None,
     backend: Annotated[Optional[str], option(BACKEND, show_default="mxnet; auto for an .onnx")] = None,
-    precision: Annotated[str, option(_PRECISION)] = "f32",
-    weights: Weights = None,
-    mean: Mean = None,
-    std: Std = None,
-    classes: Classes = None,
-    suppress: Suppress = None,
+    precision: Precision = "f32",
     views: Any = None,
     gpus: Gpus = None,
     as_json: Json = False,
@@ -63,7 +56,7 @@ def evaluate(
 
     evaluation.check_metric(metric)
     data_format, write_coco = _formats(format or [])
-    out = _folder(out, model, split, write_coco)
+    out = _folder(out, choice.model, split, write_coco)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.machine import machine_summary, versions
@@ -71,15 +64,15 @@ def evaluate(
     from ssdzoo.report.coco_results import coco_ids
     from ssdzoo.report.evaluation import PACKAGES, as_text, write_evaluation
 
-    side = open_side(model, backend, devices, weights, precision, mean, std, classes, suppress, views)
-    detector = side.detector
+    side = open_side(choice.resolve(), backend, devices, precision, views)
     with WorkProgress() as progress:
-        evaluation.name_classes(detector, data, data_format, progress)
+        side = side.named_by(data, data_format, progress)
+    detector = side.detector
     dataset = load_data(data, split, detector.names, data_format, image_folder)
     ids = coco_ids(data, split, dataset)
     said = describe(side)
     about = {
-        "model": model, "data": str(data), "split": split, "runtime": said["runtime"], "model_files": said["files"],
+        "model": choice.model, "data": str(data), "split": split, "runtime": said["runtime"], "model_files": said["files"],
         "versions": versions(PACKAGES), "machine": machine_summary(), **({"views": said["views"]} if "views" in said else {}),
     }  # fmt: skip
     if out:

@@ -1,54 +1,49 @@
 """`ssdzoo export`: a model for other programs."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
-from ssdzoo.cli.options import (
-    FORCE,
-    Classes,
-    Gpus,
-    Mean,
-    Model,
-    Std,
-    Suppress,
-    Weights,
-    check_files,
-    check_folder,
-    option,
-    prepare,
-)
+import typer
+
+from ssdzoo.cli.model_options import ModelChoice, with_model
+from ssdzoo.cli.options import FORCE, Gpus, check_files, check_folder, given_arguments, option, prepare
 from ssdzoo.errors import CallError
+from ssdzoo.exported_files import exported_paths
 
 if TYPE_CHECKING:
-    from ssdzoo.model_source import ModelSource, NetworkSource
+    from ssdzoo.model_source import ModelSource
 
 _FORMAT = "symbol: NAME-symbol.json, NAME-0000.params, NAME.toml. onnx: NAME.onnx. torch: model.py with its weights and table."
 _FORMATS = ("symbol", "onnx", "torch")
+# The format that an option is for.
+_FORMAT_OF = {
+    "opset": "onnx", "raw": "onnx", "with_preprocess": "onnx", "dynamic_size": "onnx", "layout": "torch", "heads": "symbol",
+    "base_weights": "symbol",
+}  # fmt: skip
 _ONNX = "ONNX"
 _TORCH = "torch"
 _HEADS = "Head outputs"
-_RAW = "Give the head outputs (class logits, box offsets, anchors) in place of detections."
-_WITH_PREPROCESS = "Take uint8 RGB images (B, H, W, 3) and normalize them inside."
+_RAW = "Output class logits, box offsets and anchors in place of detections."
+_WITH_PREPROCESS = "Take uint8 RGB images (B, H, W, 3), and normalize them in the graph."
 _LAYOUT = "ssdzoo: a module of its own. torchvision: NAME.pth, a state dict of torchvision's ssd300_vgg16."
 _ONLY_HEADS = "Write the head outputs as a symbol: what --engine torch trains where mxnet is not installed."
 _BASE_WEIGHTS = (
-    "Where the backbone of a preset starts from that gets new heads for --classes: a file, the name of one that train can "
-    "download, or none for random weights."
+    "Weights of the backbone, where a preset gets new heads for --classes: a file, the name of one that "
+    "`ssdzoo models --weights` lists, or none for random weights."
 )
 
 
+@with_model("choice")
 def export(
-    model: Model,
+    context: typer.Context,
+    choice: ModelChoice,
     out: Annotated[Path, option("Folder for the files.", show_default=False)],
     format: Annotated[str, option(_FORMAT)] = "symbol",
-    weights: Weights = None,
-    mean: Mean = None,
-    std: Std = None,
-    classes: Classes = None,
-    suppress: Suppress = None,
     gpus: Gpus = None,
     force: Annotated[bool, FORCE] = False,
-    opset: Annotated[int, option("Version of the ONNX operator set.", panel=_ONNX)] = 17,
+    opset: Annotated[int, option("Version of ONNX's operator set.", panel=_ONNX)] = 17,
     raw: Annotated[bool, option(_RAW, "--raw", panel=_ONNX)] = False,
     with_preprocess: Annotated[bool, option(_WITH_PREPROCESS, "--with-preprocess", panel=_ONNX)] = False,
     dynamic_size: Annotated[bool, option("Take images of any height and width.", "--dynamic-size", panel=_ONNX)] = False,
@@ -58,39 +53,31 @@ def export(
 ) -> None:
     """Export a model: as a symbol that MXNet loads without ssdzoo, as ONNX for today's runtimes, or as a torch module.
 
-    NAME is that of the run's folder, or that of the model.
+    NAME is the name of the run's folder, or that of the model.
 
-    An exported model, also of GluonCV or of an older SSD (a folder with NAME-symbol.json and NAME-0000.params), becomes ONNX or a
-    torch module without mxnet; as a symbol it loses the losses and labels of a training, and gains a table.
+    An exported model (NAME-symbol.json with NAME-0000.params), also one of GluonCV's or of an older SSD, becomes ONNX or a torch
+    module without mxnet. Exported as a symbol again, it loses the losses and labels of its training, and gets a table.
     """
     if out.suffix != ".onnx":
         check_folder(out)
-    options = {"opset": opset, "raw": raw, "with_preprocess": with_preprocess, "dynamic_size": dynamic_size}
     if format not in _FORMATS:
         raise CallError(f"no format {format!r}; there are {', '.join(_FORMATS)}")
-    if format != "onnx" and options != {"opset": 17, "raw": False, "with_preprocess": False, "dynamic_size": False}:
-        raise CallError("--opset, --raw, --with-preprocess and --dynamic-size are for --format onnx")
-    if heads and format != "symbol":
-        raise CallError("--heads is for --format symbol")
+    for name in given_arguments(context):
+        if _FORMAT_OF.get(name, format) != format:
+            raise CallError(f"{name}= is for format={_FORMAT_OF[name]}")
     if not heads and base_weights:
         raise CallError("--base-weights is for --heads")
-    if layout != "ssdzoo" and format != "torch":
-        raise CallError("--layout is for --format torch")
-    source = _resolved(model, weights, mean, std, None if heads else classes, suppress)
+    # With --heads the classes are those of new heads, and no names for what is there.
+    source = (replace(choice, classes=None) if heads else choice).resolve()
     if format == "onnx":
+        options = {"opset": opset, "raw": raw, "with_preprocess": with_preprocess, "dynamic_size": dynamic_size}
         _export_onnx(source, out, gpus, force, options)
     elif format == "torch":
         _export_torch(source, out, force, layout)
     elif heads:
-        _export_heads(source, out, force, classes, base_weights)
+        _export_heads(source, out, force, choice.classes, base_weights)
     else:
         _export_symbol(source, out, gpus, force)
-
-
-def _resolved(*given: Any) -> "ModelSource":
-    from ssdzoo.model_source import resolve
-
-    return resolve(*given)
 
 
 def _export_symbol(source: "ModelSource", out: Path, gpus: str | None, force: bool) -> None:
@@ -98,20 +85,17 @@ def _export_symbol(source: "ModelSource", out: Path, gpus: str | None, force: bo
 
     if isinstance(source, OnnxSource):
         raise CallError(f"{source.model} is an ONNX file: name the run or the exported model that it was made from")
-    _check_symbol(source, out, force)
+    paths = exported_paths(out / source.name)
+    check_files(paths, force)
     contexts = prepare(gpus)
     from ssdzoo.export.symbol import export_detection, export_model
 
     if isinstance(source, SymbolSource):
-        path = export_detection(source, out)
+        export_detection(source, out)
     else:
         source = source.located()
-        path = export_model(source.network(contexts), source.preset, out, source.name)
-    print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml")
-
-
-def _check_symbol(source: "ModelSource", out: Path, force: bool) -> None:
-    check_files([out / f"{source.name}{end}" for end in ("-symbol.json", "-0000.params", ".toml")], force)
+        export_model(source.network(contexts), source.preset, out, source.name)
+    print(_listed(paths))
 
 
 def _export_heads(source: "ModelSource", out: Path, force: bool, classes: list[str] | None, base_weights: str | None) -> None:
@@ -119,7 +103,8 @@ def _export_heads(source: "ModelSource", out: Path, force: bool, classes: list[s
 
     if not isinstance(source, NetworkSource):
         raise CallError(f"{source.model} is exported already: it is trained as it is")
-    _check_symbol(source, out, force)
+    paths = exported_paths(out / source.name)
+    check_files(paths, force)
     prepare(None)
     from ssdzoo.export.heads import export_heads
 
@@ -129,22 +114,20 @@ def _export_heads(source: "ModelSource", out: Path, force: bool, classes: list[s
         source = source.located()
         net, preset, story = source.network(), source.preset, ""
     else:
-        net, preset, story = _new_network(source, classes, base_weights)
-    path = export_heads(net, preset, out, source.name)
-    print(f"{path}-symbol.json, {path.name}-0000.params, {path.name}.toml{story}")
+        if source.has_weights:
+            raise CallError(f"{source.model} has its classes: leave --classes out, or name the preset {source.preset.name} alone")
+        from ssdzoo.train.mxnet.starting_weights import start_preset
+
+        preset = source.preset.with_classes(classes)
+        net, start = start_preset(preset, base_weights)
+        story = f"; {start}"
+    export_heads(net, preset, out, source.name)
+    print(f"{_listed(paths)}{story}")
 
 
-def _new_network(source: "NetworkSource", classes: list[str], base_weights: str | None) -> tuple:
-    """An SSD with new heads, its Preset, and from where its backbone starts."""
-    from ssdzoo.runtime import mx
-    from ssdzoo.train.mxnet.starting_weights import new_network, start_backbone
-    from ssdzoo.train.settings import Settings
-
-    if source.has_weights:
-        raise CallError(f"{source.model} has its classes: leave --classes out, or name the preset {source.preset.name} alone")
-    preset = source.preset.with_classes(classes)
-    net = new_network(preset, Settings().completed(preset), [mx.cpu()])
-    return net, preset, f"; {start_backbone(net, preset, base_weights)}"
+def _listed(paths: Sequence[Path]) -> str:
+    """Files of one folder, which is named once."""
+    return ", ".join([str(paths[0]), *(path.name for path in paths[1:])])
 
 
 def _export_torch(source: "ModelSource", out: Path, force: bool, layout: str) -> None:
@@ -153,15 +136,15 @@ def _export_torch(source: "ModelSource", out: Path, force: bool, layout: str) ->
 
     if layout not in ("ssdzoo", "torchvision"):
         raise CallError(f"no layout {layout!r}; there are ssdzoo and torchvision")
-    names = FILES if layout == "ssdzoo" else (f"{source.name}.pth", f"{source.name}.toml")
-    check_files([out / name for name in names], force)
+    paths = [out / name for name in (FILES if layout == "ssdzoo" else (f"{source.name}.pth", f"{source.name}.toml"))]
+    check_files(paths, force)
     if isinstance(source, NetworkSource):
         prepare(None)
     if layout == "torchvision":
         export_torchvision(source, out)
     else:
         export_torch(source, out)
-    print(", ".join([str(out / names[0]), *names[1:]]))
+    print(_listed(paths))
 
 
 def _export_onnx(source: "ModelSource", out: Path, gpus: str | None, force: bool, options: dict) -> None:
@@ -169,7 +152,6 @@ def _export_onnx(source: "ModelSource", out: Path, gpus: str | None, force: bool
     from ssdzoo.model_source import NetworkSource
 
     check_files([onnx_file(out, source.name)], force)
-
     # What is exported already needs no mxnet, which may not be there.
     contexts = prepare(gpus) if isinstance(source, NetworkSource) else None
     path = export_onnx(source, out, ctx=contexts, **options)

@@ -8,23 +8,24 @@ from ssdzoo.errors import CallError
 from ssdzoo.files import read_whole
 
 _HOSTS = (
-    "A file with one machine per line, reached by ssh without a password, with this folder and this Python. Without it all "
-    "run here."
+    "A file with one machine per line, which ssh reaches without a password, and which has this folder and this Python. Without "
+    "it, all processes run here."
 )
-_WORKERS, _TWO = "Processes that train; on several nodes, on each of them.", "2, or 1 on each of several nodes"
+_WORKERS, _TWO = "Processes that train; with several nodes, the number on each.", "2, or 1 on each of several nodes"
 
 
 def launch(
     command: Annotated[list[str], argument("-- train MODEL DATA --out RUN ...", metavar="-- COMMAND")],
     workers: Annotated[Optional[int], option(_WORKERS, "-n", "--workers", min=1, show_default=_TWO)] = None,
-    servers: Annotated[int, option("Processes that add up gradients, of all nodes together.", "-s", "--servers", min=1)] = 1,
+    servers: Annotated[int, option("Processes that add up gradients, over all nodes.", "-s", "--servers", min=1)] = 1,
     hosts: Annotated[Optional[Path], option(_HOSTS)] = None,
-    wait: Annotated[float, option("Seconds in which all nodes have to come.", min=1)] = 300,
+    wait: Annotated[float, option("Seconds to wait for all nodes to join.", min=1)] = 300,
 ) -> None:
     """Train with several processes: each reads its part of the data, and the first one keeps the run folder.
 
-    `--batch-size` is that of one process. A process that dies ends the training with a message. On several nodes it is called on
-    each, with srun, by an Indexed Job of Kubernetes, or with DMLC_PS_ROOT_URI, DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER, DMLC_TASK_ID.
+    `--batch-size` is that of one process. A process that dies ends the training with a message. To train on several nodes, call
+    it on each: with srun, in an Indexed Job of Kubernetes, or with DMLC_PS_ROOT_URI, DMLC_PS_ROOT_PORT, DMLC_NUM_WORKER and
+    DMLC_TASK_ID set.
     """
     if command[0] != "train":
         raise CallError(f"ssdzoo launch -- {command[0]} ...: only train can be launched")

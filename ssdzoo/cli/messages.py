@@ -11,14 +11,10 @@ from ssdzoo.errors import SSDZooError
 
 # The context of the verb that runs, or None.
 _context = ContextVar("context", default=None)
-_notes: list[str] = []
 
 
-def stopped_notes() -> list[str]:
-    """What the interrupted verb said about how to go on."""
-    notes = [note for note in _notes if note]
-    _notes.clear()
-    return notes
+class Stopped(BaseException):
+    """A verb was interrupted; the text says how to go on, or is empty. Of a KeyboardInterrupt, typer would lose it."""
 
 
 class Verb(TyperCommand):
@@ -31,9 +27,8 @@ class Verb(TyperCommand):
         except SSDZooError as error:
             error.args = (as_flags(str(error)),)
             raise
-        except KeyboardInterrupt as error:  # typer ends the program without its text
-            _notes[:] = [as_flags(str(error))]
-            raise
+        except KeyboardInterrupt as error:
+            raise Stopped(as_flags(str(error))) from None
         finally:
             _context.reset(token)
 

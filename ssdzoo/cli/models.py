@@ -11,7 +11,7 @@ from ssdzoo.errors import CallError
 from ssdzoo.report.tables import PlainTable
 from ssdzoo.zoo import find_preset, list_models, near_models
 
-_WEIGHTS = "Show what each would start from: its project, license and size, and what is on this machine."
+_WEIGHTS = "Show which weights each would start from: their project, license and size, and what is on this machine."
 
 _ELSEWHERE = "files of other projects, the preferred one first; --base-weights takes their names:"
 
@@ -21,7 +21,7 @@ def models(
         Optional[str], argument("Only names that match, such as `*mobilenet*`; or a table of your own (.toml).")
     ] = None,
     weights: Annotated[bool, option(_WEIGHTS, "--weights")] = False,
-    root: Annotated[Optional[Path], option("Folder of the published weights.", show_default="~/.mxnet/models")] = None,
+    root: Annotated[Optional[Path], option("Folder of published weights.", show_default="~/.mxnet/models")] = None,
     as_json: Json = False,
 ) -> None:
     """List the models of the zoo: millions of parameters, billions of multiply-accumulates (GMACs) of an image, and
@@ -156,7 +156,9 @@ def _start_row(preset, starts: dict) -> dict:
         if source is None:
             return None
         facts = {"file": source.file, "project": source.title, "license": source.license, "url": source.url}
-        return {**facts, "megabytes": source.megabytes and round(source.megabytes, 1), "here": str(here.path) if here else None}
+        accuracy = {k: v for k, v in (("top1", source.top1), ("mAP", source.mAP), ("note", source.note)) if v}
+        size = source.megabytes and round(source.megabytes, 1)
+        return {**facts, "megabytes": size, **accuracy, "here": str(here.path) if here else None}
 
     whole, backbone = preset.name, preset.backbone
     return {

@@ -27,7 +27,7 @@ def argument(help: str, **kwargs: Any) -> Any:
 
 _DATA = (
     "A data set: the folder or the file that an annotation tool exported, as Pascal VOC, COCO, YOLO, CVAT, Label Studio, "
-    "LabelMe, CSV, RecordIO, SageMaker's manifest and more. Several with commas in between are joined."
+    "LabelMe, CSV, RecordIO, SageMaker's manifest and more. Several, separated by commas, are joined."
 )
 MODEL = "A preset's name, a table (.toml), a run folder, or an exported model."
 Model = Annotated[str, argument(MODEL)]
@@ -43,22 +43,22 @@ ImageFolder = Annotated[
 ]  # fmt: skip
 BACKEND = "What runs the network: mxnet, onnxruntime, openvino, torch, or auto, the fastest that is installed."
 _PRECISION = (
-    "For openvino and torch: f32, bf16, f16 (torch alone), or auto: f32, but bf16 with openvino where the processor has it."
+    "Number format of openvino and torch (f16: torch alone); auto is f32, but bf16 with openvino where the processor has it."
 )
-Precision = Annotated[str, option(_PRECISION)]
+Precision = Annotated[str, option(_PRECISION, metavar="auto|f32|bf16|f16")]
 PARTS = 'A part of a split is written "train[:80%]", the rest of it "train[80%:]".'
-Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1. Without it the CPU.", metavar="LIST")]
+Gpus = Annotated[Optional[str], option("GPUs to use, such as 0 or 0,1.", metavar="LIST", show_default="the CPU")]
 Weights = Annotated[Optional[Path], option("Parameter file of the whole network, or a run folder.")]
 _MEAN = (
-    "Mean of RGB in 0..1, for an exported model that does not say it; one number or three. Numbers above 1 are of pixels 0..255: "
-    "123,117,104."
+    "Mean of red, green and blue, which is subtracted from an image, for an exported model that does not state it: one number or "
+    "three, in 0..1, or in pixels 0..255, such as 123,117,104."
 )
-_STD = "Standard deviation that the pixels less the mean are divided by, in the same unit; 1 for none, of pixels 0..255."
-_SUPPRESS = "Boxes that NMS compares, whatever the model says: per-class, those of one class, or across, of all classes."
+_STD = "Standard deviation by which the image is then divided, in the unit of --mean; in pixels, 1 leaves it as it is."
+_SUPPRESS = "Boxes that NMS compares: per-class, those of the same class, or across, those of all classes."
 
 
 def numbers(text: str) -> tuple:
-    """The numbers of an option such as 123,117,104; one of them is for all three channels."""
+    """The numbers of an option such as 123,117,104; a single one is for all three channels."""
     parts = text.split(",")
     try:
         values = tuple(float(part) for part in parts)
@@ -83,7 +83,7 @@ def class_names(text: str) -> list[str]:
 
 def suppress_option(panel: str | None = None) -> Any:
     """What an NMS compares."""
-    return option(_SUPPRESS, panel=panel, metavar="per-class|across", show_default="as it says")
+    return option(_SUPPRESS, panel=panel, metavar="per-class|across", show_default="what the model says")
 
 
 def number_option(help: str, panel: str | None = None) -> Any:
@@ -94,10 +94,10 @@ def number_option(help: str, panel: str | None = None) -> Any:
 Mean = Annotated[Optional[Any], number_option(_MEAN)]
 Std = Annotated[Optional[Any], number_option(_STD)]
 Classes = Annotated[Optional[Any], option(
-    "Names of the classes, where the model does not name them, with commas in between; or a file with one a line.",
-    parser=class_names, metavar="A,B,...|FILE", show_default="a classes.txt beside it; or numbers")]  # fmt: skip
+    "Names of the classes, separated by commas, for a model that does not name them; or a file with one name a line.",
+    parser=class_names, metavar="A,B,...|FILE", show_default="classes.txt beside the model, or numbers")]  # fmt: skip
 Suppress = Annotated[Optional[str], suppress_option()]
-Json = Annotated[bool, option("Print results as JSON on standard output.", "--json")]
+Json = Annotated[bool, option("Print the results as JSON on standard output.", "--json")]
 
 
 def in_panel(shared: Any, panel: str) -> Any:
@@ -125,6 +125,11 @@ def refuse_code(augment: str | None) -> None:
 
     if is_import_path(augment):
         raise CallError(f"--augment {augment}: code is for `fine_tune` in Python; give a name or a table (.toml)")
+
+
+def given_arguments(context: typer.Context) -> dict[str, Any]:
+    """The arguments of a verb that the command line gives: those that are left out have their defaults."""
+    return {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", "") == "COMMANDLINE"}
 
 
 def check_folder(out: Path | None) -> None:

@@ -6,22 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from ssdzoo.cli.options import (
-    BACKEND,
-    Classes,
-    Gpus,
-    Json,
-    Mean,
-    Model,
-    Precision,
-    Std,
-    Suppress,
-    Weights,
-    argument,
-    check_folder,
-    option,
-    prepare_backend,
-)
+from ssdzoo.cli.model_options import ModelChoice, with_model
+from ssdzoo.cli.options import BACKEND, Gpus, Json, Precision, argument, check_folder, option, prepare_backend
 from ssdzoo.cli.views import with_views
 from ssdzoo.errors import CallError, DataError
 from ssdzoo.progress import counted
@@ -31,33 +17,30 @@ if TYPE_CHECKING:
     from ssdzoo.predict.detector import Detector
 
 _SCALE = "Many images"
+_MODE = "What openvino is tuned for: one image at a time, or many."
 _OUT = "Folder for the pictures and detections.json."
 _IMAGES = "Images, folders of images, videos, patterns, or addresses that fsspec knows, such as s3://bucket/photos/*.jpg."
-_JSONL = "File to which a line is appended for each image as it is done, in the place of the folder."
-_SHARD = "Take a part of the images: 3/16 is the third of sixteen. Each image is in one part, by the hash of its name."
+_JSONL = "File to which a line is appended for each image as soon as it is done, in place of --out."
+_SHARD = "Take one part of the images, such as 3/16, the third of sixteen. The hash of its name says which part an image is in."
 _LIST = "File with the path of an image on each line, relative to the folder of the file; - for standard input."
 
 
+@with_model("choice")
 @with_views
 def predict(
-    model: Model,
+    choice: ModelChoice,
     images: Annotated[Optional[list[str]], argument(_IMAGES)] = None,
     out: Annotated[Optional[Path], option(_OUT, show_default=False)] = None,
     score: Annotated[float, option("Minimum score of a detection.", min=0, max=1)] = 0.5,
     pictures: Annotated[bool, option("Write the images with their boxes.")] = True,
     backend: Annotated[str, option(BACKEND)] = "auto",
     precision: Precision = "auto",
-    mode: Annotated[str, option("For openvino: latency, or throughput for many images.")] = "latency",
-    weights: Weights = None,
-    mean: Mean = None,
-    std: Std = None,
-    classes: Classes = None,
-    suppress: Suppress = None,
+    mode: Annotated[str, option(_MODE, metavar="latency|throughput")] = "latency",
     views: Any = None,
     gpus: Gpus = None,
     as_json: Json = False,
     jsonl: Annotated[Optional[Path], option(_JSONL, panel=_SCALE, show_default=False)] = None,
-    resume: Annotated[bool, option("Continue --jsonl FILE without the images that it has.", "--resume", panel=_SCALE)] = False,
+    resume: Annotated[bool, option("Continue --jsonl FILE, and skip the images in it.", "--resume", panel=_SCALE)] = False,
     shard: Annotated[Optional[str], option(_SHARD, panel=_SCALE, metavar="N/COUNT", show_default="all")] = None,
     from_list: Annotated[Optional[Path], option(_LIST, panel=_SCALE, metavar="FILE")] = None,
 ) -> None:
@@ -65,17 +48,17 @@ def predict(
     _check(images, out, jsonl, resume, pictures, from_list)
     devices = prepare_backend(gpus, backend)
     from ssdzoo.cli.progress import WorkProgress
-    from ssdzoo.model_source import resolve
-    from ssdzoo.predict.load import load
+    from ssdzoo.predict.load import open_source
     from ssdzoo.predict.sharding import Shard
     from ssdzoo.predict.sources import list_names
     from ssdzoo.report.predictions import write_predictions
     from ssdzoo.report.results_file import results_settings
 
     part = Shard.parse(shard) if shard is not None else None
-    detector = load(model, backend, devices, weights, precision, mode, mean, std, classes, suppress, views)
+    source = choice.resolve()
+    detector = open_source(source, backend, devices, precision, mode, views)
     if jsonl is not None:
-        settings = results_settings(resolve(model, weights, mean, std, classes, suppress), score, part, precision, views)
+        settings = results_settings(source, score, part, precision, views)
         with WorkProgress() as progress:
             _append(detector, list_names(images or [], from_list, part), jsonl, settings, resume, progress, as_json)
         return

@@ -5,35 +5,21 @@ from pathlib import Path
 from typing import Annotated, Optional
 
 from ssdzoo.cli.compare import show_certificate
-from ssdzoo.cli.options import (
-    FORCE,
-    PARTS,
-    Classes,
-    Format,
-    ImageFolder,
-    Json,
-    Mean,
-    Model,
-    Std,
-    Suppress,
-    Weights,
-    check_files,
-    check_folder,
-    option,
-    prepare_backend,
-)  # fmt: skip
+from ssdzoo.cli.model_options import ModelChoice, with_model
+from ssdzoo.cli.options import FORCE, PARTS, Format, ImageFolder, Json, check_files, check_folder, option, prepare_backend
 from ssdzoo.errors import CallError
 from ssdzoo.progress import counted
 
-_IMAGES = "Folder of images like those of later use, to calibrate on."
+_IMAGES = "Folder of images to calibrate on, like those that the model will see."
 _DATA = "A data set with true boxes: its mAP decides."
 
 
+@with_model("choice")
 def quantize(
-    model: Model,
+    choice: ModelChoice,
     out: Annotated[Path, option("Folder for NAME-int8.onnx and the certificate.", show_default=False)],
     images: Annotated[Optional[Path], option(_IMAGES, show_default="the training images of --data")] = None,
-    count: Annotated[int, option("Images to calibrate on, evenly spread over all.", min=1)] = 100,
+    count: Annotated[int, option("Number of images to calibrate on, evenly spread over all.", min=1)] = 100,
     data: Annotated[Optional[Path], option(_DATA, show_default="the agreement on --images decides")] = None,
     split: Annotated[str, option(f"Images of --data. {PARTS}")] = "test",
     format: Format = None,
@@ -42,13 +28,8 @@ def quantize(
     agreement: Annotated[float, option("Minimum share of equal detections, without --data.", min=0, max=1)] = 0.9,
     score: Annotated[float, option("Minimum score of a detection in the certificate.", min=0, max=1)] = 0.5,
     float_first: Annotated[
-        Optional[int], option("Convolutions that stay in float, from the image on.", min=0, show_default="as few as needed")
+        Optional[int], option("Number of first convolutions that stay in float.", min=0, show_default="as few as needed")
     ] = None,
-    weights: Weights = None,
-    mean: Mean = None,
-    std: Std = None,
-    classes: Classes = None,
-    suppress: Suppress = None,
     force: Annotated[bool, FORCE] = False,
     as_json: Json = False,
 ) -> None:
@@ -56,23 +37,22 @@ def quantize(
     if images is None and data is None:
         raise CallError("name images to calibrate on with --images, or a data set with --data")
     check_folder(out)
-    from ssdzoo.model_source import resolve
-
-    path = out / f"{resolve(model, weights, mean, std, classes, suppress).name}-int8.onnx"
+    source = choice.resolve()
+    path = out / f"{source.name}-int8.onnx"
     check_files([path], force)
     prepare_backend(None, "onnxruntime")
     from ssdzoo.cli.progress import WorkProgress, load_data
     from ssdzoo.export.int8.quantize import quantize_onnx
     from ssdzoo.measure.certificate import Trial, open_side
     from ssdzoo.measure.compare import Tolerance
-    from ssdzoo.measure.evaluate import name_classes
+    from ssdzoo.model_source import resolve
 
-    side = open_side(model, "onnxruntime", weights=weights, mean=mean, std=std, classes=classes, suppress=suppress)
+    side = open_side(source, "onnxruntime")
     before = side.detector.backend.file
     assert before  # onnxruntime runs a file
     if data:
         with WorkProgress() as progress:
-            name_classes(side.detector, data, format, progress)
+            side = side.named_by(data, format, progress)
     names = side.detector.names
     records = load_data(data, split, names, format, image_folder).records if data else None
     chosen = _spread(images or _training_images(data, names, format, image_folder), count)
@@ -89,7 +69,7 @@ def quantize(
     )
     tolerance = Tolerance(map=map_tolerance) if data else Tolerance(agreement=agreement)
     trial = Trial(None if data else chosen, records, score, tolerance)
-    show_certificate(side, open_side(path, "onnxruntime"), trial, out, as_json)
+    show_certificate(side, open_side(resolve(path), "onnxruntime"), trial, out, as_json)
 
 
 def _training_images(data, names: list, format: str | None, image_folder: Path | None) -> list:

@@ -17,6 +17,7 @@ from ssdzoo.cli.options import (
     Weights,
     argument,
     check_folder,
+    given_arguments,
     in_panel,
     option,
     refuse_code,
@@ -28,11 +29,11 @@ if TYPE_CHECKING:
     from ssdzoo.cli.progress import WorkProgress
 
 _WEIGHTS, _VAL_SPLIT = "Weights to start from", "val, or else held-out"
-_VAL = "Images that choose the best epoch: a split, held-out for 15 % of those to train on, or none."
+_VAL = "Images that choose the best epoch: a split; held-out, which sets 15 % of the training images aside; or none."
 _MODEL = (
     "A preset's name, such as ssd_300_mobilenet0.25_custom, a table (.toml), or auto, which chooses for the data and says why."
 )
-_MINUTES = "For auto: minutes that choosing and training take together. Options that are given are not chosen."
+_MINUTES = "For auto: minutes for choosing and training together. An option that is given is not chosen."
 _BASE_WEIGHTS = "Weights of the backbone: a file, the name of one that `ssdzoo models --weights` lists, or none for random ones."
 
 
@@ -60,10 +61,10 @@ def train(
     context: typer.Context,
     model: Annotated[str, argument(_MODEL)],
     data: Data,
-    out: Annotated[Path, option("Folder of the run; must not hold one yet.", show_default=False)],
+    out: Annotated[Path, option("Folder of the run. It must not hold one yet, except for --resume.", show_default=False)],
     gpus: Gpus = None,
     minutes: Annotated[Optional[float], option(_MINUTES, min=0, show_default="20")] = None,
-    resume: Annotated[bool, option("Continue the run in --out, with its arguments where none are given.", "--resume")] = False,
+    resume: Annotated[bool, option("Continue the run in --out, with its options where none are given.", "--resume")] = False,
     split: Annotated[str, option(f"Images to train on. {PARTS}", panel="Data")] = "train",
     val_split: Annotated[Optional[str], option(_VAL, panel="Data", show_default=_VAL_SPLIT)] = None,
     format: Annotated[Optional[str], in_panel(Format, "Data")] = None,
@@ -84,7 +85,7 @@ def train(
     from ssdzoo.train.fine_tune import fine_tune
 
     # Only what the command line says, so that a run that is resumed keeps the rest.
-    said = {k: v for k, v in context.params.items() if getattr(context.get_parameter_source(k), "name", None) == "COMMANDLINE"}
+    said = given_arguments(context)
     said.pop("gpus", None)
     begun, chooses = time.perf_counter(), model == "auto" and not resume
     with WorkProgress() as progress:

@@ -1,11 +1,11 @@
 """The options of a detector that looks at several views of each image: tiles, flips and scales."""
 
 import inspect
-from functools import wraps
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
+from ssdzoo.cli.option_groups import grouped
 from ssdzoo.cli.options import option
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ def factors(text: str) -> tuple[float, ...]:
 
 
 _PANEL = "Views of each image"
-_TILES = "Look at so many tiles of each image too, columns x rows: for objects that are small in it."
-_TILE_SIZE = "Size of a tile in pixels of the image, in place of --tiles: one number, or width x height."
-_OVERLAP = "Overlap of neighboring tiles, as a share of a tile's side."
-_SCALES = "Input sizes of the network, as factors of its own. Others than 1 need a model that takes images of any size."
-_WHOLE = "Look at the whole image besides its tiles. Without it only objects that are smaller than the overlap are found whole."
+_TILES = "Cut each image into this many tiles, and look at these too: for objects that are small in it."
+_TILE_SIZE = "Size of a tile in pixels of the image, in place of --tiles."
+_OVERLAP = "Overlap of neighboring tiles, as a fraction of a tile's side."
+_SCALES = "Input sizes of the network, as multiples of its own. Those other than 1 need a model that takes any input size."
+_WHOLE = "Look at the whole image besides its tiles. Without it, only objects smaller than the overlap are found whole."
 
 
 def _chosen(
@@ -44,7 +44,7 @@ def _chosen(
         Optional[Any], option(_TILE_SIZE, panel=_PANEL, parser=times, metavar="WIDTH[xHEIGHT]", show_default=False)
     ] = None,
     overlap: Annotated[Optional[float], option(_OVERLAP, panel=_PANEL, show_default="0.2")] = None,
-    flip: Annotated[bool, option("Look at each view mirrored, too.", "--flip", panel=_PANEL)] = False,
+    flip: Annotated[bool, option("Look at each view mirrored too.", "--flip", panel=_PANEL)] = False,
     scales: Annotated[Optional[Any], option(_SCALES, panel=_PANEL, parser=factors, metavar="A,B,...", show_default="1")] = None,
     whole: Annotated[bool, option(_WHOLE, panel=_PANEL)] = True,
 ) -> "Views | None":
@@ -57,17 +57,5 @@ def _chosen(
     return Views(tiles, sides, overlap, flip, (1.0,) if scales is None else scales, whole)
 
 
-def with_views(function: Any) -> Any:
-    """Gives a verb the options of views in the place of its argument `views`, which gets those that they name, or None."""
-    options = inspect.signature(_chosen).parameters
-
-    @wraps(function)
-    def verb(**given: Any) -> Any:
-        return function(**{k: v for k, v in given.items() if k not in options}, views=_chosen(**{k: given[k] for k in options}))
-
-    own = inspect.signature(function).parameters.items()
-    places = [place for name, own_place in own for place in (options.values() if name == "views" else [own_place])]
-    verb.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
-        [place.replace(kind=inspect.Parameter.KEYWORD_ONLY) for place in places]
-    )
-    return verb
+# Gives a verb the options of views in the place of its argument `views`, which gets those that they name, or None.
+with_views = grouped("views", inspect.signature(_chosen).parameters.values(), _chosen)

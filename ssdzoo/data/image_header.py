@@ -14,8 +14,8 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 _NO_FRAME = (0xC4, 0xC8, 0xCC)  # of the markers C0 to CF, those that begin no frame
 _ORIENTATION = 0x0112
-_MOST_STEPS = 1 << 17  # segments of a JPEG or chunks of a PNG that are looked at; a file of zeros has as many as bytes
-_MOST_EXIF = 1 << 20  # bytes
+_MAX_STEPS = 1 << 17  # segments of a JPEG or chunks of a PNG that are looked at; a file of zeros has as many as bytes
+_MAX_EXIF = 1 << 20  # bytes
 _MARKER = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")  # behind coded pixels
 # Formats that Pillow does not know, but OpenCV: Radiance's HDR, and the newest of the netpbm.
 _LINES = (
@@ -72,7 +72,7 @@ def count_scans(data: bytes, most: int) -> int:
 def _read_jpeg(file: BinaryIO, size: int) -> Header:
     """Its end marker counts only behind the first scan: a thumbnail in the header segments has its own."""
     at, height, width, exif = 2, 0, 0, b""
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if at + 4 > size:
             break
         file.seek(at)
@@ -90,7 +90,7 @@ def _read_jpeg(file: BinaryIO, size: int) -> Header:
             frame = file.read(5)
             height, width = struct.unpack(">HH", frame[1:]) if len(frame) == 5 else (0, 0)
         elif marker == 0xE1 and (part := file.read(length - 2 if length > 2 else 0))[:6] == b"Exif\0\0":
-            exif += (part[6:] if exif else part) if len(exif) < _MOST_EXIF else b""
+            exif += (part[6:] if exif else part) if len(exif) < _MAX_EXIF else b""
         at += 2 + length
     return Header("jpeg", height, width, is_complete=False)
 
@@ -108,7 +108,7 @@ def _read_png(file: BinaryIO, size: int) -> Header:
     """Its last chunk counts only if the file holds the 12 bytes around the content."""
     height = width = 0
     exif, name, at = b"", b"", len(_PNG)
-    for _ in range(_MOST_STEPS):
+    for _ in range(_MAX_STEPS):
         if at + 12 > size or name == b"IEND":
             break
         file.seek(at)
@@ -116,7 +116,7 @@ def _read_png(file: BinaryIO, size: int) -> Header:
         if name == b"IHDR" and length >= 8 and at + 16 <= size:
             width, height = struct.unpack(">II", file.read(8))
         elif name == b"eXIf":
-            exif = b"Exif\0\0" + file.read(min(length, _MOST_EXIF))
+            exif = b"Exif\0\0" + file.read(min(length, _MAX_EXIF))
         at += 12 + length
     return Header("png", height, width, _orientation(exif), name == b"IEND")
 

@@ -19,8 +19,8 @@ from ssdzoo.quote import brief
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 OPENCV_PIXELS = int(os.environ.get("OPENCV_IO_MAX_IMAGE_PIXELS") or 1 << 30)  # as OpenCV reads it when it is imported
-MOST_PIXELS = 1 << 29  # photos of 500 megapixels have fewer; `SSDZOO_MAX_PIXELS` sets another limit
-MOST_SCANS = 100  # of a JPEG; cameras and programs write 10 to 20, and each takes as long as decoding a whole image
+MAX_PIXELS = 1 << 29  # photos of 500 megapixels have fewer; `SSDZOO_MAX_PIXELS` sets another limit
+MAX_SCANS = 100  # of a JPEG; cameras and programs write 10 to 20, and each takes as long as decoding a whole image
 SCANNED_PIXELS = 1 << 32  # pixels times scans of a JPEG: about half a minute
 FILE_BYTES_PER_PIXEL = 4  # of an image's file, for the pixels that an image may have
 _CONVERT = "replace it, convert it to JPEG or PNG if it is an image of another format"
@@ -166,13 +166,13 @@ def _is_utf8(path: str | Path) -> bool:
 
 @lru_cache
 def max_pixels() -> int:
-    """The number of pixels that an image may have: MOST_PIXELS or what the environment variable `SSDZOO_MAX_PIXELS` says, but no
+    """The number of pixels that an image may have: MAX_PIXELS or what the environment variable `SSDZOO_MAX_PIXELS` says, but no
     more than OpenCV decodes and the memory holds.
 
     Raises:
         CallError: the variable is not a whole number.
     """
-    wanted = os.environ.get("SSDZOO_MAX_PIXELS", "").strip() or str(MOST_PIXELS)
+    wanted = os.environ.get("SSDZOO_MAX_PIXELS", "").strip() or str(MAX_PIXELS)
     if not re.fullmatch("[0-9]{1,18}", wanted) or not int(wanted):
         raise CallError(
             f"SSDZOO_MAX_PIXELS is {brief(wanted)}; expected the maximum number of pixels of an image, such as 500000000"
@@ -220,8 +220,8 @@ def _limit(path: ImageSource, count: int, unit: str) -> str:
     if isinstance(path, ImageBytes) and path.sent:
         return f"the limit is {count:,} {unit}; send a smaller image"
     what = _remedy(path, "cut the image into tiles, make it smaller", "")
-    if max_pixels() == MOST_PIXELS:
-        return f"the limit is {count:,} {unit}; {what}, or set SSDZOO_MAX_PIXELS to more than {MOST_PIXELS}"
+    if max_pixels() == MAX_PIXELS:
+        return f"the limit is {count:,} {unit}; {what}, or set SSDZOO_MAX_PIXELS to more than {MAX_PIXELS}"
     return f"OpenCV and the memory of this machine, or SSDZOO_MAX_PIXELS, allow {count:,} {unit}; {what}"
 
 
@@ -230,7 +230,7 @@ def _check_scans(path: ImageSource, data: bytes, header: Header | None) -> None:
     if not is_jpeg(data) or not header:
         return
     pixels = header.height * header.width
-    most = min(MOST_SCANS, SCANNED_PIXELS // max(1, pixels))
+    most = min(MAX_SCANS, SCANNED_PIXELS // max(1, pixels))
     if (count := count_scans(data, most)) > most:
         remedy = _remedy(path, _CONVERT, "save it again with fewer")
         raise DataError(f"{path}: a JPEG of {count} scans; up to {most} are decoded at its size: {remedy}")

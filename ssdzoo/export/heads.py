@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import CallError, SSDZooError
-from ssdzoo.files import read_whole, write_text
-from ssdzoo.formats.params_file import read_params, write_params
+from ssdzoo.exported_files import write_exported
+from ssdzoo.files import read_whole
+from ssdzoo.formats.params_file import read_params
 from ssdzoo.formats.symbol_file import read_symbol, symbol_text
 from ssdzoo.model_source import ModelSource, NetworkSource, OnnxSource
 from ssdzoo.preset import Preset
@@ -84,10 +85,7 @@ def export_heads(net: Any, preset: Preset, folder: str | Path, name: str | None 
     """
     path = Path(folder) / (name or preset.name)
     text, arrays = network_heads(net)
-    statistics = read_symbol(text).statistics()
-    write_params(f"{path}-0000.params", {f"{'aux' if n in statistics else 'arg'}:{n}": a for n, a in arrays.items()})
-    write_text(f"{path}-symbol.json", text)
-    write_text(f"{path}.toml", preset.to_toml())
+    write_exported(path, read_symbol(text), arrays, preset.to_toml())
     return path
 
 

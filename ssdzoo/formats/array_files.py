@@ -17,7 +17,7 @@ from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.torch_file import read_state_dict
 from ssdzoo.formats.weights_file import open_weights
 
-_MOST_HEADER = 100_000_000  # bytes, the limit of the format
+_MAX_HEADER = 100_000_000  # bytes, the limit of the format
 _SAFETENSORS_TYPES = {
     "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1",
     "BOOL": "?",
@@ -47,7 +47,7 @@ def _read_safetensors(path: Path) -> dict:
     with open_weights(path) as file:
         size, start = os.fstat(file.fileno()).st_size, file.read(8)
         length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
-        if not 2 <= length <= min(size - 8, _MOST_HEADER):
+        if not 2 <= length <= min(size - 8, _MAX_HEADER):
             raise WeightsError(f"{path}: not a .safetensors file: a header of {length} bytes in a file of {size}")
         try:
             header = json.loads(file.read(length))

@@ -19,10 +19,10 @@ from ssdzoo.files import open_file
 from ssdzoo.quote import brief, short
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
-_MOST_BYTES = 2 << 30  # of all members and what lies between them
-_MOST_MEMBERS = 1000
-_MOST_TEXT = 64 << 20  # of one that is read when the archive is listed: as much as a symbol may have
-_MOST_HEADER = 1 << 16  # of a member's extended header, which tarfile reads as a whole
+_MAX_BYTES = 2 << 30  # of all members and what lies between them
+_MAX_MEMBERS = 1000
+_MAX_TEXT = 64 << 20  # of one that is read when the archive is listed: as much as a symbol may have
+_MAX_HEADER = 1 << 16  # of a member's extended header, which tarfile reads as a whole
 _DAMAGED = (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError, RecursionError)  # a BadGzipFile is an OSError
 _FILES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 
@@ -80,8 +80,8 @@ def list_archive(path: str | Path, texts: tuple = ()) -> ModelArchive:
                 raise WeightsError(f"{path}: holds {brief(member.name)} twice")
             sizes[member.name] = member.size
             if member.name.endswith(texts):
-                if member.size > _MOST_TEXT:
-                    raise WeightsError(f"{path}: {brief(member.name)} has {member.size} bytes; at most {_MOST_TEXT} are read")
+                if member.size > _MAX_TEXT:
+                    raise WeightsError(f"{path}: {brief(member.name)} has {member.size} bytes; at most {_MAX_TEXT} are read")
                 found[member.name] = content.extractfile(member).read()
     return ModelArchive(path, sizes, found)
 
@@ -111,16 +111,16 @@ def _reading(path: Path) -> Iterator[Iterator[tuple]]:
 def _members(archive: tarfile.TarFile, stream: "_Limited", path: Path) -> Iterator[tuple]:
     for count, member in enumerate(archive, 1):
         name = PurePosixPath(member.name)
-        if count > _MOST_MEMBERS:
-            raise WeightsError(f"{path}: more than {_MOST_MEMBERS} files; a model has a few")
+        if count > _MAX_MEMBERS:
+            raise WeightsError(f"{path}: more than {_MAX_MEMBERS} files; a model has a few")
         if name.is_absolute() or ".." in name.parts or "\\" in member.name or not member.name.isprintable():
             raise WeightsError(f"{path}: the path {brief(member.name)} leads out of it; nothing of it is read")
         if member.isdir():
             continue
         if member.type not in _FILES:
             raise WeightsError(f"{path}: {brief(member.name)} is a link or a device, not a file; nothing of it is read")
-        if member.size > _MOST_BYTES:
-            raise WeightsError(f"{path}: {brief(member.name)} has {member.size} bytes; at most {_MOST_BYTES} are read")
+        if member.size > _MAX_BYTES:
+            raise WeightsError(f"{path}: {brief(member.name)} has {member.size} bytes; at most {_MAX_BYTES} are read")
         member.name = str(name)
         yield member, archive
     while stream.read(1 << 20):  # to the checksum at the end
@@ -133,7 +133,7 @@ class _Member(tarfile.TarInfo):
     @classmethod
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> "_Member":
         member = super().frombuf(buf, encoding, errors)
-        if member.type not in _FILES and member.size > _MOST_HEADER:
+        if member.type not in _FILES and member.size > _MAX_HEADER:
             raise tarfile.ReadError(f"a header of {member.size} bytes")
         return member
 
@@ -148,6 +148,6 @@ class _Limited(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         block = self._stream.read(size)
         self._read += len(block)
-        if self._read > _MOST_BYTES:
-            raise WeightsError(f"{self._path}: its content has more than {_MOST_BYTES >> 30} GiB; no model is so large")
+        if self._read > _MAX_BYTES:
+            raise WeightsError(f"{self._path}: its content has more than {_MAX_BYTES >> 30} GiB; no model is so large")
         return block

@@ -14,7 +14,7 @@ from ssdzoo.preset import Preset
 from ssdzoo.preset_fields import check_fields, is_real
 from ssdzoo.quote import brief, short
 
-_MOST_BYTES = 1 << 31  # of a file; protobuf can't hold more
+_MAX_BYTES = 1 << 31  # of a file; protobuf can't hold more
 _DETECTIONS = {"boxes": 3, "scores": 2, "class_ids": 2}  # outputs and their axes
 
 
@@ -61,7 +61,7 @@ def _load(path: str | Path) -> Any:
     onnx = import_package("onnx", "onnx")
     try:
         with open_file(path) as file:
-            if os.fstat(file.fileno()).st_size > _MOST_BYTES:
+            if os.fstat(file.fileno()).st_size > _MAX_BYTES:
                 raise ExportError(f"{path}: not an ONNX file: it has more than 2 GiB, which none can have")
             return onnx.load_model(file, format="protobuf", load_external_data=False)
     except FileNotFoundError:

@@ -210,8 +210,3 @@ def write_params(path: str | Path, arrays: dict) -> None:
         for name in arrays:
             encoded = name.encode()
             file.write(struct.pack("<Q", len(encoded)) + encoded)
-
-
-def read_bytes(data: bytes, where: str | Path = "bytes") -> dict:
-    """`read_params` of the content of a file; `where` is its name in errors."""
-    return read_stream(io.BytesIO(data), len(data), where)

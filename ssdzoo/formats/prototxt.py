@@ -8,8 +8,8 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.files import read_whole
 from ssdzoo.quote import brief
 
-_MOST_BYTES = 4 << 20  # ResNet-152's has 0.1 MB
-_MOST_DEPTH = 20
+_MAX_BYTES = 4 << 20  # ResNet-152's has 0.1 MB
+_MAX_DEPTH = 20
 # Spaces and comments; texts in quotes, brackets and marks, and words; anything else.
 _TOKEN = re.compile(r"""\s+|\#[^\n]*|("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[][{}<>:,;]|[\w.+-]+)|(.)""")
 
@@ -21,7 +21,7 @@ def read_prototxt(path: str | Path) -> dict:
         WeightsError: missing, unreadable, or not in this format.
     """
     try:
-        return _parse(_tokens(read_whole(path, _MOST_BYTES).decode("utf-8")))
+        return _parse(_tokens(read_whole(path, _MAX_BYTES).decode("utf-8")))
     except FileNotFoundError:
         raise WeightsError(f"{path}: no such file") from None
     except OSError as error:
@@ -57,8 +57,8 @@ def _parse(tokens: Iterator[str]) -> dict:
         if token and token in "{<":
             values.append({})
             stack.append(values[-1])
-            if len(stack) > _MOST_DEPTH:
-                raise ValueError(f"nested deeper than {_MOST_DEPTH} levels")
+            if len(stack) > _MAX_DEPTH:
+                raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
         elif token == "[":
             while (token := next(tokens, "")) not in ("]", ""):
                 values += [_scalar(token)] if token != "," else []

@@ -12,8 +12,8 @@ from ssdzoo.formats.numpy_names import older_name
 from ssdzoo.quote import brief, short
 
 _LONGEST = 10_000  # characters of an attribute; those of real ones are a list of anchor sizes at most
-_MOST_NODES = 20_000  # of a graph; one with a thousand classes has 4,000
-_MOST_BYTES = 64 << 20  # of a file
+_MAX_NODES = 20_000  # of a graph; one with a thousand classes has 4,000
+_MAX_BYTES = 64 << 20  # of a file
 KINDS = ("param", "attr", "attrs")  # where the attributes of a node lay in MXNet 0.7, 0.8 and from 1.0 on
 # Numbers that mxnet divides by, allocates or loops over without a look: (minimum, maximum) by the attribute's name.
 _POSITIVE = "kernel stride dilate num_group num_filter num_hidden num_args num_outputs scale"
@@ -137,7 +137,7 @@ def read_symbol(source: str | Path, name: str = "the symbol") -> SymbolGraph:
     if not text.lstrip().startswith("{"):
         name = text
         try:
-            text = read_whole(source, _MOST_BYTES).decode("utf-8")
+            text = read_whole(source, _MAX_BYTES).decode("utf-8")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or error
             raise ExportError(f"{name}: cannot be read as a symbol: {why}") from None
@@ -160,8 +160,8 @@ def _graph(name: str, data: dict) -> SymbolGraph:
     Raises:
         ValueError, KeyError, TypeError, IndexError, AttributeError: it is damaged.
     """
-    if len(data["nodes"]) > _MOST_NODES:
-        raise ValueError(f"it has {len(data['nodes'])} nodes; at most {_MOST_NODES} are read")
+    if len(data["nodes"]) > _MAX_NODES:
+        raise ValueError(f"it has {len(data['nodes'])} nodes; at most {_MAX_NODES} are read")
     raws = [_raw_node(name, fields) for fields in data["nodes"]]
     nodes = [_node(index, fields) for index, fields in enumerate(raws)]
     heads = [_entry(entry) for entry in data["heads"]]

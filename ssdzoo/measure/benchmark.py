@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,7 +22,8 @@ from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.files import write_text
 from ssdzoo.formats.params_file import write_params
 from ssdzoo.machine import package_version
-from ssdzoo.model_source import NetworkSource, Numbers, resolve
+from ssdzoo.model_source import NetworkSource, resolve
+from ssdzoo.predict.detector import Detector
 from ssdzoo.predict.load import load
 from ssdzoo.preset import Preset, read_preset
 from ssdzoo.runtime import gluoncv, mxnet, tune_cpu
@@ -38,23 +40,46 @@ class Subject(NamedTuple):
     """What is measured.
 
     Attributes:
-        model, weights, mean, std, suppress: as `ssdzoo.predict.load.load` takes them.
+        model: a table, or an exported model.
+        weights: the parameter file of a table.
         name: of the preset, under which GluonCV may know the model, which is then a table with a parameter file; else None.
         trained: False for random weights.
+        given: other arguments of `ssdzoo.load`, by name, for an exported model that does not say them: `mean`, `std` and so on.
     """
 
     model: str | Path
     weights: str | Path | None = None
     name: str | None = None
     trained: bool = True
-    mean: Numbers | None = None
-    std: Numbers | None = None
-    suppress: str | None = None
+    given: Mapping[str, Any] = MappingProxyType({})
 
-    @property
-    def given(self) -> dict:
-        """The arguments of `load` beside the model."""
-        return {"weights": self.weights, "mean": self.mean, "std": self.std, "suppress": self.suppress}
+    def load(self, backend: str) -> Detector:
+        return load(self.model, backend, weights=self.weights, **self.given)
+
+
+class Task(NamedTuple):
+    """One measurement, which a process of its own does.
+
+    Attributes:
+        subject: what is measured.
+        runtime: GLUONCV, or one of `runtimes()`.
+        batch: images per call of the network.
+        images: paths of JPEG files.
+    """
+
+    subject: Subject
+    runtime: str
+    batch: int
+    images: Sequence[str | Path]
+
+    def to_json(self) -> str:
+        subject = {**self.subject._asdict(), "given": dict(self.subject.given)}
+        return json.dumps({**self._asdict(), "subject": subject}, default=str)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Task":
+        task = json.loads(text)
+        return cls(**{**task, "subject": Subject(**task["subject"])})
 
 
 def runtimes(backends: list[str]) -> list[str]:
@@ -99,15 +124,14 @@ def benchmark(subject: Subject, images: list, backends: list[str], batches: Sequ
                     continue
                 say(f"round {number + 1} of {rounds}: {runtime}, batch {batch}")
                 which = Subject(quantized) if runtime.endswith(INT8) else subject
-                task = {**which._asdict(), "runtime": runtime, "batch": batch, "images": images}
-                taken[runtime, batch].append(_measure_apart(task))
+                taken[runtime, batch].append(_measure_apart(Task(which, runtime, batch, images)))
     return [_row(runtime, batch, results) for (runtime, batch), results in taken.items() if None not in results]
 
 
 def _write_int8(subject: Subject, images: list, out: Path) -> None:
     from ssdzoo.export.int8.quantize import quantize_onnx
 
-    detector = load(subject.model, "onnxruntime", **subject.given)
+    detector = subject.load("onnxruntime")
     chosen = list(dict.fromkeys(images))[:_CALIBRATED]
     # Random weights do not show how many convolutions must stay in float.
     float_first = None if subject.trained else 1
@@ -127,31 +151,29 @@ def _row(runtime: str, batch: int, results: list) -> dict:
     }  # fmt: skip
 
 
-def _measure_apart(task: dict) -> dict | None:
+def _measure_apart(task: Task) -> dict | None:
     """What `_measure` says, in a process of its own."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(_CHOSEN)}
     command = [sys.executable, "-m", "ssdzoo.measure.benchmark"]
-    done = subprocess.run(command, input=json.dumps(task, default=str), capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, input=task.to_json(), capture_output=True, text=True, env=environment)
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["no message"]
-        raise SSDZooError(f"the measurement of {task['runtime']} failed: {lines[-1]}")
+        raise SSDZooError(f"the measurement of {task.runtime} failed: {lines[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def _measure(task: dict) -> dict | None:
+def _measure(task: Task) -> dict | None:
     """{"net", "image": seconds of each call, "images_per_s", "version"}; None for a model that GluonCV does not know."""
-    if task["runtime"] == GLUONCV:
+    if task.runtime == GLUONCV:
         return _measure_gluoncv(task)
     tune_cpu()
-    given = {key: task[key] for key in ("weights", "mean", "std", "suppress")}
-    detector = load(task["model"], task["runtime"].removesuffix(INT8), **given)
-    detector.batch_size = batch = task["batch"]
-    images = task["images"]
+    detector, images = task.subject.load(task.runtime.removesuffix(INT8)), task.images
+    detector.batch_size = batch = task.batch
     one = [detector.prepare(path)[1] for path in images[:batch]]
     pixels = np.stack([one[i % len(one)] for i in range(batch)])
     net = _times(lambda _: detector.backend(pixels), range(max(5, len(images) // batch)))
     image = _times(lambda path: detector(path), images)
-    many = images * batch
+    many = [*images] * batch
     started = time.perf_counter()
     for _ in detector.stream(many, 0.5):
         pass
@@ -159,18 +181,19 @@ def _measure(task: dict) -> dict | None:
     return {"net": net, "image": image, "images_per_s": rate, "version": detector.runtime}
 
 
-def _measure_gluoncv(task: dict) -> dict | None:
+def _measure_gluoncv(task: Task) -> dict | None:
     """GluonCV's network hybridized, with its own reading and transform, one image after another; threads and engine are MXNet's
     defaults."""
     mx, gcv = mxnet(), gluoncv()
     from gluoncv.data.transforms.presets.ssd import SSDDefaultValTransform
 
-    if task["name"] not in gcv.model_zoo.get_model_list():
+    subject = task.subject
+    if subject.name is None or subject.name not in gcv.model_zoo.get_model_list():
         return None
-    preset = read_preset(task["model"])
-    known = {"classes": list(preset.classes or ())} if task["name"].endswith("_custom") else {}
-    net = gcv.model_zoo.get_model(task["name"], pretrained=False, pretrained_base=False, **known)
-    net.load_parameters(task["weights"])
+    preset = read_preset(subject.model)
+    known = {"classes": list(preset.classes or ())} if subject.name.endswith("_custom") else {}
+    net = gcv.model_zoo.get_model(subject.name, pretrained=False, pretrained_base=False, **known)
+    net.load_parameters(str(subject.weights))
     net.hybridize()
     transform = SSDDefaultValTransform(preset.base_size[1], preset.base_size[0])
 
@@ -180,10 +203,10 @@ def _measure_gluoncv(task: dict) -> dict | None:
     def detect(pixels):
         return [output.asnumpy() for output in net(pixels)]
 
-    first = prepare(task["images"][0])
+    first = prepare(task.images[0])
     first.wait_to_read()
-    net_times = _times(lambda _: detect(first), range(max(5, len(task["images"]))))
-    image_times = _times(lambda path: detect(prepare(path)), task["images"])
+    net_times = _times(lambda _: detect(first), range(max(5, len(task.images))))
+    image_times = _times(lambda path: detect(prepare(path)), task.images)
     rate = len(image_times) / sum(image_times)
     return {
         "net": net_times,
@@ -205,17 +228,19 @@ def _times(action: Callable, items: Iterable) -> list[float]:
     return times
 
 
-def find_subject(model: str | Path, folder: str | Path, weights: str | Path | None = None, mean: Numbers | None = None,
-                 std: Numbers | None = None, suppress: str | None = None) -> Subject:  # fmt: skip
+def find_subject(model: str | Path, folder: str | Path, weights: str | Path | None = None, **given: Any) -> Subject:
     """What a user calls a model: a table and a parameter file, written to `folder`, with random parameters for a preset without
     weights; or an exported model as it is.
+
+    Args:
+        model, weights, given: arguments of `ssdzoo.model_source.resolve`.
 
     Raises:
         CallError: no such model.
     """
-    source = resolve(model, weights, mean, std, suppress=suppress)
+    source = resolve(model, weights, **given)
     if not isinstance(source, NetworkSource):
-        return Subject(source.model, mean=mean, std=std, suppress=suppress)
+        return Subject(source.model, given=given)
     preset, trained, table = with_some_classes(source.preset), source.has_weights, Path(folder) / "model.toml"
     params = source.params if trained else _write_random(preset, Path(folder) / "random.params")
     write_text(table, preset.to_toml())
@@ -246,4 +271,4 @@ def list_jpegs(images: str | Path, count: int) -> list[Path]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(_measure(json.load(sys.stdin))))
+    print(json.dumps(_measure(Task.from_json(sys.stdin.read()))))

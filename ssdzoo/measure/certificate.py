@@ -1,7 +1,7 @@
 """Two models on the same images, and everything that says which models, which programs and which machine that was."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +11,17 @@ from ssdzoo.data.record import Record
 from ssdzoo.data.video import VIDEO_SUFFIXES
 from ssdzoo.errors import CallError
 from ssdzoo.files import file_hash
-from ssdzoo.machine import machine_summary, versions
+from ssdzoo.machine import DETECTING, machine_summary, versions
 from ssdzoo.measure import compare
-from ssdzoo.measure.evaluate import average_precision, detect_all, plain
-from ssdzoo.model_source import Numbers, resolve
+from ssdzoo.measure.evaluate import average_precision, detect_all, name_classes, plain
+from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.detector import Detector, Image, Images, list_images
 from ssdzoo.predict.load import open_source
-from ssdzoo.predict.multi_view import views_of, with_views
+from ssdzoo.predict.multi_view import views_of
 from ssdzoo.predict.views import Views
 from ssdzoo.progress import Silent
 
 HEAD_OUTPUTS_OF = 8  # images whose head outputs are compared
-_PACKAGES = ("mxnet", "numpy", "opencv-python", "onnx", "onnxruntime", "openvino", "torch")
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,10 @@ class Side:
     model: str
     detector: Detector
     files: list[Path]
+
+    def named_by(self, data: str | Path, format: str | None = None, progress: Silent | None = None) -> "Side":
+        """The side with the class names of a data set where it has none: see `name_classes`."""
+        return replace(self, detector=name_classes(self.detector, data, format, progress))
 
 
 @dataclass(frozen=True)
@@ -98,12 +101,16 @@ class Certificate:
         return self.summary["passed"]
 
 
-def open_side(model: str | Path, backend: str | None = None, ctx: Any = None, weights: str | Path | None = None,
-              precision: str = "f32", mean: Numbers | None = None, std: Numbers | None = None,
-              classes: Iterable[str] | None = None, suppress: str | None = None, views: Views | None = None) -> Side:  # fmt: skip
-    """Loads one side; the arguments and errors are those of `ssdzoo.predict.load.load`."""
-    source = resolve(model, weights, mean, std, classes, suppress)
-    detector = with_views(open_source(source, backend, ctx, precision), views)
+def open_side(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "f32",
+              views: Views | None = None) -> Side:  # fmt: skip
+    """Loads one side.
+
+    Args:
+        source: of `ssdzoo.model_source.resolve`.
+
+    The other arguments and the errors are those of `ssdzoo.predict.load.load`.
+    """
+    detector = open_source(source, backend, ctx, precision, views=views)
     made = detector.backend.file  # an ONNX file that was made of it
     return Side(source.model, detector, [*source.files, *([made] if made and made not in source.files else [])])
 
@@ -136,7 +143,7 @@ def certify(a: Side, b: Side, trial: Trial, progress: Silent | None = None) -> C
     order = [i for i in order if any(matches[i].badness)][: trial.worst]
     summary = {
         "passed": not failures, "failures": failures, **summary, "worst": [_difference(i, items[i], matches[i]) for i in order],
-        "versions": versions(_PACKAGES), "machine": machine_summary(),
+        "versions": versions(DETECTING), "machine": machine_summary(),
     }  # fmt: skip
     return Certificate(plain(summary), items, found, matches, order)
 

@@ -96,7 +96,7 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     if isinstance(model, (str, Path)):
         model = load(model, backend, ctx, weights, mean=mean, std=std, classes=classes, suppress=suppress, views=views)
     if not isinstance(data, Dataset):
-        name_classes(model, data, format, progress)
+        model = name_classes(model, data, format, progress)
         data = load_dataset(data, split, model.names, format, image_folder, progress)
         for line in brief_problems(data.problems):
             progress.say(f"  {line}")
@@ -105,25 +105,25 @@ def evaluate(model: str | Path | Detector, data: str | Path | Dataset, split: st
     return average_precision(found, data.records, model.names, metric, iou)
 
 
-def name_classes(detector: Detector, data: str | Path, format: str | None = None, progress: Silent | None = None) -> None:
-    """Gives a detector whose classes have no names, as SageMaker saves it, those of a data set in their order, and says so.
+def name_classes(detector: Detector, data: str | Path, format: str | None = None, progress: Silent | None = None) -> Detector:
+    """The detector, with the class names of a data set in their order, which is said, where it has none, as SageMaker saves it.
 
     Raises:
         CallError: another number of classes.
         DataError: the data set can't be read.
     """
     if not are_numbered(detector.names):
-        return
+        return detector
     names = class_names(data, format)
     if names == [str(i) for i in range(len(names))]:  # they have no names there either
-        return
+        return detector
     if len(names) != len(detector.names):
         raise CallError(
             f"{data} has {len(names)} classes, the model {len(detector.names)} without names: name them with classes=, in the "
             "order of its training"
         )
-    detector.names = names
     (progress or Silent()).say(f"  the model does not name its classes: taken for those of the data, {', '.join(names)}")
+    return detector.with_names(names)
 
 
 def average_precision(found: Iterable[Detections], records: Sequence[Record], names: list, metric: str = "voc07",

@@ -68,7 +68,7 @@ def try_normalizations(model: str | Path, data: str | Path | Dataset, split: str
         raise CallError(f"{model} says its mean and std itself: there is nothing to try")
     detector = open_source(source, backend, ctx, "f32")
     if not isinstance(data, Dataset):
-        name_classes(detector, data, format, progress)
+        detector = name_classes(detector, data, format, progress)
         data = load_dataset(data, split, detector.names, format, image_folder, progress)
     tried = []
     for each in NORMALIZATIONS:

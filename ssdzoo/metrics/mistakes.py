@@ -43,10 +43,9 @@ class Mistake:
 def find_mistakes(image: int, detections: Detections, record: Any, score: float = 0.5, iou: float = 0.5) -> list[Mistake]:
     """The mistakes in one image.
 
-    missed: an object without a detection. classification error: a detection of an object with the wrong class,
-    also beside a right one. localization
-    error: a detection that overlaps a free object of its class, but by less than `iou`. duplicate: a second detection of an
-    object. background: any other detection that matches no object.
+    missed: an object without a detection. classification error: a detection of an object with the wrong class, also beside a
+    right one. localization error: a detection that overlaps a free object of its class, but by less than `iou`. duplicate: a
+    second detection of an object. background: any other detection that matches no object.
 
     Args:
         image: the index that the mistakes get.

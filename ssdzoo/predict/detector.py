@@ -137,9 +137,11 @@ class Detector:
 
     def at_size(self, size: tuple[int, int]) -> "Detector":
         """The same with another size (H, W) of the network's input in pixels, which not every backend takes."""
-        other = Detector(self.backend, replace(self.preset, base_size=size), self.batch_size)
-        other.names = self.names
-        return other
+        return Detector(self.backend, replace(self.preset, base_size=size), self.batch_size)
+
+    def with_names(self, names: Iterable[str]) -> "Detector":
+        """The same with other names of its classes."""
+        return Detector(self.backend, self.preset.with_classes(names), self.batch_size)
 
     def _normalized(self, pixels: np.ndarray) -> np.ndarray:
         # Plane by plane, which is 30 times as fast as a transposed view of them all.

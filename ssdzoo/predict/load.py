@@ -50,12 +50,16 @@ def load(model: str | Path, backend: str | None = None, ctx: Any = None, weights
         SSDZooError: the backend's package is not installed; says which extra installs it.
         WeightsError: missing or wrong weights.
     """
-    return with_views(open_source(resolve(model, weights, mean, std, classes, suppress), backend, ctx, precision, mode), views)
+    return open_source(resolve(model, weights, mean, std, classes, suppress), backend, ctx, precision, mode, views)
 
 
 def open_source(source: ModelSource, backend: str | None = None, ctx: Any = None, precision: str = "auto",
-                mode: str = "latency") -> Detector:  # fmt: skip
-    """The Detector of a source; see `load`."""
+                mode: str = "latency", views: Views | None = None) -> Detector:  # fmt: skip
+    """The Detector of a source; the arguments and errors are those of `load`."""
+    return with_views(_open(source, backend, ctx, precision, mode), views)
+
+
+def _open(source: ModelSource, backend: str | None, ctx: Any, precision: str, mode: str) -> Detector:
     _check_choices(backend, precision, mode)
     chosen = choose_backend(source, backend, ctx)
     check_installed(chosen)

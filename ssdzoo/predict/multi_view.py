@@ -1,7 +1,7 @@
 """A detector that looks at several views of each image."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, tee
 
@@ -34,11 +34,14 @@ class MultiViewDetector(Detector):
 
     def __init__(self, detector: Detector, views: Views):
         super().__init__(detector.backend, detector.preset, detector.batch_size)
-        self.names, self.views = detector.names, views
+        self.views = views
         self._sizes = [self._scaled_size(scale) for scale in views.scales]
         for scale, size in zip(views.scales, self._sizes):
             if size != self.size:
                 self._try(scale, size)
+
+    def with_names(self, names: Iterable[str]) -> "MultiViewDetector":
+        return MultiViewDetector(super().with_names(names), self.views)
 
     @property
     def max_detections(self) -> int:

@@ -13,9 +13,9 @@ from ssdzoo.errors import CallError
 from ssdzoo.predict.tiles import Window, count_sized, grid_windows, sized_windows, whole_window
 
 OVERLAP = 0.2  # of a tile's side
-MOST_TILES = 4096  # of an image
-_MOST_OVERLAP = 0.9
-_LEAST_SIDE = 16  # pixels of a tile
+MAX_TILES = 4096  # of an image
+_MAX_OVERLAP = 0.9
+_MIN_SIDE = 16  # pixels of a tile
 _SCALES = 0.1, 8.0  # lowest and highest
 
 
@@ -79,14 +79,14 @@ class Views:
             raise CallError("tiles= and tile_size= exclude each other: give the number of tiles, or their size")
         if self.tiles is not None:
             _check_tiles(self.tiles)
-        if self.tile_size is not None and not _are_whole(self._tile_sides, _LEAST_SIDE):
+        if self.tile_size is not None and not _are_whole(self._tile_sides, _MIN_SIDE):
             given = by(dict.fromkeys(self._tile_sides))
-            raise CallError(f"tile_size={given}: expected pixels, one number or width and height, at least {_LEAST_SIDE}")
+            raise CallError(f"tile_size={given}: expected pixels, one number or width and height, at least {_MIN_SIDE}")
         if self.overlap is not None:
             if not self.tiled:
                 raise CallError("overlap= is for tiles: give tiles= or tile_size=, too")
-            if not 0 <= self.overlap <= _MOST_OVERLAP:
-                raise CallError(f"overlap={self.overlap:g}: expected a share of a tile's side, from 0 to {_MOST_OVERLAP}")
+            if not 0 <= self.overlap <= _MAX_OVERLAP:
+                raise CallError(f"overlap={self.overlap:g}: expected a share of a tile's side, from 0 to {_MAX_OVERLAP}")
         if not self.whole and not self.tiled:
             raise CallError("without the whole image there must be tiles: give tiles= or tile_size=, too")
         _check_scales(self.scales)
@@ -138,10 +138,10 @@ class Views:
         if self.tile_size is None:
             return []
         count = count_sized(height, width, self._tile_sides, self._overlap)
-        if count > MOST_TILES:
+        if count > MAX_TILES:
             raise CallError(
                 f"an image of {width}x{height} pixels would have {count} tiles of {by(self._tile_sides)} pixels with an overlap "
-                f"of {self._overlap:g}, and {MOST_TILES} is the maximum: take larger tiles"
+                f"of {self._overlap:g}, and {MAX_TILES} is the maximum: take larger tiles"
             )
         return sized_windows(height, width, self._tile_sides, self._overlap)
 
@@ -155,8 +155,8 @@ def _check_tiles(tiles: Sequence) -> None:
     if not (isinstance(tiles, (tuple, list)) and _are_whole(tiles, 1)):
         given = by(tiles) if isinstance(tiles, (tuple, list)) else repr(tiles)
         raise CallError(f"tiles={given}: expected columns and rows, two whole numbers from 1 on")
-    if tiles[0] * tiles[1] > MOST_TILES:
-        raise CallError(f"tiles={by(tiles)}: {tiles[0] * tiles[1]} tiles of an image, and {MOST_TILES} is the maximum")
+    if tiles[0] * tiles[1] > MAX_TILES:
+        raise CallError(f"tiles={by(tiles)}: {tiles[0] * tiles[1]} tiles of an image, and {MAX_TILES} is the maximum")
 
 
 def _check_scales(scales: Sequence) -> None:

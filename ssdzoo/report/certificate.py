@@ -13,24 +13,10 @@ from ssdzoo.files import write_text
 from ssdzoo.measure.certificate import Certificate
 from ssdzoo.report.differences import draw_difference
 from ssdzoo.report.evaluation import as_text
-from ssdzoo.report.page import write_page
+from ssdzoo.report.page import files_table, number, page, values_list, write_page
 from ssdzoo.report.pictures import fitted
 
 _WIDTH = 640  # pixels of a picture of one side
-_STYLE = """
-:root { color-scheme: light dark; --ink: #222; --paper: #fff; --soft: #555; --line: #bbb }
-@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --paper: #191919; --soft: #aaa; --line: #555 } }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 62em; margin: 2em auto; padding: 0 1em; color: var(--ink);
-  background: var(--paper) }
-h1 { font-size: 160% } h2 { font-size: 120%; margin-top: 2em }
-table { border-collapse: collapse; margin: 1em 0 } td, th { padding: .25em 1.2em .25em 0; text-align: left; vertical-align: top }
-th { border-bottom: 1px solid var(--line) } td { overflow-wrap: anywhere } td:first-child { overflow-wrap: normal }
-code { word-break: break-all; font-size: 85%; color: var(--soft) } .file { margin-bottom: .5em }
-.verdict { padding: .6em 1em; color: #fff; font-size: 120%; background: #17693a } .failed { background: #a3231f }
-figure { margin: 2em 0 } figcaption { color: var(--soft); overflow-wrap: anywhere }
-.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(22em, 100%), 1fr)); gap: .8em }
-.sides img { display: block; width: 100% }
-"""
 
 
 def write_certificate(folder: str | Path, certificate: Certificate) -> list:
@@ -38,7 +24,7 @@ def write_certificate(folder: str | Path, certificate: Certificate) -> list:
     folder = Path(folder)
     paths = [folder / "certificate.json", folder / "certificate.html"]
     write_text(paths[0], as_text(certificate.summary) + "\n")
-    write_page(paths[1], page(certificate))
+    write_page(paths[1], _page(certificate))
     return paths
 
 
@@ -88,60 +74,37 @@ def verdict(summary: dict) -> str:
     return f"PASSED: {within}" if summary["passed"] else f"FAILED: expected {within}"
 
 
-def page(certificate: Certificate) -> str:
-    """HTML with its style and pictures inside."""
+def _page(certificate: Certificate) -> str:
     summary = certificate.summary
+    counts, sides = summary["detections"], {"A": summary["a"], "B": summary["b"]}
+    numbers = [
+        ("result", "passed" if summary["passed"] else "failed"),
+        ("images", f"{summary['images']:,}"),
+        ("detections of A", f"{counts['a']:,}"),
+        ("detections of B", f"{counts['b']:,}"),
+        ("share that agrees", number(counts["agreement"], 4)),
+    ]
     failures = "".join(f"<li>{escape(line)}</li>" for line in summary["failures"])
-    notes = "".join(f"<p>Note: {escape(line)}.</p>" for line in summary["notes"])
+    notes = f'<p class="note{"" if summary["passed"] else " bad"}">{escape(verdict(summary))}</p>\n'
+    notes += f"<ul>{failures}</ul>\n" if failures else ""
+    notes += "".join(f"<p>Note: {escape(line)}.</p>\n" for line in summary["notes"])
+    models: dict[str, str] = {}
+    for letter, side in sides.items():
+        models |= {f"model {letter}": side["model"], f"runtime of {letter}": side["runtime"]}
     figures = "".join(_figure(certificate, i, row) for i, row in zip(certificate.worst, summary["worst"]))
-    figures = figures or "<p>All images agree to the last bit.</p>"
-    color = "" if summary["passed"] else "failed"
-    kept = {**summary["machine"], **summary["versions"]}
-    return f"""<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>ssdzoo compare: {escape(verdict(summary).split(":")[0].lower())}</title><style>{_STYLE}</style></head><body>
-<h1>Two models on the same images</h1>
-<p class="verdict {color}">{escape(verdict(summary))}</p>
-<ul>{failures}</ul>
-{notes}
-<h2>The models</h2>
-{_models(summary)}
-<h2>What differs</h2>
-{_table(rows(summary))}
-<h2>The images that differ most</h2>
-{figures}
-<h2>Where this was measured</h2>
-{_table([(name, "not installed" if value is None else str(value)) for name, value in kept.items()])}
-<h2>The files</h2>
-{_files(summary)}
-</body></html>
-"""
-
-
-def _table(pairs: list) -> str:
-    lines = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>\n" for name, value in pairs)
-    return f"<table>\n{lines}</table>"
-
-
-def _models(summary: dict) -> str:
-    lines = "<tr><th></th><th>model</th><th>runtime</th></tr>\n"
-    for side in ("a", "b"):
-        cells = side.upper(), escape(summary[side]["model"]), escape(summary[side]["runtime"])
-        lines += f"<tr><td>{'</td><td>'.join(cells)}</td></tr>"
-    return f"<table>{lines}</table>"
-
-
-def _files(summary: dict) -> str:
-    lines = "<tr><th></th><th>files, SHA-256</th></tr>\n"
-    for side in ("a", "b"):
-        file = '<div class="file">{}<br><code>{}</code></div>'
-        files = "".join(file.format(escape(f["path"]), escape(f["sha256"])) for f in summary[side]["files"])
-        lines += f"<tr><td>{side.upper()}</td><td>{files}</td></tr>"
-    return f"<table>{lines}</table>"
+    files = "".join(f"<h3>Of model {letter}</h3>{files_table(side['files'])}" for letter, side in sides.items())
+    sections = [
+        ("models", "The models", values_list(models)),
+        ("differences", "What differs", values_list(dict(rows(summary)))),
+        ("images", "The images that differ most", figures or "<p>All images agree to the last bit.</p>"),
+        ("files", "The files", files),
+        ("settings", "Versions and machine", values_list({**summary["versions"], **summary["machine"]})),
+    ]
+    return page("Two models on the same images", [], numbers, sections, notes)
 
 
 def _figure(certificate: Certificate, index: int, row: dict) -> str:
-    """A and B side by side, above lines with what differs; one above the other where the window is narrow."""
+    """A and B side by side, or one above the other where the window is narrow, and below them what differs."""
     summary, name = certificate.summary, escape(row["image"])
     differs = f"{row['missing']} missing in B, {row['extra']} extra in B, {row['matched']} matched"
     if row["matched"]:
@@ -162,7 +125,8 @@ def _figure(certificate: Certificate, index: int, row: dict) -> str:
         f'<div>{letter}<img alt="{letter} on {name}" src="data:image/jpeg;base64,{_jpeg(side)}"></div>'
         for letter, side in zip("AB", sides)
     )
-    return f'<figure><div class="sides">{pictures}</div><figcaption>{"<br>".join(lines)}</figcaption></figure>\n'
+    side_by_side = f'<div class="grid" style="--cell: 340px">{pictures}</div>'
+    return f"<figure>{side_by_side}<figcaption>{'<br>'.join(lines)}</figcaption></figure>\n"
 
 
 def _jpeg(picture: np.ndarray) -> str:

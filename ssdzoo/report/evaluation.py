@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.files import write_text
-from ssdzoo.machine import versions
+from ssdzoo.machine import DETECTING, versions
 from ssdzoo.measure.evaluate import Evaluation
 from ssdzoo.report.coco_results import write_coco
 from ssdzoo.report.mistakes import draw_mistakes, write_mistakes
 from ssdzoo.report.page_evaluation import write_evaluation_page
 from ssdzoo.report.plots import plot_confusion, plot_curves
 
-PACKAGES = ("mxnet", "numpy", "opencv-python", "faster-coco-eval")  # whose versions can change the numbers
+PACKAGES = (*DETECTING, "faster-coco-eval")  # whose versions can change the numbers
 
 
 def write_evaluation(folder: str | Path, evaluation: Evaluation, about: dict, coco_ids: tuple | None = None) -> dict:

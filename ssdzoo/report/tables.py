@@ -13,10 +13,10 @@ from rich.text import Text
 
 from ssdzoo.quote import message, short
 
-WIDEST = 200  # characters of a cell
+MAX_WIDTH = 200  # characters of a cell
 EXAMPLES = 10  # of one kind that are shown; --json has all
-MANY = 100  # rows of a table for classes that a terminal shows; of more it shows ENDS at both ends
-MOST = 2000  # that a file or a pipe gets: a table of more takes rich minutes
+ROWS = 100  # of a table of classes on a terminal; of more rows it shows ENDS at both ends
+ROWS_IN_FILE = 2000  # that a file or a pipe gets: rich takes minutes for more
 ENDS = 30
 
 
@@ -39,7 +39,7 @@ class PlainTable(Table):
 
 
 def _plain(text: Any) -> Any:
-    return Text(short(text, WIDEST)) if isinstance(text, str) else text
+    return Text(short(text, MAX_WIDTH)) if isinstance(text, str) else text
 
 
 def make_console(**settings: Any) -> Console:
@@ -56,14 +56,14 @@ def make_table(*columns: str) -> PlainTable:
 
 
 def add_rows(table: Table, rows: list, console: Console, worth: Iterable | None = None) -> None:
-    """Adds a row for each class; of more than MANY on a terminal, or MOST elsewhere, only the first and the last ones.
+    """Adds a row for each class; of more than ROWS on a terminal, or ROWS_IN_FILE elsewhere, only the first and the last ones.
 
     Args:
         rows: the cells of each.
         worth: a number for each row, or None. Where rows are left out, the others are sorted by it, so that the worst and the
             best are shown, and none without a number.
     """
-    if len(rows) > (MANY if console.is_terminal else MOST):
+    if len(rows) > (ROWS if console.is_terminal else ROWS_IN_FILE):
         chosen = rows
         if worth is not None:
             chosen = [rows[i] for _, i in sorted((value, i) for i, value in enumerate(worth) if value is not None)]

@@ -1,11 +1,11 @@
 """What a server says of its model."""
 
 from ssdzoo.files import file_hash
-from ssdzoo.machine import versions
+from ssdzoo.machine import DETECTING, versions
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.detector import Detector
 
-_PACKAGES = ("mxnet", "onnxruntime", "openvino", "numpy", "opencv-python", "starlette", "uvicorn")
+_PACKAGES = (*DETECTING, "starlette", "uvicorn")
 
 
 def describe(source: ModelSource, detector: Detector) -> dict:

@@ -21,7 +21,7 @@ from ssdzoo.train.trainer import TrainingData, training_loader
 WARM_UP = 2  # steps that are slower than those after them
 FEW, MANY = 3, 400  # steps that are timed, at least and at most
 VAL_IMAGES = 16  # of the timed evaluation
-MOST_EPOCHS = 200  # more learn the images of a small set by heart
+MAX_EPOCHS = 200  # more learn the images of a small set by heart
 FEW_EPOCHS = 10  # below, a larger budget is worth more than any setting
 EVALUATIONS = 10  # during a training, where their share of the time allows it
 EVALUATION_SHARE = 0.1
@@ -125,7 +125,7 @@ def choose_epochs(timing: Timing, seconds: float, minutes: float, data: Training
             f"minutes={minutes:g} is too short for one epoch: {counted(images, 'image')} at {1 / timing.image:.1f} a second take "
             f"{_minutes(each)}; give minutes={10 * needed:.2g} for about ten epochs, or a part of the images (split=)"
         )
-    epochs = min(fitting, MOST_EPOCHS)
+    epochs = min(fitting, MAX_EPOCHS)
     reason = f"as many as fit into minutes={minutes:g}, at {1 / timing.image:.1f} images a second and {_minutes(each)} an epoch"
     if epochs < fitting:
         reason = f"enough for {counted(images, 'image')}: they take about {_minutes(epochs * each)} of minutes={minutes:g}"

@@ -4,9 +4,8 @@ from pathlib import Path
 
 from ssdzoo.errors import WeightsError
 from ssdzoo.preset import Preset
-from ssdzoo.runtime import contexts
 from ssdzoo.train.backbone_file import check_backbone_file
-from ssdzoo.train.settings import RANDOM, Settings
+from ssdzoo.train.settings import RANDOM
 
 
 def fitting_presets(presets: list[Preset], base_weights: str | Path | None) -> list[Preset]:
@@ -41,6 +40,6 @@ def start_weights(preset: Preset, base_weights: str | Path | None) -> str:
     Raises:
         WeightsError: there are none, or they do not fit.
     """
-    from ssdzoo.train.mxnet.starting_weights import new_network, start_backbone  # mxnet, which engine=torch does without
+    from ssdzoo.train.mxnet.starting_weights import start_preset  # mxnet, which engine=torch does without
 
-    return start_backbone(new_network(preset, Settings(), contexts(None)), preset, base_weights)
+    return start_preset(preset, base_weights)[1]

@@ -51,26 +51,26 @@ class Settings:
     seed: int = _setting(0, "Seed of everything random.", minimum=0)
     workers: int = _setting(1, "Processes that prepare images; 0 prepares them in this one.", minimum=0)
     threads: int | None = _setting(
-        None, "Threads of the network on the CPU, whose number changes how sums are rounded.", minimum=1,
-        unset="as many as other programs leave cores free at the start, or OMP_NUM_THREADS",
+        None, "Threads of the network on the CPU. Their number changes how sums are rounded.", minimum=1,
+        unset="OMP_NUM_THREADS, or the cores that other programs leave free at the start",
     )  # fmt: skip
     engine: str = _setting(
         "mxnet",
-        "What trains: mxnet, faster on CPUs, or torch, for GPUs that mxnet has no code for.",
+        "What trains: mxnet, which is faster on CPUs, or torch, for GPUs that mxnet has no code for.",
         choices=("mxnet", "torch"),
     )
     eval_every: int = _setting(5, "Epochs between two evaluations.", minimum=1)
     augment: Any = _setting(  # noqa: RUF009 - the rule knows the other types
-        None, "Augmentation: the paper's (ssd), a milder one, none, or a table of operations.", _DATA,
+        None, "Augmentation: that of the SSD paper (ssd), a milder one (light), none, or a table of operations.", _DATA,
         check=as_augmentation, written="|".join((*NAMES, "FILE.toml")), unset="the model's; else light; ssd from random weights",
     )  # fmt: skip
     flip: str = _setting(
-        "horizontal", "Whether images are mirrored: horizontal, or none for characters and whatever must not be.", _DATA,
+        "horizontal", "Mirror images at random (horizontal), or not (none), for characters and whatever else has a side.", _DATA,
         choices=FLIPS,
     )  # fmt: skip
     class_balance: str | None = _setting(
-        None, "Show images of rare classes more often, by the root of how much rarer a class is than the mean, or than a part T "
-        "of the images.", _DATA, check=ClassBalance.of, written="sqrt|sqrt:T",
+        None, "Show images of rare classes more often: by the square root of how much rarer a class is than the mean, or than a "
+        "fraction T of the images.", _DATA, check=ClassBalance.of, written="sqrt|sqrt:T",
     )  # fmt: skip
     cache: Path | None = _setting(None, "Folder for smaller copies of large photos, which later epochs read.", _DATA)  # noqa: RUF009
     optimizer: str = _setting("sgd", "SGD with momentum, or Adam.", _OPTIMIZER, choices=("sgd", "adam"))
@@ -78,7 +78,7 @@ class Settings:
     weight_decay: float = _setting(5e-4, "Weight decay (L2).", _OPTIMIZER, minimum=0)
     bias_decay: bool = _setting(True, "Weight decay of biases and norms too.", _OPTIMIZER)
     schedule: str | None = _setting(
-        None, "Learning rate after the warm-up: divided by 10 at 70 and 90 % of the training (step), or falling to 0.",
+        None, "How the learning rate falls after the warm-up: divided by 10 at 70 and 90 % of the training (step), or to 0.",
         _OPTIMIZER, choices=("step", "cosine", "poly"), unset="cosine; step from random weights",
     )  # fmt: skip
     warmup_epochs: float = _setting(1.0, "Epochs in which the learning rate rises linearly.", _OPTIMIZER, minimum=0)
@@ -88,9 +88,11 @@ class Settings:
         None, "Decay of a moving average of the weights, such as 0.998. The average is evaluated and kept as the best.",
         _OPTIMIZER, minimum=0, below=1,
     )  # fmt: skip
-    freeze: int = _setting(0, "First stages of the backbone that do not learn.", _OPTIMIZER, minimum=0)
-    freeze_norm: bool = _setting(False, "Keep statistics, scales and shifts of the backbone's batch norms.", _OPTIMIZER)
-    amp: bool = _setting(False, "Half precision, on GPUs; with torch also on CPUs, and bfloat16 where there is that.", _OPTIMIZER)
+    freeze: int = _setting(0, "Number of first stages of the backbone that do not learn.", _OPTIMIZER, minimum=0)
+    freeze_norm: bool = _setting(False, "Freeze the statistics, scales and shifts of the backbone's batch norms.", _OPTIMIZER)
+    amp: bool = _setting(
+        False, "Half precision on GPUs; with torch on CPUs too, and as bfloat16 where there is that.", _OPTIMIZER
+    )
     compile: bool = _setting(False, "Compile the network with torch.compile.", _OPTIMIZER)
     kvstore: str | None = _setting(None, "Train with other processes; see ssdzoo launch.", _OPTIMIZER, choices=("dist_sync",))
     class_loss: str | None = _setting(
@@ -102,11 +104,11 @@ class Settings:
     )
     min_negatives: int = _setting(3, "Minimum number of hard negatives in an image; 0 is the paper's.", _LOSS, minimum=0)
     box_weight: float = _setting(1.0, "Factor of the box loss.", _LOSS, minimum=0)
-    checkpoint_every: int | None = _setting(None, "Steps between two savings within an epoch.", _SAVING, minimum=1)
-    patience: int | None = _setting(None, "Evaluations without a better mAP after which the training ends.", _SAVING, minimum=1)
-    keep: int = _setting(1, "Epochs whose weights stay in the run folder.", _SAVING, minimum=1)
+    checkpoint_every: int | None = _setting(None, "Steps between two checkpoints within an epoch.", _SAVING, minimum=1)
+    patience: int | None = _setting(None, "Evaluations without a better mAP, after which the training stops.", _SAVING, minimum=1)
+    keep: int = _setting(1, "Number of last epochs whose weights stay in the run folder.", _SAVING, minimum=1)
     tensorboard: bool = _setting(False, "Write curves for TensorBoard too.", _SAVING)
-    log_to: str | None = _setting(None, f"Log the epochs to {', '.join(LOGGERS)} too; several with commas in between.", _SAVING)
+    log_to: str | None = _setting(None, f"Log the epochs to {', '.join(LOGGERS)} too; several separated by commas.", _SAVING)
 
     def __post_init__(self):
         for setting in fields(self):

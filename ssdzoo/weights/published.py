@@ -82,11 +82,6 @@ def model_folder(root: str | Path = ROOT) -> Path:
     return Path(home).expanduser() / "models" if home and str(root) == ROOT else Path(root).expanduser()
 
 
-def find_weights(name: str, which: bool | str | Path, root: str | Path = ROOT) -> Path:
-    """The file with the published weights of `name` on this machine; see `locate`."""
-    return locate(name, which, root).path
-
-
 def locate(name: str, which: bool | str | Path = True, root: str | Path = ROOT,
            converted: Callable[[Source], Path | None] = lambda source: None) -> Located:  # fmt: skip
     """The file with the published weights of `name`.

@@ -71,11 +71,13 @@ def test_models_with_weights(tmp_path):
     assert rows[0]["starts"]["detector"] is None and rows[0]["starts"]["backbone"] == {
         "file": "mobilenet_2_5_224_tf_no_top.h5", "project": "Keras", "license": "Apache-2.0",
         "url": "https://storage.googleapis.com/tensorflow/keras-applications/mobilenet/mobilenet_2_5_224_tf_no_top.h5",
-        "megabytes": None, "here": None,
+        "megabytes": None, "note": "ReLU6 and another padding", "here": None,
     }  # fmt: skip
     out, _ = ssdzoo("models", "*300_vgg16_atrous_coco", "--weights", "--root", tmp_path / "none")
     assert [line.split(maxsplit=2)[-1] for line in out.splitlines()[1:2]] == ["detector: torchvision, BSD-3-Clause, 143 MB"]
     assert f"no weights in {tmp_path}/none" in out
+    (row,) = json.loads(ssdzoo("models", "*300_vgg16_atrous_coco", "--weights", "--json")[0])
+    assert row["starts"]["detector"]["mAP"] == 25.1 and row["starts"]["backbone"]["top1"] == 71.592
     write_params(tmp_path / "resnet50_v1b-0a1b2c3d.params", {"x": np.zeros(3)})  # the classifier under a pyramid
     out, _ = ssdzoo("models", "*300_resnet50_fpn_voc", "--weights", "--root", tmp_path)
     assert out.splitlines()[1].split() == ["ssd_300_resnet50_fpn_voc", "resnet50_v1b", "other,", "on", "this", "machine"]

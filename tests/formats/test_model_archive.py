@@ -93,7 +93,7 @@ def test_bombs(tmp_path, monkeypatch):
         list_archive(chain)
     bomb = archive(tmp_path / "bomb.tar.gz", member("zeros", bytes(9 << 20)))
     assert bomb.stat().st_size < 20_000 and list_archive(bomb).sizes["zeros"] == 9 << 20
-    monkeypatch.setattr(model_archive, "_MOST_BYTES", 4 << 20)
+    monkeypatch.setattr(model_archive, "_MAX_BYTES", 4 << 20)
     with pytest.raises(WeightsError, match="'zeros' has 9437184 bytes; at most 4194304"):
         list_archive(bomb)
     behind = tmp_path / "behind.tar.gz"  # after the end of the archive

@@ -1,3 +1,4 @@
+import io
 import re
 import struct
 import subprocess
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from ssdzoo.errors import CallError, WeightsError
-from ssdzoo.formats.params_file import read_bytes
+from ssdzoo.formats.params_file import read_stream
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights import read_params, write_params
 from tests.shared import shared_path
@@ -23,6 +24,10 @@ DTYPES = ["float32", "float64", "float16", "uint8", "int8", "int32", "int64", "b
 V1, V2, V3 = 0xF993FAC8, 0xF993FAC9, 0xF993FACA
 FLOATS = struct.pack("<2f", 1, 2)
 QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None)
+
+
+def read_bytes(data, where="bytes"):
+    return read_stream(io.BytesIO(data), len(data), where)
 
 
 def file_of(*bodies, names=(b"x",)):

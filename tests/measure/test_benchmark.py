@@ -31,8 +31,8 @@ def test_runtimes_take_turns(monkeypatch):
     turns = []
 
     def measure(task):
-        turns.append((task["runtime"], task["batch"]))
-        return {"net": [1.0], "image": [1.0], "images_per_s": 1.0, "version": task["runtime"]}
+        turns.append((task.runtime, task.batch))
+        return {"net": [1.0], "image": [1.0], "images_per_s": 1.0, "version": task.runtime}
 
     monkeypatch.setattr(B, "_measure_apart", measure)
     subject = B.Subject("t", "p", "ssd_300_vgg16_atrous_voc")
@@ -42,19 +42,12 @@ def test_runtimes_take_turns(monkeypatch):
 
 def test_what_gluoncv_does_not_know_is_measured_without_it(monkeypatch):
     pytest.importorskip("gluoncv")
-    task = {
-        "runtime": B.GLUONCV,
-        "batch": 1,
-        "model": "t",
-        "weights": "p",
-        "name": "ssd_300_mobilenet0.25_s8_custom",
-        "images": [],
-    }
-    assert B._measure(task) is None
+    subject = B.Subject("t", "p", "ssd_300_mobilenet0.25_s8_custom")
+    assert B._measure(B.Task(subject, B.GLUONCV, 1, [])) is None
     answers = {B.GLUONCV: None, "mxnet": {"net": [1.0], "image": [1.0], "images_per_s": 1.0, "version": "m"}}
     turns = []
-    monkeypatch.setattr(B, "_measure_apart", lambda task: turns.append(task["runtime"]) or answers[task["runtime"]])
-    rows = B.benchmark(B.Subject("t", "p", task["name"]), ["a.jpg"], ["mxnet"], rounds=2)
+    monkeypatch.setattr(B, "_measure_apart", lambda task: turns.append(task.runtime) or answers[task.runtime])
+    rows = B.benchmark(subject, ["a.jpg"], ["mxnet"], rounds=2)
     assert [row["runtime"] for row in rows] == ["mxnet"] and turns == [B.GLUONCV, "mxnet", "mxnet"]
 
 
@@ -62,7 +55,7 @@ def test_what_gluoncv_does_not_know_is_measured_without_it(monkeypatch):
 def test_on_the_command_line(apart, capsys, monkeypatch):
     pytest.importorskip("gluoncv")
     if not apart:
-        monkeypatch.setattr(B, "_measure_apart", lambda task: B._measure(json.loads(json.dumps(task, default=str))))
+        monkeypatch.setattr(B, "_measure_apart", lambda task: B._measure(B.Task.from_json(task.to_json())))
     with pytest.raises(SystemExit) as exit:
         main(["benchmark", "ssd_300_mobilenet0.25_custom", "--backends", "mxnet", "--count", "2", "--rounds", "1", "--json"])
     assert exit.value.code == 0

@@ -11,6 +11,7 @@ from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
 from ssdzoo.measure.compare import Tolerance, check_classes, judge, match_detections, summarize
 from ssdzoo.report.certificate import verdict
+from tests.report.pages import read
 
 NAMES = ("a", "b")
 
@@ -219,8 +220,15 @@ def test_a_certificate_of_another_network(models, tmp_path, capsys):
     found = json.loads((tmp_path / "certificate.json").read_text())
     assert not found["passed"] and found["heads"]["logits"] == pytest.approx(0.05, abs=1e-4)
     assert found["a"]["files"][0]["sha256"] != found["b"]["files"][0]["sha256"]
-    page = (tmp_path / "certificate.html").read_text()
-    assert page.count("data:image/jpeg;base64,") == 4 and "<script" not in page and "one &lt;script&gt;alert(1)" in page
+    page = read(tmp_path / "certificate.html")
+    text = " ".join(page.texts)
+    assert len(page.all("img")) == 4 and not page.all("script") and "one <script>alert(1)" in text
+    assert [text for _, text in page.headings] == [
+        "Two models on the same images", "The models", "What differs", "The images that differ most", "The files",
+        "Of model A", "Of model B", "Versions and machine",
+    ]  # fmt: skip
+    assert {"class": "note bad"} in page.all("p") and "FAILED: expected boxes within 0.05 pixels" in text
+    assert all(file["sha256"] in text for side in "ab" for file in found[side]["files"])
 
 
 def test_wrong_calls(models, tmp_path, capsys):

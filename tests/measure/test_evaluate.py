@@ -7,7 +7,9 @@ import pytest
 from ssdzoo.data.record import Dataset, Record
 from ssdzoo.detections import Detections
 from ssdzoo.errors import CallError
-from ssdzoo.measure.evaluate import evaluate, evaluate_fully
+from ssdzoo.measure.evaluate import evaluate, evaluate_fully, name_classes
+from ssdzoo.predict.detector import Detector
+from ssdzoo.preset import Preset
 from ssdzoo.progress import Silent
 
 NAMES = ["cat", "dog", "owl"]
@@ -126,3 +128,18 @@ def test_unknown_metrics(metric, message):
     for function in (evaluate, evaluate_fully):
         with pytest.raises(CallError, match=f"no metric '{metric}'.*{message}"):
             function(*example(), metric=metric)
+
+
+def test_names_of_a_data_set_for_classes_without_names(tmp_path):
+    """The user's detector keeps its own."""
+    data, said = tmp_path / "data.csv", []
+    data.write_text("image,xmin,ymin,xmax,ymax,label\na.png,1,1,9,9,owl\na.png,1,1,9,9,cat\n")
+    progress = Silent()
+    progress.say = said.append
+    plain = Detector(None, Preset("x", "none", (64, 64), (), (), classes=("class 0", "class 1")))
+    assert name_classes(plain, data, progress=progress).names == ["cat", "owl"] and plain.names == ["class 0", "class 1"]
+    assert said == ["  the model does not name its classes: taken for those of the data, cat, owl"]
+    named = plain.with_names(["red", "blue"])
+    assert name_classes(named, data) is named
+    with pytest.raises(CallError, match="has 2 classes, the model 3 without names: name them with classes="):
+        name_classes(plain.with_names(["class 0", "class 1", "class 2"]), data)

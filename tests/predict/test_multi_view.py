@@ -130,8 +130,10 @@ def test_a_minimum_score_takes_from_the_same_detections():
 def test_renamed_classes():
     image, _, _ = scene(np.random.default_rng(4))
     detector = MultiViewDetector(Detector(Colors(), PRESET), Views(tiles=(2, 2)))
-    detector.names = ["rot", "grün"]
-    found = detector(image)[0]
+    renamed = detector.with_names(["rot", "grün"])
+    found = renamed(image)[0]
+    np.testing.assert_array_equal(found.boxes, detector(image)[0].boxes)
+    assert detector.names == ["red", "green"] and isinstance(renamed, MultiViewDetector)
     assert set(found.labels) <= {"rot", "grün"} and found.names == ("rot", "grün")
 
 

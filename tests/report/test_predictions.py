@@ -68,16 +68,16 @@ def test_without_a_function_for_them_the_first_one_ends_it(folder, tmp_path):
 
 
 def test_on_the_command_line(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr("ssdzoo.predict.load.load", lambda *_, **__: Detector(OneBox(), PRESET))
-    out, errors = ssdzoo("predict", "any", folder, "--out", tmp_path / "out", status=1)
+    monkeypatch.setattr("ssdzoo.predict.load.open_source", lambda *_, **__: Detector(OneBox(), PRESET))
+    out, errors = ssdzoo("predict", "any.onnx", folder, "--out", tmp_path / "out", status=1)
     assert out.startswith("2 objects in 2 images: ")
     lines = errors.splitlines()
     assert lines[0].startswith(f"ssdzoo: {folder / 'a.jpg'}: truncated") and len(lines) == 4
     assert lines[-1] == f"ssdzoo: 3 of 5 images could not be read; {tmp_path / 'out'}/detections.json has the others"
-    out, _ = ssdzoo("predict", "any", folder, "--out", tmp_path / "out", "--json", status=1)
+    out, _ = ssdzoo("predict", "any.onnx", folder, "--out", tmp_path / "out", "--json", status=1)
     assert [len(image["detections"]) for image in json.loads(out)] == [1, 1]
-    ssdzoo("predict", "any", folder / "b.jpg", folder / "d.jpg", "--out", tmp_path / "out")
-    out, _ = ssdzoo("predict", "any", folder / "a.jpg", "--out", tmp_path / "out", status=1)
+    ssdzoo("predict", "any.onnx", folder / "b.jpg", folder / "d.jpg", "--out", tmp_path / "out")
+    out, _ = ssdzoo("predict", "any.onnx", folder / "a.jpg", "--out", tmp_path / "out", status=1)
     assert out.startswith("0 objects in 0 images: ") and (tmp_path / "out" / "detections.json").read_text() == "[]"
 
 

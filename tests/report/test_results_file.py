@@ -152,7 +152,7 @@ def test_other_file_systems(folder, tmp_path):  # noqa: F811
 
 
 def test_on_the_command_line(folder, tmp_path, monkeypatch):  # noqa: F811
-    monkeypatch.setattr("ssdzoo.predict.load.load", lambda *_, **__: Detector(OneBox(), PRESET))
+    monkeypatch.setattr("ssdzoo.predict.load.open_source", lambda *_, **__: Detector(OneBox(), PRESET))
     monkeypatch.setattr("ssdzoo.model_kinds.NetworkSource.digest", lambda *_: "0123456789abcdef0123")
     monkeypatch.setattr("ssdzoo.model_kinds.NetworkSource.located", lambda source: source)
     out = tmp_path / "out.jsonl"
@@ -174,7 +174,7 @@ def test_on_the_command_line(folder, tmp_path, monkeypatch):  # noqa: F811
         "model digest": "0123456789abcdef", "score": 0.5, "shard": "2/2", "precision": "auto",
     }  # fmt: skip
     (folder / "list.txt").write_text("b.jpg\nd.jpg\n")
-    shown, _ = ssdzoo("predict", "any", "--from-list", folder / "list.txt", "--no-pictures", "--out", tmp_path / "found")
+    shown, _ = ssdzoo("predict", "any.onnx", "--from-list", folder / "list.txt", "--no-pictures", "--out", tmp_path / "found")
     assert shown == f"2 objects in 2 images: {tmp_path}/found/detections.json\n"
 
 
@@ -187,7 +187,7 @@ def test_on_the_command_line(folder, tmp_path, monkeypatch):  # noqa: F811
 ])  # fmt: skip
 def test_wrong_calls(words, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    _, errors = ssdzoo("predict", "any", *words, status=2)
+    _, errors = ssdzoo("predict", "any.onnx", *words, status=2)
     assert message in " ".join(errors.replace("│", " ").split()) and not list(tmp_path.iterdir())
 
 

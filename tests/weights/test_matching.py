@@ -7,7 +7,7 @@ from ssdzoo.formats.network_params import read_network_params
 from ssdzoo.runtime import mxnet
 from ssdzoo.train.mxnet.starting_weights import load_for_classes
 from ssdzoo.weights.matching import load_backbone
-from ssdzoo.weights.published import find_weights
+from ssdzoo.weights.published import locate
 from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy, images, small_network
 from tests.shared import shared_path
@@ -149,9 +149,9 @@ def test_the_store(tmp_path):
     np.testing.assert_array_equal(
         values(loaded)["features.mobilenet0_conv0_weight"], values(net)["features.mobilenet0_conv0_weight"]
     )
-    assert find_weights(name, "0a1b", tmp_path).name == f"{name}-0a1b2c3d.params"
+    assert locate(name, "0a1b", tmp_path).path.name == f"{name}-0a1b2c3d.params"
     with pytest.raises(WeightsError, match="'ffff' is neither a file nor the hash of one"):
-        find_weights(name, "ffff", tmp_path)
+        locate(name, "ffff", tmp_path)
     fewer = ssdzoo.get_model("ssd_300_mobilenet0.25_custom", classes=["person", "cup"], transfer="voc", root=tmp_path)
     assert fewer.classes == ["person", "cup"]
     np.testing.assert_array_equal(

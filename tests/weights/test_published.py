@@ -18,7 +18,7 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights import download, mirrors, sources, write_params
 from ssdzoo.weights import published as store
-from ssdzoo.weights.published import find_weights, survey
+from ssdzoo.weights.published import locate, survey
 from ssdzoo.zoo import find_preset
 from tests.weights.mirror_server import serve
 
@@ -49,7 +49,7 @@ def mirror(monkeypatch):
 
 
 def fetch(folder):
-    path = find_weights("some_ssd", SHA1[:8], folder)
+    path = locate("some_ssd", SHA1[:8], folder).path
     assert path == folder / f"{STEM}.params" and path.read_bytes() == DATA
     assert [p.name for p in folder.iterdir()] == [path.name]
 
@@ -57,7 +57,7 @@ def fetch(folder):
 def fails(folder, message):
     """Fetching fails with `message` and leaves nothing."""
     with pytest.raises(WeightsError, match=message):
-        find_weights("some_ssd", SHA1[:8], folder)
+        locate("some_ssd", SHA1[:8], folder)
     assert list(folder.iterdir()) == []
 
 
@@ -74,9 +74,9 @@ def test_sha256_and_the_other_variable(mirror, tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_GLUON_REPO", os.environ["SSDZOO_REPO"])
     monkeypatch.setenv("SSDZOO_REPO", str(tmp_path / "nowhere"))
     mirror.files = {f"some_ssd-{SHA256[:8]}.params": DATA}
-    assert find_weights("some_ssd", SHA256, tmp_path).name == f"some_ssd-{SHA256[:8]}.params"
+    assert locate("some_ssd", SHA256, tmp_path).path.name == f"some_ssd-{SHA256[:8]}.params"
     with pytest.raises(WeightsError, match=r"nowhere: no such folder\n"):
-        find_weights("some_ssd", "f" * 64, tmp_path)
+        locate("some_ssd", "f" * 64, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -133,9 +133,9 @@ CHILD = """
 import sys
 from pathlib import Path
 from ssdzoo.weights import download
-from ssdzoo.weights.published import find_weights
+from ssdzoo.weights.published import locate
 download.PATIENCE = 5
-print(find_weights("some_ssd", sys.argv[1], Path(sys.argv[2])))
+print(locate("some_ssd", sys.argv[1], Path(sys.argv[2])).path)
 """
 
 
@@ -180,7 +180,7 @@ def test_total_failure_is_one_error_with_every_place(mirror, tmp_path, monkeypat
     monkeypatch.setattr(sources, "ORIGINAL", mirrors.ORIGINAL)
     monkeypatch.setattr(store, "published_hashes", lambda: {"some_ssd": [SHA1]})
     with pytest.raises(WeightsError) as error:
-        find_weights("some_ssd", True, tmp_path)
+        locate("some_ssd", True, tmp_path)
     assert len(mirror.requests) == 2  # a dead server is asked once
     lines = str(error.value).splitlines()
     assert lines[0] == "no weights of some_ssd:"
@@ -215,33 +215,33 @@ def test_from_a_folder(name, tmp_path, monkeypatch):
     path.write_bytes(b"damaged")
     (tmp_path / "root" / f"{STEM}.params").unlink()
     with pytest.raises(WeightsError, match=f"mirror: {path.name}: the wrong file"):
-        find_weights("some_ssd", SHA1[:8], tmp_path / "root")
+        locate("some_ssd", SHA1[:8], tmp_path / "root")
 
 
 def test_other_addresses(tmp_path, monkeypatch):
     monkeypatch.setenv("SSDZOO_REPO", "ftp://somewhere")
     with pytest.raises(WeightsError, match=r"ftp://somewhere: neither http\(s\) nor a folder"):
-        find_weights("some_ssd", SHA1[:8], tmp_path)
+        locate("some_ssd", SHA1[:8], tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(WeightsError, match="file: cannot be written"):
-        find_weights("some_ssd", SHA1[:8], tmp_path / "file")
+        locate("some_ssd", SHA1[:8], tmp_path / "file")
 
 
 def test_what_lies_in_the_folder(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "published_hashes", lambda: {"some_ssd": [SHA1]})
     other = tmp_path / "some_ssd-0a1b2c3d.params"
     write_params(other, {"x": np.zeros(3)})
-    assert find_weights("some_ssd", True, tmp_path) == other
+    assert locate("some_ssd", True, tmp_path).path == other
     good = tmp_path / f"{STEM}.params"
     good.write_bytes(DATA)
     os.utime(good, (0, 0))
-    assert find_weights("some_ssd", True, tmp_path) == good  # older, but the published one
-    assert find_weights("some_ssd", "0a1b", tmp_path) == other
+    assert locate("some_ssd", True, tmp_path).path == good  # older, but the published one
+    assert locate("some_ssd", "0a1b", tmp_path).path == other
     assert [(f.path, f.state, f.usable) for f in survey("some_ssd", tmp_path)] == [
         (other, "other", True), (good, "published", True),
     ]  # fmt: skip
     good.write_bytes(b"damaged")
-    assert find_weights("some_ssd", True, tmp_path) == other
+    assert locate("some_ssd", True, tmp_path).path == other
     other.write_bytes(b"damaged")
     assert [f.state for f in survey("some_ssd", tmp_path)] == [
         "damaged: not an MXNet parameter file, or a damaged one: byte 0: truncated: the file header needs 24 bytes, 7 are left",
@@ -249,20 +249,20 @@ def test_what_lies_in_the_folder(tmp_path, monkeypatch):
     ]
     other.unlink()
     with pytest.raises(WeightsError, match=rf"{tmp_path}: {STEM}\.params is damaged: its SHA-1 begins with"):
-        find_weights("some_ssd", True, tmp_path)
+        locate("some_ssd", True, tmp_path)
 
 
 def test_a_damaged_file_is_fetched_again(mirror, tmp_path, monkeypatch):
     monkeypatch.setattr(store, "published_hashes", lambda: {"some_ssd": [SHA1]})
     (tmp_path / f"{STEM}.params").write_bytes(b"damaged")
-    assert find_weights("some_ssd", True, tmp_path).read_bytes() == DATA
+    assert locate("some_ssd", True, tmp_path).path.read_bytes() == DATA
 
 
 def test_mxnet_home_moves_the_default_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("MXNET_HOME", str(tmp_path))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "some_ssd-0a1b2c3d.params").write_bytes(b"")
-    assert find_weights("some_ssd", True).parent == tmp_path / "models"
+    assert locate("some_ssd", True).path.parent == tmp_path / "models"
 
 
 def test_published_hashes():

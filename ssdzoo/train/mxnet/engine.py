@@ -24,7 +24,7 @@ _SUMS = 1 << 20  # a key of the store beyond those of the parameters, which are 
 
 
 class MXNetEngine:
-    """A network that learns, data parallel over a list of contexts and over processes.
+    """A network that learns, data parallel over a list of contexts and over processes; see `ssdzoo.train.engine.Engine`.
 
     Args:
         net: an initialized SSD, on the contexts to train on.
@@ -50,15 +50,9 @@ class MXNetEngine:
             store.init(_SUMS, mx.nd.zeros((4,)))
 
     def ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches, in a form that `step` takes. An engine may take the next one while it computes."""
         return batches
 
     def step(self, batches: list, rate: float) -> StepLosses:
-        """One update of the weights from one or more batches, at a learning rate.
-
-        Raises:
-            LossNotFinite: the weights are not updated.
-        """
         sums = np.zeros(4)  # class loss, box loss, positives, images
         for batch in batches:
             # Forward: a part of the batch on each context.
@@ -105,29 +99,21 @@ class MXNetEngine:
         return total.asnumpy()[: len(values)].astype(np.float64)
 
     def share(self, value: float) -> float:
-        """The first process's value."""
         return float(self._over_processes([value if self.rank == 0 else 0.0])[0])
 
     def weights(self, averaged: bool = False) -> dict:
-        """{attribute path: numpy array}; with the moving average, where there is one, if `averaged`."""
         arrays = {name: p.list_data()[0] for name, p in self.net._collect_params_with_prefix().items()}
         if averaged and self.average:
             arrays.update(self.average.averages)
         return {name: array.asnumpy() for name, array in arrays.items()}
 
     def state(self) -> dict:
-        """What besides the weights a later process needs to continue: {kind: {name: numpy array}}."""
         state = {"states": self.optimizer.state()}
         if self.average:
             state["ema"] = {name: array.asnumpy() for name, array in self.average.averages.items()}
         return state
 
     def load(self, state: dict, updates: int) -> None:
-        """Continues after that many updates with what `state` gave; the network holds those weights already.
-
-        Raises:
-            CallError: the state is of another optimizer, or of other weights.
-        """
         self.updates = updates
         self.optimizer.restore(state["states"], updates)
         if self.average:
@@ -135,13 +121,11 @@ class MXNetEngine:
 
     @contextmanager
     def detector(self) -> Iterator[Detector]:
-        """A Detector of the network as it is now, with the moving average, where there is one, as long as the block runs."""
         with self.average.in_place() if self.average else nullcontext():
             yield Detector(MXNetBackend(self.net, steady=True), self.preset)
 
     def finish(self) -> None:
-        """Waits for the last gradients to be sent: a process that ends before leaves the others waiting for them."""
-        mx.nd.waitall()
+        mx.nd.waitall()  # the last gradients are sent: the others would wait for them
 
 
 def one_per_context(batch: Batch, contexts: int) -> list:

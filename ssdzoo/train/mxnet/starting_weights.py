@@ -7,6 +7,7 @@ from typing import Any
 from ssdzoo.build import get_model
 from ssdzoo.errors import WeightsError
 from ssdzoo.network import SSD
+from ssdzoo.nn.parameters import HE_FAN_IN
 from ssdzoo.preset import Preset
 from ssdzoo.progress import counted
 from ssdzoo.runtime import mx
@@ -96,11 +97,24 @@ def start_backbone(net: SSD, preset: Preset, which: str | Path | None) -> str:
     return f"backbone from {found.story}"
 
 
+def start_preset(preset: Preset, which: str | Path | None) -> tuple[SSD, str]:
+    """A network as a training with the usual settings begins, on the CPU, and a sentence about where its backbone comes from.
+
+    Args:
+        preset: with classes.
+        which: see `start_backbone`.
+
+    Raises:
+        WeightsError: as `start_backbone`.
+    """
+    net = new_network(preset, Settings().completed(preset), [mx.cpu()])
+    return net, start_backbone(net, preset, which)
+
+
 def new_network(preset: Preset, settings: Settings, contexts: list) -> SSD:
     """A network with the random weights from which a training begins."""
     net = get_model(preset)
-    # He et al. 2015; fan-in, because the fan-out of a depthwise convolution is not what its shape says.
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2), ctx=contexts)
+    net.initialize(HE_FAN_IN, ctx=contexts)  # the fan-out of a depthwise convolution is not what its shape says
     if settings.class_loss == "focal":
         _expect_background(net)
     return net

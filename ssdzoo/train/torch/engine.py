@@ -37,7 +37,7 @@ class PlacedBatch(Batch):
 
 
 class TorchEngine:
-    """A network that learns, data parallel over processes.
+    """A network that learns, data parallel over processes; see `ssdzoo.train.engine.Engine`.
 
     Args:
         module: of `ssdzoo.export.to_torch`, with its weights.
@@ -73,12 +73,6 @@ class TorchEngine:
         self.network = torch.compile(network) if settings.compile else network
 
     def step(self, batches: list, rate: float) -> StepLosses:
-        """One update of the weights from one or more batches, at a learning rate.
-
-        Raises:
-            LossNotFinite: the weights are not updated.
-            SSDZooError: another process ended.
-        """
         found = []
         for number, batch in enumerate(batches, 1):
             with self._group.explained(), self._alone(number < len(batches)):
@@ -103,7 +97,7 @@ class TorchEngine:
         return StepLosses(class_loss / divisor, box_loss / divisor, int(images))
 
     def ahead(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """The same batches. For a GPU the next one is loaded and travels there while the GPU computes."""
+        # For a GPU the next one is loaded and travels there while the GPU computes.
         return made_ahead(batches, self.place) if self.device.type == "cuda" else batches
 
     def place(self, batch: Batch) -> "PlacedBatch":
@@ -135,27 +129,19 @@ class TorchEngine:
         return self._group.total(torch.tensor(values, dtype=torch.float64)).cpu().numpy()
 
     def share(self, value: float) -> float:
-        """The first process's value."""
         return self._group.share(value)
 
     def weights(self, averaged: bool = False) -> dict:
-        """{name in the parameter file: array}; with the moving average, where there is one, if `averaged`."""
         arrays = to_arrays(self.module)
         return {**arrays, **self.average.arrays()} if averaged and self.average else arrays
 
     def state(self) -> dict:
-        """What besides the weights a later process needs to continue: {kind: {name: numpy array}}."""
         state = {"states": self.optimizer.state()}
         if self.average:
             state["ema"] = self.average.arrays()
         return state
 
     def load(self, state: dict, updates: int) -> None:
-        """Continues after that many updates with what `state` gave; the network holds those weights already.
-
-        Raises:
-            CallError: the state is of another optimizer, or of other weights.
-        """
         self.updates = updates
         self.optimizer.restore(state["states"])
         if self.average:
@@ -163,7 +149,6 @@ class TorchEngine:
 
     @contextmanager
     def detector(self) -> Iterator[Detector]:
-        """A Detector of the network as it is now, with the moving average, where there is one, as long as the block runs."""
         with self.average.in_place() if self.average else nullcontext():
             self.module.eval()
             # An evaluation may be long: it ends when another process is gone.
@@ -175,7 +160,6 @@ class TorchEngine:
                 self.module.train()
 
     def finish(self) -> None:
-        """Parts from the other processes."""
         self._group.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 _MOST = 4096  # of a size, a kernel or a stride
-_MOST_BOXES = 64  # per grid cell
+_MAX_BOXES = 64  # per grid cell
 
 
 def layers_of(net: dict) -> list[dict]:
@@ -98,14 +98,14 @@ def prior_boxes(layer: dict, cells: int, size: int) -> tuple[np.ndarray, list[fl
     ratios: list[float] = []
     for ratio in _floats(of, "aspect_ratio"):
         ratios += [r for r in ([ratio, 1 / ratio] if ratio > 0 and _flag(of, "flip", True) else [ratio]) if r != 1]
-    if not smaller or len(larger) not in (0, len(smaller)) or min([*smaller, *larger, *ratios]) <= 0 or len(ratios) > _MOST_BOXES:
+    if not smaller or len(larger) not in (0, len(smaller)) or min([*smaller, *larger, *ratios]) <= 0 or len(ratios) > _MAX_BOXES:
         raise ValueError(f"layer {layer['name']!r} has impossible sizes or ratios")
     sides = []
     for i, low in enumerate(smaller):
         sides += [(low, low), *([(math.sqrt(low * larger[i]),) * 2] if larger else [])]
         sides += [(low * math.sqrt(ratio), low / math.sqrt(ratio)) for ratio in dict.fromkeys(ratios)]
-    if len(sides) > _MOST_BOXES:
-        raise ValueError(f"layer {layer['name']!r} has {len(sides)} boxes per grid cell; at most {_MOST_BOXES} are read")
+    if len(sides) > _MAX_BOXES:
+        raise ValueError(f"layer {layer['name']!r} has {len(sides)} boxes per grid cell; at most {_MAX_BOXES} are read")
     step = next(iter(_floats(of, "step") or _floats(of, "step_h")), 0) or size / cells
     centers = (np.arange(cells) + next(iter(_floats(of, "offset")), 0.5)) * step
     half = np.array(sides) / 2

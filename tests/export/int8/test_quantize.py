@@ -17,6 +17,7 @@ from ssdzoo.export.onnx_file import export_onnx
 from ssdzoo.formats.onnx_metadata import read_metadata
 from ssdzoo.measure.certificate import Trial, certify, open_side
 from ssdzoo.measure.compare import Tolerance
+from ssdzoo.model_source import resolve
 from ssdzoo.zoo import find_preset
 from tests.export.onnx.models import trained_looking
 
@@ -97,7 +98,7 @@ def test_int8_begins_where_nothing_is_read_in_float_too():
 
 
 def test_it_finds_nearly_the_same(model):
-    sides = [open_side(model / name, "onnxruntime") for name in ("float.onnx", "int8.onnx")]
+    sides = [open_side(resolve(model / name), "onnxruntime") for name in ("float.onnx", "int8.onnx")]
     found = certify(*sides, Trial(model / "images", score=0.3, tolerance=Tolerance(agreement=0.4))).summary
     counts = found["detections"]
     assert found["passed"] and counts["matched"] > 0.6 * counts["a"] > 30

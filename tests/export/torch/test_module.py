@@ -260,6 +260,8 @@ def test_heads_of_a_new_network(tmp_path):
         (("--base-weights", "none"), "--base-weights is for --heads"),
         (("--heads", "--format", "onnx"), "--heads is for --format symbol"),
         (("--layout", "torchvision"), "--layout is for --format torch"),
+        (("--opset", "17"), "--opset is for --format onnx"),
+        (("--with-preprocess", "--format", "torch"), "--with-preprocess is for --format onnx"),
         (("--format", "pickle"), "no format 'pickle'; there are symbol, onnx, torch"),
         (("--heads",), "has no published weights"),
     ):
