@@ -25,8 +25,8 @@ def _normals():
 
 
 class HeNormal(mx.init.Initializer):
-    """Weights as of `Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)`, in a tenth of the time: MXNet draws each number,
-    and these are parts of one array that is drawn once."""
+    """Weights as of `Xavier(rnd_type="gaussian", factor_type="in", magnitude=2)` in a tenth of the time: MXNet draws each number,
+    while these are parts of one array that is drawn once."""
 
     def __init__(self, seed=0):
         super().__init__()
