@@ -34,8 +34,8 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def torch_job(job, tmp_path):
-    """Arguments of a training of the small ResNet."""
-    preset = check_preset({k: v for k, v in ROWS["resnet"].items() if k != "classes"}, "here")
+    """Arguments of a training of the small MobileNet."""
+    preset = check_preset({k: v for k, v in ROWS["mobilenet"].items() if k != "classes"}, "here")
     (tmp_path / "table.toml").write_text(preset.to_toml())
     return lambda **changes: job(engine="torch", **changes)
 
