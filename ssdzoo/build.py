@@ -153,8 +153,7 @@ def _fill(net: SSD, name: str, backbone: str, normalization: tuple, pretrained: 
             _normalize_as(net, found.preset, *normalization)
         _check_input_scale(found.path, name, normalization[1], own, _input_scale(net))
     elif pretrained_base:
-        net.initialize(ctx=ctx or mx.cpu())
-        load_published_backbone(net, backbone, pretrained_base, root)
+        load_published_backbone(net, backbone, pretrained_base, root, ctx or mx.cpu())
 
 
 def _input_scale(net: SSD) -> np.ndarray | None:

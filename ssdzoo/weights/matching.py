@@ -122,15 +122,17 @@ def load_backbone(net: Any, path: str | Path) -> None:
         WeightsError: of another backbone; names the first parameter that differs, and both shapes.
     """
     wanted, pyramid = _start_parameters(net)
-    _fill(net, path, read_start(path, wanted.keys(), _shapes(pyramid)))
+    _assign(_matched(net, path, read_start(path, wanted.keys(), _shapes(pyramid))))
 
 
-def load_published_backbone(net: Any, name: str, which: bool | str | Path, root: str | Path) -> Located:
+def load_published_backbone(net: Any, name: str, which: bool | str | Path, root: str | Path, ctx: Any = None) -> Located:
     """The same with the published file of a backbone, which may be downloaded, or with another file.
 
     Args:
         net: the SSD.
         name, which, root: see `ssdzoo.weights.published.locate`.
+        ctx: context or list of contexts for a network that is not initialized yet. It gets its random weights when the file is
+            known to fit: to draw them takes longer than to refuse a file.
 
     Returns:
         The file.
@@ -140,7 +142,10 @@ def load_published_backbone(net: Any, name: str, which: bool | str | Path, root:
     """
     wanted, pyramid = _start_parameters(net)
     arrays, found = find_backbone(name, wanted.keys(), _shapes(pyramid), which, root)
-    _fill(net, found.path, arrays)
+    matched = _matched(net, found.path, arrays)
+    if ctx is not None:
+        net.initialize(ctx=ctx)
+    _assign(matched)
     return found
 
 
@@ -155,13 +160,16 @@ def _shapes(parameters: dict) -> dict:
     return {name: p.shape for name, p in parameters.items()}
 
 
-def _fill(net: Any, path: str | Path, found: dict) -> None:
-    """Copies {name: array} of a backbone, and of a pyramid, into an SSD."""
+def _matched(net: Any, path: str | Path, found: dict) -> list[tuple[Any, np.ndarray]]:
+    """[(Parameter, array)] of an SSD and {name: array} of a backbone, and of a pyramid."""
     wanted, pyramid = _start_parameters(net)
     arrays = rename_arrays(found, _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
     _check(f"{path}: not of this backbone", net, {name: (name, p) for name, p in wanted.items()}, arrays)
-    for name, parameter in {**wanted, **pyramid}.items():
-        if name in arrays:
-            parameter.set_data(mx.nd.array(arrays[name], dtype=arrays[name].dtype))
+    return [(parameter, arrays[name]) for name, parameter in {**wanted, **pyramid}.items() if name in arrays]
+
+
+def _assign(matched: list[tuple[Any, np.ndarray]]) -> None:
+    for parameter, array in matched:
+        parameter.set_data(mx.nd.array(array, dtype=array.dtype))

@@ -28,7 +28,8 @@ def find_objects(
     scores = logits.softmax(-1)[..., 1:]
     boxes = decode(offsets, anchors, rule.stds, rule.scale_limit)
     if rule.clip:
-        boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([size[1], size[0]] * 2))
+        x, y = boxes.unflatten(2, (2, 2)).unbind(3)
+        boxes = torch.stack([x.clamp(0, size[1]), y.clamp(0, size[0])], 3).flatten(2)
     if rule.multi_box:
         scores, ids = _best_class(scores)
         valid = scores >= rule.score
@@ -60,9 +61,10 @@ def decode(offsets: Tensor, anchors: Tensor, stds: tuple, scale_limit: float | N
         scale_limit: maximum of the logarithm by which a box is wider or higher than its anchor.
     """
     center, size = anchors[..., :2], anchors[..., 2:]
-    scales = offsets.new_tensor(stds)
-    middle = offsets[..., :2] * scales[:2] * size + center
-    grow = offsets[..., 2:] * scales[2:]
+    # No tensor is made of the numbers: a GPU would wait for its copy.
+    dx, dy, wider, higher = (offset * std for offset, std in zip(offsets.unbind(-1), stds))
+    middle = torch.stack([dx, dy], -1) * size + center
+    grow = torch.stack([wider, higher], -1)
     if scale_limit is not None:
         grow = grow.clamp(max=scale_limit)
     half = grow.exp() * size * 0.5

@@ -7,15 +7,15 @@ import torch
 from torch.fx import GraphModule
 from torch.fx.graph_module import reduce_graph_module
 
-from ssdzoo.export.torch.operations import without_formats
+from ssdzoo.export.torch.operations import sparing_anchors
 
 
 class DetectorModule(GraphModule):
-    """A GraphModule whose anchors, (1, 1, H, W, 4 * A), have no memory format: `to(memory_format=torch.channels_last)` is for
-    images and would refuse them."""
+    """A GraphModule whose anchors, (1, 1, H, W, 4 * A), have no memory format and stay float32 at least:
+    `to(memory_format=torch.channels_last)` would refuse them, and `half()` would round them."""
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Any:
-        return super()._apply(without_formats(fn), recurse)
+        return super()._apply(sparing_anchors(fn), recurse)
 
     def __reduce__(self) -> tuple:
         return _restored, super().__reduce__()[1]

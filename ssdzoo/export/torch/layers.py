@@ -139,7 +139,7 @@ def l2_normalization(call: OperatorCall) -> Node:
 def local_response_norm(call: OperatorCall) -> Node:
     get = call.node.get
     numbers = (float(get(key, default)) for key, default in (("alpha", 1e-4), ("beta", 0.75), ("knorm", 2)))
-    return call.g.add(F.local_response_norm, call.x, int(get("nsize")), *numbers)
+    return call.g.like(operations.local_response_norm, call.x, int(get("nsize")), *numbers)
 
 
 @translates("UpSampling")

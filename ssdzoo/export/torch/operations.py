@@ -1,7 +1,8 @@
 """MXNet's operators that torch lacks, in plain torch.
 
 An exported `model.py` holds this text, so nothing else is imported here. The functions depend on shapes alone, never on
-values, so that `torch.compile` takes them as they are.
+values, so that `torch.compile` takes them as they are. They make no tensor out of Python's numbers: a GPU would wait for the copy
+of each. Where numbers grow, as squares do, half precision is computed in float32.
 """
 
 from collections.abc import Callable, Sequence
@@ -51,9 +52,24 @@ class BatchNorm(torch.nn.Module):
         return y
 
 
-def without_formats(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """A function of tensors, such as `Module.to` applies, that gives those of five axes no memory format: they are no images."""
-    return lambda tensor: function(tensor.flatten()).reshape(tensor.shape) if tensor.ndim == 5 else function(tensor)
+def sparing_anchors(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A function of tensors, such as `Module.to` applies, for a module whose tensors of five axes are anchors. These get no
+    memory format, which is for images, and no half precision, which would round them to whole pixels or more."""
+
+    def apply(tensor: Tensor) -> Tensor:
+        if tensor.ndim != 5:
+            return function(tensor)
+        result = function(tensor.flatten())
+        if result.dtype.itemsize < 4:
+            result = tensor.flatten().to(result.device)
+        return result.reshape(tensor.shape)
+
+    return apply
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """`x`, which is made float32 where it is of half precision: float16 ends at 65504, the square of 256."""
+    return x.float() if x.dtype.itemsize < 4 else x
 
 
 def reshape(x: Tensor, codes: Sequence[int]) -> Tensor:
@@ -94,8 +110,14 @@ def broadcast_axes(x: Tensor, axes: Sequence[int], sizes: Sequence[int]) -> Tens
 
 
 def l2_normalize(x: Tensor, axes: list[int], eps: float) -> Tensor:
-    """`x` divided by the root of the sum of its squares over some axes; eps is inside of the root."""
-    return x / (x.square().sum(axes, keepdim=True) + eps).sqrt()
+    """`x` divided by the root of the sum of its squares over some axes; eps is inside of the root, and 0 in float16."""
+    wide = at_least_float32(x)
+    return (wide / (wide.square().sum(axes, keepdim=True) + eps).sqrt()).to(x.dtype)
+
+
+def local_response_norm(x: Tensor, size: int, alpha: float, beta: float, k: float) -> Tensor:
+    """`x` divided by a power of k plus the mean of squares of `size` channels around each (Krizhevsky et al. 2012)."""
+    return torch.nn.functional.local_response_norm(at_least_float32(x), size, alpha, beta, k).to(x.dtype)
 
 
 def softmax_of_all(x: Tensor) -> Tensor:
@@ -118,10 +140,10 @@ def full(like: Tensor, shape: Sequence[int], value: float) -> Tensor:
     return torch.full(shape, value, dtype=torch.float32, device=like.device)
 
 
-def normalize(x: Tensor, mean: list[float], std: list[float]) -> Tensor:
-    """Images (B, 3, H, W) less the mean of each channel, divided by its std."""
-    shift, scale = (x.new_tensor(values).reshape(-1, 1, 1) for values in (mean, std))
-    return (x - shift) / scale
+def normalize(x: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Images (B, C, H, W) less the mean of each channel, divided by its std; C numbers each, or one for all channels."""
+    shifts, scales = (list(values) * (x.shape[1] // len(values)) for values in (mean, std))
+    return torch.stack([(channel - m) / s for channel, m, s in zip(x.unbind(1), shifts, scales)], 1)
 
 
 def box_prior(x: Tensor, halves: list[list[float]], steps: Sequence[float], offsets: Sequence[float], clip: bool) -> Tensor:
@@ -135,10 +157,9 @@ def box_prior(x: Tensor, halves: list[list[float]], steps: Sequence[float], offs
         (torch.arange(count, dtype=torch.float32, device=x.device) + offset) * (step if step > 0 else 1 / count)
         for count, step, offset in zip((height, width), steps, offsets)
     )
-    center = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], 2)[:, :, None]  # (H, W, 1, 2)
-    half = torch.tensor(halves, dtype=torch.float32, device=x.device)
-    half = torch.stack([half[:, 0] * height / width, half[:, 1]], 1)
-    corners = torch.cat([center - half, center + half], 3).reshape(1, -1, 4)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    sides = [(wide * height / width, high) for wide, high in halves]
+    corners = torch.stack([torch.stack([x - w, y - h, x + w, y + h], 2) for w, h in sides], 2).reshape(1, -1, 4)
     return corners.clamp(0, 1) if clip else corners
 
 
@@ -151,4 +172,5 @@ def center_form(anchors: Tensor) -> Tensor:
 def in_pixels(anchors: Tensor, images: Tensor) -> Tensor:
     """(1, N, 4) normalized coordinates as pixels of images (B, 3, H, W)."""
     height, width = images.shape[2:]
-    return anchors * torch.tensor([width, height, width, height], dtype=torch.float32, device=anchors.device)
+    x, y = anchors.unflatten(2, (2, 2)).unbind(3)
+    return torch.stack([x * width, y * height], 3).flatten(2)

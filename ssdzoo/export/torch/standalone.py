@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ssdzoo.export.torch.detection import find_objects
-from ssdzoo.export.torch.operations import without_formats
+from ssdzoo.export.torch.operations import normalize, sparing_anchors
 from ssdzoo.formats.detection_rule import DetectionRule
 
 _DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64, "I32": torch.int32}
@@ -76,14 +76,13 @@ class Network(Part):
                 self[folder].add_module(name, layer)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        return super()._apply(without_formats(fn), recurse)
+        return super()._apply(sparing_anchors(fn), recurse)
 
     def prepare(self, images: Tensor) -> Tensor:
         """What `forward` takes, (B, 3, H, W), of RGB images (B, H, W, 3) uint8 of any size."""
         images = images.permute(0, 3, 1, 2).float()
         images = torch.nn.functional.interpolate(images, self.SIZE, mode="bilinear", align_corners=False)
-        mean, std = (torch.tensor(v, device=images.device).reshape(3, 1, 1) for v in (self.MEAN, self.STD))
-        return (images / 255 - mean) / std
+        return normalize(images / 255, self.MEAN, self.STD)
 
     @torch.no_grad()
     def detect(self, images: Tensor, score: float = 0.5) -> list[dict]:
@@ -94,10 +93,11 @@ class Network(Part):
         scale = border / torch.tensor([self.SIZE[1], self.SIZE[0]] * 2)
         logits, offsets, anchors = self(self.prepare(images))
         found = []
-        for ids, scores, boxes in zip(*find_objects(logits, offsets, anchors, self.RULE, self.SIZE)):
+        results = (values.cpu() for values in find_objects(logits, offsets, anchors, self.RULE, self.SIZE))
+        for ids, scores, boxes in zip(*results):
             best = scores.sort(descending=True, stable=True).indices
             best = best[(ids[best] >= 0) & (scores[best] >= score)]
-            ids, scores, boxes = (values[best].cpu() for values in (ids, scores, boxes))
+            ids, scores, boxes = ids[best], scores[best], boxes[best]
             boxes = torch.minimum((boxes * scale).clamp(min=0), border)
             found.append({"boxes": boxes, "scores": scores, "class_ids": ids.long()})
         return found

@@ -6,18 +6,19 @@ import torch
 import ssdzoo
 from ssdzoo.export.heads import network_heads
 from ssdzoo.export.torch import to_torch
+from ssdzoo.preset import Preset
 from ssdzoo.runtime import mxnet
 from ssdzoo.zoo import find_preset
-from tests.networks import as_numpy
+from tests.networks import as_numpy, initialize
 
 mx = mxnet()
 
 
 def network(name, seed=1):
-    """A network of random weights, of three classes where the preset has none."""
-    mx.random.seed(seed)
-    net = ssdzoo.get_model(name, classes=["a", "b", "c"] if find_preset(name).classes is None else None)
-    net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
+    """A network of random weights, of a name or a Preset, of three classes where it has none."""
+    preset = name if isinstance(name, Preset) else find_preset(name)
+    net = ssdzoo.get_model(preset, classes=["a", "b", "c"] if preset.classes is None else None)
+    initialize(net, seed)
     net.hybridize()
     return net
 

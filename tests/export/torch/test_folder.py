@@ -1,7 +1,8 @@
-"""The folder of `--format torch`, run by a Python that has neither ssdzoo nor mxnet."""
+"""The folder of `--format torch`, run where neither ssdzoo nor mxnet can be imported."""
 
-import subprocess
 import sys
+from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
 
 import numpy as np
 import pytest
@@ -21,29 +22,34 @@ from tests.export.torch.models import mxnet_heads, network, noise
 
 mx = mxnet()
 
-SCRIPT = """
-import sys
-class Blocked:
-    def find_spec(self, name, *_):
-        if name.split(".")[0] in ("ssdzoo", "mxnet", "safetensors"):
-            raise ModuleNotFoundError(name)
-sys.meta_path.insert(0, Blocked())
-sys.path.insert(0, sys.argv[1])
-import torch, model
-torch.set_num_threads(1)
-network = model.load()
-images = torch.load(sys.argv[2])
-heads = network(images["batch"])
-found = network.detect(images["pixels"], 0.02)
-before = {n: t.clone() for n, t in network.state_dict().items()}
-sum((h * h).sum() for h in network.train()(images["batch"])[:2]).backward()
-for parameter in network.parameters():
-    if parameter.grad is not None:
-        parameter.data -= 1e-4 * parameter.grad
-assert len(list(network.buffers())) + len(list(network.parameters())) == len(before)
-moved = sorted(n for n, t in network.state_dict().items() if not torch.equal(t, before[n]))
-torch.save({"heads": heads, "found": found, "moved": moved, "state": network.state_dict()}, sys.argv[3])
-"""
+
+@contextmanager
+def torch_alone():
+    """Nothing but torch and Python's own modules can be imported."""
+    owners = {"ssdzoo", "mxnet", "gluoncv", "numpy", "cv2", "safetensors"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in (*sys.modules, *owners) if name.split(".")[0] in owners]:
+            patch.setitem(sys.modules, name, None)
+        yield
+
+
+def results(folder, batch, pixels):
+    """Head outputs, objects, the tensors that a step of training changes, of `model.py` where there is torch alone."""
+    with torch_alone():
+        with pytest.raises(ImportError):
+            import ssdzoo  # noqa: F401
+        spec = spec_from_file_location("model", folder / "model.py")
+        model = module_from_spec(spec)
+        spec.loader.exec_module(model)
+        network = model.load()
+        heads, found = network(batch), network.detect(pixels, 0.02)
+        before = {n: t.clone() for n, t in network.state_dict().items()}
+        sum((h * h).sum() for h in network.train()(batch)[:2]).backward()
+        for parameter in network.parameters():
+            if parameter.grad is not None:
+                parameter.data -= 1e-4 * parameter.grad
+        assert len(list(network.buffers())) + len(list(network.parameters())) == len(before)
+        return heads, found, {n for n, t in network.state_dict().items() if not torch.equal(t, before[n])}
 
 
 @pytest.fixture(scope="module")
@@ -70,29 +76,24 @@ def test_the_files(exported):
     assert "self.class_predictors[0].predictor.weight" in text and "CLASSES = (" in text
 
 
-def test_without_ssdzoo(exported, tmp_path):
+def test_without_ssdzoo(exported):
     net, folder = exported
     pixels = np.random.default_rng(0).integers(0, 256, (2, 300, 300, 3), np.uint8)
     batch = noise(2, (300, 300))
-    torch.save({"batch": torch.from_numpy(batch), "pixels": torch.from_numpy(pixels)}, tmp_path / "images.pt")
-    (tmp_path / "run.py").write_text(SCRIPT)
-    arguments = [folder / "torch", tmp_path / "images.pt", tmp_path / "out.pt"]
-    done = subprocess.run([sys.executable, tmp_path / "run.py", *arguments], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = torch.load(tmp_path / "out.pt")
-    for a, b in zip(mxnet_heads(net, batch), found["heads"]):
+    outputs, objects, changed = results(folder / "torch", torch.from_numpy(batch), torch.from_numpy(pixels))
+    for a, b in zip(mxnet_heads(net, batch), outputs):
         np.testing.assert_allclose(b.detach().numpy(), a, rtol=1e-4, atol=1e-4)
     preset = find_preset("ssd_300_mobilenet0.25_custom")
     prepared = ((pixels / 255 - preset.mean) / preset.std).transpose(0, 3, 1, 2).astype(np.float32)
     ids, scores, boxes = (o.asnumpy() for o in net(mx.nd.array(prepared)))
-    for i, one in enumerate(found["found"]):
+    for i, one in enumerate(objects):
         good = scores[i, :, 0] >= 0.02
         assert good.sum() == 100
         np.testing.assert_allclose(one["scores"].numpy(), scores[i, good, 0], atol=1e-5)
         np.testing.assert_array_equal(one["class_ids"].numpy(), ids[i, good, 0])
         np.testing.assert_allclose(one["boxes"].numpy(), boxes[i, good].clip(0, 300), atol=0.01)
     names = set(read_params(folder / "w.params"))
-    still = names - set(found["moved"])
+    still = names - changed
     assert still == {n for n in names if n.endswith(("anchors", "_gamma")) and ("expand" in n or "anchors" in n)}
 
 

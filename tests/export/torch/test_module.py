@@ -22,7 +22,7 @@ from ssdzoo.zoo import find_preset
 from tests.command import ssdzoo as command
 from tests.export.onnx.models import older_symbol
 from tests.export.torch.models import distance, heads, module_of, mxnet_heads, network, noise
-from tests.networks import as_numpy
+from tests.networks import as_numpy, initialize
 
 mx = mxnet()
 
@@ -151,7 +151,7 @@ def test_what_gluoncv_exported(training, tmp_path):
     """The detections, and the graph of head outputs that a hybridized network keeps after a training step."""
     model_zoo = gluoncv().model_zoo
     net = model_zoo.get_model("ssd_300_vgg16_atrous_voc", pretrained_base=False)
-    net.initialize(mx.init.Xavier())
+    initialize(net)
     net.hybridize()
     images = noise(1, (260, 260))
     with mx.autograd.train_mode():

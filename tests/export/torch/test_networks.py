@@ -1,5 +1,7 @@
 """Whole networks as torch modules, against mxnet."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -12,10 +14,11 @@ from ssdzoo.export.torch.builder import Builder
 from ssdzoo.zoo import find_preset
 from tests.export.torch.models import distance, heads, module_of, mxnet_heads, network, noise, parameters, step
 
+SMALL_PYRAMID = replace(find_preset("ssd_512_resnet50_fpn_custom"), name="small_pyramid", backbone="resnet18_v1b_fpn")
 # One of each kind, at a size that takes a second or two.
 SMALL = {
     "ssd_512_resnet18_v1_voc": (160, 256), "ssd_300_mobilenet0.25_coco": (300, 300),
-    "ssd_512_resnet50_fpn_custom": (128, 160), "ssd_300_mobilenet1.0_lite_coco": (160, 160),
+    SMALL_PYRAMID: (128, 160), "ssd_300_mobilenet1.0_lite_coco": (160, 160),
 }  # fmt: skip
 STATISTICS = ("running_mean", "running_var", "moving_mean", "moving_var")
 
@@ -64,7 +67,7 @@ def statistics_distance(expected, found, names):
     return worst
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.long) if "vgg" in n else n for n in SMALL])
+@pytest.mark.parametrize("name", SMALL, ids=lambda name: getattr(name, "name", name))
 def test_small_inputs(name, monkeypatch):
     """Nothing but views is run to know its shape: whatever else runs imports torch's compiler, for seconds."""
     ran, run = set(), Builder._run

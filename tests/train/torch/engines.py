@@ -10,6 +10,7 @@ from ssdzoo.data.loading.loader import Batch
 from ssdzoo.export.heads import network_heads
 from ssdzoo.export.torch.translate import head_module
 from ssdzoo.formats.symbol_file import read_symbol
+from ssdzoo.nn.parameters import Fixed
 from ssdzoo.nn.vgg_atrous import VGGAtrousExtractor
 from ssdzoo.preset import check_preset
 from ssdzoo.runtime import mxnet
@@ -43,14 +44,25 @@ def preset_of(kind):
 
 def network(kind, seed=0):
     """A small SSD of one of the three architectures, with random weights."""
-    preset = preset_of(kind)
-    mx.random.seed(seed)
+    net, arrays = untouched(kind), drawn(kind, seed)
+    for name, parameter in net._collect_params_with_prefix().items():
+        parameter.initialize(Fixed(arrays[name]))
+    return net, preset_of(kind)
+
+
+def untouched(kind):
     if kind == "vgg":
-        net = ssdzoo.get_ssd("vgg", 64, small_vgg(), None, COMMON["sizes"], COMMON["ratios"], None, CLASSES)
-    else:
-        net = ssdzoo.get_model(preset)
+        return ssdzoo.get_ssd("vgg", 64, small_vgg(), None, COMMON["sizes"], COMMON["ratios"], None, CLASSES)
+    return ssdzoo.get_model(preset_of(kind))
+
+
+@cache
+def drawn(kind, seed):
+    """{attribute path: NDArray}; MXNet takes as long to draw these as to train a step or two with them."""
+    net = untouched(kind)
+    mx.random.seed(seed)
     net.initialize(mx.init.Xavier(rnd_type="gaussian", factor_type="in", magnitude=2))
-    return net, preset
+    return {name: parameter.data() for name, parameter in net._collect_params_with_prefix().items()}
 
 
 @cache

@@ -89,23 +89,24 @@ def test_a_model_of_other_classes(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"vgg.33.bias": None}, r"bad.pth: ssd.pytorch SSD300 without 'vgg.33.bias' \(1024,\); is the file complete"),
+        ({"vgg.33.bias": None}, r"bad.safetensors: ssd.pytorch SSD300 without 'vgg.33.bias' \(1024,\); is the file complete"),
         ({"vgg.2.weight": (64, 32, 3, 3)}, r"'vgg.2.weight' is \(64, 32, 3, 3\); expected \(64, 64, 3, 3\)"),
         ({"conf.2.weight": (125, 512, 3, 3)}, r"its class heads have \[20.83.*, 21.0\] outputs per anchor"),
         ({"conf.2.weight": (126, 256, 3, 3)}, r"'conf.2.weight' is \(126, 256, 3, 3\); expected \(any, 512, 3, 3\)"),
         ({"loc.0.bias": (24,)}, r"'loc.0.bias' is \(24,\); expected \(16,\)"),
         ({"vgg.40.weight": (1,)}, r"not a ssd.pytorch SSD300: 'vgg.40.weight' \(1,\) has no place in it"),
-        ({"vgg.0.weight": torch.zeros(64, 3, 3, 3, dtype=torch.int64)}, "'vgg.0.weight' is int64; expected floating point"),
-        ({"vgg.0.bias": torch.full((64,), float("nan"))}, "'vgg.0.bias' holds values that are not finite"),
+        ({"vgg.0.weight": np.zeros((64, 3, 3, 3), np.int64)}, "'vgg.0.weight' is int64; expected floating point"),
+        ({"vgg.0.bias": np.full(64, np.nan, np.float32)}, "'vgg.0.bias' holds values that are not finite"),
     ],
 )
-def test_state_dicts_that_do_not_fit(ssd_pytorch, change, message, tmp_path):
-    state = ssd_pytorch[0].state_dict()
-    for name, value in change.items():
-        state[name] = torch.zeros(value) if isinstance(value, tuple) else value
-    torch.save({k: v for k, v in state.items() if v is not None}, tmp_path / "bad.pth")
+def test_state_dicts_that_do_not_fit(change, message, tmp_path):
+    with torch.device("meta"):
+        shapes = {name: tuple(tensor.shape) for name, tensor in SSDPytorch().state_dict().items()}
+    arrays = {name: value for name, value in change.items() if isinstance(value, np.ndarray)}
+    shapes = {name: shape for name, shape in {**shapes, **change}.items() if isinstance(shape, tuple)}
+    write_safetensors(tmp_path / "bad.safetensors", arrays, zeros=shapes)
     with pytest.raises(WeightsError, match=message):
-        read_detector(tmp_path / "bad.pth")
+        read_detector(tmp_path / "bad.safetensors")
 
 
 def test_other_networks_are_named(tmp_path):

@@ -5,9 +5,11 @@ from ssdzoo.errors import WeightsError
 from ssdzoo.nn.fpn import ResNetFPN
 from ssdzoo.runtime import mxnet
 from ssdzoo.weights.matching import load_backbone
+from tests.networks import initialize
 from tests.weights.outputs import write_safetensors
 
 torch = pytest.importorskip("torch", reason="needs the extra `torch`")
+from tests.weights.importers import torch_backbones  # noqa: E402
 from tests.weights.importers.torch_backbones import freeze_norms, random_resnet_fpn  # noqa: E402
 from tests.weights.importers.torch_networks import run  # noqa: E402
 
@@ -22,7 +24,7 @@ class Detector(mx.gluon.HybridBlock):
     def __init__(self, *args, **kwargs):
         super().__init__()
         self.features = ResNetFPN(*args, **kwargs)
-        self.features.initialize()
+        initialize(self.features)
         self.features(mx.nd.zeros((1, 3, 64, 64)))
 
 
@@ -83,8 +85,10 @@ def test_a_pyramid_over_fewer_stages_takes_its_part(tmp_path):
     ],
 )
 def test_what_does_not_fit(ours, change, message, tmp_path):
-    arrays = {k: v.numpy() for k, v in random_resnet_fpn(18).state_dict().items()}
-    arrays = {k: v for k, v in {**arrays, **change}.items() if v is not None}
-    write_safetensors(tmp_path / "fpn.safetensors", arrays)
+    with torch.device("meta"):
+        state = torch_backbones.ResNetFPN(torch_backbones.BLOCKS[18]).state_dict()
+    arrays = {name: value for name, value in change.items() if value is not None}
+    zeros = {name: tuple(tensor.shape) for name, tensor in state.items() if name not in change and tensor.is_floating_point()}
+    write_safetensors(tmp_path / "fpn.safetensors", arrays, zeros)
     with pytest.raises(WeightsError, match=f"fpn.safetensors: .*{message}"):
         load_backbone(Detector("resnet18_v1b", **ours), tmp_path / "fpn.safetensors")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tests.weights.importers.torch_networks import randomized, run
+from tests.weights.importers.torch_networks import Conv2d, Linear, randomized, run
 
 
 class Block(nn.Module):
@@ -19,11 +19,11 @@ class Block(nn.Module):
             shapes = [(channels, width, 3, stride), (width, width, 3, 1)]
         self.count = len(shapes)
         for i, (a, b, kernel, step) in enumerate(shapes, 1):
-            setattr(self, f"conv{i}", nn.Conv2d(a, b, kernel, step, kernel // 2, bias=False))
+            setattr(self, f"conv{i}", Conv2d(a, b, kernel, step, kernel // 2, bias=False))
             setattr(self, f"bn{i}", nn.BatchNorm2d(b))
         self.downsample = None
         if stride != 1 or channels != out:
-            self.downsample = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+            self.downsample = nn.Sequential(Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
 
     def forward(self, x):
         y = x
@@ -38,7 +38,7 @@ class ResNet(nn.Module):
 
     def __init__(self, blocks, bottleneck=False):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        self.conv1, self.bn1 = Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
         channels = 64
         for i, count in enumerate(blocks):
             width, layer = 64 << i, []
@@ -46,7 +46,7 @@ class ResNet(nn.Module):
                 layer.append(Block(channels, width, 2 if i and not j else 1, bottleneck))
                 channels = width * (4 if bottleneck else 1)
             setattr(self, f"layer{i + 1}", nn.Sequential(*layer))
-        self.fc = nn.Linear(channels, 1000)
+        self.fc = Linear(channels, 1000)
 
     def forward(self, x):
         x = nn.functional.max_pool2d(torch.relu(self.bn1(self.conv1(x))), 3, 2, 1)
@@ -66,7 +66,7 @@ class MobileNetV2(nn.Module):
         super().__init__()
 
         def norm(channels, out, kernel=1, stride=1, groups=1):
-            return nn.Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(out)
+            return Conv2d(channels, out, kernel, stride, kernel // 2, groups=groups, bias=False), nn.BatchNorm2d(out)
 
         def active(*args):
             return nn.Sequential(*norm(*args), nn.ReLU6())
@@ -82,7 +82,7 @@ class MobileNetV2(nn.Module):
                 layers.append(block)
                 channels = out
         self.features = nn.Sequential(*layers, active(channels, 1280))
-        self.classifier = nn.Sequential(nn.Dropout(), nn.Linear(1280, 1000))
+        self.classifier = nn.Sequential(nn.Dropout(), Linear(1280, 1000))
 
     def forward(self, x):
         x = self.features[0](x)
@@ -103,7 +103,7 @@ class VGGFeatures(nn.Module):
         for count, width in zip(counts, (64, 128, 256, 512, 512)):
             for _ in range(count):
                 norm = [nn.BatchNorm2d(width)] if batch_norm else []
-                layers += [nn.Conv2d(channels, width, 3, padding=1), *norm, nn.ReLU()]
+                layers += [Conv2d(channels, width, 3, padding=1), *norm, nn.ReLU()]
                 channels = width
             self.ends.append(len(layers))
             layers.append(nn.MaxPool2d(2, 2))
@@ -130,12 +130,12 @@ class Pyramid(nn.Module):
         super().__init__()
 
         def blocks(kernel, inputs):
-            convs = [nn.Conv2d(c, out, kernel, padding=kernel // 2) for c in inputs]
+            convs = [Conv2d(c, out, kernel, padding=kernel // 2) for c in inputs]
             return nn.ModuleList(nn.Sequential(c) for c in convs) if nested else nn.ModuleList(convs)
 
         self.inner_blocks, self.layer_blocks = blocks(1, channels), blocks(3, [out] * len(channels))
         if convolutions:
-            self.extra_blocks = nn.ModuleDict({name: nn.Conv2d(out, out, 3, 2, 1) for name in ("p6", "p7")})
+            self.extra_blocks = nn.ModuleDict({name: Conv2d(out, out, 3, 2, 1) for name in ("p6", "p7")})
         self.convolutions = convolutions
 
     def forward(self, maps):

@@ -12,13 +12,27 @@ CHANNELS = (512, 1024, 512, 256, 256, 256)
 EXTRAS = ((256, 512, 2, 1), (128, 256, 2, 1), (128, 256, 1, 0), (128, 256, 1, 0))  # 1x1 channels, 3x3 channels, stride, padding
 
 
+class Conv2d(nn.Conv2d):
+    """Without weights of its own, which `randomized` draws: drawn twice, they take most of a test's time."""
+
+    def reset_parameters(self):
+        for parameter in self.parameters():
+            nn.init.zeros_(parameter)
+
+
+class Linear(nn.Linear):
+    """The same."""
+
+    reset_parameters = Conv2d.reset_parameters
+
+
 def vgg_layers(ceil_pools="C"):
     layers, channels = [], 3
     for item in VGG:
         if isinstance(item, str):
             layers.append(nn.MaxPool2d(2, 2, ceil_mode=item in ceil_pools))
         else:
-            layers += [nn.Conv2d(channels, item, 3, padding=1), nn.ReLU()]
+            layers += [Conv2d(channels, item, 3, padding=1), nn.ReLU()]
             channels = item
     return layers
 
@@ -26,15 +40,15 @@ def vgg_layers(ceil_pools="C"):
 def dilated_layers():
     return [
         nn.MaxPool2d(3, 1, 1),
-        nn.Conv2d(512, 1024, 3, padding=6, dilation=6),
+        Conv2d(512, 1024, 3, padding=6, dilation=6),
         nn.ReLU(),
-        nn.Conv2d(1024, 1024, 1),
+        Conv2d(1024, 1024, 1),
         nn.ReLU(),
     ]
 
 
 def heads(outputs):
-    return nn.ModuleList(nn.Conv2d(c, a * outputs, 3, padding=1) for c, a in zip(CHANNELS, ANCHORS))
+    return nn.ModuleList(Conv2d(c, a * outputs, 3, padding=1) for c, a in zip(CHANNELS, ANCHORS))
 
 
 class L2Norm(nn.Module):
@@ -56,7 +70,7 @@ class SSDPytorch(nn.Module):
         self.L2Norm = L2Norm()
         convolutions, channels = [], 1024
         for narrow, wide, stride, padding in EXTRAS:
-            convolutions += [nn.Conv2d(channels, narrow, 1), nn.Conv2d(narrow, wide, 3, stride, padding)]
+            convolutions += [Conv2d(channels, narrow, 1), Conv2d(narrow, wide, 3, stride, padding)]
             channels = wide
         self.extras = nn.ModuleList(convolutions)
         self.loc, self.conf = heads(4), heads(self.outputs)
@@ -85,7 +99,7 @@ class Backbone(nn.Module):
         self.extra = nn.ModuleList([nn.Sequential(*layers[23:], nn.Sequential(*dilated_layers()))])
         channels = 1024
         for narrow, wide, stride, padding in EXTRAS:
-            steps = [nn.Conv2d(channels, narrow, 1), nn.ReLU(), nn.Conv2d(narrow, wide, 3, stride, padding), nn.ReLU()]
+            steps = [Conv2d(channels, narrow, 1), nn.ReLU(), Conv2d(narrow, wide, 3, stride, padding), nn.ReLU()]
             self.extra.append(nn.Sequential(*steps))
             channels = wide
 
