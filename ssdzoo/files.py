@@ -14,6 +14,11 @@ from pathlib import Path
 
 from ssdzoo.machine import memory
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 MOST_TEXT = 1 << 30  # bytes of a text file, which is read as a whole
 EXPANSION = 32  # that text may grow when it becomes Python's objects: 2 bytes of a line, or of {} in JSON, become 64
 # What `zipfile` raises where an archive is damaged: besides its own error, for names that are not text, for lengths that no file
@@ -108,6 +113,36 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def lock(descriptor: int) -> bool:
+    """Locks an open file or folder until it is closed, which the end of the process does in any case.
+
+    Returns:
+        False if another process has locked it, or another part of this one. True also where the file system has no locks.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
+def lock_folder(folder: str | Path) -> int | None:
+    """A descriptor of a folder that is locked until it is closed; None if `lock` fails.
+
+    Raises:
+        OSError: no folder, or one that may not be read.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    if lock(descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def user_cache() -> Path:

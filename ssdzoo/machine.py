@@ -176,6 +176,19 @@ def captured_stderr(printed: list) -> Iterator[None]:
             printed += file
 
 
+def open_standard_streams() -> None:
+    """Gives a process that was started without standard streams empty ones. A file that it opens would take their numbers
+    otherwise, and then holds what libraries print."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it gets the lowest number that is free
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:  # Python prints what is for None on standard output
+            setattr(sys, name, os.fdopen(number, "r+" if number else "r", encoding="utf-8", closefd=False))
+
+
 _NO_STACK = 2  # SS_DISABLE
 
 

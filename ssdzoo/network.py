@@ -1,5 +1,6 @@
 """An SSD that reads and writes files: parameter files in any naming of GluonCV's, and symbols."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -45,5 +46,7 @@ class SSD(SSDNetwork):
         arrays = {f"{wanted[name]}:{name}": p.data(p.list_ctx()[0]).asnumpy() for name, p in parameters.items()}
         symbol_file, params_file, _ = exported_paths(path, epoch)
         write_params(params_file, arrays)  # mxnet itself writes no file whose name is not UTF-8
-        write_text(symbol_file, symbol.tojson(remove_amp_cast=remove_amp_cast))
+        text = symbol.tojson(remove_amp_cast=remove_amp_cast)
+        # Gluon writes addresses in memory behind the names of constants: without them, the same network has the same file.
+        write_text(symbol_file, re.sub(r'("__init__": "Constant_[^"]*)_\d+"', r'\1"', text))
         return symbol_file, params_file

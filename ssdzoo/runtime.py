@@ -152,7 +152,13 @@ def _without_engine_line():
     printed = []
     try:
         with captured_stderr(printed):
-            yield
+            try:
+                yield
+            except KeyboardInterrupt:
+                # The library starts its engine when the process ends, at the latest, and prints the line behind all others.
+                if library := getattr(sys.modules.get("mxnet.base"), "_LIB", None):
+                    library.MXNDArrayWaitAll()
+                raise
     finally:
         os.write(2, b"".join(line for line in printed if b"MXNet start using engine" not in line))
 
@@ -164,6 +170,8 @@ def _why(error: BaseException) -> str:
         return f"it needs numpy 1, this is {np.__version__}: pip install 'numpy<2'"
     if isinstance(error, ModuleNotFoundError) and error.name == "mxnet":
         return "not installed: pip install mxnet==1.9.1"
+    if "failed to map segment" in str(error):
+        return f"{error}: memory ran out"
     return f"{error}; a missing lib*.so.1 comes with apt install libgomp1 libquadmath0"
 
 

@@ -87,6 +87,8 @@ def near_models(name: str, similarity: float = 0.5) -> str:
 
 
 def _unknown(name: str, key: str) -> str:
+    if Path(name, "model.toml").is_file():
+        return f"{name} is a run folder, and a preset is asked for here: name its table, {Path(name, 'model.toml')}"
     if Path(name).is_file():
         return f"{name}: this file is no model; expected a preset's name, a table (.toml), a run folder, or an exported model"
     if "/" in name or name.endswith((".onnx", ".params", ".json")):

@@ -54,11 +54,38 @@ def test_a_network_is_built_and_run_without_a_word(names):
     assert python(BUILD.replace("NAMES", repr(names))) == (f"{shapes}True True", "")
 
 
+INTERRUPT = """
+import sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == NAME:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt())
+"""
+
+
+@pytest.mark.parametrize(
+    "name, code",
+    [
+        ("ssdzoo.cli.train", "from ssdzoo.cli import main\nmain(['models'])"),
+        (
+            "mxnet.gluon",
+            "from ssdzoo import runtime\nruntime.tune_cpu()\ntry: runtime.mxnet()\nexcept KeyboardInterrupt: sys.exit(130)",
+        ),
+    ],
+)
+def test_ctrl_c_during_imports_shows_no_more_than_that_it_stopped(name, code):
+    command = [sys.executable, "-c", INTERRUPT.replace("NAME", repr(name)) + code]
+    env = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS" and k != "MXNET_ENGINE_TYPE"}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (130, "") and done.stderr in ("", "ssdzoo: stopped\n")
+
+
 def test_importing_ssdzoo_leaves_mxnet_alone():
     code = """
 import sys
 import ssdzoo, ssdzoo.boxes, ssdzoo.detections, ssdzoo.metrics, ssdzoo.data.loading.loader, ssdzoo.demo.shapes
-import ssdzoo.report.pictures, ssdzoo.zoo, ssdzoo.cli, ssdzoo.predict.detector
+import ssdzoo.report.pictures, ssdzoo.zoo, ssdzoo.cli.app, ssdzoo.predict.detector
 print(ssdzoo.list_models()[0], "mxnet" in sys.modules)
 """
     assert python(code)[0] == "ssd_300_mobilenet0.25_coco False"

@@ -170,6 +170,10 @@ def test_a_wrong_preset_in_a_folder_of_tables(tmp_path):
 def test_files_that_are_no_tables(tmp_path):
     with pytest.raises(CallError, match="missing.toml: cannot be read"):
         find_preset(tmp_path / "missing.toml")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.toml").write_text("")
+    with pytest.raises(CallError, match="run is a run folder, and a preset is asked for here: name its table, .*run/model.toml$"):
+        find_preset(tmp_path / "run")
     (tmp_path / "bad.toml").write_text("sizes = [1,")
     with pytest.raises(CallError, match="bad.toml: not a TOML file"):
         find_preset(tmp_path / "bad.toml")

@@ -11,6 +11,7 @@ import typer
 
 from ssdzoo.cli.messages import Stopped, Verb, show_log
 from ssdzoo.errors import CallError, SSDZooError
+from ssdzoo.machine import open_standard_streams
 from ssdzoo.quote import message
 from ssdzoo.version import __version__
 
@@ -55,6 +56,7 @@ def main(arguments: list | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):  # whatever the name of a file, a folder or a class contains can be printed
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    open_standard_streams()
     usual, sys.unraisablehook = sys.unraisablehook, _repeat_interrupt
     received: list[int] = []
     usual_handlers = _catch_signals(received)
@@ -69,7 +71,7 @@ def main(arguments: list | None = None) -> None:
             note = str(error) if isinstance(error, Stopped) else ""
             print(f"ssdzoo: stopped; {note}" if note else "ssdzoo: stopped", file=sys.stderr)
         sys.exit(128 + (received or [signal.SIGINT])[0])
-    except OSError as error:
+    except (OSError, MemoryError) as error:
         _fail(error, 1)
     finally:
         sys.unraisablehook = usual
@@ -95,7 +97,8 @@ def _catch_signals(received: list[int]) -> dict:
 def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
     """Python ignores a Ctrl-C that arrives while an object is being deleted, which a training does all the time."""
     if issubclass(unraisable.exc_type, KeyboardInterrupt):
-        threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+        # Late enough for this function to have ended also on a busy machine: within it, the next one would be ignored too.
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
     else:
         sys.__unraisablehook__(unraisable)
 
@@ -103,6 +106,19 @@ def _repeat_interrupt(unraisable: "sys.UnraisableHookArgs") -> None:
 def _fail(error: BaseException, status: int) -> None:
     if os.environ.get("SSDZOO_DEBUG"):
         raise error
-    text = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-    print(f"ssdzoo: {message(text)}", file=sys.stderr)
+    print(f"ssdzoo: {message(_text(error))}", file=sys.stderr)
     sys.exit(status)
+
+
+def _text(error: BaseException) -> str:
+    if isinstance(error, MemoryError):
+        return f"memory ran out: {error}" if str(error) else "memory ran out"
+    if not isinstance(error, OSError) or not error.strerror:
+        return str(error)
+    if error.filename:
+        return f"{error.filename}: {error.strerror}"
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the current folder was deleted: change to another one"
+    return error.strerror

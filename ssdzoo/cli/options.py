@@ -133,9 +133,14 @@ def given_arguments(context: typer.Context) -> dict[str, Any]:
 
 
 def check_folder(out: Path | None) -> None:
-    """Before the work, not after it."""
-    if out and out.exists() and not out.is_dir():
-        raise CallError(f"--out {out} is a file: name a folder")
+    """Before the work, not after it: whether files can be written to a folder, which need not exist yet."""
+    there = next((path for path in (out, *out.parents) if path.exists()), None) if out else None
+    if there is None:
+        return
+    if not there.is_dir():
+        raise CallError(f"--out {out}{' is' if there == out else f': {there} is'} a file: name a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise CallError(f"--out {out}: nothing can be written to {there}: name another folder")
 
 
 FORCE = option("Replace existing files.", "--force")

@@ -12,16 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from ssdzoo.errors import CallError, DataError, SSDZooError
-from ssdzoo.files import open_file, read_whole, write_text
+from ssdzoo.files import lock, open_file, read_whole, write_text
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.sharding import Shard
 from ssdzoo.predict.views import Views
 from ssdzoo.quote import brief
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 LONGEST_LINE = 1 << 26  # bytes
 
@@ -64,7 +59,8 @@ class ResultsFile:
         self.failed: set[str] = set()
         self._file = self._open(resume)
         try:
-            self._lock()
+            if not lock(self._file.fileno()):
+                raise CallError(f"another process is writing {self.path}: wait for its end, or choose another jsonl=")
             if os.fstat(self._file.fileno()).st_size:
                 self._check_settings(settings)
                 self._file.truncate(self._read())
@@ -113,16 +109,6 @@ class ResultsFile:
             raise CallError(f"{self.path} is there already: continue it with resume=True, or choose another jsonl=") from None
         except ValueError:
             raise CallError(f"{brief(str(self.path))}: no file can have this name: choose another jsonl=") from None
-
-    def _lock(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise CallError(f"another process is writing {self.path}: wait for its end, or choose another jsonl=") from None
-        except OSError:  # a file system without locks
-            pass
 
     def _check_settings(self, settings: dict[str, Any]) -> None:
         try:

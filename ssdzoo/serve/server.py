@@ -3,6 +3,9 @@
 import logging
 import signal
 import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
@@ -42,8 +45,8 @@ def address(made: socket.socket) -> str:
 
 
 def run(service: Service, made: socket.socket) -> None:
-    """Logs where it listens, and answers requests until SIGTERM or Ctrl-C. Then no new ones are taken, and those that have come
-    are answered. A second Ctrl-C ends it at once."""
+    """Logs where it listens, and answers requests until SIGTERM, Ctrl-C or the end of its terminal. Then no new ones are taken,
+    and those that have come are answered. A second Ctrl-C ends it at once."""
     limits = service.limits
     for name in ("uvicorn.error", "python_multipart"):
         logging.getLogger(name).setLevel(logging.ERROR)  # what strangers send wrong is no news
@@ -56,7 +59,24 @@ def run(service: Service, made: socket.socket) -> None:
         proxy_headers=False, limit_concurrency=limits.connections, lifespan="on",
         timeout_graceful_shutdown=int(limits.body_seconds + limits.answer_seconds + 2 * GRACE),
     )  # fmt: skip
-    _Server(config, service).run(sockets=[made])
+    server = _Server(config, service)
+    with _hang_up(server.handle_exit):
+        server.run(sockets=[made])
+
+
+@contextmanager
+def _hang_up(handler: Callable) -> Iterator[None]:
+    """Has a handler for SIGHUP, of which uvicorn knows nothing, unless it is ignored, as nohup asks for."""
+    number = getattr(signal, "SIGHUP", None)
+    is_main = threading.current_thread() is threading.main_thread()
+    if number is None or not is_main or signal.getsignal(number) is signal.SIG_IGN:
+        yield
+        return
+    usual = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, usual)
 
 
 class _Server(uvicorn.Server):

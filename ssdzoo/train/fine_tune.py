@@ -88,11 +88,17 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     given = _planned(given, minutes, ctx, resume, progress)
     arguments = resumed_arguments(given) if resume else Arguments.of(given)
     loggers = make_loggers(arguments.settings)
-    run = (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep)
+    with (Run.resume if resume else Run.new)(arguments.out, arguments.settings.keep) as run:
+        return _train(arguments, run, ctx, resume, progress, [*loggers, *callbacks])
+
+
+def _train(arguments: Arguments, run: Run, ctx: Any, resume: bool, progress: Silent, callbacks: list) -> TrainingResult:
     start = framework(arguments.settings.engine)
     place = start.join(arguments.settings, ctx)
     if place.rank:
         progress.quiet()
+    elif resume:
+        run.lock()
     going_on = resume and run.has_state
     preset = read_preset(run.folder / "model.toml") if going_on else _preset(arguments)
     names = list(preset.classes or ())
@@ -109,7 +115,7 @@ def fine_tune(model: str | Path, data: str | Path, out: str | Path, *, split: st
     start.set_threads(arguments.settings.threads)
     progress.say(f"{preset.name}: {counted(len(names), 'class')} ({', '.join(names)}); {story}")
     # The report comes first: loggers may keep it.
-    called = Callbacks([RunReport(), *loggers, *callbacks])
+    called = Callbacks([RunReport(), *callbacks])
     trainer = Trainer(engine, datasets, run, arguments.settings, progress, called, arguments.as_toml())
     if going_on:
         trainer.resume()

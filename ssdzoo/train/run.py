@@ -14,6 +14,7 @@ failed/       a step whose loss was not finite, if there was one; see `ssdzoo.tr
 import csv
 import io
 import json
+import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ import tomli_w
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.exported_files import HEADS
-from ssdzoo.files import read_whole, write_text
+from ssdzoo.files import lock_folder, read_whole, write_text
 from ssdzoo.formats.params_file import read_params, write_params
 from ssdzoo.preset import Preset
 from ssdzoo.quote import brief, short
@@ -31,11 +32,12 @@ from ssdzoo.toml_file import read_toml
 # What `state.json` holds: {name: the types that it may have}.
 _STATE: dict[str, Any] = {"epoch": int, "step": int, "rows": list, "best_map": (int, float, type(None)), "sums": dict}
 REPORT = "report.html"
+_OWN = {HEADS, "best.params", "metrics.csv", REPORT}  # that would be replaced
 COLUMNS = ("epoch", "lr", "loss", "cls_loss", "box_loss", "images_per_s", "data_wait_s", "mAP")
 
 
 class Run:
-    """One training's folder. Making the object changes nothing on disk.
+    """One training's folder. Making the object changes nothing on disk. The end of a `with` block gives up its lock.
 
     Args:
         folder: the folder; made when something is first written.
@@ -45,6 +47,15 @@ class Run:
     def __init__(self, folder: str | Path, keep: int = 1):
         self.folder, self._keep = Path(folder), keep
         self._last = self.folder / "last"
+        self._descriptor: int | None = None  # of the locked folder
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
 
     @classmethod
     def new(cls, folder: str | Path, keep: int = 1) -> "Run":
@@ -54,28 +65,43 @@ class Run:
             CallError: the folder holds a training, or something else.
         """
         run = cls(folder, keep)
-        if (run.folder / "model.toml").exists():
-            raise CallError(f"{folder} holds a training already: choose another out=, or continue it with resume=True")
+        run._refuse_training()
         if run.folder.is_dir() and not run._arguments_file.is_file():  # a training that was killed before it began may be there
-            other = next((p for p in sorted(run.folder.iterdir()) if p.is_dir() and not p.name.startswith(".")), None)
+            there = [p for p in sorted(run.folder.iterdir()) if not p.name.startswith(".")]
+            other = next((p.name + "/" * p.is_dir() for p in there if p.is_dir() or p.name in _OWN), None)
             if other:
-                raise CallError(f"{folder} holds something else, such as {other.name}/: choose a new folder for out=")
+                raise CallError(f"{folder} holds something else, such as {other}: choose a new folder for out=")
         return run
 
     @classmethod
     def resume(cls, folder: str | Path, keep: int = 1) -> "Run":
-        """The folder of a training that goes on. Removes what a killed process was writing; see `ssdzoo.files.replacing`.
+        """The folder of a training that goes on.
 
         Raises:
             CallError: the folder holds no training.
         """
         run = cls(folder, keep)
         run.arguments()
-        for part in (run.folder, run._last):
+        return run
+
+    def _refuse_training(self) -> None:
+        if (self.folder / "model.toml").exists():
+            raise CallError(f"{self.folder} holds a training already: choose another out=, or continue it with resume=True")
+
+    def lock(self) -> None:
+        """Keeps other trainings out of the folder, and removes what a killed one was writing; see `ssdzoo.files.replacing`.
+
+        Raises:
+            CallError: a training that runs has locked it.
+        """
+        if os.name == "posix":  # elsewhere folders cannot be opened
+            self._descriptor = lock_folder(self.folder)
+            if self._descriptor is None:
+                raise CallError(f"another process trains in {self.folder}: wait for its end, or choose another out=")
+        for part in (self.folder, self._last):
             for path in part.glob(".*.*.*"):
                 if path.suffix in (".params", ".states", ".ema", ".json", ".csv", ".toml", ".npz", ".html"):
                     path.unlink()
-        return run
 
     @property
     def _arguments_file(self) -> Path:
@@ -112,7 +138,15 @@ class Run:
             raise SSDZooError(f"{self.folder / HEADS}: cannot be read ({error}), so the training cannot go on") from None
 
     def begin(self, preset: Preset, arguments: dict, symbol: str | None = None) -> None:
-        """Writes the preset, the arguments and, where there is one, the symbol of a new training."""
+        """Writes the preset, the arguments and, where there is one, the symbol of a new training.
+
+        Raises:
+            CallError: another one has begun in the folder in the meantime.
+        """
+        if self._descriptor is None:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self.lock()
+            self._refuse_training()
         if symbol:
             write_text(self.folder / HEADS, symbol)
         write_text(self._arguments_file, tomli_w.dumps({k: v for k, v in arguments.items() if v is not None}))

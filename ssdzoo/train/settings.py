@@ -207,6 +207,11 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def _is_utf8(text: str) -> bool:
+    """False for a path that holds other bytes, which Python keeps as surrogates."""
+    return text == text.encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True)
 class Arguments:
     """All arguments of a training, as `args.toml` in its run folder holds them.
@@ -260,6 +265,8 @@ class Arguments:
             expected = _wrong_type(value, kinds[name]) if name in own and value is not None else None
             if expected:
                 raise CallError(f"{name}={short(value)}: {expected}")
+            if isinstance(value, (str, Path)) and not str(value).isascii() and not _is_utf8(str(value)):
+                raise CallError(f"{name}={short(value)}: not UTF-8, which args.toml is written in; choose another name")
             values[name] = Path(value) if kinds[name] == "Path" and isinstance(value, str) else value
         settings = Settings(**{k: v for k, v in values.items() if k not in own})
         return cls(**{k: v for k, v in values.items() if k in own}, settings=settings)

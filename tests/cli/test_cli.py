@@ -122,6 +122,9 @@ def test_evaluation_of_an_exported_model_writes_where_it_is_told(trained, tmp_pa
     assert shown == "ssdzoo: --format coco-results writes files: say where with --out\n"
     _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--out", trained / "table.toml", status=2)
     assert shown == f"ssdzoo: --out {trained / 'table.toml'} is a file: name a folder\n"
+    below = trained / "table.toml" / "out"
+    _, shown = ssdzoo("eval", tmp_path / "export", trained / "data", "--out", below, status=2)
+    assert shown == f"ssdzoo: --out {below}: {below.parent} is a file: name a folder\n"
 
 
 def test_export_and_predict(trained):

@@ -1,12 +1,15 @@
 """Names of arguments in the library's messages become the options of the running verb."""
 
 import logging
+import subprocess
+import sys
 from typing import Annotated
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
+from ssdzoo.cli import main
 from ssdzoo.cli.messages import Verb, as_flags, show_log
 from ssdzoo.cli.progress import WorkProgress
 from ssdzoo.errors import CallError
@@ -68,6 +71,28 @@ def test_errors_progress_and_log_name_options(capsys):
         logging.getLogger("ssdzoo").info("fetching [b] for lr=")
 
     assert run("[red]set lr=", act=report)[1].stderr.splitlines() == ["[red]set --lr", "ssdzoo: fetching [b] for --lr"]
+
+
+@pytest.mark.parametrize("error, shown", [(MemoryError(), "memory ran out"), (OSError(24, "Too many"), "Too many")])
+def test_errors_of_the_system_are_one_line(error, shown, monkeypatch, capsys):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr("ssdzoo.cli.app.app", fail)
+    with pytest.raises(SystemExit) as stopped:
+        main([])
+    assert stopped.value.code == 1 and capsys.readouterr().err == f"ssdzoo: {shown}\n"
+
+
+def test_closed_streams_become_empty_ones():
+    """As of a process that a daemon started: the next file that is opened would be its standard error."""
+    code = "import os, sys; from ssdzoo.cli.app import main\ntry: main(['--version'])\nexcept SystemExit: pass\n"
+    code += "for i in (0, 2): assert os.readlink(f'/proc/self/fd/{i}') == os.devnull and os.get_inheritable(i)\n"
+    code += "print('unseen', file=sys.stderr); print('seen')"
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" <&- 2>&-', sys.executable, code], stdout=subprocess.PIPE, text=True, timeout=60
+    )
+    assert done.returncode == 0 and done.stdout.splitlines()[1:] == ["seen"]
 
 
 def test_the_library_logs_nothing_that_is_seen_by_itself(capsys):

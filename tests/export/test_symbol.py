@@ -1,4 +1,6 @@
+import re
 from collections import namedtuple
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +27,8 @@ def exported(tmp_path):
 
 def test_the_three_files(exported):
     _, path = exported
+    constants = re.findall(r'"__init__": "Constant_(.*)"', Path(f"{path}-symbol.json").read_text())
+    assert constants and all(re.fullmatch(r"ssd\d+_ssdanchorgenerator\d+_anchor_\d", name) for name in constants)  # no address
     assert sorted(p.name for p in path.parent.iterdir()) == [f"{path.name}{s}" for s in ("-0000.params", "-symbol.json", ".toml")]
     assert read_preset(f"{path}.toml").classes == ("a", "b", "c")
 

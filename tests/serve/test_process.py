@@ -24,7 +24,8 @@ from tests.shared import BCCD
 ACCEPTED = re.compile(r'^ssdzoo_(?:queue_requests|requests_total\{route="/predict",status="200"\}) (\d+)$', re.MULTILINE)
 
 
-def test_sigterm_answers_all_that_was_accepted():
+@pytest.mark.parametrize("sign", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.long)])
+def test_a_signal_lets_all_that_was_accepted_be_answered(sign):
     async def job(server):
         async with httpx.AsyncClient(base_url=server.url, timeout=30) as client:
             tasks = [asyncio.create_task(client.post("/predict", content=photo())) for _ in range(6)]
@@ -32,7 +33,7 @@ def test_sigterm_answers_all_that_was_accepted():
                 await asyncio.sleep(0.01)
             silent, half = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(2)]
             half[1].write(b"POST /predict HTTP/1.1\r\nHost: x\r\n")
-            server.process.send_signal(signal.SIGTERM)
+            server.process.send_signal(sign)
             answers = await asyncio.gather(*tasks)
             ends = [await reader.read() for reader, _ in (silent, half)]
             return [answer.status_code for answer in answers], ends

@@ -82,10 +82,11 @@ class Seen(Callback):
 def trainer(data, tmp_path):
     """A function that makes a Trainer of 2 epochs of 3 updates."""
 
-    def make(*callbacks, engine=None, resume=False, **settings):
-        run = Run(tmp_path / "run")
+    def make(*callbacks, engine=None, resume=False, folder="run", **settings):
+        run = Run(tmp_path / folder)
         if not resume:
-            run.begin(PRESET, {})
+            with run:
+                run.begin(PRESET, {})
         settings = Settings(
             **{**dict(epochs=2, batch_size=4, workers=0, lr=0.01, warmup_epochs=0, augment="ssd", schedule="step"), **settings}
         )
@@ -189,7 +190,7 @@ def test_an_interrupted_and_a_failed_training(trainer):
 
     seen = Seen()
     with pytest.raises(SSDZooError, match="not finite"):
-        trainer(seen, engine=Diverging()).fit()
+        trainer(seen, engine=Diverging(), folder="failed").fit()
     assert seen.ends[0].status == "failed" and "not finite in epoch 1, step 1" in seen.ends[0].error
 
 

@@ -58,6 +58,12 @@ def test_a_value_of_another_type_is_refused(name, value, expected):
         Arguments.of({"model": "m", "data": "d", "out": "o", name: value})
 
 
+def test_a_path_that_args_toml_cannot_hold_is_refused():
+    assert Arguments.of({"model": "m", "data": "d", "out": "größe ✓"}).as_toml()["out"] == "größe ✓"
+    with pytest.raises(CallError, match=r"out=run\\udcff: not UTF-8"):
+        Arguments.of({"model": "m", "data": "d", "out": "run\udcff"})
+
+
 def test_bad_weights_leave_no_run_behind(job, tmp_path):
     bad = tmp_path / "bad.params"
     bad.write_bytes(b"no parameters")

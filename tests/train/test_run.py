@@ -14,9 +14,35 @@ PRESET = check_preset({
 
 
 def begun(folder, keep=1):
-    run = Run.new(folder, keep)
-    run.begin(PRESET, {"model": "small", "lr": 0.1, "ema": None})
+    with Run.new(folder, keep) as run:
+        run.begin(PRESET, {"model": "small", "lr": 0.1, "ema": None})
     return run
+
+
+def test_two_trainings_at_once_do_not_share_a_folder(tmp_path):
+    ours = "another process trains in .*run: wait for its end, or choose another out="
+    late = Run.new(tmp_path / "run")
+    with Run.new(tmp_path / "run") as run:
+        run.begin(PRESET, {"model": "small"})
+        writing = run.folder / ".best.77.params"
+        writing.write_text("half")
+        for call in (lambda: late.begin(PRESET, {"model": "large"}), Run.resume(run.folder).lock):
+            with pytest.raises(CallError, match=ours):
+                call()
+        assert writing.exists() and run.arguments() == {"model": "small"}
+    with late, pytest.raises(CallError, match="holds a training already"):
+        late.begin(PRESET, {"model": "large"})
+    with Run.resume(run.folder) as run:
+        run.lock()
+    assert not writing.exists() and run.arguments() == {"model": "small"}
+
+
+def test_files_of_others_are_not_replaced(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    Run.new(tmp_path)
+    (tmp_path / "best.params").write_text("mine")
+    with pytest.raises(CallError, match="holds something else, such as best.params: choose a new folder for out="):
+        Run.new(tmp_path)
 
 
 def test_only_resuming_removes_what_a_killed_process_was_writing(tmp_path):
@@ -29,7 +55,9 @@ def test_only_resuming_removes_what_a_killed_process_was_writing(tmp_path):
     with pytest.raises(CallError, match="holds a training already: choose another out=, or continue it with resume=True"):
         Run.new(run.folder)
     assert all(path.exists() for path in left)
-    assert Run.resume(run.folder).arguments() == {"model": "small", "lr": 0.1}
+    with Run.resume(run.folder) as run:
+        assert run.arguments() == {"model": "small", "lr": 0.1}
+        run.lock()
     assert not any(path.exists() for path in left)
 
 

@@ -1,11 +1,9 @@
 """Decodes every image in full, in several processes, to find damage that decoders pass over in silence."""
 
 import hashlib
-import multiprocessing
 import re
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +12,7 @@ import cv2
 
 from ssdzoo.data.images import FILE_BYTES_PER_PIXEL, FilePart, decode_image, image_info, max_pixels
 from ssdzoo.data.record import ERROR, WARNING
+from ssdzoo.data.worker_pool import worker_pool
 from ssdzoo.errors import DataError, SSDZooError
 from ssdzoo.files import open_file
 from ssdzoo.machine import captured_stderr, cores
@@ -93,12 +92,10 @@ def decode_all(images: list, workers: int | None = None) -> Iterator[Decoded]:
     """
     if workers is None:
         workers = cores() if len(images) > FEW and cores() > 1 else 0
-    if workers == 0:
+    pool = worker_pool(workers, _start) if workers else None
+    if pool is None:
         yield from map(decode, images)
         return
-    # Spawned: fork copies the locks of threads in whatever state they are.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, _start)
     try:
         yield from pool.map(decode, images, chunksize=8)
     except BrokenProcessPool:

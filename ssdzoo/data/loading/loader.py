@@ -22,6 +22,7 @@ from ssdzoo.data.loading.preparation import Preparation
 from ssdzoo.data.loading.resize_cache import ResizeCache
 from ssdzoo.data.loading.shared_memory import SharedImages
 from ssdzoo.data.record import Dataset
+from ssdzoo.data.worker_pool import worker_pool
 from ssdzoo.errors import CallError, SSDZooError
 
 AHEAD = 3  # batches in preparation per worker
@@ -102,10 +103,10 @@ class Loader:
             SSDZooError: a worker was killed.
         """
         parts = self._parts(number)[start:]
-        if self._workers == 0:
+        pool, memory = self._running_pool()
+        if pool is None or memory is None:
             yield from (self._preparation.batch(number, part) for part in parts)
             return
-        pool, memory = self._running_pool()
         waiting: deque = deque()
         try:
             for part in parts:
@@ -142,13 +143,14 @@ class Loader:
         return pool.submit(_make_batch, epoch, showings, slot), slot
 
     def _running_pool(self) -> tuple:
-        if self._pool is None:
-            # Fork would copy the locks of mxnet's and OpenMP's threads in whatever state they are.
-            context = multiprocessing.get_context("spawn")
+        if self._pool is None and self._workers:
             shape = (self._batch_size, *self._preparation.size, 3)
             self._memory = memory = SharedImages.allocate(shape, AHEAD * self._workers + 1)
             arguments = self._preparation, memory.handle
-            self._pool = ProcessPoolExecutor(self._workers, context, initializer=_start_worker, initargs=arguments)
+            self._pool = worker_pool(self._workers, _start_worker, arguments)
+            if self._pool is None:
+                self.close()
+                self._workers = 0
         return self._pool, self._memory
 
 

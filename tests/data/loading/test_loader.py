@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import signal
@@ -34,6 +35,22 @@ def test_batches_are_the_same_for_any_number_of_workers(data, workers):
         assert len(loader) == 3
         for epoch in (2, 0):  # in any order, as after a resume
             assert all(same(a, b) for a, b in zip(alone.epoch(epoch), loader.epoch(epoch), strict=True))
+
+
+def test_without_semaphores_this_process_prepares_the_batches(data, monkeypatch, caplog):
+    """As in containers without /dev/shm."""
+
+    def refuse(*_):
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    monkeypatch.setattr("ssdzoo.data.worker_pool.ProcessPoolExecutor", refuse)
+    alone = Loader(data, 3, (64, 48), augmentation="ssd", seed=4)
+    with Loader(data, 3, (64, 48), augmentation="ssd", seed=4, workers=2) as loader:
+        for epoch in (0, 1):
+            assert all(same(a, b) for a, b in zip(alone.epoch(epoch), loader.epoch(epoch), strict=True))
+    assert [record.getMessage() for record in caplog.records] == [
+        "no worker processes (No such file or directory; they need /dev/shm), so that this process works alone"
+    ]
 
 
 def test_epochs_and_seeds_differ(data):
