@@ -86,8 +86,22 @@ def near_models(name: str, similarity: float = 0.5) -> str:
     return did_you_mean(name, _zoo(), 3, similarity)
 
 
+def model_in_name(path: str | Path) -> str | None:
+    """The model whose name a file's name begins with, as those that GluonCV's scripts write; None where there is none."""
+    stem = Path(path).stem.lower()
+    return max((name for name in _zoo() if stem.startswith(name)), key=len, default=None)
+
+
 def _unknown(name: str, key: str) -> str:
-    if Path(name).is_file():
+    path = Path(name)
+    if path.suffix == ".params" and path.is_file():
+        if path.with_name("model.toml").is_file():
+            return f"{name} is of a run: name its folder, {path.parent}, and this file with weights= where it is not the best"
+        return (
+            f"{name} does not say which model it is of: name {model_in_name(name) or 'that model'}, and this file with weights=; "
+            "or let `ssdzoo convert` write a table beside it"
+        )
+    if path.is_file():
         return f"{name}: this file is no model; expected a preset's name, a table (.toml), a run folder, or an exported model"
     if "/" in name or name.endswith((".onnx", ".params", ".json")):
         return f"{name}: no such run folder or exported model"
