@@ -177,6 +177,17 @@ def captured_stderr(printed: list) -> Iterator[None]:
             printed += file
 
 
+@contextlib.contextmanager
+def without_lines(part: bytes) -> Iterator[None]:
+    """Keeps lines with this part off standard error, which libraries in C print there. The others follow when the block ends."""
+    printed: list[bytes] = []
+    try:
+        with captured_stderr(printed):
+            yield
+    finally:
+        os.write(2, b"".join(line for line in printed if part not in line))
+
+
 _NO_STACK = 2  # SS_DISABLE
 
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.free_cores import FreeCores
-from ssdzoo.machine import Card, captured_stderr, cores, package_version, visible_cards
+from ssdzoo.machine import Card, cores, package_version, visible_cards, without_lines
 
 # Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
 _NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
@@ -149,12 +149,8 @@ def _without_engine_line():
     if os.environ.get("MXNET_ENGINE_TYPE", "ThreadedEnginePerDevice") == "ThreadedEnginePerDevice":
         yield
         return
-    printed = []
-    try:
-        with captured_stderr(printed):
-            yield
-    finally:
-        os.write(2, b"".join(line for line in printed if b"MXNet start using engine" not in line))
+    with without_lines(b"MXNet start using engine"):
+        yield
 
 
 def _why(error: BaseException) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ssdzoo.errors import CallError
 from ssdzoo.formats.graph_input import BOX_NMS, NMS_OPERATORS
+from ssdzoo.formats.plain_operators import with_plain_operators
 from ssdzoo.formats.symbol_file import KINDS, Node, SymbolGraph, read_symbol
 from ssdzoo.preset_fields import SUPPRESS
 
@@ -13,7 +14,7 @@ _GIVES_ITS_INPUT = ("MakeLoss", "make_loss", "BlockGrad", "stop_gradient")  # in
 
 
 def read_detection(source: str | Path, name: str = "the symbol") -> SymbolGraph:
-    """The graph of the detection in a symbol file (a path), or in its text.
+    """The graph of the detection in a symbol file (a path), or in its text; of one for int8 that of its float32 network.
 
     Args:
         name: of a text, in errors.
@@ -21,7 +22,7 @@ def read_detection(source: str | Path, name: str = "the symbol") -> SymbolGraph:
     Raises:
         ExportError: as `read_symbol`.
     """
-    return cut_to_detection(read_symbol(source, name))
+    return cut_to_detection(with_plain_operators(read_symbol(source, name)))
 
 
 def cut_to_detection(graph: SymbolGraph) -> SymbolGraph:
