@@ -9,14 +9,12 @@ import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from ssdzoo import import_hooks
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.free_cores import FreeCores
 from ssdzoo.machine import Card, cores, package_version, visible_cards, without_lines
@@ -62,40 +60,7 @@ def prepare() -> None:
                 import setuptools  # noqa: F401
             except ImportError:
                 pass
-    if not any(isinstance(finder, _GluonCVCheck) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _GluonCVCheck())
-    if _CHECK in sys.modules:  # of an import that was refused before
-        _without_torch(sys.modules[_CHECK])
-
-
-_CHECK = "gluoncv.check"
-
-
-class _GluonCVCheck(MetaPathFinder):
-    """Finds the module in which gluoncv checks the versions of mxnet and torch, so that it goes without torch.
-
-    It refuses to be imported where there is a torch of version 2, which its MXNet models don't need. Torch itself stays as it is,
-    imported before or not.
-    """
-
-    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path) if fullname == _CHECK else None
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_change(module: ModuleType) -> None:
-                execute(module)
-                _without_torch(module)
-
-            spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
-        return spec
-
-
-def _without_torch(check: ModuleType) -> None:
-    def refuse(*_: Any) -> None:
-        raise ImportError("ssdzoo imports gluoncv for its MXNet models, without torch")
-
-    check._require_pytorch_version = refuse  # type: ignore[attr-defined]
+    import_hooks.install()
 
 
 def __getattr__(name: str) -> Any:
