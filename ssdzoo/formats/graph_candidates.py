@@ -77,15 +77,27 @@ def _joined_at_once(graph: SymbolGraph, nms: Node) -> JoinedRows | None:
 
 def _ids_are_class_indices(graph: SymbolGraph, ids_key: Output, scores_key: Output, shape: tuple) -> bool:
     """Whether the ids are 0, 1, ... along the axis of the classes, -1 where the scores are 0:
-    ids = where(mask, zeros + arange reshaped to `shape`, ones * -1) and scores = where(mask, ..., zeros)."""
+    ids = where(mask, zeros + arange reshaped to `shape`, ones * -1) and scores = where(mask, ..., zeros). GluonCV's exports of
+    before MXNet 1.6 join zeros + 0, zeros + 1 and so on."""
     ids, scores = graph.nodes[ids_key[0]], graph.nodes[scores_key[0]]
     if ids.op != "where" or scores.op != "where" or ids.inputs[0] != scores.inputs[0]:
         return False
     added, other, zeros = graph.producer(ids, 1), graph.producer(ids, 2), graph.producer(scores, 2)
-    if added.op != "broadcast_add" or other.op != "_mul_scalar" or other.get("scalar") != -1 or zeros.op != "zeros_like":
+    if other.op != "_mul_scalar" or other.get("scalar") != -1 or graph.producer(other, 0).op != "ones_like":
         return False
-    template, numbers, ones = graph.producer(added, 0), graph.producer(added, 1), graph.producer(other, 0)
-    if (template.op, numbers.op, ones.op) != ("zeros_like", "Reshape", "ones_like") or tuple(numbers.numbers("shape")) != shape:
+    if zeros.op != "zeros_like":
+        return False
+    if added.op == "Concat" and added.get("dim", 1) in (-1, 2) and shape[:2] == (1, 1) and len(added.inputs) == shape[2]:
+        return all(_is_number(graph, graph.producer(added, i), i) for i in range(shape[2]))
+    if added.op != "broadcast_add":
+        return False
+    template, numbers = graph.producer(added, 0), graph.producer(added, 1)
+    if (template.op, numbers.op) != ("zeros_like", "Reshape") or tuple(numbers.numbers("shape")) != shape:
         return False
     count = graph.producer(numbers, 0)
     return count.op == "_arange" and count.get("stop") is None and count.get("step", 1) == 1 and count.get("repeat", 1) == 1
+
+
+def _is_number(graph: SymbolGraph, node: Node, number: int) -> bool:
+    """Whether a node is zeros + number."""
+    return node.op == "_plus_scalar" and node.get("scalar") == number and graph.producer(node, 0).op == "zeros_like"
