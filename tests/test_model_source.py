@@ -154,6 +154,13 @@ def test_what_is_no_model(folder, monkeypatch):
     ):  # fmt: skip
         with pytest.raises(CallError, match=message):
             resolve(model)
+    for file, message in (
+        ("ssd.mar", "a zip archive, .*: unpack it, and name the folder"), ("ssd.pth", "`ssdzoo convert` makes a model"),
+        ("ssd.pkl", "a pickle may run code"), ("photo.jpg", "this file is no model; expected a preset's name"),
+    ):  # fmt: skip
+        (folder / file).write_bytes(b"x")
+        with pytest.raises(CallError, match=f"{file}: .*{message}"):
+            resolve(folder / file)
     with pytest.raises(CallError, match="is an exported model"):
         resolve(folder / "exported").network()
     with pytest.raises(CallError, match="is an exported model"):
