@@ -92,7 +92,7 @@ class _Plain:
 
     def _float(self, node: Node) -> tuple:
         op = _FLOAT_OPERATORS[node.op]
-        count = int(node.get("num_args", 1)) if op == "Concat" else _INPUTS[op]  # their minima and maxima follow
+        count = int(node.numbers("num_args", 1)[0]) if op == "Concat" else _INPUTS[op]  # their minima and maxima follow
         self._graph.producer(node, count - 1)
         attrs = {key: value for key, value in node.attrs.items() if key not in _OF_INT8}
         raw = {"op": op, "name": node.name, "attrs": attrs}

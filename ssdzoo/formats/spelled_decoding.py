@@ -66,7 +66,7 @@ class _Decoding:
         """The same of half of a size."""
         node = self._graph.nodes[entry[0]]
         factor = {"_div_scalar": 2, "_mul_scalar": 0.5}.get(node.op)
-        size = self._inputs(node.inputs[0], "broadcast_mul") if factor and node.get("scalar") == factor else None
+        size = self._inputs(node.inputs[0], "broadcast_mul") if factor and node.inputs and node.get("scalar") == factor else None
         grown = self._inputs(size[0], "exp") if size else None
         return (*self._scaled(grown[0]), self._column(size[1], axis + 2)) if size and grown else _NO_DECODING
 

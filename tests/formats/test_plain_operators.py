@@ -110,6 +110,10 @@ def test_nodes():
         (lambda data: data["nodes"][3].update(inputs=[[2, 0, 0]]), "has 1 inputs, which its own graph does not fit"),
         (lambda data: data.update(heads=[[4, 1, 0]]), "the minimum or the maximum that node 'flat' .* gives is used as a value"),
         (lambda data: data["nodes"][3]["subgraphs"][0].update(heads=[]), "not a symbol of MXNet"),
+        (
+            lambda data: data["nodes"][4].update(op="_contrib_quantized_concat", attrs={"num_args": "many"}),
+            "attribute 'num_args' is 'many'; numbers were expected",
+        ),
         (lambda data: data["nodes"][2].update(inputs=[]), "node 'q' .* has 0 inputs; at least 1 were expected"),
     ],
 )

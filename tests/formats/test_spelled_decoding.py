@@ -60,6 +60,8 @@ def test_the_detections_of_graphs_of_mxnet_1_5_are_known(name):
         ("SliceChannel", {"attrs": {"axis": "1", "num_outputs": "4"}}),
         ("elemwise_sub", {"op": "elemwise_add"}),
         ("broadcast_add", {"op": "broadcast_mul"}),
+        ("_mul_scalar", {"inputs": []}),
+        ("broadcast_mul", {"inputs": []}),
     ],
 )
 def test_other_arithmetic_stays_as_it_is(op, change, exported):
