@@ -148,7 +148,7 @@ def _fill(net: SSD, name: str, backbone: str, normalization: tuple, pretrained: 
     if pretrained:
         found = find_detector(name, pretrained, root)
         own = _input_scale(net)
-        net.load_parameters(found.path, ctx=ctx)
+        net.load_parameters(found.path, ctx=ctx, cast_dtype=True)
         if found.preset:
             _normalize_as(net, found.preset, *normalization)
         _check_input_scale(found.path, name, normalization[1], own, _input_scale(net))

@@ -1,12 +1,12 @@
 """From a file of weights to a parameter file by attribute paths, checked against its network, with its table beside it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ssdzoo.build import get_model
-from ssdzoo.class_names import are_numbered, numbered_names
+from ssdzoo.class_names import are_numbered
 from ssdzoo.errors import CallError
 from ssdzoo.exported_files import find_exported
 from ssdzoo.files import file_hash
@@ -14,12 +14,12 @@ from ssdzoo.formats.file_kind import file_kind
 from ssdzoo.formats.model_archive import is_archive
 from ssdzoo.formats.network_params import holds_detector, read_network_params
 from ssdzoo.model_source import Numbers, SymbolSource, resolve
-from ssdzoo.preset import Preset
-from ssdzoo.weights.file_classes import class_count, known_classes, table_beside
+from ssdzoo.progress import counted
+from ssdzoo.weights.file_classes import table_beside, with_file_classes
 from ssdzoo.weights.importers import ImportedDetector, read_detector
 from ssdzoo.weights.importers.mxnet_ssd import import_mxnet_ssd
 from ssdzoo.weights.matching import match
-from ssdzoo.zoo import find_preset
+from ssdzoo.zoo import find_preset, model_in_name
 
 
 @dataclass
@@ -83,7 +83,10 @@ def convert(source: str | Path, target: str | Path, model: str | Path | None = N
             raise CallError(f"{path} is there already: choose another name, or replace it with force=")
     exported = _of_mxnet_ssd(source, classes, mean, std)
     if exported or (file_kind(source) in ("torch", "safetensors", "caffe") and not holds_detector(source)):
-        detector = read_detector(source, classes) if exported is None else _import(exported)
+        if exported:
+            detector = import_mxnet_ssd(exported.graph, exported.arrays, exported.preset, exported.params)
+        else:
+            detector = read_detector(source, classes)
         source = exported.files[0] if exported else source
         if model and find_preset(model).name != detector.preset.name:
             raise CallError(
@@ -93,10 +96,13 @@ def convert(source: str | Path, target: str | Path, model: str | Path | None = N
     else:
         detector, renamed, cast = _match(source, model, classes)
     detector.save(target)
-    preset = detector.preset
+    preset, notes = detector.preset, list(detector.notes)
+    names = list(preset.classes or ())
+    if are_numbered(names):
+        notes.append(f"nobody names its {counted(len(names), 'class')}: name them with classes=, or edit the sidecar")
     return Conversion(
-        source, target, sidecar, preset.name, list(preset.classes or ()), len(detector.arrays), renamed, cast,
-        file_hash(source), file_hash(target), list(detector.notes),
+        source, target, sidecar, preset.name, names, len(detector.arrays), renamed, cast,
+        file_hash(source), file_hash(target), notes,
     )  # fmt: skip
 
 
@@ -115,38 +121,15 @@ def _of_mxnet_ssd(source: Path, classes: list | None, mean: Numbers | None, std:
     return None
 
 
-def _import(exported: SymbolSource) -> ImportedDetector:
-    detector = import_mxnet_ssd(exported.graph, exported.arrays, exported.preset, exported.params)
-    if not are_numbered(detector.preset.classes or ()):
-        return detector
-    note = f"nobody names its {len(detector.preset.classes or ())} classes: name them with classes=, or edit the sidecar"
-    return replace(detector, notes=(*detector.notes, note))
-
-
 def _match(source: Path, model: str | Path | None, classes: list | None) -> tuple[ImportedDetector, int, int]:
     """The detector in a parameter file, and the numbers of new names and of casts."""
     model = model or table_beside(source)
     if model is None:
-        raise CallError(f"{source} does not say which model it is of: name it with model=")
+        raise CallError(f"{source} does not say which model it is of: name it with model={model_in_name(source) or ''}")
     preset = find_preset(model)
     names = set(read_network_params(source))  # before the network is built: another kind of file fails at once
-    preset, notes = _with_classes(preset, source, classes)
+    preset = with_file_classes(preset, source, classes)
     matched = match(get_model(preset), source)
     arrays = {name: array.astype(np.dtype(parameter.dtype), copy=False) for name, (parameter, array) in matched.items()}
     cast = sum(array.dtype != arrays[name].dtype for name, (_, array) in matched.items())
-    return ImportedDetector(arrays, preset, "parameter file", notes), len(arrays.keys() - names), cast
-
-
-def _with_classes(preset: Preset, source: Path, classes: list | None) -> tuple[Preset, tuple]:
-    """The preset with as many classes as the file has, and notes."""
-    count = class_count(source)
-    offers = [classes] if classes else [o for o in (preset.classes, known_classes(source)) if o]
-    chosen = next((offer for offer in offers if len(offer) == count), None)
-    if chosen is None and offers:
-        whose = "classes= names" if classes else f"{preset.name} has"
-        raise CallError(f"{source} holds {count} classes, {whose} {len(offers[0])}: name all of them with classes=")
-    if chosen is None:
-        # Not VOC's names where there are 20: this is a model of the user's own.
-        note = f"the file does not name its {count} classes: name them with classes=, or edit the sidecar"
-        return preset.with_classes(numbered_names(count)), (note,)
-    return preset.with_classes(chosen), ()
+    return ImportedDetector(arrays, preset, "parameter file"), len(arrays.keys() - names), cast

@@ -189,6 +189,17 @@ def open_standard_streams() -> None:
             setattr(sys, name, os.fdopen(number, "r+" if number else "r", encoding="utf-8", closefd=False))
 
 
+@contextlib.contextmanager
+def without_lines(part: bytes) -> Iterator[None]:
+    """Keeps lines with this part off standard error, which libraries in C print there. The others follow when the block ends."""
+    printed: list[bytes] = []
+    try:
+        with captured_stderr(printed):
+            yield
+    finally:
+        os.write(2, b"".join(line for line in printed if part not in line))
+
+
 _NO_STACK = 2  # SS_DISABLE
 
 

@@ -14,7 +14,7 @@ from ssdzoo.model_kinds import ModelSource, NetworkSource, OnnxSource, SymbolSou
 from ssdzoo.preset import EXPORTED, read_preset
 from ssdzoo.preset_fields import check_fields
 from ssdzoo.toml_file import read_toml
-from ssdzoo.weights.file_classes import find_params, known_classes
+from ssdzoo.weights.file_classes import find_params, with_file_classes
 from ssdzoo.zoo import find_preset, list_models
 
 _NEEDS = {  # fastest first, on a CPU
@@ -39,7 +39,8 @@ def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers 
         mean, std: of RGB in 0..1, for an exported model that does not say them: its input is (pixel / 255 - mean) / std. One
             number for all channels or three. Numbers above 1 are of pixels 0..255: (123, 117, 104) and 1
             (`ssdzoo.formats.graph_input.GraphInput.normalization`).
-        classes: names of the classes of an exported model; by default those of its sidecar, or of a `classes.txt` beside it.
+        classes: names of the classes of an exported model, by default those of its sidecar, or of a `classes.txt` beside it; or
+            of `weights`, which by default have those of the preset, of the table beside them, or numbers.
         suppress: what NMS compares: "per-class", the boxes of one class, or "across", of all classes. None leaves it as the graph
             of an exported model or the table of another says.
 
@@ -63,13 +64,19 @@ def resolve(model: str | Path, weights: str | Path | None = None, mean: Numbers 
     if name.endswith(".onnx"):
         _refuse_baked(name, classes, suppress)
         return OnnxSource(name, path, given)
-    _refuse_given(name, given, classes)
-    found = _network_source(path, model, weights, converted)
+    names = None if classes is None else class_names(classes)
+    if weights is None or converted or _is_run(model):
+        _refuse_given(name, given, names)
+    else:
+        _refuse_given(name, given, None)
+    found = _network_source(path, model, weights, converted, names)
     return found if suppress is None else replace(found, preset=replace(found.preset, suppress=suppress))
 
 
-def _network_source(path: Path, model: str | Path, weights: str | Path | None, converted: bool) -> NetworkSource:
-    """The source of a preset, a table, a run, or a converted parameter file."""
+def _network_source(path: Path, model: str | Path, weights: str | Path | None, converted: bool,
+                    classes: list | None) -> NetworkSource:  # fmt: skip
+    """The source of a preset, a table, a run, or a converted parameter file. `classes` name those of the weights that a preset or
+    a table is given."""
     name = str(model)
     if converted:
         return NetworkSource(name, read_preset(path.with_suffix(".toml")), path, path.with_suffix(".toml"))
@@ -82,10 +89,7 @@ def _network_source(path: Path, model: str | Path, weights: str | Path | None, c
     if weights is None:
         return NetworkSource(name, preset, None, own_table)
     weights = find_params(weights)
-    names = preset.classes or known_classes(weights)
-    if names is None:
-        raise CallError(f"{weights} does not name its classes (no model.toml beside it): name the run folder instead")
-    return NetworkSource(name, preset.with_classes(names), weights, own_table)
+    return NetworkSource(name, with_file_classes(preset, weights, classes), weights, own_table)
 
 
 def _symbol_run(path: Path, weights: str | Path | None) -> ExportedFiles | None:

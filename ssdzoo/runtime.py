@@ -9,17 +9,15 @@ import warnings
 from collections.abc import Iterable
 from contextlib import contextmanager
 from functools import lru_cache
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from ssdzoo import import_hooks
 from ssdzoo.errors import CallError, SSDZooError
 from ssdzoo.free_cores import FreeCores
-from ssdzoo.machine import Card, captured_stderr, cores, package_version, visible_cards
+from ssdzoo.machine import Card, cores, package_version, visible_cards, without_lines
 
 # Aliases that numpy dropped in 1.24 and that mxnet 1.9.1 and gluoncv 0.10.5 still read.
 _NUMPY_ALIASES = {"bool": bool, "int": int, "float": float, "object": object}
@@ -62,40 +60,7 @@ def prepare() -> None:
                 import setuptools  # noqa: F401
             except ImportError:
                 pass
-    if not any(isinstance(finder, _GluonCVCheck) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _GluonCVCheck())
-    if _CHECK in sys.modules:  # of an import that was refused before
-        _without_torch(sys.modules[_CHECK])
-
-
-_CHECK = "gluoncv.check"
-
-
-class _GluonCVCheck(MetaPathFinder):
-    """Finds the module in which gluoncv checks the versions of mxnet and torch, so that it goes without torch.
-
-    It refuses to be imported where there is a torch of version 2, which its MXNet models don't need. Torch itself stays as it is,
-    imported before or not.
-    """
-
-    def find_spec(self, fullname: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(fullname, path) if fullname == _CHECK else None
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
-
-            def execute_and_change(module: ModuleType) -> None:
-                execute(module)
-                _without_torch(module)
-
-            spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
-        return spec
-
-
-def _without_torch(check: ModuleType) -> None:
-    def refuse(*_: Any) -> None:
-        raise ImportError("ssdzoo imports gluoncv for its MXNet models, without torch")
-
-    check._require_pytorch_version = refuse  # type: ignore[attr-defined]
+    import_hooks.install()
 
 
 def __getattr__(name: str) -> Any:
@@ -149,18 +114,14 @@ def _without_engine_line():
     if os.environ.get("MXNET_ENGINE_TYPE", "ThreadedEnginePerDevice") == "ThreadedEnginePerDevice":
         yield
         return
-    printed = []
-    try:
-        with captured_stderr(printed):
-            try:
-                yield
-            except KeyboardInterrupt:
-                # The library starts its engine when the process ends, at the latest, and prints the line behind all others.
-                if library := getattr(sys.modules.get("mxnet.base"), "_LIB", None):
-                    library.MXNDArrayWaitAll()
-                raise
-    finally:
-        os.write(2, b"".join(line for line in printed if b"MXNet start using engine" not in line))
+    with without_lines(b"MXNet start using engine"):
+        try:
+            yield
+        except KeyboardInterrupt:
+            # The library starts its engine when the process ends, at the latest, and prints the line behind all others.
+            if library := getattr(sys.modules.get("mxnet.base"), "_LIB", None):
+                library.MXNDArrayWaitAll()
+            raise
 
 
 def _why(error: BaseException) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from ssdzoo.errors import ExportError
 from ssdzoo.formats.symbol_file import SymbolGraph
+from ssdzoo.machine import without_lines
 from ssdzoo.quote import brief, short
 
 _MAX_BYTES = 16 << 30  # of all values of a graph together, for one image
@@ -23,7 +24,8 @@ def parse_symbol(graph: SymbolGraph) -> Any:
     from ssdzoo.runtime import mx
 
     try:
-        symbol = mx.sym.load_json(json.dumps(graph.raw))
+        with without_lines(b"legacy_json_util"):  # that it brings a file of an older version up to date, as it always does
+            symbol = mx.sym.load_json(json.dumps(graph.raw))
         whole = json.loads(symbol.tojson(remove_amp_cast=False))  # of an old file, as mxnet brought it up to date
     except (mx.base.MXNetError, ValueError) as error:
         raise ExportError(f"{graph.source}: doesn't load: {reason(error)}") from None

@@ -16,6 +16,17 @@ from ssdzoo.preset import Preset, check_preset, read_preset
 from ssdzoo.suggest import did_you_mean
 from ssdzoo.toml_file import parse_toml
 
+_EXPECTED = "a preset's name, a table (.toml), a run folder, or an exported model"
+_ZIP = "a zip archive, as MXNet's model server takes it, is not read: unpack it, and name the folder with its NAME-symbol.json"
+_WEIGHTS = "holds weights: `ssdzoo convert` makes a model of those of a whole detector"
+_PICKLE = "a pickle may run code, and is not read: load it where it was saved, and save its network with save_parameters"
+# What files that others have are, by their suffix.
+_KINDS = {
+    **dict.fromkeys((".mar", ".zip"), _ZIP),
+    **dict.fromkeys((".pth", ".pt", ".safetensors", ".caffemodel"), _WEIGHTS),
+    ".pkl": _PICKLE,
+}
+
 
 def read_tables(folder: Any) -> dict[str, Preset]:
     """{model name: Preset} of all tables in a folder.
@@ -86,11 +97,25 @@ def near_models(name: str, similarity: float = 0.5) -> str:
     return did_you_mean(name, _zoo(), 3, similarity)
 
 
+def model_in_name(path: str | Path) -> str | None:
+    """The model whose name a file's name begins with, as those that GluonCV's scripts write; None where there is none."""
+    stem = Path(path).stem.lower()
+    return max((name for name in _zoo() if stem.startswith(name)), key=len, default=None)
+
+
 def _unknown(name: str, key: str) -> str:
-    if Path(name, "model.toml").is_file():
-        return f"{name} is a run folder, and a preset is asked for here: name its table, {Path(name, 'model.toml')}"
-    if Path(name).is_file():
-        return f"{name}: this file is no model; expected a preset's name, a table (.toml), a run folder, or an exported model"
+    path = Path(name)
+    if (path / "model.toml").is_file():
+        return f"{name} is a run folder, and a preset is asked for here: name its table, {path / 'model.toml'}"
+    if path.suffix == ".params" and path.is_file():
+        if path.with_name("model.toml").is_file():
+            return f"{name} is of a run: name its folder, {path.parent}, and this file with weights= where it is not the best"
+        return (
+            f"{name} does not say which model it is of: name {model_in_name(name) or 'that model'}, and this file with weights=; "
+            "or let `ssdzoo convert` write a table beside it"
+        )
+    if path.is_file():
+        return f"{name}: {_KINDS.get(path.suffix.lower(), 'this file is no model; expected ' + _EXPECTED)}"
     if "/" in name or name.endswith((".onnx", ".params", ".json")):
         return f"{name}: no such run folder or exported model"
     if key.endswith("_int8") and key.removesuffix("_int8") in _zoo():

@@ -39,13 +39,13 @@ def cases():
                 yield pytest.param(name, shape, id=f"{name}-{shape[0]}x{shape[1]}", marks=marks)
 
 
-def new_gluoncv_network(name, classes=("a", "b", "c")):
-    kwargs = {"classes": list(classes)} if name.endswith("custom") else {}
+def new_gluoncv_network(name, classes=("a", "b", "c"), **kwargs):
+    kwargs = {"classes": list(classes), **kwargs} if name.endswith("custom") else kwargs
     return getattr(presets, name.replace(".", "_"))(pretrained=False, pretrained_base=False, **kwargs)
 
 
-def gluoncv_network(name, classes=("a", "b", "c")):
-    net = new_gluoncv_network(name, classes)
+def gluoncv_network(name, classes=("a", "b", "c"), **kwargs):
+    net = new_gluoncv_network(name, classes, **kwargs)
     for key, parameter in net.collect_params().items():
         if parameter.init is None and not key.endswith("weight"):  # Xavier refuses vectors
             parameter.init = "ones" if key.endswith(("gamma", "var")) else "zeros"

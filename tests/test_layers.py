@@ -11,7 +11,7 @@ ROOT = Path(ssdzoo.__file__).parent
 
 # From the bottom to the top. A name stands for a module, or for all modules of a package that have no line of their own.
 LAYERS = (
-    "version quote errors cgroups machine free_cores files toml_file progress suggest",
+    "version quote errors import_hooks cgroups machine free_cores files toml_file progress suggest",
     "augmentation",
     "runtime",
     "preset_fields",

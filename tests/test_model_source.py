@@ -11,6 +11,7 @@ from ssdzoo.export.symbol import export_model
 from ssdzoo.files import file_hash
 from ssdzoo.model_source import NetworkSource, OnnxSource, SymbolSource, choose_backend, resolve
 from ssdzoo.runtime import mxnet
+from ssdzoo.weights import read_params, write_params
 from ssdzoo.zoo import find_preset
 from tests.networks import small_network
 
@@ -105,13 +106,61 @@ def test_weights_beside_a_model_that_contains_its_own(model, folder, capsys):
     assert exit.value.code in (1, 2)
 
 
+def test_the_classes_of_weights_that_a_preset_is_given(folder, tmp_path):
+    own, voc = tmp_path / "old.params", "ssd_300_mobilenet0.25_voc"
+    own.write_bytes((folder / "run" / "best.params").read_bytes())
+    for preset, classes, names in (
+        (NAME, None, ("class 0", "class 1", "class 2")), (NAME, ["x", "y", "z"], ("x", "y", "z")),
+        (voc, ["x", "y", "z"], ("x", "y", "z")), (folder / "converted.toml", None, ("a", "b", "c")),
+    ):  # fmt: skip
+        assert resolve(preset, own, classes=classes).preset.classes == names
+    assert resolve(NAME, own, classes=["x", "y", "z"]).network().classes == ["x", "y", "z"]
+    for preset, classes, message in (
+        (voc, None, "old.params holds 3 classes, ssd_300_mobilenet0.25_voc has 20: name all of them with classes="),
+        (NAME, ["x"], "old.params holds 3 classes, classes= names 1: name all of them with classes="),
+    ):
+        with pytest.raises(CallError, match=message):
+            resolve(preset, own, classes=classes)
+    # The data set in the name of a file is a guess, which its number of classes may refute.
+    guessed = own.rename(tmp_path / "ssd_300_mobilenet0.25_voc_best.params")
+    assert resolve(NAME, guessed).preset.classes == ("class 0", "class 1", "class 2")
+    with pytest.raises(CallError, match="has its own class names: leave classes= out"):
+        resolve(folder / "run", own, classes=["x", "y", "z"])
+
+
+def test_weights_in_half_precision_are_taken(folder, tmp_path):
+    arrays = {name: array.astype(np.float16) for name, array in read_params(folder / "run" / "best.params").items()}
+    write_params(tmp_path / "half.params", arrays)
+    net = resolve(NAME, tmp_path / "half.params").network()
+    name = "class_predictors.0.predictor.weight"
+    weight = net.class_predictors[0].predictor.weight.data().asnumpy()
+    assert weight.dtype == np.float32
+    np.testing.assert_array_equal(weight, arrays[name].astype(np.float32))
+
+
+def test_what_a_parameter_file_alone_is(folder, tmp_path):
+    for file, named in (("ssd_300_mobilenet0.25_custom_best", NAME), ("mine", "that model")):
+        path = tmp_path / f"{file}.params"
+        path.write_bytes((folder / "run" / "best.params").read_bytes())
+        with pytest.raises(CallError, match=f"does not say which model it is of: name {named}, and this file with weights="):
+            resolve(path)
+
+
 def test_what_is_no_model(folder, monkeypatch):
     for model, message in (
         ("ssd_300_mobilenet0.25_vok", "do you mean .ssd_300_mobilenet0.25_voc"), (folder / "nothing", "no such run folder"),
-        (folder, "neither a run .* nor an exported model"), (folder / "run" / "best.params", "this file is no model"),
+        (folder, "neither a run .* nor an exported model"),
+        (folder / "run" / "best.params", "is of a run: name its folder, .*run, and"),
     ):  # fmt: skip
         with pytest.raises(CallError, match=message):
             resolve(model)
+    for file, message in (
+        ("ssd.mar", "a zip archive, .*: unpack it, and name the folder"), ("ssd.pth", "`ssdzoo convert` makes a model"),
+        ("ssd.pkl", "a pickle may run code"), ("photo.jpg", "this file is no model; expected a preset's name"),
+    ):  # fmt: skip
+        (folder / file).write_bytes(b"x")
+        with pytest.raises(CallError, match=f"{file}: .*{message}"):
+            resolve(folder / file)
     with pytest.raises(CallError, match="is an exported model"):
         resolve(folder / "exported").network()
     with pytest.raises(CallError, match="is an exported model"):

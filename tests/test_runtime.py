@@ -242,3 +242,20 @@ except ssdzoo.errors.SSDZooError as error:
         "['ssd_300_mobilenet1.0_lite_coco'] nan",
         "mxnet can't be imported (not installed: pip install mxnet==1.9.1)",
     ]
+
+
+def test_what_takes_long_to_import_is_imported_when_it_is_used():
+    code = """
+import sys
+import ssdzoo.cli
+assert not {"cv2", "ssdzoo.data.reading"} & set(sys.modules)
+import ssdzoo.report.predictions
+import mxnet
+assert not {"matplotlib", "scipy.stats"} & set(sys.modules)
+from mxnet import test_utils
+from mxnet.contrib import quantization
+assert (test_utils.ss.norm.cdf(0), quantization.stats.norm.cdf(0)) == (0.5, 0.5)
+import scipy.stats
+assert scipy.stats is sys.modules["scipy.stats"] and scipy.stats.__file__
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

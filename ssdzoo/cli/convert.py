@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Optional
 
+from ssdzoo.cli.messages import as_flags
 from ssdzoo.cli.options import FORCE, Classes, Json, Mean, Std, argument, option
 from ssdzoo.progress import counted
 
@@ -39,4 +40,4 @@ def convert(
     print(f"{done.target}  sha256 {done.target_hash}")
     print(f"{done.sidecar}  classes, mean, std, input size")
     for note in done.notes:
-        print(f"note: {note}")
+        print(f"note: {as_flags(note)}")

@@ -3,19 +3,24 @@
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ssdzoo.cli.messages import as_flags
-from ssdzoo.data import Dataset, load_dataset
-from ssdzoo.data.record import brief_problems
 from ssdzoo.progress import Printed, step_note
 from ssdzoo.report.tables import make_console
 
+if TYPE_CHECKING:
+    from ssdzoo.data import Dataset
+
 
 def load_data(data: str | Path, split: str, names: list | None = None, format: str | None = None,
-              image_folder: Path | None = None) -> Dataset:  # fmt: skip
+              image_folder: Path | None = None) -> "Dataset":  # fmt: skip
     """A data set; what is wrong with it is printed."""
+    from ssdzoo.data import load_dataset
+    from ssdzoo.data.record import brief_problems
+
     with WorkProgress() as progress:
         dataset = load_dataset(data, split, names, format, image_folder, progress)
         for line in brief_problems(dataset.problems):

@@ -5,7 +5,9 @@ from pathlib import Path
 
 from ssdzoo.errors import CallError
 from ssdzoo.formats.graph_input import BOX_NMS, NMS_OPERATORS
-from ssdzoo.formats.symbol_file import KINDS, Node, SymbolGraph, read_symbol
+from ssdzoo.formats.plain_operators import with_plain_operators
+from ssdzoo.formats.spelled_decoding import with_box_decode
+from ssdzoo.formats.symbol_file import KINDS, Node, SymbolGraph, only_needed, read_symbol
 from ssdzoo.preset_fields import SUPPRESS
 
 _SOFTMAX_WITH_LABELS = ("SoftmaxOutput", "Softmax")
@@ -13,7 +15,7 @@ _GIVES_ITS_INPUT = ("MakeLoss", "make_loss", "BlockGrad", "stop_gradient")  # in
 
 
 def read_detection(source: str | Path, name: str = "the symbol") -> SymbolGraph:
-    """The graph of the detection in a symbol file (a path), or in its text.
+    """The graph of the detection in a symbol file (a path), or in its text; of one for int8 that of its float32 network.
 
     Args:
         name: of a text, in errors.
@@ -21,7 +23,7 @@ def read_detection(source: str | Path, name: str = "the symbol") -> SymbolGraph:
     Raises:
         ExportError: as `read_symbol`.
     """
-    return cut_to_detection(read_symbol(source, name))
+    return with_box_decode(cut_to_detection(with_plain_operators(read_symbol(source, name))))
 
 
 def cut_to_detection(graph: SymbolGraph) -> SymbolGraph:
@@ -68,25 +70,6 @@ def _without_label(node: Node) -> Node:
         return node
     axis = "1" if node.flag("multi_output") else "-1" if node.flag("preserve_shape") else None
     return node if axis is None else replace(node, op="softmax", attrs={"axis": axis}, inputs=node.inputs[:1])
-
-
-def only_needed(graph: SymbolGraph) -> SymbolGraph:
-    """The graph without the nodes that its outputs don't depend on; the others are numbered again."""
-    kept = sorted(graph.ancestors())
-    number = {old: new for new, old in enumerate(kept)}
-
-    def renumbered(entries: list | tuple) -> list:
-        return [(number[index], output) for index, output in entries]
-
-    nodes = [replace(graph.nodes[i], index=number[i], inputs=tuple(renumbered(graph.nodes[i].inputs))) for i in kept]
-    outputs = renumbered(graph.outputs)
-    raw = {
-        **graph.raw,
-        "nodes": [{**graph.raw["nodes"][i], "inputs": [[*entry, 0] for entry in nodes[number[i]].inputs]} for i in kept],
-        "arg_nodes": [node.index for node in nodes if node.op == "null"],
-        "heads": [[*output, 0] for output in outputs],
-    }
-    return replace(graph, nodes=nodes, outputs=outputs, raw=raw)
 
 
 def check_suppress(suppress: str | None) -> None:

@@ -47,7 +47,11 @@ def _joined_by_class(graph: SymbolGraph, nms: Node) -> JoinedRows | None:
             return None
         slices = [graph.producer(rows, j) for j in (0, 1)]
         for s in slices:
-            if s.op != "slice_axis" or (s.get("axis"), s.get("begin"), s.get("end")) not in ((-1, i, i + 1), (2, i, i + 1)):
+            if (
+                not s.inputs
+                or s.op != "slice_axis"
+                or (s.get("axis"), s.get("begin"), s.get("end")) not in ((-1, i, i + 1), (2, i, i + 1))
+            ):
                 return None
         found.add((slices[0].inputs[0], slices[1].inputs[0], rows.inputs[2]))
     if len(found) != 1:
@@ -66,7 +70,7 @@ def _joined_at_once(graph: SymbolGraph, nms: Node) -> JoinedRows | None:
     if rows.op != "Concat" or rows.get("dim", 1) not in (-1, 3) or len(rows.inputs) != 3:
         return None
     ids, scores, tiled = (graph.producer(rows, i) for i in range(3))
-    if any(n.op != "expand_dims" or n.get("axis") != -1 for n in (ids, scores)) or tiled.op != "broadcast_axis":
+    if any(n.op != "expand_dims" or n.get("axis") != -1 or not n.inputs for n in (ids, scores)) or tiled.op != "broadcast_axis":
         return None
     boxes, size = graph.producer(tiled, 0), tiled.numbers("size")
     if boxes.op != "expand_dims" or boxes.get("axis") != 1 or tiled.numbers("axis") != [1] or len(size) != 1:
@@ -77,15 +81,27 @@ def _joined_at_once(graph: SymbolGraph, nms: Node) -> JoinedRows | None:
 
 def _ids_are_class_indices(graph: SymbolGraph, ids_key: Output, scores_key: Output, shape: tuple) -> bool:
     """Whether the ids are 0, 1, ... along the axis of the classes, -1 where the scores are 0:
-    ids = where(mask, zeros + arange reshaped to `shape`, ones * -1) and scores = where(mask, ..., zeros)."""
+    ids = where(mask, zeros + arange reshaped to `shape`, ones * -1) and scores = where(mask, ..., zeros). GluonCV's exports of
+    before MXNet 1.6 join zeros + 0, zeros + 1 and so on."""
     ids, scores = graph.nodes[ids_key[0]], graph.nodes[scores_key[0]]
-    if ids.op != "where" or scores.op != "where" or ids.inputs[0] != scores.inputs[0]:
+    if ids.op != "where" or scores.op != "where" or ids.inputs[:1] != scores.inputs[:1]:
         return False
     added, other, zeros = graph.producer(ids, 1), graph.producer(ids, 2), graph.producer(scores, 2)
-    if added.op != "broadcast_add" or other.op != "_mul_scalar" or other.get("scalar") != -1 or zeros.op != "zeros_like":
+    if other.op != "_mul_scalar" or other.get("scalar") != -1 or graph.producer(other, 0).op != "ones_like":
         return False
-    template, numbers, ones = graph.producer(added, 0), graph.producer(added, 1), graph.producer(other, 0)
-    if (template.op, numbers.op, ones.op) != ("zeros_like", "Reshape", "ones_like") or tuple(numbers.numbers("shape")) != shape:
+    if zeros.op != "zeros_like":
+        return False
+    if added.op == "Concat" and added.get("dim", 1) in (-1, 2) and shape[:2] == (1, 1) and len(added.inputs) == shape[2]:
+        return all(_is_number(graph, graph.producer(added, i), i) for i in range(shape[2]))
+    if added.op != "broadcast_add":
+        return False
+    template, numbers = graph.producer(added, 0), graph.producer(added, 1)
+    if (template.op, numbers.op) != ("zeros_like", "Reshape") or tuple(numbers.numbers("shape")) != shape:
         return False
     count = graph.producer(numbers, 0)
     return count.op == "_arange" and count.get("stop") is None and count.get("step", 1) == 1 and count.get("repeat", 1) == 1
+
+
+def _is_number(graph: SymbolGraph, node: Node, number: int) -> bool:
+    """Whether a node is zeros + number."""
+    return node.op == "_plus_scalar" and node.get("scalar") == number and graph.producer(node, 0).op == "zeros_like"

@@ -74,7 +74,7 @@ def _minimum(graph: SymbolGraph, output: Output, logits: Output) -> float:
     classes = (cut.get("axis"), cut.get("begin"), cut.get("end")) if cut.op == "slice_axis" else None
     if classes not in ((-1, 1, None), (2, 1, None)) or graph.producer(cut, 0).inputs[:1] != (logits,):
         raise _unknown(graph, f"{scores} computes its scores, and a softmax without its first class was expected")
-    if mask.op not in ("_greater_scalar", "_Greater_Scalar") or mask.inputs[0] != chosen.inputs[1]:
+    if mask.op not in ("_greater_scalar", "_Greater_Scalar") or mask.inputs[:1] != chosen.inputs[1:2]:
         raise _unknown(graph, f"{mask} says which scores count, and a minimum was expected")
     return float(mask.get("scalar", 0))
 

@@ -4,11 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from ssdzoo.detections import SCORE_THRESHOLD
-from ssdzoo.formats.detection_graph import only_needed
 from ssdzoo.formats.graph_candidates import Output
 from ssdzoo.formats.graph_heads import STDS, Heads, find_heads
 from ssdzoo.formats.graph_input import NMS_OPERATORS
-from ssdzoo.formats.symbol_file import Node, SymbolGraph
+from ssdzoo.formats.symbol_file import Node, SymbolGraph, only_needed
 from ssdzoo.preset import Preset
 
 

@@ -81,7 +81,8 @@ def _metadata_of(model: Any, path: str | Path) -> dict:
     found = {}
     for field in ("preset", *_FIELDS):
         if field not in texts:
-            raise ExportError(f"{path}: not a model of `ssdzoo export --format onnx`: its metadata has no {field!r}")
+            missing = f"its metadata has no {field!r}; name what it was exported from"
+            raise ExportError(f"{path}: not a model of `ssdzoo export --format onnx`: {missing}")
         try:
             found[field] = texts[field] if field == "preset" else json.loads(texts[field])
         except (ValueError, RecursionError):

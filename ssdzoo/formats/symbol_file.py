@@ -124,6 +124,25 @@ def with_outputs(graph: SymbolGraph, outputs: list) -> SymbolGraph:
     return replace(graph, outputs=list(outputs), raw=raw)
 
 
+def only_needed(graph: SymbolGraph) -> SymbolGraph:
+    """The graph without the nodes that its outputs don't depend on; the others are numbered again."""
+    kept = sorted(graph.ancestors())
+    number = {old: new for new, old in enumerate(kept)}
+
+    def renumbered(entries: list | tuple) -> list:
+        return [(number[index], output) for index, output in entries]
+
+    nodes = [replace(graph.nodes[i], index=number[i], inputs=tuple(renumbered(graph.nodes[i].inputs))) for i in kept]
+    outputs = renumbered(graph.outputs)
+    raw = {
+        **graph.raw,
+        "nodes": [{**graph.raw["nodes"][i], "inputs": [[*entry, 0] for entry in nodes[number[i]].inputs]} for i in kept],
+        "arg_nodes": [node.index for node in nodes if node.op == "null"],
+        "heads": [[*output, 0] for output in outputs],
+    }
+    return replace(graph, nodes=nodes, outputs=outputs, raw=raw)
+
+
 def read_symbol(source: str | Path, name: str = "the symbol") -> SymbolGraph:
     """The graph of a symbol file (a path), or of its text, which errors call `name`.
 

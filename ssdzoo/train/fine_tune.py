@@ -167,7 +167,10 @@ def _preset(arguments: Arguments) -> Preset:
     elif arguments.settings.engine == "torch":
         preset = _exported_preset(source)
     else:
-        raise CallError(f"{arguments.model} is an exported model: engine=torch trains it, engine=mxnet does not")
+        raise CallError(
+            f"{arguments.model} is an exported model: engine=torch trains it, engine=mxnet does not; if GluonCV or ssdzoo "
+            "exported it, name its preset, and its .params with weights="
+        )
     names = class_names(arguments.data, arguments.format)
     if not names:
         raise DataError(f"{arguments.data}: no objects in its annotations, so there is nothing to learn")

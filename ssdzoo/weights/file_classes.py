@@ -1,10 +1,13 @@
 """The classes of a detector's parameter file: how many it has, and what they are called."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
-from ssdzoo.errors import WeightsError
+from ssdzoo.class_names import numbered_names
+from ssdzoo.errors import CallError, WeightsError
 from ssdzoo.formats.network_params import CLASS_HEADS, read_network_params
-from ssdzoo.preset import read_preset
+from ssdzoo.preset import Preset, read_preset
+from ssdzoo.progress import counted
 from ssdzoo.zoo import find_preset
 
 
@@ -27,9 +30,15 @@ def known_classes(path: Path) -> list | None:
 
     They come from the table beside it (`NAME.toml`, or the `model.toml` of a run), else from `_voc` or `_coco` in its name.
     """
+    return _classes_of_name(path) if table_beside(path) is None else _classes_of_table(path)
+
+
+def _classes_of_table(path: Path) -> list | None:
     table = table_beside(path)
-    if table:
-        return list(read_preset(table).classes or ()) or None
+    return list(read_preset(table).classes or ()) or None if table else None
+
+
+def _classes_of_name(path: Path) -> list | None:
     for dataset in ("voc", "coco"):
         if f"_{dataset}" in path.stem:
             return list(find_preset(f"ssd_300_vgg16_atrous_{dataset}").classes or ())
@@ -56,3 +65,28 @@ def class_count(path: str | Path) -> int:
     if not per_cell or outputs % per_cell or outputs < 2 * per_cell:
         raise WeightsError(f"{path}: {outputs} class outputs do not divide by {per_cell} anchors per grid cell")
     return outputs // per_cell - 1
+
+
+def with_file_classes(preset: Preset, path: Path, classes: Sequence[str] | None = None) -> Preset:
+    """The preset with as many classes as a parameter file of it has.
+
+    Their names are the given ones, else those of the preset, of the table beside the file, or of the data set in its name, where
+    their number fits; else "class 0" and so on, and not VOC's where there are 20: it is a model of the user's own.
+
+    Raises:
+        CallError: another number of names is given, or of the preset or the table, and nothing else names the classes.
+        WeightsError: see `class_count`.
+    """
+    count = class_count(path)
+    said = [
+        (classes, "classes= names"),
+        (None if classes else preset.classes, f"{preset.name} has"),
+        (None if classes else _classes_of_table(path), f"{table_beside(path)} names"),
+    ]
+    named = [(list(names), who) for names, who in said if names]
+    guessed = [] if classes else [_classes_of_name(path) or []]
+    names = next((names for names in [*(names for names, _ in named), *guessed] if len(names) == count), None)
+    if names is None and named:
+        others, who = named[0]
+        raise CallError(f"{path} holds {counted(count, 'class')}, {who} {len(others)}: name all of them with classes=")
+    return preset.with_classes(names or numbered_names(count))

@@ -3,7 +3,8 @@
 `save_parameters` writes attribute paths (`class_predictors.0.predictor.weight`). In these the parameters of a resnet or mobilenet
 backbone keep flat names with a counter of the process that saved them: `features.resnetv11_conv0_weight` belongs to the second
 ResNet-v1 of its process (dmlc/gluon-cv issue 821). `export` and the older `save_params` write flat names
-(`arg:ssd0_resnetv10_conv0_weight`; `save_params` also without `ssd0_`). Names are compared in one form, without counters.
+(`arg:ssd0_resnetv10_conv0_weight`; `save_params` also without `ssd0_`). `get_model(prefix=)`, or a block around the network, puts
+something else before each name. Names are compared in one form, without counters and without that.
 """
 
 import re
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ssdzoo.errors import WeightsError
-from ssdzoo.formats.network_params import read_network_params, rename_arrays
+from ssdzoo.formats.network_params import CLASS_HEADS, read_network_params, rename_arrays
 from ssdzoo.runtime import mx
 from ssdzoo.weights.converted import find_backbone, read_start
 from ssdzoo.weights.published import Located
@@ -26,6 +27,21 @@ _COUNTED = re.compile(r"(ssd|resnetfpn|resnetv1|resnetv2|resnetv1b|mobilenetv2_?
 def _canonical(name: str) -> str:
     # GluonCV's reset_class repeats the prefix: ssd0_ssd0_convpredictor0_.
     return _COUNTED.sub(r"\1#_", re.sub(r"^(features\.)?(ssd\d+_)+", r"\1", name))
+
+
+# How the names of the first heads end, in both namings.
+_HEADS = (*CLASS_HEADS, "box_predictors.0.predictor.weight", "convpredictor1_conv0_weight")
+
+
+def _canonical_names(names: Collection[str]) -> dict:
+    """{name: in the form in which names are compared}."""
+    forms = {name: _canonical(name) for name in names}
+    before = {form.removesuffix(end) for form in forms.values() for end in _HEADS if form.endswith(end)} - {""}
+    if not before:
+        return forms
+    # More than once, as _canonical says.
+    added = re.compile(rf"^(features\.)?({'|'.join(map(re.escape, before))})+")
+    return {name: _canonical(added.sub(r"\1", name)) for name in names}
 
 
 def _targets(net: Any, names: Collection[str]) -> dict:
@@ -47,12 +63,14 @@ def match(net: Any, path: str | Path, allow_missing: bool = False, ignore_extra:
     Raises:
         WeightsError: names the first parameter that is missing, unknown or of another shape, with both shapes.
     """
-    arrays = rename_arrays(read_network_params(path), _canonical, path)
+    stored = read_network_params(path)
+    forms = _canonical_names(stored)
+    arrays = rename_arrays(stored, forms.__getitem__, path)
     targets = _targets(net, arrays.keys())
-    _check(f"{path}: not of this model", net, targets, arrays, allow_missing)
-    extra = next((key for key in arrays if key not in targets), None)
+    _check(f"{path}: not of this model", net, targets, arrays, next(iter(stored)), allow_missing)
+    extra = next((name for name, form in forms.items() if form not in targets), None)
     if extra and not ignore_extra:
-        raise WeightsError(f"{path}: not of this model: parameter {extra!r} {arrays[extra].shape} of the file has no place in it")
+        raise WeightsError(f"{path}: not of this model: parameter {extra!r} {stored[extra].shape} of the file has no place in it")
     found = {id(parameter): arrays[key] for key, (_, parameter) in targets.items() if key in arrays}
     return {k: (p, found[id(p)]) for k, p in net._collect_params_with_prefix().items() if id(p) in found}
 
@@ -86,20 +104,21 @@ def load_network(net: Any, path: str | Path, ctx: Any = None, allow_missing: boo
         parameter._load_init(array, contexts, cast_dtype=cast_dtype, dtype_source=dtype_source)
 
 
-def _check(failure: str, net: Any, targets: dict, arrays: dict, allow_missing: bool = False) -> None:
+def _check(failure: str, net: Any, targets: dict, arrays: dict, first: str, allow_missing: bool = False) -> None:
     """Raises a WeightsError that begins with `failure` for the first of the targets, {key: (name, Parameter)}, that is not among
-    the arrays, {key: array}, or has another shape."""
+    the arrays, {key: array}, or has another shape. `first` is the name of the first array in the file."""
     for key, (name, parameter) in targets.items():
         expected = tuple(parameter.shape)
         if key not in arrays:
             if not allow_missing:
-                first = next(iter(arrays))
-                begin = f"{first!r} {arrays[first].shape}"
+                begin = f"{first!r} {next(iter(arrays.values())).shape}"
                 raise WeightsError(f"{failure}: parameter {name!r} {expected} is not in the file, which begins with {begin}")
         elif not _fits(key, expected, arrays[key].shape):
             got, hint = tuple(arrays[key].shape), ""
             if "class_predictors" in name and expected[1:] == got[1:]:
                 hint = f"; the file seems to be of another number of classes than these {net.num_classes}"
+            elif "class_predictors" in name and expected[:2] == got[:2]:
+                hint = "; GluonCV's reset_class gives a lite model such heads: export it there, and name the exported model"
             raise WeightsError(f"{failure}: parameter {name!r} is {got} in the file, {expected} in the model{hint}")
 
 
@@ -166,7 +185,7 @@ def _matched(net: Any, path: str | Path, found: dict) -> list[tuple[Any, np.ndar
     arrays = rename_arrays(found, _canonical, path)
     if not wanted.keys() & arrays.keys():
         wanted = {_canonical(p.name): p for p in wanted.values()}
-    _check(f"{path}: not of this backbone", net, {name: (name, p) for name, p in wanted.items()}, arrays)
+    _check(f"{path}: not of this backbone", net, {name: (name, p) for name, p in wanted.items()}, arrays, next(iter(found)))
     return [(parameter, arrays[name]) for name, parameter in {**wanted, **pyramid}.items() if name in arrays]
 
 

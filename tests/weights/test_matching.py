@@ -11,6 +11,7 @@ from ssdzoo.weights.published import locate
 from ssdzoo.zoo import find_preset
 from tests.networks import as_numpy, images, small_network
 from tests.shared import shared_path
+from tests.test_gluoncv_parity import gluoncv_network
 
 mx = mxnet()
 
@@ -71,6 +72,51 @@ def test_missing_and_extra_parameters(tmp_path):
     with pytest.raises(WeightsError, match=r"parameter 'head.weight' \(2, 3\) of the file has no place"):
         net.load_parameters(str(tmp_path / "more.params"))
     net.load_parameters(str(tmp_path / "more.params"), ignore_extra=True)
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_files_of_a_network_with_a_prefix_or_inside_of_another_block(reset, tmp_path):
+    """`save_params` takes one prefix off, and `reset_class` of GluonCV's repeats it."""
+    theirs = gluoncv_network("ssd_300_mobilenet0.25_voc", prefix="mine_")
+    x = images(1)
+    theirs(x)
+    if reset:
+        theirs.reset_class(["cat", "dog"])
+    theirs.hybridize()
+    expected = as_numpy(theirs(x))
+    wrapped = mx.gluon.nn.HybridSequential()
+    wrapped.add(theirs)
+    wrapped.save_parameters(str(tmp_path / "wrapped.params"))
+    theirs.save_parameters(str(tmp_path / "paths.params"))
+    theirs.collect_params().save(str(tmp_path / "flat.params"))
+    theirs.collect_params().save(str(tmp_path / "stripped.params"), strip_prefix=theirs.prefix)
+    theirs.export(str(tmp_path / "exported"))
+    ours = ssdzoo.get_model("ssd_300_mobilenet0.25_voc", classes=["cat", "dog"] if reset else None)
+    for file in ("wrapped", "paths", "flat", "stripped", "exported-0000"):
+        ours.load_parameters(str(tmp_path / f"{file}.params"))
+        for a, b in zip(expected, as_numpy(ours(x)), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_messages_name_parameters_as_the_file_does(tmp_path):
+    other = gluoncv_network("ssd_512_resnet18_v1_voc")
+    other(images(1, 128, 160))
+    other.save_parameters(str(tmp_path / "other.params"))
+    first = next(iter(mx.nd.load(str(tmp_path / "other.params"))))
+    assert first.startswith("features.resnetv1") and first.endswith("_conv0_weight")
+    with pytest.raises(WeightsError, match=rf"is not in the file, which begins with '{first}' \(64, 3, 7, 7\)"):
+        small_network().load_parameters(str(tmp_path / "other.params"))
+
+
+def test_heads_that_gluoncv_gives_a_lite_model(tmp_path):
+    theirs = gluoncv_network("ssd_300_mobilenet1.0_lite_coco")
+    theirs(images(1, 128, 160))
+    theirs.reset_class(["cat", "dog"])
+    theirs(images(1, 128, 160))
+    theirs.save_parameters(str(tmp_path / "lite.params"))
+    ours = ssdzoo.get_model("ssd_300_mobilenet1.0_lite_custom", classes=["cat", "dog"])
+    with pytest.raises(WeightsError, match=r"\(9, 512, 3, 3\) in the file, .*: export it there, and name the exported model"):
+        ours.load_parameters(str(tmp_path / "lite.params"))
 
 
 @pytest.mark.parametrize("damage", ["missing", "empty", "text", "truncated"])

@@ -9,12 +9,15 @@ most: a class adds f_c (r_c - 1) = sqrt(t f_c) - f_c <= t / 4.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssdzoo.data.record import Dataset, Record
 from ssdzoo.errors import CallError
 from ssdzoo.quote import brief
+
+if TYPE_CHECKING:
+    from ssdzoo.data.record import Dataset, Record
 
 _EPOCH_ENDS = 1 << 32  # no index of a record: sets the draws of an epoch apart from those of its images
 
@@ -45,7 +48,7 @@ class ClassBalance:
             raise CallError(f"class_balance={brief(text)}: expected sqrt, or sqrt:T with a part T of the images (sqrt:0.1)")
         return cls(threshold)
 
-    def repeats(self, dataset: Dataset) -> "Repeats":
+    def repeats(self, dataset: "Dataset") -> "Repeats":
         """How often the images of a data set are shown in an epoch."""
         present = _present(dataset.records, len(dataset.names))
         parts = present.mean(axis=0) if len(present) else np.zeros(len(dataset.names))
@@ -56,7 +59,7 @@ class ClassBalance:
         return Repeats(np.where(present, classes, 1).max(axis=1, initial=1), classes, parts, threshold)
 
 
-def _present(records: Sequence[Record], classes: int) -> np.ndarray:
+def _present(records: "Sequence[Record]", classes: int) -> np.ndarray:
     """(N, C) bool: the image has an object of the class to train on."""
     present = np.zeros((len(records), classes), bool)
     for i, record in enumerate(records):
