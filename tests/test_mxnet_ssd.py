@@ -24,11 +24,11 @@ def test_every_backend_finds_what_mxnet_finds(network, tmp_path):
     built = mxnet_ssd.build(network, 160)
     name = f"ssd_{network}_160"
     folder = built.write(tmp_path / "model", name, hyperparams=False, epoch=240)
+    expected = built.detections(ssdzoo.load(folder, mean=MEAN, std=1).prepare(PHOTOS[0])[1])
+    assert len(expected) > 100
     for backend in installed_backends():
         detector = ssdzoo.load(folder, backend, mean=MEAN, std=1, precision="f32")
         assert detector.size == (160, 160)
-        expected = built.detections(detector.prepare(PHOTOS[0])[1])
-        assert len(expected) > 100
         assert_finds(expected, detector(PHOTOS[0], 0.0)[0])
     _, errors = command("convert", folder, tmp_path / "x.params", "--mean", "0", "--std", "1", status=1)
     assert f"this one looks like {LOOKS_LIKE[network]}. It runs, is exported, and with engine=torch is trained" in errors

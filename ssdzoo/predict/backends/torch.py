@@ -26,22 +26,6 @@ _TYPES = {"f32": None, "bf16": torch.bfloat16, "f16": torch.float16}
 _PRECISION = threading.Lock()  # that of convolutions is set for the whole process
 
 
-class PixelNormalization:
-    """Makes images (B, H, W, 3) uint8 RGB ready for a network on a device: (B, 3, H, W) float32, with the channels last in
-    memory. An image travels to the device as bytes, which are a quarter of its floats.
-
-    Args:
-        preset: gives mean and std.
-        device: of the network.
-    """
-
-    def __init__(self, preset: Preset, device: torch.device):
-        self._mean, self._std = (torch.tensor(v, device=device).reshape(3, 1, 1) for v in (preset.mean, preset.std))
-
-    def __call__(self, images: Tensor) -> Tensor:
-        return (images.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std
-
-
 class TorchBackend:
     """Runs a module on the device of its parameters; see `protocol.Backend`.
 
@@ -71,7 +55,9 @@ class TorchBackend:
         self.on_gpu = self._device.type != "cpu"
         self.in_flight = 2 if self.on_gpu else 1  # one batch is handed over while the GPU computes another
         self._steady = steady or self.on_gpu
-        self._normalize = PixelNormalization(preset, self._device)
+        # As a Detector normalizes for the other backends, to the last bit.
+        scale, shift = 1 / (255 * np.array(preset.std)), -np.array(preset.mean) / np.array(preset.std)
+        self._scale, self._shift = (torch.tensor(v.reshape(3, 1, 1).astype(np.float32)).to(self._device) for v in (scale, shift))
         last = torch.channels_last  # the weights of a 1x1 convolution lie in both orders
         reordered = any(p.ndim == 4 and p.is_contiguous(memory_format=last) > p.is_contiguous() for p in module.parameters())
         self._format = last if reordered else torch.contiguous_format
@@ -89,7 +75,9 @@ class TorchBackend:
             return HeadOutputs(*(outputs.float().cpu().numpy() for outputs in (logits, offsets)))
 
     def _heads(self, images: np.ndarray) -> tuple:
-        batch = self._normalize(to_device(images, self._device)).contiguous(memory_format=self._format)
+        # An image travels as bytes, which are a quarter of its floats.
+        pixels = to_device(images, self._device).permute(0, 3, 1, 2).float()  # channels last in memory
+        batch = (pixels * self._scale + self._shift).contiguous(memory_format=self._format)
         if half := _TYPES[self.precision]:
             with torch.autocast(self._device.type, half):
                 return self._module(batch)

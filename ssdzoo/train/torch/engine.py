@@ -14,7 +14,7 @@ from ssdzoo.data.loading.batch import Batch
 from ssdzoo.errors import CallError
 from ssdzoo.export.rule import preset_rule
 from ssdzoo.export.torch import to_arrays
-from ssdzoo.predict.backends.torch import BF16_SINCE, PixelNormalization, TorchBackend, to_device
+from ssdzoo.predict.backends.torch import BF16_SINCE, TorchBackend, to_device
 from ssdzoo.predict.detector import Detector
 from ssdzoo.preset import Preset
 from ssdzoo.train.engine import LossNotFinite, StepLosses
@@ -61,7 +61,7 @@ class TorchEngine:
             settings.class_loss or preset.class_loss, settings.box_loss, min_negatives=settings.min_negatives,
             box_weight=settings.box_weight,
         )  # fmt: skip
-        self._normalize = PixelNormalization(preset, self.device)
+        self._mean, self._std = (torch.tensor(v, device=self.device).reshape(3, 1, 1) for v in (preset.mean, preset.std))
         self.optimizer = Optimizer(self.module, settings, scaled=self.precision == torch.float16)
         self.average = MovingAverage(self.module, settings.ema) if settings.ema is not None else None
         self.updates = 0
@@ -108,7 +108,7 @@ class TorchEngine:
     def losses(self, batch: Batch) -> ImageLosses:
         """Those of each image, from pixels through normalization, network and targets."""
         images, boxes, ids = (batch if isinstance(batch, PlacedBatch) else self.place(batch)).tensors
-        pixels = self._normalize(images)  # channels last in memory
+        pixels = (images.permute(0, 3, 1, 2).float() / 255 - self._mean) / self._std  # channels last in memory
         if not self.channels_last:
             pixels = pixels.contiguous()
         with torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32):
