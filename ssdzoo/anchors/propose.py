@@ -21,7 +21,7 @@ REACH_STEPS = 5.5
 REACH = 2**0.5
 
 
-def propose(objects: Objects, levels: list, count: int | None = None, seed: int = 0) -> tuple:
+def propose(objects: Objects, levels: list, count: int, seed: int = 0) -> tuple:
     """Sizes and ratios that fit the objects.
 
     The shapes of the objects are clustered several times, with other random first centers, and each cluster is assigned to the
@@ -33,7 +33,7 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
         objects: at least one.
         levels: of the model, finest first.
         count: number of shapes over all levels, at least one for each; fewer are proposed where the objects have fewer different
-            ones. None takes up to as many as the model has, so that the number of anchors in all grid cells does not grow.
+            ones.
         seed: of the first centers.
 
     Returns:
@@ -42,10 +42,10 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
     Raises:
         CallError: `count` is less than the number of levels, or more than 32 times that.
     """
-    if count is not None and count < len(levels):
+    if count < len(levels):
         anchors = f"{counted(count, 'anchor')} {'is' if count == 1 else 'are'}"
         raise CallError(f"{anchors} too few: the model has {counted(len(levels), 'feature map')}, and each needs at least one")
-    if count is not None and count > LIMIT * len(levels):
+    if count > LIMIT * len(levels):
         raise CallError(f"{count} anchors are too many: at most {LIMIT} for each of the model's {len(levels)} feature maps")
     rng = np.random.default_rng(seed)
     if len(objects.boxes) > SAMPLE:
@@ -53,10 +53,7 @@ def propose(objects: Objects, levels: list, count: int | None = None, seed: int 
         objects = Objects(*(part[chosen] for part in objects))
     boxes = objects.boxes.astype(np.float64)
     weights = 1 / np.bincount(objects.class_ids)[objects.class_ids]
-    if count is None:
-        found = _affordable(boxes, weights, levels, rng)
-    else:
-        found = [_clustered(boxes, weights, levels, count, rng) for _ in range(RESTARTS)]
+    found = [_clustered(boxes, weights, levels, count, rng) for _ in range(RESTARTS)]
     best = max(found, key=lambda clusters: _fit(best_of_all(boxes, _filled(levels, clusters))[0], weights))
     return as_table(_filled(levels, _refined(boxes, weights, levels, best)))
 
@@ -100,21 +97,6 @@ def _rounded(value: float, decimals: int) -> float:
 def with_shapes(levels: list, sizes: list, ratios: list) -> list:
     """The levels of the same grids with other anchors: for each level a list of sizes and a list of ratios."""
     return [level._replace(shapes=listed_shapes(s, r)) for level, s, r in zip(levels, sizes, ratios)]
-
-
-def _affordable(boxes: np.ndarray, weights: np.ndarray, levels: list, rng: np.random.Generator) -> list:
-    """Clusterings with as many shapes as possible, up to the model's, without more anchors in all than the model's."""
-    limit = sum(level.total for level in levels)
-    low, high, best = len(levels), sum(len(level.shapes) for level in levels), []
-    while low <= high:
-        count = (low + high) // 2
-        clusters = _clustered(boxes, weights, levels, count, rng)
-        if sum(level.total for level in _filled(levels, clusters)) > limit:
-            high = count - 1
-        else:
-            low, best = count + 1, clusters
-    others = [_clustered(boxes, weights, levels, high, rng) for _ in range(RESTARTS)]
-    return [best, *(each for each in others if sum(level.total for level in _filled(levels, each)) <= limit)]
 
 
 def _clustered(boxes: np.ndarray, weights: np.ndarray, levels: list, count: int, rng: np.random.Generator) -> list:

@@ -66,6 +66,17 @@ def recall_by_size(objects: Objects, names: list, levels: list) -> dict:
     return {"classes": classes, "all": shares(np.arange(len(best)))}
 
 
+def missed_by_class(table: dict) -> dict[str, float]:
+    """{class: share of its objects without an anchor at IoU 0.5} of a `recall_table`, for classes with objects."""
+    return {name: 1 - row["0.5"] for name, row in table["classes"].items() if row["0.5"] is not None}
+
+
+def mean_missed(table: dict) -> float:
+    """The mean of `missed_by_class` over the classes."""
+    shares = missed_by_class(table).values()
+    return sum(shares) / len(shares)
+
+
 def _about(level: Level) -> dict:
     return {"cells": list(level.cells), "steps": [round(float(s), 2) for s in level.steps], "shapes": len(level.shapes)}
 

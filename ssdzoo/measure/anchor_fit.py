@@ -1,5 +1,6 @@
 """Compares the anchors of a model with those proposed for a data set."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,11 +8,14 @@ import numpy as np
 from ssdzoo.anchors.levels import best_of_all
 from ssdzoo.anchors.objects import Objects, collect_objects
 from ssdzoo.anchors.propose import farthest_iou, propose, with_shapes
-from ssdzoo.anchors.recall import THRESHOLDS, recall_table
+from ssdzoo.anchors.recall import THRESHOLDS, mean_missed, recall_table
 from ssdzoo.anchors.table import fitted_preset
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import DataError
 from ssdzoo.preset import Preset
+
+MISSED = 0.05  # share of the objects without an anchor, the mean over the classes, above which anchors don't fit
+MORE_SHAPES = 4
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,11 @@ def fit_anchors(dataset: Dataset, preset: Preset, levels: list, count: int | Non
 
     Args:
         preset, levels: of the model; see `ssdzoo.nn.anchors.network_levels`.
-        count, seed: see `propose`.
+        count: number of shapes over all feature maps; see `propose`. By default few, because each shape has weights of its own in
+            the heads, which learn from its objects alone: MORE_SHAPES more than feature maps, and MORE_SHAPES more again as long
+            as more than MISSED of the objects, the mean over the classes, have no anchor at IoU 0.5. With it the number of
+            anchors in all grid cells does not grow.
+        seed: see `propose`.
 
     Raises:
         CallError: `count` is out of range; see `propose`.
@@ -80,7 +88,32 @@ def fit_anchors(dataset: Dataset, preset: Preset, levels: list, count: int | Non
     objects = collect_objects(dataset.records, preset.base_size)
     if not len(objects.boxes):
         raise DataError(f"no objects in the {len(dataset)} images, so there is nothing to fit anchors to")
-    sizes, ratios = propose(objects, levels, count, seed)
-    both = levels, with_shapes(levels, sizes, ratios)
-    tables = tuple(recall_table(objects, dataset.names, each) for each in both)
-    return Fit(dataset, objects, (preset, fitted_preset(preset, sizes, ratios)), both, tables)
+    before = recall_table(objects, dataset.names, levels)
+
+    def fit(count: int) -> Fit:
+        sizes, ratios = propose(objects, levels, count, seed)
+        fitted = with_shapes(levels, sizes, ratios)
+        tables = before, recall_table(objects, dataset.names, fitted)
+        return Fit(dataset, objects, (preset, fitted_preset(preset, sizes, ratios)), (levels, fitted), tables)
+
+    return _few(fit, levels) if count is None else fit(count)
+
+
+def _few(fit: Callable[[int], Fit], levels: list) -> Fit:
+    """The fit with few shapes; see `fit_anchors`."""
+    few, best = len(levels) + MORE_SHAPES, None
+    for count in range(few, sum(len(level.shapes) for level in levels) + 1, MORE_SHAPES):
+        found = fit(count)
+        if _grows(found):
+            break
+        best = found
+        if mean_missed(found.tables[1]) <= MISSED:
+            break
+    # With one shape for each feature map it does not grow.
+    return best or next(found for count in range(few - 1, len(levels) - 1, -1) if not _grows(found := fit(count)))
+
+
+def _grows(fit: Fit) -> bool:
+    """Whether there are more anchors in all grid cells than the model has."""
+    before, after = fit.tables
+    return after["anchors"] > before["anchors"]

@@ -17,6 +17,7 @@ from ssdzoo.data import Dataset, class_names, has_split
 from ssdzoo.errors import CallError, DataError, WeightsError
 from ssdzoo.files import write_text
 from ssdzoo.machine import memory
+from ssdzoo.measure.anchor_fit import fit_anchors
 from ssdzoo.preset import Preset
 from ssdzoo.progress import Silent, counted
 from ssdzoo.train.auto_rules import (
@@ -26,7 +27,6 @@ from ssdzoo.train.auto_rules import (
     choose_flip,
     choose_input,
     choose_rate,
-    few_anchors,
     grid_levels,
     look_at,
     model_name,
@@ -234,7 +234,7 @@ class _Plan:
             self.say(choice)
             return preset
         part = Dataset(list(self.look.names), _some(self.data.train, FITTED), [])
-        fit = few_anchors(part, preset, levels)
+        fit = fit_anchors(part, preset, levels)
         before, after = (table["all"]["0.5"] for table in fit.tables)
         self.say(Choice("anchors", "fitted", f"{choice.reason}; {after:.0%} of all objects have one now, {before:.0%} before"))
         return fit.presets[1].with_classes(self.look.names)

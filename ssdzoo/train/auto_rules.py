@@ -12,11 +12,11 @@ import numpy as np
 
 from ssdzoo.anchors.levels import Level
 from ssdzoo.anchors.objects import collect_objects
-from ssdzoo.anchors.recall import recall_table
+from ssdzoo.anchors.recall import mean_missed, missed_by_class, recall_table
 from ssdzoo.boxes import anchor_shapes
 from ssdzoo.data.record import Dataset
 from ssdzoo.errors import DataError
-from ssdzoo.measure.anchor_fit import Fit, fit_anchors
+from ssdzoo.measure.anchor_fit import MISSED
 from ssdzoo.preset import Preset
 from ssdzoo.progress import counted
 from ssdzoo.quote import short
@@ -26,8 +26,6 @@ USUAL, LARGE = 300, 512  # inputs of the presets, in pixels
 STRIDE = 8  # of their finest feature maps
 SMALL = 14  # pixels of the smaller objects in an input of 300, below which a larger input shows more of them
 SMALLER = 0.1  # the quantile of the sides that stands for "the smaller objects"
-MISSED = 0.05  # share of the objects without an anchor, the mean over the classes, above which anchors are fitted
-MORE_SHAPES = 4  # of fitted anchors than feature maps
 _RANKS = (
     "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "jack", "queen", "king",
     "ace", "joker",
@@ -136,7 +134,7 @@ def choose_anchors(table: dict, preset: Preset) -> Choice:
     Returns:
         A Choice of "preset" or "fitted".
     """
-    missed, mean = _missed(table), mean_missed(table)
+    missed, mean = missed_by_class(table), mean_missed(table)
     worst = max(missed, key=lambda name: missed[name])
     if not missed[worst]:
         return Choice("anchors", "preset", f"those of {preset.name} miss no object (IoU below 0.5)")
@@ -144,34 +142,6 @@ def choose_anchors(table: dict, preset: Preset) -> Choice:
     share = f"{_percent(missed[worst])} of the objects of class {short(worst)}"
     reason = f"those of {preset.name} miss {share}{average} (IoU below 0.5)"
     return Choice("anchors", "fitted" if mean > MISSED else "preset", reason)
-
-
-def mean_missed(table: dict) -> float:
-    """The share of the objects of a class without an anchor at IoU 0.5, the mean over the classes of a `recall_table`."""
-    shares = _missed(table).values()
-    return sum(shares) / len(shares)
-
-
-def _missed(table: dict) -> dict[str, float]:
-    return {name: 1 - row["0.5"] for name, row in table["classes"].items() if row["0.5"] is not None}
-
-
-def few_anchors(dataset: Dataset, preset: Preset, levels: list[Level]) -> Fit:
-    """Fitted anchors of few shapes: each shape has weights of its own in the heads, which learn from its objects alone.
-
-    There are `MORE_SHAPES` more than feature maps, and `MORE_SHAPES` more again as long as they miss too many objects and there
-    are no more anchors in all than the preset has.
-    """
-    most = sum(len(level.shapes) for level in levels)
-    best = fit_anchors(dataset, preset, levels, len(levels) + MORE_SHAPES)
-    for count in range(len(levels) + 2 * MORE_SHAPES, most + 1, MORE_SHAPES):
-        if mean_missed(best.tables[1]) <= MISSED:
-            break
-        more = fit_anchors(dataset, preset, levels, count)
-        if more.tables[1]["anchors"] > more.tables[0]["anchors"]:
-            break
-        best = more
-    return best
 
 
 def _percent(share: float) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ssdzoo
-from ssdzoo.anchors.recall import recall_table
+from ssdzoo.anchors.recall import mean_missed, recall_table
 from ssdzoo.anchors.table import fitted_preset, table_text, write_table
 from ssdzoo.data import load_dataset
 from ssdzoo.data.record import Dataset, Record
@@ -67,6 +67,50 @@ def test_only_what_is_not_usual_is_written():
         "reduce_ratio",
     ]
     assert "base_size = 300\n" in text
+
+
+def shapes_of(fit):
+    return sum(map(len, fit.presets[1].sizes))
+
+
+def test_few_shapes_by_default():
+    data = dataset(40)
+    for i, record in enumerate(data.records):  # of many shapes, 20 to 40 pixels high in an input of 300
+        record.boxes[:] = [[0, 0, (90 + i) * 4 / 3, (20 + i % 20) * 2 / 3]]
+    fit = fit_of("ssd_300_mobilenet0.25_s8_custom", data)
+    before, after = fit.tables
+    assert mean_missed(before) > 0.3 and mean_missed(after) <= 0.05 and after["anchors"] <= before["anchors"]
+    assert shapes_of(fit) == 6 + 4
+
+
+@pytest.mark.parametrize("limit, miss, tried, taken", [
+    (10_000, 0.0, [10, 14, 18, 22], 22), (1500, 0.0, [10, 14, 18], 14), (10_000, 0.9, [10, 14, 18, 22, 26, 30], 30),
+    (800, 0.0, [10, 9, 8], 8), (100, 0.0, [10, 9, 8, 7, 6], 6),
+])  # fmt: skip
+def test_more_shapes_where_few_miss_too_much_and_fewer_where_there_would_be_too_many(limit, miss, tried, taken, monkeypatch):
+    """22 of them cover all but what nothing covers; each shape of more than 6 is 100 anchors."""
+    preset, counts = find_preset("ssd_300_mobilenet0.25_s8_custom"), []
+    levels = network_levels(ssdzoo.get_model(preset.with_classes(["a"])))
+    assert [len(level.shapes) for level in levels] == [4, 6, 6, 6, 4, 4]
+
+    def proposed(objects, levels, count, seed):
+        counts.append(count)
+        return [], []
+
+    def table(objects, names, levels):
+        if not counts:
+            return {"anchors": limit}
+        return {"classes": {"ant": {"0.5": min(count_share(), 1 - miss)}}, "anchors": 100 * counts[-1] if counts[-1] > 6 else 1}
+
+    def count_share():
+        return 0.5 + counts[-1] / 48
+
+    monkeypatch.setattr("ssdzoo.measure.anchor_fit.propose", proposed)
+    monkeypatch.setattr("ssdzoo.measure.anchor_fit.recall_table", table)
+    monkeypatch.setattr("ssdzoo.measure.anchor_fit.with_shapes", lambda *_: len(counts))
+    monkeypatch.setattr("ssdzoo.measure.anchor_fit.fitted_preset", lambda *_: counts[-1])
+    fit = fit_anchors(dataset(3), preset, levels)
+    assert counts == tried and fit.presets[1] == taken
 
 
 def test_objects_without_an_anchor():

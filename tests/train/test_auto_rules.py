@@ -9,7 +9,6 @@ from ssdzoo.anchors.levels import Level
 from ssdzoo.build import get_model
 from ssdzoo.data import Dataset, Record
 from ssdzoo.errors import DataError
-from ssdzoo.measure.anchor_fit import Fit
 from ssdzoo.nn.anchors import network_levels
 from ssdzoo.train.auto_rules import (
     Look,
@@ -18,11 +17,9 @@ from ssdzoo.train.auto_rules import (
     choose_flip,
     choose_input,
     choose_rate,
-    few_anchors,
     fitting_model,
     grid_levels,
     look_at,
-    mean_missed,
     model_name,
 )
 from ssdzoo.zoo import find_preset
@@ -109,36 +106,6 @@ def test_anchors_are_fitted_where_many_objects_are_missed(covered, value, reason
     table = {"classes": {name: {"0.5": share} for name, share in covered.items()}}
     choice = choose_anchors(table, find_preset("ssd_300_mobilenet0.25_s8_custom"))
     assert choice.value == value and reason in choice.reason
-
-
-def test_few_shapes_are_fitted():
-    preset = find_preset("ssd_300_mobilenet0.25_s8_custom")
-    data = dataset([150.0] * 40)
-    for i, record in enumerate(data.records):  # of many shapes, 20 to 40 pixels high
-        record.boxes[:] = [[0, 0, 90 + i, 20 + i % 20]]
-    levels = grid_levels(preset)
-    fit = few_anchors(data, preset, levels)
-    before, after = fit.tables
-    assert mean_missed(before) > 0.3 and mean_missed(after) <= 0.05 and after["anchors"] <= before["anchors"]
-    assert sum(map(len, fit.presets[1].sizes)) == len(levels) + 4
-
-
-def test_more_shapes_where_few_miss_too_much(monkeypatch):
-    counts = []
-
-    def fit(dataset, preset, levels, count):
-        counts.append(count)
-        table = {"classes": {"cat": {"0.5": count / 20}}, "anchors": 100 * count}
-        return Fit(dataset, None, (preset, preset), (levels, levels), ({"anchors": limit}, table))
-
-    monkeypatch.setattr("ssdzoo.train.auto_rules.fit_anchors", fit)
-    preset = find_preset("ssd_300_mobilenet0.25_s8_custom")
-    levels = grid_levels(preset)
-    assert sum(len(level.shapes) for level in levels) == 30
-    limit = 10_000
-    assert few_anchors(dataset([9.0]), preset, levels).tables[1]["anchors"] == 2200 and counts == [10, 14, 18, 22]
-    limit, counts[:] = 1500, []  # no more than the preset has
-    assert few_anchors(dataset([9.0]), preset, levels).tables[1]["anchors"] == 1400 and counts == [10, 14, 18]
 
 
 def test_the_preset_for_a_data_set():
