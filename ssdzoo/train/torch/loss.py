@@ -71,9 +71,10 @@ class MultiBoxLoss(torch.nn.Module):
 
     def _decode(self, offsets: Tensor, anchors: Tensor) -> Tensor:
         """Corner-form boxes (B, N, 4)."""
-        scales, center, sides = offsets.new_tensor(self._stds), anchors[..., :2], anchors[..., 2:]
-        moved = offsets[..., :2] * scales[:2] * sides + center
-        grown = (offsets[..., 2:] * scales[2:]).clamp(-_MAX_LOG, _MAX_LOG).exp() * sides
+        center, sides = anchors[..., :2], anchors[..., 2:]
+        dx, dy, wider, higher = (offset * std for offset, std in zip(offsets.unbind(-1), self._stds))
+        moved = torch.stack([dx, dy], -1) * sides + center
+        grown = torch.stack([wider, higher], -1).clamp(-_MAX_LOG, _MAX_LOG).exp() * sides
         return center_to_corner(torch.cat([moved, grown], -1))
 
     def _distance(self, a: Tensor, b: Tensor) -> Tensor:

@@ -68,10 +68,10 @@ def _area(boxes: Tensor) -> Tensor:
 def encode(boxes: Tensor, anchors: Tensor, stds: tuple = STDS) -> Tensor:
     """Offsets (B, N, 4) of corner-form boxes (B, N, 4) from center-form anchors (1, N, 4); see `ssdzoo.nn.coder.encode`."""
     center, sides = anchors[..., :2], anchors[..., 2:]
-    scales = boxes.new_tensor(stds)
-    moved = ((boxes[..., :2] + boxes[..., 2:]) * 0.5 - center) / sides / scales[:2]
-    grown = ((boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-6) / sides).log() / scales[2:]
-    return torch.cat([moved, grown], -1)
+    moved = ((boxes[..., :2] + boxes[..., 2:]) * 0.5 - center) / sides
+    grown = ((boxes[..., 2:] - boxes[..., :2]).clamp(min=1e-6) / sides).log()
+    # No tensor is made of the numbers: a GPU would be waited for.
+    return torch.stack([offset / std for offset, std in zip((*moved.unbind(-1), *grown.unbind(-1)), stds)], -1)
 
 
 def center_to_corner(boxes: Tensor) -> Tensor:

@@ -14,8 +14,11 @@ from ssdzoo.formats.detection_rule import DetectionRule
 from ssdzoo.train.settings import Settings
 from ssdzoo.train.torch import processes
 from ssdzoo.train.torch.engine import TorchEngine
+from ssdzoo.train.torch.loss import MultiBoxLoss
 from ssdzoo.train.torch.optimizer import Optimizer
 from ssdzoo.train.torch.processes import Processes, join
+from ssdzoo.train.torch.targets import make_targets
+from tests.export.torch.fake_card import CARD, OnTheCard, card
 from tests.train.torch.engines import batch, preset_of, torch_engine, translated
 
 META = torch.device("meta")  # holds no values, and refuses tensors of another device beside its own
@@ -44,8 +47,19 @@ def test_all_tensors_of_a_step_lie_on_one_device(kind, settings, monkeypatch):
         engine.network(torch.zeros(2, 3, 64, 64))
 
 
-@pytest.mark.parametrize("place, backend, card", [("cuda:1", "nccl", 1), ("cuda", "nccl", 0), ("cpu", "gloo", None)])
-def test_processes_meet_on_their_own_cards(place, backend, card, monkeypatch):
+@pytest.mark.parametrize("classes, boxes", [("ohem", "smooth_l1"), ("focal", "giou"), ("ohem", "diou")])
+def test_a_gpu_is_not_waited_for_in_targets_and_losses(classes, boxes):
+    with card():
+        anchors, objects, ids, logits, offsets = (
+            torch.empty(shape, device=CARD) for shape in ((1, 90, 4), (2, 5, 4), (2, 5), (2, 90, 4), (2, 90, 4))
+        )
+        with OnTheCard():
+            losses = MultiBoxLoss(classes, boxes)(logits, offsets, *make_targets(anchors, objects, ids), anchors)
+        assert [loss.shape for loss in losses] == [(2,)] * 3
+
+
+@pytest.mark.parametrize("place, backend, number", [("cuda:1", "nccl", 1), ("cuda", "nccl", 0), ("cpu", "gloo", None)])
+def test_processes_meet_on_their_own_cards(place, backend, number, monkeypatch):
     chosen, met = [], []
     fakes = SimpleNamespace(
         init_process_group=lambda *a, **k: met.append((*a, k["device_id"])), new_group=lambda backend, **_: met.append(backend)
@@ -57,7 +71,7 @@ def test_processes_meet_on_their_own_cards(place, backend, card, monkeypatch):
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     for name, value in (("WORLD_SIZE", 2), ("RANK", 1), ("LOCAL_WORLD_SIZE", 1)):
         monkeypatch.setenv(name, str(value))
-    expected = None if card is None else torch.device("cuda", card)
+    expected = None if number is None else torch.device("cuda", number)
     assert join(Settings(), place).device == (expected or torch.device("cpu"))
     assert met == [(backend, expected), "gloo"] and chosen == ([expected] if expected else [])
 
