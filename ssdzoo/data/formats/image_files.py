@@ -38,12 +38,13 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
-def find_image(folder: Path, text: str, where: str) -> Path:
+def find_image(folder: Path, text: str, where: str, ways: str = "") -> Path:
     """The image that a file of a data set names by a path relative to `folder`: that of `named_image`, or the only image of the
     same stem, where the suffix differs.
 
     Args:
         where: the file and the place in it, with which errors begin.
+        ways: what else can be done about an image that is missing, besides putting it there and taking it out of the data.
 
     Raises:
         DataError: a path that leaves the folder, an image that is missing, a stem that fits two images.
@@ -58,7 +59,7 @@ def find_image(folder: Path, text: str, where: str) -> Path:
         for stem in stems:
             if found := images_of_stem(folder, str(stem.relative_to(folder))):
                 return _only(found, text, where)
-    return _existing(paths[0], where)
+    return _existing(paths[0], where, ways)
 
 
 def named_image(folder: Path, text: str, where: str) -> Path | None:
@@ -151,11 +152,11 @@ def _only(images: list, text: str, where: str) -> Path:
     return images[0]
 
 
-def _existing(path: Path, where: str) -> Path:
+def _existing(path: Path, where: str, ways: str) -> Path:
     try:
         os.stat(path)
     except FileNotFoundError:
-        raise DataError(f"{where}: {path}: no such image; put it there, or take it out of the data") from None
+        raise DataError(f"{where}: {path}: no such image; put it there{ways}, or take it out of the data") from None
     except OSError as error:
         raise DataError(f"{where}: {path}: cannot be read: {error.strerror}; fix it, or take it out of the data") from None
     return path  # a folder that nobody may list, or a folder in place of an image: reading it says what is wrong

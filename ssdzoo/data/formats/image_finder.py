@@ -8,6 +8,7 @@ from ssdzoo.data.formats.image_files import AmbiguousImageError, find_image
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief
 
+_NAME_FOLDER = "name the folder of the images with image_folder="
 DEEPEST = 30  # parts of a path; each end of it is looked for in every folder
 _ROOT = re.compile(r"^([A-Za-z]:|[A-Za-z][\w+.-]+://|[/\\])")  # of a path on Windows, of an address, of other paths
 
@@ -79,9 +80,9 @@ class ImageFinder:
             looked = ", ".join(map(str, self._folders))
             raise DataError(
                 f"{where}: {brief(text)} leads out of {looked}, and no image of its name is there; "
-                "put it there, or name the folder of the images with image_folder="
+                f"put it there, or {_NAME_FOLDER}"
             )
-        return find_image(self._folders[0], text, where), text  # says what is wrong
+        return find_image(self._folders[0], text, where, f", {_NAME_FOLDER}"), text  # says what is wrong
 
     def _places(self, folder: str) -> list:
         """(path, end of the folder that led there) of all places where the images of a folder may be, the longest end first."""
