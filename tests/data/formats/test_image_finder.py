@@ -39,7 +39,7 @@ def test_images_are_found_by_the_ends_of_their_paths(text, path, tmp_path):
 
 @pytest.mark.parametrize("text, message", [
     ("two/c.bmp", "t.csv: line 1: 'two/c.bmp' may be c.jpg or c.png in .*two: keep one of them"),
-    ("z.jpg", "t.csv: line 1: .*/z.jpg: no such image; put it there, name the folder of the images with image_folder=, or take it out"),
+    ("z.jpg", "t.csv: line 1: .*/z.jpg: no such image; put it there, name the folder of the images with image_folder="),
     ("../z.jpg", "t.csv: line 1: '../z.jpg' leads out of"),
     ("/x/z.jpg", "t.csv: line 1: '/x/z.jpg' leads out of .*, and no image of its name is there; put it there, or name"),
     ("", "t.csv: line 1: '' names no image"),
