@@ -11,6 +11,7 @@ from ssdzoo.data.images import read_image
 from ssdzoo.errors import DataError
 from ssdzoo.files import write_text
 from ssdzoo.measure.certificate import Certificate
+from ssdzoo.progress import counted
 from ssdzoo.report.differences import draw_difference
 from ssdzoo.report.evaluation import as_text
 from ssdzoo.report.page import files_table, number, page, values_list, write_page
@@ -49,7 +50,7 @@ def rows(summary: dict) -> list:
     if reason:
         text = f"not compared: {reason}"
     else:
-        text = f"class logits {heads['logits']:.3g}, box offsets {heads['offsets']:.3g} ({heads['images']} images)"
+        text = f"class logits {heads['logits']:.3g}, box offsets {heads['offsets']:.3g} ({counted(heads['images'], 'image')})"
     values.append(("head outputs, maximum difference", text))
     return values + [("mAP (voc07)", _mean_ap(summary["mAP"]))]
 
