@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 
 import cv2
@@ -23,7 +24,7 @@ from ssdzoo.formats.graph_detection import read_rule
 from ssdzoo.formats.symbol_file import read_symbol
 from ssdzoo.measure.compare import compare_heads
 from ssdzoo.model_source import resolve
-from ssdzoo.predict.backends.torch import TorchBackend, torch_device, without_tf32
+from ssdzoo.predict.backends.torch import TorchBackend, to_device, torch_device, without_tf32
 from ssdzoo.predict.detector import GPU_BATCH, Detector
 from ssdzoo.runtime import gluoncv, mxnet
 from ssdzoo.zoo import find_preset
@@ -248,6 +249,23 @@ def test_pixels_are_normalized_as_for_the_other_backends(folder):
     ours.backend(pixels[None])
     assert taken[0].is_contiguous(memory_format=torch.channels_last)
     np.testing.assert_array_equal(taken[0][0].numpy(), planes)
+
+
+def test_memory_is_pinned_for_the_card_that_gets_it(monkeypatch):
+    """Not for the first card, which other threads than the first have by default."""
+    place, current, pinned = torch.device("cuda", 1), [], []
+
+    @contextmanager
+    def device(chosen):
+        current.append(chosen)
+        yield
+        current.pop()
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.extend(current) or tensor)
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, *a, **k: (a, k))
+    assert to_device(np.zeros((2, 3), np.uint8), place) == ((place,), {"non_blocking": True})
+    assert pinned == [place] and current == []
 
 
 class Small(torch.nn.Module):
