@@ -108,8 +108,8 @@ def to_device(array: np.ndarray, device: torch.device) -> Tensor:
     tensor = torch.from_numpy(np.ascontiguousarray(array))
     if device.type != "cuda":
         return tensor.to(device)
-    # The copy is not waited for. torch keeps the pinned memory until it is done, and the array itself is free at once. Each thread
-    # has a card of its own, the first one by default, on which pinning would take memory.
+    # The copy is not waited for. torch keeps the pinned memory until it is done, and the array itself is free at once. Each
+    # thread has a card of its own, the first one by default, on which pinning would take memory.
     with torch.cuda.device(device):
         return tensor.pin_memory().to(device, non_blocking=True)
 
