@@ -4,7 +4,8 @@ import os
 import re
 from pathlib import Path
 
-from ssdzoo.data.formats.image_files import AmbiguousImageError, find_image
+from ssdzoo.data.formats.image_files import AmbiguousImageError, file_names, find_image, is_image
+from ssdzoo.data.formats.text_files import nfc
 from ssdzoo.errors import DataError
 from ssdzoo.quote import brief
 
@@ -26,6 +27,12 @@ def path_tails(text: str) -> list:
     return ["/".join(parts[i:]) for i in starts]
 
 
+def stored_name(name: str) -> str:
+    """The name under which Django, and with it Label Studio, stores an uploaded file: with _ for spaces, and without all signs
+    but letters, digits, _, - and the dot."""
+    return re.sub(r"[^-\w.]", "", nfc(name).strip().replace(" ", "_"))
+
+
 class ImageFinder:
     """Finds the images that one file of a data set names.
 
@@ -40,6 +47,7 @@ class ImageFinder:
         self._folders = folders
         self._texts: dict[str, tuple] = {}
         self._existing: dict[str, list] = {}
+        self._stored: dict[str, set] | None = None
 
     def find(self, text: str, where: str) -> Path:
         """The image of a path.
@@ -60,6 +68,17 @@ class ImageFinder:
                 f"{where}: {brief(text)} and {brief(other)} both lead to {path}; put the images into folders as their paths say"
             )
         return path
+
+    def find_uploaded(self, name: str) -> Path | None:
+        """The only image in the folders that a web server stores under a name; see `stored_name`. None where there is none, or
+        more than one."""
+        if self._stored is None:
+            self._stored = {}
+            for folder in self._folders:
+                for own in file_names(folder):
+                    self._stored.setdefault(stored_name(own), set()).add(Path(folder) / own)
+        found = [path for path in self._stored.get(nfc(name), ()) if is_image(path)]
+        return found[0] if len(found) == 1 else None
 
     def _found(self, text: str, tails: list, where: str) -> tuple:
         """(path, the end of the text that led to it); exact paths come before those that differ in suffix or spelling."""

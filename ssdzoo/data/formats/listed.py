@@ -169,7 +169,8 @@ class ListReader(FilesReader):
         return ImageAnnotation(image, file, objects, listed.size, listed.normalized)
 
     def image(self, file: Path, listed: Listed, where: str) -> Path:
-        """The image that a file lists; it may lie in a folder of its split, which the file leaves out.
+        """The image that a file lists. It may lie in a folder of its split, which the file leaves out, or have the name from
+        which the tool made its own.
 
         Raises:
             DataError: see `ImageFinder.find`.
@@ -180,7 +181,7 @@ class ListReader(FilesReader):
         except DataError:
             with contextlib.suppress(DataError):
                 if listed.other and listed.other != listed.image:
-                    return finder.find(listed.other, where)
+                    return finder.find_uploaded(listed.other) or finder.find(listed.other, where)
             raise
 
     def _named(self, found: AnnotatedObject | Problem, file: Path) -> AnnotatedObject | Problem:

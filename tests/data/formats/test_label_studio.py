@@ -49,6 +49,15 @@ def test_addresses_of_images(address, tmp_path):
     assert data[0].image == tmp_path / "images" / "a b.jpg" and data[0].boxes.tolist() == [BOX] and data.problems == []
 
 
+def test_the_user_s_own_images_have_names_that_an_upload_changes(tmp_path):
+    """Spaces become _, and brackets are left out. Two images that would get one name are not guessed."""
+    stored = "/data/upload/1/0a1b2c3d-IMG_1_é.jpg"
+    data = read(tmp_path / "one", task(annotation(region()), image=stored), images=["images/IMG (1) é.jpg"])
+    assert data[0].image.name == "IMG (1) é.jpg" and data[0].boxes.tolist() == [BOX] and data.problems == []
+    with pytest.raises(DataError, match="0a1b2c3d-IMG_1_é.jpg' leads out of .*no image of its name is there"):
+        read(tmp_path / "two", task(annotation(region()), image=stored), images=["images/IMG (1) é.jpg", "images/IMG 1 é.jpg"])
+
+
 def test_json_min_and_csv(tmp_path):
     rows = [
         {"image": f"/data/upload/1/{NAME}", "id": 1, "label": [{**VALUE, "rectanglelabels": ["dog"], **SIZE}], "annotator": 1,
