@@ -151,8 +151,8 @@ def prediction(model: str, device: str, batches: list, seconds: float, images: l
 
 
 def each(callers: ThreadPoolExecutor, backend: Backend, calls: list) -> None:
-    """Calls a backend with each of `calls` at once."""
-    list(callers.map(backend, calls))
+    """Calls a backend with each of `calls` at once; a single one in this thread, as a Detector does."""
+    list(callers.map(backend, calls) if len(calls) > 1 else map(backend, calls))
 
 
 def stream_rate(detector: Detector, images: list[Path], seconds: float) -> float:
