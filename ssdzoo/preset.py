@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tomli_w
 
 from ssdzoo.augmentation.table import Augmentation, table_lines
@@ -150,6 +151,15 @@ def in_unit(mean: Sequence[float], std: Sequence[float], where: str, pixels: boo
         given = f"mean {list(mean)} and std {list(std)}"
         raise CallError(f"{where}: {given} are of two units: expected both of RGB in 0..1, or both of pixels 0..255")
     return tuple(m / 255 for m in mean), tuple(s / 255 for s in std)
+
+
+def pixel_factors(mean: Sequence[float], std: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """(scale, shift), each (3,) float32, that normalize pixels 0..255: pixel * scale + shift is (pixel / 255 - mean) / std.
+
+    Whatever normalizes for a prediction computes it so: with other rounding, candidates of equal scores would change places.
+    """
+    divisor = np.array(std)
+    return (1 / (255 * divisor)).astype(np.float32), (-np.array(mean) / divisor).astype(np.float32)
 
 
 def read_preset(path: str | Path) -> Preset:

@@ -20,7 +20,7 @@ from ssdzoo.errors import CallError, DataError
 from ssdzoo.machine import cores
 from ssdzoo.predict.backends.protocol import Backend, OutOfMemory
 from ssdzoo.predict.sources import expand
-from ssdzoo.preset import Preset
+from ssdzoo.preset import Preset, pixel_factors
 
 log = logging.getLogger("ssdzoo")
 
@@ -54,8 +54,7 @@ class Detector:
         self._on_gpu = getattr(backend, "on_gpu", False)
         self.batch_size = batch_size or (GPU_BATCH if self._on_gpu else 1)
         self.size, self.names = preset.base_size, list(preset.classes or ())
-        self._scale = (1 / (255 * np.array(preset.std))).astype(np.float32)
-        self._shift = (-np.array(preset.mean) / np.array(preset.std)).astype(np.float32)
+        self._scale, self._shift = pixel_factors(preset.mean, preset.std)
 
     @property
     def max_detections(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ssdzoo.data.formats.annotation import AnnotatedObject, ImageAnnotation
 from ssdzoo.data.formats.files_reader import FilesReader
-from ssdzoo.data.formats.listed import ONLY_CLASS
+from ssdzoo.data.formats.listed import ONLY_CLASS, numbered_class
 from ssdzoo.data.formats.text_files import class_id, nfc, number, read_class_list, read_head, read_text
 from ssdzoo.data.record import ERROR, Problem
 from ssdzoo.errors import DataError
@@ -136,13 +136,9 @@ class CSVReader(FilesReader):
         if not name:
             return Problem(file, f"{where} has a box, but no class", "unknown class", ERROR)
         if self._ids:
-            index = self._ids[name]
-            if self._listed and index >= len(self._listed):
-                message = (
-                    f"{where} has class {brief(name)}, but there are {len(self._listed)} names: 0 to {len(self._listed) - 1}"
-                )
-                return Problem(file, message, "unknown class", ERROR)
-            name = self._listed[index] if self._listed else str(index)
+            name = numbered_class(file, where, name, self._ids[name], self._listed or None)
+            if isinstance(name, Problem):
+                return name
         difficult = row.get("difficult", "").lower() in ("1", "true", "yes")
         return AnnotatedObject(name, box, where, ", ".join(f"{v:g}" for v in box), difficult)
 

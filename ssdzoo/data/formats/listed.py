@@ -185,13 +185,18 @@ class ListReader(FilesReader):
             raise
 
     def _named(self, found: AnnotatedObject | Problem, file: Path) -> AnnotatedObject | Problem:
-        if not isinstance(found, AnnotatedObject) or self._own_names is None:
-            return found._replace(name=str(self._ids[found.name])) if isinstance(found, AnnotatedObject) else found
-        index, names = self._ids[found.name], self._own_names
-        if index < len(names):
-            return found._replace(name=names[index])
-        message = f"{found.where} has class {index}, but there are {len(names)} names: 0 to {len(names) - 1}"
-        return Problem(file, message, "unknown class", ERROR)
+        if not isinstance(found, AnnotatedObject):
+            return found
+        name = numbered_class(file, found.where, found.name, self._ids[found.name], self._own_names)
+        return name if isinstance(name, Problem) else found._replace(name=name)
+
+
+def numbered_class(file: Path, where: str, text: str, index: int, names: list | None) -> str | Problem:
+    """The name of a class that a file calls by its number, `text`, which is `index`; the number where there are no names."""
+    if names is None or index < len(names):
+        return str(index) if names is None else names[index]
+    message = f"{where} has class {brief(text)}, but there are {len(names)} names: 0 to {len(names) - 1}"
+    return Problem(file, message, "unknown class", ERROR)
 
 
 def make_object(file: Path, where: str, name: Any, box: tuple, **marks: bool) -> AnnotatedObject | Problem:

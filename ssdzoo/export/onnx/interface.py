@@ -11,6 +11,7 @@ from ssdzoo.export.onnx.translate import Translation
 from ssdzoo.formats.graph_detection import detection_limit
 from ssdzoo.formats.graph_heads import find_heads
 from ssdzoo.formats.symbol_file import SymbolGraph
+from ssdzoo.preset import pixel_factors
 
 DEFAULT_DETECTIONS = 100  # of an image, where the symbol has no limit
 
@@ -38,9 +39,7 @@ def image_input(
         assert mean and std
         images = g.input("images", ["batch", height, width, 3], TensorProto.UINT8)
         planes = g.add("Transpose", g.add("Cast", images, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
-        # The same arithmetic as that of the Detector.
-        scale = (1 / (255 * np.array(std))).astype(np.float32).reshape(3, 1, 1)
-        shift = (-np.array(mean) / np.array(std)).astype(np.float32).reshape(3, 1, 1)
+        scale, shift = (factors.reshape(3, 1, 1) for factors in pixel_factors(mean, std))
         if (scale != 1).any() or shift.any():  # a symbol that takes pixels needs neither
             planes = g.add("Add", g.add("Mul", planes, scale), shift)
     else:

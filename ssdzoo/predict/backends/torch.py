@@ -17,7 +17,7 @@ from ssdzoo.formats.detection_rule import DetectionRule
 from ssdzoo.machine import cores, count_as_driver
 from ssdzoo.model_source import ModelSource
 from ssdzoo.predict.backends.protocol import HeadOutputs, run_error
-from ssdzoo.preset import Preset
+from ssdzoo.preset import Preset, pixel_factors
 from ssdzoo.quote import short
 from ssdzoo.runtime import free_threads
 
@@ -55,9 +55,8 @@ class TorchBackend:
         self.on_gpu = self._device.type != "cpu"
         self.in_flight = 2 if self.on_gpu else 1  # one batch is handed over while the GPU computes another
         self._steady = steady or self.on_gpu
-        # As a Detector normalizes for the other backends, to the last bit.
-        scale, shift = 1 / (255 * np.array(preset.std)), -np.array(preset.mean) / np.array(preset.std)
-        self._scale, self._shift = (torch.tensor(v.reshape(3, 1, 1).astype(np.float32)).to(self._device) for v in (scale, shift))
+        factors = (torch.from_numpy(each.reshape(3, 1, 1)) for each in pixel_factors(preset.mean, preset.std))
+        self._scale, self._shift = (each.to(self._device) for each in factors)
         last = torch.channels_last  # the weights of a 1x1 convolution lie in both orders
         reordered = any(p.ndim == 4 and p.is_contiguous(memory_format=last) > p.is_contiguous() for p in module.parameters())
         self._format = last if reordered else torch.contiguous_format
