@@ -195,7 +195,8 @@ def numbered_class(file: Path, where: str, text: str, index: int, names: list | 
     """The name of a class that a file calls by its number, `text`, which is `index`; the number where there are no names."""
     if names is None or index < len(names):
         return str(index) if names is None else names[index]
-    message = f"{where} has class {brief(text)}, but there are {len(names)} names: 0 to {len(names) - 1}"
+    there = f"is 1 name: {short(names[0])} is 0" if len(names) == 1 else f"are {len(names)} names: 0 to {len(names) - 1}"
+    message = f"{where} has class {brief(text)}, but there {there}"
     return Problem(file, message, "unknown class", ERROR)
 
 

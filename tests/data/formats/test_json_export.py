@@ -132,7 +132,7 @@ def test_classes_that_are_numbers(tmp_path):
     write_files(tmp_path, {"classes.txt": "cat\ndog\n"})
     assert class_names(tmp_path) == ["cat", "dog"] and load_dataset(tmp_path, "all")[0].class_ids.tolist() == [1, 0]
     write_files(tmp_path, {"classes.txt": "cat\n"})
-    with pytest.raises(DataError, match="object 1 of a.jpg has class '1', but there are 1 names: 0 to 0"):
+    with pytest.raises(DataError, match="object 1 of a.jpg has class '1', but there is 1 name: cat is 0"):
         load_dataset(tmp_path, "all")
 
 
